@@ -1,0 +1,1 @@
+"""Equilibrium couplings from samples, and how similar they are to dreamed ones."""

@@ -1,0 +1,1 @@
+"""Models of driven spins and their samples."""
