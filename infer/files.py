@@ -1,0 +1,81 @@
+"""Writing files so that nobody ever finds half of one."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file under a temporary name beside `path` and rename it when all went well.
+
+    The body of the ``with`` statement writes to the path that it is given (same folder, same ending, a hidden name).
+    On leaving without an exception the file takes its final name in one step, replacing an older one; on any
+    exception, `KeyboardInterrupt` included, it is removed and an older file stays as it was.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where the finished file goes. Its folder must exist. A symbolic link is followed.
+
+    Yields
+    ------
+    pathlib.Path
+        The temporary path to write to.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist or may not be written to, or if `path` is a folder or a device.
+    RuntimeError
+        If the body left without an exception and without writing the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with atomic_write(folder / "numbers.txt") as temporary:
+    ...     _ = temporary.write_text("1 2 3")
+    >>> [file.name for file in folder.iterdir()]
+    ['numbers.txt']
+    """
+    target = Path(os.path.realpath(path))
+    check_writable(path)
+    temporary = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(6)}.part{target.suffix}")
+    try:
+        yield temporary
+        if not temporary.exists():
+            raise RuntimeError(f"nothing was written to {temporary}, so there is no {target.name}")
+        os.replace(temporary, target)
+    finally:
+        # after a successful rename there is nothing left to remove
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Say before long work starts whether a result can be written to `path`.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The output file to be.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist or may not be written to, or if `path` is a folder or a device.
+    """
+    target = Path(os.path.realpath(path))
+    folder = target.parent
+    if not folder.is_dir():
+        raise ValueError(f"{path}: the folder {folder} does not exist; create it first")
+    if target.is_dir():
+        raise ValueError(f"{path} is a folder; give the name of a file")
+    if target.exists() and not target.is_file():
+        # renaming over a device or a pipe would remove it
+        raise ValueError(f"{path} is not a regular file; give the name of a file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"{path}: the folder {folder} may not be written to; choose another one")
