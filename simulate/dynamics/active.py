@@ -1,0 +1,375 @@
+"""Active Ornstein-Uhlenbeck units: continuous variables driven by coloured noise, in one of three potentials."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from scipy.optimize import brentq
+from scipy.sparse.linalg import eigsh
+
+from simulate._validation import check_couplings, check_fields, check_number
+from simulate.dynamics import _active_kernels as kernels
+from simulate.dynamics.base import Dynamics, Schedule
+from simulate.memory.couplings import PatternCouplings
+
+__all__ = ["ActiveOrnsteinUhlenbeck", "Harmonic", "SoftSpin", "Spherical", "mode_variance"]
+
+# random numbers drawn in one go, for all chains of a group (8 bytes each)
+_NORMALS_AT_ONCE = 1 << 18
+
+
+@dataclass(frozen=True)
+class Harmonic:
+    """Potential u(x) = k x^2 / 2.
+
+    Parameters
+    ----------
+    stiffness : float
+        k > 0, above the largest eigenvalue of the couplings for a steady state to exist.
+
+    Raises
+    ------
+    ValueError
+        If the stiffness is not a positive number.
+    """
+
+    stiffness: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stiffness", check_number(self.stiffness, "stiffness", low=0.0, open_low=True))
+
+
+@dataclass(frozen=True)
+class Spherical:
+    """Potential k x^2 / 2 with the stiffness k at which the steady state has <|x|^2> / N = 1 (mean spherical model)."""
+
+
+@dataclass(frozen=True)
+class SoftSpin:
+    """Potential u(x) = b (x^2 - 1)^2 / 4: two wells at +-1, u'(x) = b x (x^2 - 1).
+
+    Parameters
+    ----------
+    barrier : float
+        b > 0; the barrier between the wells is b / 4.
+
+    Raises
+    ------
+    ValueError
+        If the barrier is not a positive number.
+    """
+
+    barrier: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "barrier", check_number(self.barrier, "barrier", low=0.0, open_low=True))
+
+
+def mode_variance(
+    stiffness: ArrayLike, temperature: float, active_temperature: float, persistence_time: float
+) -> NDArray[np.float64]:
+    """Stationary variance of a mode a under dx = -a x dt + v dt + sqrt(2 T) dW: T / a + T_a / (a (1 + a tau)).
+
+    Parameters
+    ----------
+    stiffness : array_like
+        Eigenvalues a > 0 of A = k I - J.
+    temperature, active_temperature : float
+        T and T_a, in units of energy.
+    persistence_time : float
+        tau, in units of time.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `stiffness`.
+    """
+    a = np.asarray(stiffness, dtype=np.float64)
+    return temperature / a + active_temperature / (a * (1 + a * persistence_time))
+
+
+@dataclass(frozen=True, eq=False)
+class ActiveOrnsteinUhlenbeck(Dynamics):
+    """Active Ornstein-Uhlenbeck units (AOUP).
+
+        dx = -grad E dt + v dt + sqrt(2 T) dW,    E(x) = -1/2 x^T J x + sum_i u(x_i) - H . x,
+
+    where v_i is an Ornstein-Uhlenbeck process, <v_i(t) v_j(t')> = delta_ij (T_a / tau) exp(-|t - t'| / tau). At tau = 0
+    this is Langevin dynamics at temperature T + T_a. The coloured noise and its integral over a step are drawn from
+    their exact joint law; x moves by a Heun step, whose error in stationary averages is of second order in the time
+    step (relative error of the stiffest variance about (a dt)^2 / 4).
+
+    Parameters
+    ----------
+    couplings : array_like, scipy sparse matrix (n_spins, n_spins) or PatternCouplings
+        Symmetric; a diagonal is allowed and adds to the potential.
+    persistence_time : float
+        tau >= 0, in units of time.
+    active_temperature : float
+        T_a >= 0, in units of energy.
+    temperature : float, default 0
+        T >= 0, in units of energy.
+    potential : Harmonic, Spherical or SoftSpin
+    fields : array_like of shape (n_spins,), float or None
+        External fields H.
+    time_step : float, optional
+        Longest step dt; a unit of time is cut into equal steps. By default 0.1 over the stiffness of the stiffest mode.
+
+    Attributes
+    ----------
+    stiffness : float
+        k of a harmonic or spherical potential.
+    stiffest : float
+        Largest curvature that the dynamics meets: k - min eig(J), or an estimate for soft spins.
+    steps_per_unit : int
+        Steps in a unit of time.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, no noise is left (T = T_a = 0), the harmonic potential is not stiffer than
+        the largest eigenvalue of the couplings, or the time step is beyond the stability limit 2 / stiffest.
+
+    Warns
+    -----
+    RuntimeWarning
+        If time_step times stiffest is above 0.5, where stationary variances are off by more than about 6 %.
+
+    References
+    ----------
+    Behera, Du, Jagadisan, Sastry, Rao, Vaikuntanathan 2024, arXiv 2410.06269. Fodor, Nardini, Cates, Tailleur, Visco,
+    van Wijland 2016, Phys. Rev. Lett. 117, 038103.
+    """
+
+    couplings: Any
+    persistence_time: float
+    active_temperature: float
+    temperature: float = 0.0
+    potential: Harmonic | Spherical | SoftSpin = field(default_factory=Spherical)
+    fields: ArrayLike | None = None
+    time_step: float | None = None
+
+    variable: ClassVar[str] = "x"
+    dtype: ClassVar[type] = np.float64
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "couplings", check_couplings(self.couplings, zero_diagonal=False))
+        for name in ("persistence_time", "active_temperature", "temperature"):
+            object.__setattr__(self, name, check_number(getattr(self, name), name, low=0.0))
+        object.__setattr__(self, "fields", check_fields(self.fields, self.n_spins))
+        if self.temperature + self.active_temperature == 0:
+            raise ValueError("temperature and active_temperature are both 0: nothing drives the units")
+        if not isinstance(self.potential, Harmonic | Spherical | SoftSpin):
+            raise ValueError(f"potential must be Harmonic, Spherical or SoftSpin, got {self.potential!r}")
+        largest = self.extreme_eigenvalues[1]
+        if isinstance(self.potential, Harmonic) and self.potential.stiffness <= largest:
+            raise ValueError(
+                f"potential: the stiffness {self.potential.stiffness:g} must be above the largest eigenvalue of the "
+                f"couplings, {largest:.6g}, for a steady state to exist"
+            )
+        if self.time_step is None:
+            object.__setattr__(self, "time_step", min(0.1 / self.stiffest, 1.0))
+        step = check_number(self.time_step, "time_step", low=0.0, open_low=True) * self.stiffest
+        if step >= 2.0:
+            raise ValueError(
+                f"time_step {self.time_step:g} is unstable: it must be well below {2 / self.stiffest:.3g}, "
+                f"twice the time of the stiffest mode (default {0.1 / self.stiffest:.3g})"
+            )
+        if step > 0.5:
+            warnings.warn(
+                f"time_step {self.time_step:g} is coarse: variances of the stiffest mode will be off by about "
+                f"{100 * step**2 / 4:.0f} %; {0.1 / self.stiffest:.3g} keeps them within 0.3 %",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    @cached_property
+    def eigenvalues(self) -> NDArray[np.float64]:
+        """All eigenvalues of the couplings, ascending, shape (n_spins,)."""
+        matrix = self.couplings.toarray() if hasattr(self.couplings, "toarray") else self.couplings
+        return np.linalg.eigvalsh(matrix)
+
+    @cached_property
+    def extreme_eigenvalues(self) -> tuple[float, float]:
+        """Least and largest eigenvalue of the couplings (by Lanczos iteration where they are sparse and many)."""
+        if sparse.issparse(self.couplings) and self.n_spins > 500:
+            both = eigsh(self.couplings, k=2, which="BE", return_eigenvectors=False, v0=np.ones(self.n_spins))
+            return float(both.min()), float(both.max())
+        return float(self.eigenvalues[0]), float(self.eigenvalues[-1])
+
+    @cached_property
+    def stiffness(self) -> float:
+        """k of the harmonic potential, or the one that fulfils the spherical constraint."""
+        if isinstance(self.potential, Harmonic):
+            return self.potential.stiffness
+        if isinstance(self.potential, SoftSpin):
+            raise ValueError("a soft-spin potential has no single stiffness")
+        return spherical_stiffness(self.eigenvalues, self.temperature, self.active_temperature, self.persistence_time)
+
+    @cached_property
+    def stiffest(self) -> float:
+        """Largest curvature met, in units of inverse time.
+
+        For soft spins u'' = b (3 x^2 - 1) is taken at x^2 = 1 + max eig(J) / b, where the force of the well balances
+        the largest force of the others.
+        """
+        least, largest = self.extreme_eigenvalues
+        if not isinstance(self.potential, SoftSpin):
+            return self.stiffness - least
+        b = self.potential.barrier
+        return b * (3 * (1 + max(largest, 0.0) / b) - 1) - least
+
+    @property
+    def steps_per_unit(self) -> int:
+        """Number of equal steps into which a unit of time is cut."""
+        assert self.time_step is not None
+        return max(1, math.ceil(1 / self.time_step - 1e-9))
+
+    def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
+        # the rounding of a matrix product depends on its shape: groups follow from the number of chains alone
+        groups = max(min(chains, 4), math.ceil(chains / 32))
+        return [len(part) for part in np.array_split(np.arange(chains), groups)]
+
+    def trajectories(
+        self,
+        chain_seeds: list[np.random.SeedSequence],
+        shared_seed: np.random.SeedSequence,
+        initial: NDArray[np.float64] | None,
+        schedule: Schedule,
+        advanced: Callable[[int], Any],
+    ) -> NDArray[np.float64]:
+        shape = len(chain_seeds), self.n_spins
+        generators = [np.random.default_rng(seed) for seed in chain_seeds]
+        random_start = np.array([rng.standard_normal(self.n_spins) for rng in generators])
+        x = np.array(random_start if initial is None else initial, dtype=np.float64)
+        if initial is None and isinstance(self.potential, SoftSpin):
+            x = np.where(x < 0, -1.0, 1.0)
+        coloured = self.persistence_time > 0 and self.active_temperature > 0
+        strength = math.sqrt(self.active_temperature / self.persistence_time) if coloured else 0.0
+        velocity = np.array([strength * rng.standard_normal(self.n_spins) for rng in generators])
+        advance = _advance(self.couplings)
+        external = np.zeros(self.n_spins) if self.fields is None else np.asarray(self.fields)
+        scalars = self._scalars(coloured, strength)
+        block = max(1, min(256, _NORMALS_AT_ONCE // (2 * shape[0] * shape[1])))
+        noise = np.empty((shape[0], block, 2, self.n_spins))
+
+        def run(units: int) -> None:
+            total = units * self.steps_per_unit
+            for first in range(0, total, block):
+                count = min(block, total - first)
+                for chain, rng in enumerate(generators):
+                    rng.standard_normal(out=noise[chain, :count])
+                advance(x, velocity, noise, count, external, scalars)
+            advanced(units * shape[0])
+
+        for _ in range(schedule.burn_in):
+            run(1)
+        record = np.empty((shape[0], schedule.draws, self.n_spins))
+        for draw in range(schedule.draws):
+            run(schedule.thin)
+            record[:, draw] = x
+        return record
+
+    def _scalars(self, coloured: bool, strength: float) -> tuple[float, ...]:
+        """Coefficients of the force and of the noise over one step, as the kernels take them."""
+        step = 1.0 / self.steps_per_unit
+        white = 2 * self.temperature * step
+        if coloured:
+            tau, ratio = self.persistence_time, step / self.persistence_time
+            decay, kick = math.exp(-ratio), strength * math.sqrt(-math.expm1(-2 * ratio))
+            # the integral of v given both its ends: mean tau tanh(r/2) (v + v'), variance s^2 tau^2 (2 r - 4 tanh(r/2))
+            carry = tau * math.tanh(ratio / 2)
+            rest = 2 * ratio - 4 * math.tanh(ratio / 2) if ratio > 0.02 else ratio**3 / 6 - ratio**5 / 60
+            jitter = math.sqrt(white + strength**2 * tau**2 * rest)
+        else:
+            decay = kick = carry = 0.0
+            jitter = math.sqrt(white + 2 * self.active_temperature * step)
+        if isinstance(self.potential, SoftSpin):
+            linear, cubic = -self.potential.barrier, self.potential.barrier
+        else:
+            linear, cubic = self.stiffness, 0.0
+        return linear, cubic, step, decay, kick, carry, jitter
+
+
+def _advance(couplings: Any) -> Callable[..., None]:
+    """Kernel for the kind of couplings, as a function (x, velocity, noise, count, external, scalars)."""
+    kernel: Callable[..., None]
+    arrays: tuple[NDArray[Any], ...]
+    if isinstance(couplings, PatternCouplings):
+        kernel = kernels.steps_patterns
+        arrays = (
+            np.ascontiguousarray(couplings.weighted_patterns.T),
+            couplings.patterns.astype(np.float64),
+            couplings.self_couplings,
+        )
+    elif sparse.issparse(couplings):
+        kernel = kernels.steps_sparse
+        arrays = couplings.indptr.astype(np.int64), couplings.indices.astype(np.int64), couplings.data
+    else:
+        kernel = kernels.steps_dense
+        arrays = (np.ascontiguousarray(couplings),)
+
+    def advance(
+        x: NDArray[np.float64],
+        velocity: NDArray[np.float64],
+        noise: NDArray[np.float64],
+        count: int,
+        external: NDArray[np.float64],
+        scalars: tuple[float, ...],
+    ) -> None:
+        kernel(x, velocity, noise, count, *arrays, external, scalars)
+
+    return advance
+
+
+def spherical_stiffness(
+    eigenvalues: ArrayLike, temperature: float, active_temperature: float, persistence_time: float
+) -> float:
+    """Stiffness k at which <|x|^2> / N = 1: the mean of `mode_variance(k - eig(J), ...)` over the spectrum is 1.
+
+    The mean falls from infinity at k = max eig(J) to 0, so there is exactly one solution at any finite N.
+
+    Parameters
+    ----------
+    eigenvalues : array_like, shape (n_spins,)
+        Spectrum of the couplings.
+    temperature, active_temperature : float
+        T and T_a, in units of energy, not both 0.
+    persistence_time : float
+        tau, in units of time.
+
+    Returns
+    -------
+    float
+        k, above max eig(J).
+
+    Raises
+    ------
+    ValueError
+        If both temperatures are 0.
+    """
+    spectrum = np.asarray(eigenvalues, dtype=np.float64)
+    total = temperature + active_temperature
+    if total <= 0:
+        raise ValueError("temperature and active_temperature are both 0: the spherical constraint has no solution")
+    top = float(spectrum.max())
+
+    def excess(log_gap: float) -> float:
+        gaps = math.exp(log_gap) + (top - spectrum)
+        return float(mode_variance(gaps, temperature, active_temperature, persistence_time).mean()) - 1.0
+
+    # a variance is at most total / gap, so at a gap of `total` the mean is at most 1: the root lies below
+    high = math.log(total) + 0.1
+    low = high - 1.0
+    while excess(low) < 0:
+        low -= 2.0
+    root: float = brentq(excess, low, high, xtol=1e-13)
+    return top + math.exp(root)

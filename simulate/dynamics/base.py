@@ -1,0 +1,100 @@
+"""What every dynamics offers to `sample`: its parameters, and trajectories of a group of chains."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from simulate.memory.couplings import PatternCouplings
+
+__all__ = ["Dynamics", "Schedule"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """When states are recorded: after `burn_in`, then `draws` times every `thin`, in units of time (sweeps)."""
+
+    draws: int
+    burn_in: int
+    thin: int
+
+    @property
+    def duration(self) -> int:
+        """Units of time of one chain."""
+        return self.burn_in + self.draws * self.thin
+
+
+class Dynamics(ABC):
+    """A driven dynamics; subclasses are dataclasses whose fields are its parameters.
+
+    A subclass names the recorded variable and its type, and writes `trajectories`. Chains draw their random numbers
+    from streams of their own (`chain_seeds`) and may share one stream (`shared_seed`, the same for every group of
+    chains); so the group in which a chain is computed does not change it.
+    """
+
+    variable: ClassVar[str]
+    dtype: ClassVar[type]
+    couplings: Any
+
+    @property
+    def n_spins(self) -> int:
+        """Number of spins N."""
+        return int(self.couplings.shape[0])
+
+    @abstractmethod
+    def trajectories(
+        self,
+        chain_seeds: list[np.random.SeedSequence],
+        shared_seed: np.random.SeedSequence,
+        initial: NDArray[np.float64] | None,
+        schedule: Schedule,
+        advanced: Callable[[int], Any],
+    ) -> NDArray[Any]:
+        """States (n_chains, draws, n_spins) of chains started from `initial` (n_chains, n_spins) or at random.
+
+        `advanced` is told the units of time done since it was last called, summed over the chains.
+        """
+
+    def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
+        """How many chains are computed together, for each group; here as evenly over the jobs as can be."""
+        groups = max(1, min(chains, n_jobs))
+        return [len(part) for part in np.array_split(np.arange(chains), groups)]
+
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter as text, number or array of numbers, as it is written beside samples."""
+        found: dict[str, Any] = {"dynamics": type(self).__name__, "n_spins": self.n_spins}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
+            value = getattr(self, field.name)
+            if field.name == "couplings":
+                found |= _describe_couplings(value)
+            elif value is None:
+                found[field.name] = "none"
+            elif isinstance(value, int | float | str | np.ndarray):
+                found[field.name] = value
+            else:
+                found[field.name] = repr(value)
+        return found
+
+
+def _describe_couplings(couplings: Any) -> dict[str, Any]:
+    """Kind of the couplings and a digest by which the very same ones are known again."""
+    digest = hashlib.sha256()
+    if isinstance(couplings, PatternCouplings):
+        kind = repr(couplings)
+        parts = [couplings.patterns, np.array([couplings.rate])]
+    elif sparse.issparse(couplings):
+        kind = f"sparse matrix with {couplings.nnz} entries"
+        parts = [couplings.indptr.astype(np.int64), couplings.indices.astype(np.int64), couplings.data]
+    else:
+        kind = "matrix"
+        parts = [couplings]
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return {"couplings": kind, "couplings_sha256": digest.hexdigest()}

@@ -1,0 +1,154 @@
+"""Couplings that come from learning and unlearning step by step."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm.auto import tqdm
+
+from simulate._validation import check_count, check_couplings, check_number, check_patterns
+from simulate.memory import _kernels as kernels
+from simulate.memory.couplings import hebbian
+
+__all__ = ["daydream", "unlearn"]
+
+# a descent visits ever lower energies; N = 1000 at load 0.5 settles within 20 sweeps, so this is never met in practice
+_MAX_SWEEPS = 1000
+# dreams between two looks at the progress bar
+_AT_ONCE = 200
+
+
+def unlearn(
+    couplings: ArrayLike, n_dreams: int, epsilon: float = 0.01, *, seed: Any = None, progress: bool = False
+) -> NDArray[np.float64]:
+    """Hebbian unlearning: weaken what the network dreams of.
+
+    Repeat `n_dreams` times: from a random state relax at zero temperature, spin by spin in random order, to a fixed
+    point s*, then
+
+        J <- J - (epsilon / N) s* s*^T,    diagonal zero.
+
+    Parameters
+    ----------
+    couplings : array_like, shape (n_spins, n_spins)
+        Symmetric with zero diagonal, for example `hebbian(patterns)`; not changed.
+    n_dreams : int
+        Number of dreams.
+    epsilon : float, default 0.01
+        Strength of one dream, dimensionless, > 0.
+    seed : int, SeedSequence, Generator or None
+        Same seed, same couplings.
+    progress : bool, default False
+        Show a progress bar.
+
+    Returns
+    -------
+    ndarray, shape (n_spins, n_spins)
+        Symmetric with zero diagonal.
+
+    Raises
+    ------
+    ValueError
+        If the couplings are not symmetric, not finite or have a diagonal, or a number is out of range.
+
+    References
+    ----------
+    Hopfield, Feinstein, Palmer 1983, Nature 304, 158, doi:10.1038/304158a0.
+    """
+    result = _full(couplings)
+    n_dreams = check_count(n_dreams, "n_dreams")
+    amount = check_number(epsilon, "epsilon", low=0.0, open_low=True) / len(result)
+    rng = np.random.default_rng(seed)
+
+    def dream(count: int) -> int:
+        return int(kernels.unlearn(result, count, amount, rng, _MAX_SWEEPS))
+
+    return _in_parts(dream, n_dreams, result, progress, "dream")
+
+
+def daydream(
+    patterns: ArrayLike,
+    n_steps: int,
+    epsilon: float = 0.01,
+    *,
+    couplings: ArrayLike | None = None,
+    seed: Any = None,
+    progress: bool = False,
+) -> NDArray[np.float64]:
+    """Daydreaming: learn a pattern and unlearn a fixed point at once, in every step.
+
+    From a random state relax at zero temperature to a fixed point s*, choose a random pattern xi, then
+
+        J <- J + (epsilon / N) (xi xi^T - s* s*^T),    diagonal zero.
+
+    Unlike `unlearn` it does not destroy the memories when it goes on for too long: once the fixed points are the
+    patterns, gains and losses balance.
+
+    Parameters
+    ----------
+    patterns : array_like of +-1, shape (n_patterns, n_spins)
+    n_steps : int
+        Number of steps.
+    epsilon : float, default 0.01
+        Strength of one step, dimensionless, > 0 (the inverse of the time scale tau of the source, per pattern).
+    couplings : array_like, shape (n_spins, n_spins), optional
+        Where to start; `hebbian(patterns)` by default.
+    seed : int, SeedSequence, Generator or None
+        Same seed, same couplings.
+    progress : bool, default False
+        Show a progress bar.
+
+    Returns
+    -------
+    ndarray, shape (n_spins, n_spins)
+        Symmetric with zero diagonal.
+
+    Raises
+    ------
+    ValueError
+        If patterns or couplings are not valid, or a number is out of range.
+
+    References
+    ----------
+    Serricchio, Bocchi, Chilin, Marino, Negri, Cammarota, Ricci-Tersenghi 2024, arXiv 2405.08777.
+    """
+    xi = check_patterns(patterns)
+    result = _full(hebbian(xi) if couplings is None else couplings)
+    if len(result) != xi.shape[1]:
+        raise ValueError(f"couplings are for {len(result)} spins, the patterns have {xi.shape[1]}")
+    n_steps = check_count(n_steps, "n_steps")
+    amount = check_number(epsilon, "epsilon", low=0.0, open_low=True) / len(result)
+    rng = np.random.default_rng(seed)
+    states = xi.astype(np.float64)
+
+    def step(count: int) -> int:
+        return int(kernels.daydream(result, states, count, amount, rng, _MAX_SWEEPS))
+
+    return _in_parts(step, n_steps, result, progress, "step")
+
+
+def _full(couplings: Any) -> NDArray[np.float64]:
+    """A full matrix of our own, exactly symmetric, from couplings of any kind."""
+    checked = check_couplings(couplings)
+    matrix = np.array(checked.toarray() if hasattr(checked, "toarray") else checked)
+    return (matrix + matrix.T) / 2
+
+
+def _in_parts(run: Any, total: int, result: NDArray[np.float64], progress: bool, unit: str) -> NDArray[np.float64]:
+    """Run in parts for the progress bar; say so if a relaxation did not settle."""
+    unsettled = 0
+    with tqdm(total=total, disable=not progress, unit=unit) as bar:
+        for first in range(0, total, _AT_ONCE):
+            count = min(_AT_ONCE, total - first)
+            unsettled += run(count)
+            bar.update(count)
+    if unsettled:
+        warnings.warn(
+            f"{unsettled} of {total} relaxations did not reach a fixed point in {_MAX_SWEEPS} sweeps",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return result
