@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 #: Rate of false alarms that the sentence on goodness of fit allows itself, over all groups of moments.
 ADEQUACY_LEVEL = 0.01
-#: R-hat above which the model's own chains count as not mixed.
+#: R-hat above which the model's own chains count as slow to mix.
 MIXED_R_HAT = 1.05
 
 
@@ -139,8 +139,8 @@ def adequacy_verdict(found: Adequacy) -> str:
     text += f" ({found.n_samples:,} samples, level {ADEQUACY_LEVEL:g} for all together)."
     if found.r_hat > MIXED_R_HAT:
         text += (
-            f" The model's chains did not mix (R-hat {found.r_hat:.2f}): they stay near the observed rows that they "
-            "started from, so that the weights of the basins are those of the data."
+            f" The model's own chains mix slowly (R-hat {found.r_hat:.2f}): its moments lean towards the observed rows "
+            "that the chains started from."
         )
     return text
 
