@@ -301,7 +301,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
 def _advance(couplings: Any) -> Callable[..., None]:
     """Kernel for the kind of couplings, as a function (x, velocity, noise, count, external, scalars)."""
-    kernel: Callable[..., None]
+    kernel: Any
     arrays: tuple[NDArray[Any], ...]
     if isinstance(couplings, PatternCouplings):
         kernel = kernels.steps_patterns

@@ -1,0 +1,183 @@
+import numpy as np
+import pytest
+from scipy import linalg, sparse
+
+from simulate import (
+    ActiveOrnsteinUhlenbeck,
+    Harmonic,
+    PatternCouplings,
+    SoftSpin,
+    Spherical,
+    hebbian,
+    random_patterns,
+    sample,
+    theory,
+)
+from simulate.dynamics.active import spherical_stiffness
+
+PATTERNS = random_patterns(3, 12, seed=1)
+COUPLINGS = hebbian(PATTERNS)
+
+
+def plain_run(dynamics, chain_seeds, units):
+    """The stated scheme, written out chain by chain with an explicit matrix product: the twin of the kernels."""
+    matrix = np.asarray(dynamics.couplings.toarray() if hasattr(dynamics.couplings, "toarray") else dynamics.couplings)
+    dt = 1 / dynamics.steps_per_unit
+    tau, noise_strength = dynamics.persistence_time, np.sqrt(dynamics.active_temperature / dynamics.persistence_time)
+
+    def force(x):
+        if isinstance(dynamics.potential, SoftSpin):
+            own = dynamics.potential.barrier * x * (x**2 - 1)
+        else:
+            own = dynamics.stiffness * x
+        return matrix @ x - own + (0 if dynamics.fields is None else dynamics.fields)
+
+    ends = []
+    for seed in chain_seeds:
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal(dynamics.n_spins)
+        if isinstance(dynamics.potential, SoftSpin):
+            x = np.where(x < 0, -1.0, 1.0)
+        v = noise_strength * rng.standard_normal(dynamics.n_spins)
+        for _ in range(units * dynamics.steps_per_unit):
+            first, second = rng.standard_normal((2, dynamics.n_spins))
+            after = np.exp(-dt / tau) * v + noise_strength * np.sqrt(1 - np.exp(-2 * dt / tau)) * first
+            spread = noise_strength**2 * tau**2 * (2 * dt / tau - 4 * np.tanh(dt / tau / 2))
+            impulse = tau * np.tanh(dt / tau / 2) * (v + after)
+            impulse += np.sqrt(2 * dynamics.temperature * dt + spread) * second
+            ahead = x + dt * force(x) + impulse
+            x = x + dt / 2 * (force(x) + force(ahead)) + impulse
+            v = after
+        ends.append(x)
+    return np.array(ends)
+
+
+@pytest.mark.parametrize("kind", ["dense", "patterns", "sparse"])
+@pytest.mark.parametrize("potential", [Harmonic(2.5), Spherical(), SoftSpin(1.5)])
+def test_kernels_follow_their_plain_twin(kind, potential):
+    couplings = {"dense": COUPLINGS, "patterns": PatternCouplings(PATTERNS), "sparse": sparse.csr_array(COUPLINGS)}
+    dynamics = ActiveOrnsteinUhlenbeck(
+        couplings[kind], 0.7, 0.4, temperature=0.2, potential=potential, fields=np.linspace(-1, 1, 12)
+    )
+    samples = sample(dynamics, draws=1, chains=5, burn_in=1, thin=1, seed=3)["x"].values[:, 0]
+    _, *seeds = np.random.SeedSequence(3).spawn(6)
+    np.testing.assert_allclose(samples, plain_run(dynamics, seeds, 2), atol=1e-10)
+
+
+def test_noise_and_its_integral_have_their_exact_joint_covariance():
+    # (v, int v) over one step solves a linear equation; its covariance from the matrix exponential (Van Loan 1978)
+    dynamics = ActiveOrnsteinUhlenbeck(COUPLINGS, 0.7, 0.4, potential=Harmonic(2.5), time_step=0.1)
+    strength = np.sqrt(0.4 / 0.7)
+    *_, decay, kick, carry, jitter = dynamics._scalars(True, strength)
+    dt, tau = 0.1, 0.7
+    drift = np.array([[-1 / tau, 0.0], [1.0, 0.0]])
+    diffusion = np.diag([2 * 0.4 / tau**2, 0.0])
+    block = linalg.expm(dt * np.block([[-drift, diffusion], [np.zeros((2, 2)), drift.T]]))
+    propagator = block[2:, 2:].T
+    covariance = propagator @ block[:2, 2:]
+    assert decay == pytest.approx(propagator[0, 0], rel=1e-12)
+    assert carry * (1 + decay) == pytest.approx(propagator[1, 0], rel=1e-12)
+    assert kick**2 == pytest.approx(covariance[0, 0], rel=1e-10)
+    assert carry * kick**2 == pytest.approx(covariance[0, 1], rel=1e-9)
+    assert (carry * kick) ** 2 + jitter**2 == pytest.approx(covariance[1, 1], rel=1e-7)
+
+
+@pytest.mark.parametrize("persistence_time", [0.0, 0.3, 3.0])
+@pytest.mark.parametrize("potential", [Harmonic(2.2), Spherical()])
+def test_covariance_agrees_with_theory(potential, persistence_time):
+    """Each mode's variance within five standard errors of the Monte Carlo run, and the modes uncorrelated."""
+    dynamics = ActiveOrnsteinUhlenbeck(COUPLINGS, persistence_time, 0.6, temperature=0.2, potential=potential)
+    samples = sample(dynamics, draws=3000, chains=32, burn_in=60, thin=3, seed=4)["x"].values
+    expected = theory.stationary_covariance(dynamics)
+    values, modes = np.linalg.eigh(expected)
+    amplitudes = samples @ modes / np.sqrt(values)
+    for i in range(12):
+        for j in range(i + 1):
+            products = (amplitudes[..., i] * amplitudes[..., j]).mean(axis=1)  # one number a chain: independent
+            error = products.std(ddof=1) / np.sqrt(len(products))
+            # 78 pairs at five standard errors with 31 degrees of freedom: false alarm 0.2 %;
+            # and the time step may bias the stiffest mode by 0.3 %
+            assert abs(products.mean() - (i == j)) < 5 * error + 0.003
+
+
+def test_that_comparison_can_fail():
+    dynamics = ActiveOrnsteinUhlenbeck(COUPLINGS, 0.3, 0.6, temperature=0.2, potential=Harmonic(2.2))
+    wrong = ActiveOrnsteinUhlenbeck(COUPLINGS, 0.35, 0.6, temperature=0.2, potential=Harmonic(2.2))
+    samples = sample(dynamics, draws=3000, chains=32, burn_in=60, thin=3, seed=4)["x"].values
+    values, modes = np.linalg.eigh(theory.stationary_covariance(wrong))
+    amplitudes = ((samples @ modes / np.sqrt(values)) ** 2).mean(axis=1)
+    errors = amplitudes.std(axis=0, ddof=1) / np.sqrt(32)
+    assert (abs(amplitudes.mean(axis=0) - 1) > 5 * errors + 0.003).any()
+
+
+def test_time_step_error_is_of_second_order():
+    # one unit without couplings: the stationary variance of the scheme, solved exactly, against T / a
+    for tau in (0.0, 0.8):
+        errors = []
+        for dt in (0.1, 0.05):
+            dynamics = ActiveOrnsteinUhlenbeck(
+                np.zeros((1, 1)), tau, 0.5, temperature=0.0, potential=Harmonic(2.0), time_step=dt
+            )
+            strength = np.sqrt(0.5 / tau) if tau else 0.0
+            linear, _, step, decay, kick, carry, jitter = dynamics._scalars(tau > 0, strength)
+            shrink, gain = 1 - linear * step + (linear * step) ** 2 / 2, 1 - linear * step / 2
+            matrix = np.array([[shrink, gain * carry * (1 + decay)], [0.0, decay]])
+            noise = np.array([[gain * carry * kick, gain * jitter], [kick, 0.0]])
+            stationary = linalg.solve_discrete_lyapunov(matrix, noise @ noise.T)
+            errors.append(stationary[0, 0] / theory.mode_variance(2.0, 0.0, 0.5, tau) - 1)
+        assert errors[0] == pytest.approx(-((2.0 * 0.1) ** 2) / 4, rel=0.2) or tau > 0
+        assert abs(errors[0]) < 0.012
+        assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)
+
+
+def test_soft_spins_without_noise_memory_have_boltzmann_statistics():
+    # uncoupled: P(x) ~ exp(-b (x^2 - 1)^2 / 4 (T + T_a)), moments by quadrature
+    dynamics = ActiveOrnsteinUhlenbeck(np.zeros((50, 50)), 0.0, 0.3, temperature=0.2, potential=SoftSpin(1.0))
+    x = sample(dynamics, draws=1000, chains=16, burn_in=30, thin=4, seed=0)["x"].values
+    grid = np.linspace(-5, 5, 20001)
+    weight = np.exp(-((grid**2 - 1) ** 2) / 4 / 0.5)
+    for power in (2, 4):
+        chains = (x**power).mean(axis=(1, 2))
+        error = chains.std(ddof=1) / 4
+        expected = np.average(grid**power, weights=weight)
+        assert abs(chains.mean() - expected) < 5 * error + 0.002 * expected
+
+
+def test_spherical_constraint_holds():
+    for temperatures in ((0.1, 0.0), (0.0, 0.5), (0.2, 3.0)):
+        k = spherical_stiffness(np.linalg.eigvalsh(COUPLINGS), *temperatures, 1.3)
+        gaps = k - np.linalg.eigvalsh(COUPLINGS)
+        assert gaps.min() > 0
+        assert theory.mode_variance(gaps, *temperatures, 1.3).mean() == pytest.approx(1, abs=1e-10)
+
+
+def test_time_step_is_checked():
+    with pytest.raises(ValueError, match="time_step 1 is unstable"):
+        ActiveOrnsteinUhlenbeck(COUPLINGS, 1.0, 0.3, potential=Harmonic(3.0), time_step=1.0)
+    with pytest.warns(RuntimeWarning, match="time_step 0.3 is coarse"):
+        ActiveOrnsteinUhlenbeck(COUPLINGS, 1.0, 0.3, potential=Harmonic(3.0), time_step=0.3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"persistence_time": -1.0}, "persistence_time must be >= 0"),
+        ({"active_temperature": 0.0}, "nothing drives the units"),
+        ({"temperature": np.inf}, "temperature must be a finite number"),
+        ({"potential": Harmonic(0.5)}, "must be above the largest eigenvalue"),
+        ({"potential": "harmonic"}, "potential must be Harmonic, Spherical or SoftSpin"),
+        ({"time_step": 0.0}, "time_step must be > 0"),
+        ({"couplings": [[0.0, 1.0], [2.0, 0.0]]}, "must be symmetric"),
+    ],
+)
+def test_bad_parameters_are_named(arguments, message):
+    valid = {"couplings": COUPLINGS, "persistence_time": 1.0, "active_temperature": 0.5}
+    with pytest.raises(ValueError, match=message):
+        ActiveOrnsteinUhlenbeck(**(valid | arguments))
+
+
+def test_potentials_check_their_numbers():
+    with pytest.raises(ValueError, match="stiffness must be > 0"):
+        Harmonic(0.0)
+    with pytest.raises(ValueError, match="barrier must be > 0"):
+        SoftSpin(-1.0)

@@ -1,0 +1,151 @@
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import sparse
+
+from simulate import (
+    ActiveOrnsteinUhlenbeck,
+    Harmonic,
+    PatternCouplings,
+    PersistentGlauber,
+    SoftSpin,
+    hebbian,
+    pseudo_inverse,
+    random_patterns,
+    sample,
+)
+
+PATTERNS = random_patterns(4, 20, seed=0)
+COUPLINGS = hebbian(PATTERNS)
+
+
+def active(couplings=COUPLINGS, potential=None):
+    return ActiveOrnsteinUhlenbeck(
+        couplings, persistence_time=0.5, active_temperature=0.3, temperature=0.1, potential=potential or Harmonic(2.5)
+    )
+
+
+DYNAMICS = {
+    "dense": PersistentGlauber(COUPLINGS, 1.5, 0.5),
+    "patterns": PersistentGlauber(PatternCouplings(PATTERNS, 0.3), 1.5, 0.5),
+    "sparse": PersistentGlauber(sparse.csr_array(COUPLINGS), 1.5, 0.0),
+    "active": active(),
+    "active, patterns": active(PatternCouplings(PATTERNS), SoftSpin(1.0)),
+    "active, sparse": active(sparse.csr_array(COUPLINGS)),
+}
+
+
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_same_seed_same_samples_for_any_number_of_jobs(name):
+    arguments = {"draws": 40, "chains": 7, "burn_in": 11, "thin": 2, "seed": 5}
+    one, two, three = (sample(DYNAMICS[name], **arguments, n_jobs=jobs) for jobs in (1, 2, 3))
+    assert one.identical(two)
+    assert one.identical(three)
+    other = sample(DYNAMICS[name], **(arguments | {"seed": 6}))
+    assert not np.array_equal(one[DYNAMICS[name].variable], other[DYNAMICS[name].variable])
+
+
+def test_same_bytes_in_netcdf_for_one_job_and_two(tmp_path):
+    contents = []
+    for jobs in (1, 2):
+        path = tmp_path / f"{jobs}.nc"
+        sample(DYNAMICS["dense"], draws=30, chains=3, burn_in=5, seed=1, n_jobs=jobs).to_netcdf(path, engine="h5netcdf")
+        with xr.open_dataset(path, engine="h5netcdf") as back:
+            contents.append({name: back[name].values.tobytes() for name in back.variables})
+    assert contents[0] == contents[1]
+
+
+def test_a_chain_does_not_depend_on_how_many_others_there_are():
+    few = sample(DYNAMICS["patterns"], draws=20, chains=2, burn_in=5, seed=1)
+    many = sample(DYNAMICS["patterns"], draws=20, chains=19, burn_in=5, seed=1)
+    np.testing.assert_array_equal(few["spins"], many["spins"][:2])
+
+
+def test_draws_do_not_depend_on_how_many_more_are_taken():
+    # draws are computed in blocks; a block must end where the next begins
+    for thin, burn_in in ((1, 0), (3, 17), (500, 1)):
+        short = sample(DYNAMICS["dense"], draws=3, chains=2, burn_in=burn_in, thin=thin, seed=1)
+        long = sample(DYNAMICS["dense"], draws=8, chains=2, burn_in=burn_in, thin=thin, seed=1)
+        np.testing.assert_array_equal(short["spins"], long["spins"][:, :3])
+
+
+def test_thinning_and_burn_in_only_choose_draws():
+    every = sample(DYNAMICS["dense"], draws=60, chains=2, burn_in=0, thin=1, seed=1)["spins"]
+    some = sample(DYNAMICS["dense"], draws=10, chains=2, burn_in=30, thin=3, seed=1)["spins"]
+    np.testing.assert_array_equal(every.values[:, 32::3], some.values)
+
+
+@pytest.mark.parametrize("name", ["dense", "active"])
+def test_labels_and_attributes(name):
+    dynamics = DYNAMICS[name]
+    samples = sample(dynamics, draws=6, chains=3, burn_in=4, thin=2, seed=7)
+    variable = samples[dynamics.variable]
+    assert variable.dims == ("chain", "draw", "spin")
+    assert variable.shape == (3, 6, 20)
+    assert variable.dtype == dynamics.dtype
+    for key, value in {"draws": 6, "chains": 3, "burn_in": 4, "thin": 2, "seed": "7", "n_spins": 20}.items():
+        assert samples.attrs[key] == value
+    for key in ("dynamics", "temperature", "couplings_sha256", "fields", "version"):
+        assert key in samples.attrs
+
+
+def test_a_run_without_seed_can_be_drawn_again_from_its_attributes():
+    first = sample(DYNAMICS["dense"], draws=5, chains=2)
+    again = sample(DYNAMICS["dense"], draws=5, chains=2, seed=int(first.attrs["seed"]))
+    assert first.identical(again)
+
+
+def test_a_seed_sequence_is_not_used_up():
+    root = np.random.SeedSequence(3).spawn(2)[1]
+    assert sample(DYNAMICS["dense"], draws=5, seed=root).identical(sample(DYNAMICS["dense"], draws=5, seed=root))
+
+
+def test_initial_states_are_taken_in_turn():
+    cold = PersistentGlauber(pseudo_inverse(PATTERNS), temperature=1e-3)
+    samples = sample(cold, draws=2, chains=6, burn_in=0, seed=0, initial=PATTERNS)["spins"].values
+    # patterns are fixed points of the projector, so chains stay where they started
+    np.testing.assert_array_equal(samples[:, -1], PATTERNS[[0, 1, 2, 3, 0, 1]])
+    one = sample(cold, draws=2, chains=3, burn_in=0, seed=0, initial=PATTERNS[1])["spins"].values
+    np.testing.assert_array_equal(one[:, -1], PATTERNS[[1, 1, 1]])
+
+
+def test_goes_into_arviz_as_it_is():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # arviz 0.x announces its own refactoring when it is imported
+        import arviz
+    samples = sample(DYNAMICS["dense"], draws=200, chains=4, seed=0)
+    assert float(arviz.rhat(samples)["spins"].max()) < 1.2
+    assert float(arviz.ess(samples)["spins"].min()) > 20
+    assert len(arviz.summary(samples)) == 20
+
+
+def test_progress_bar(capsys):
+    quiet = sample(DYNAMICS["dense"], draws=5, chains=2, seed=0, n_jobs=2)
+    assert capsys.readouterr().err == ""
+    shown = sample(DYNAMICS["dense"], draws=5, chains=2, seed=0, n_jobs=2, progress=True)
+    assert "1.01k/1.01k" in capsys.readouterr().err
+    assert quiet.identical(shown)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"draws": 0}, "draws must be at least 1"),
+        ({"chains": 0}, "chains must be at least 1"),
+        ({"thin": 0}, "thin must be at least 1"),
+        ({"burn_in": -1}, "burn_in must be at least 0"),
+        ({"seed": -4}, "seed must be at least 0"),
+        ({"initial": np.ones(3)}, r"initial must have shape \(20,\)"),
+        ({"initial": np.zeros(20)}, r"initial: spin 0 of state 0 is 0, expected \+1 or -1"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        sample(DYNAMICS["dense"], **arguments)
+
+
+def test_what_is_no_dynamics_is_refused():
+    with pytest.raises(ValueError, match="dynamics must be a dynamics"):
+        sample(COUPLINGS)
