@@ -1,0 +1,6 @@
+"""From samples to a page: `analyse` does the whole way, `write_report` writes HTML and JSON."""
+
+from infer.report.analysis import Analysis, analyse
+from infer.report.page import render_page, write_report
+
+__all__ = ["Analysis", "analyse", "render_page", "write_report"]

@@ -1,0 +1,195 @@
+"""The prose of a report: what to look for in each figure, what each section says, methods and references."""
+
+from infer.report.analysis import Analysis
+
+__all__ = ["CAPTIONS", "MEASURES", "REFERENCES", "SECTIONS", "methods"]
+
+# figures by key; braces are filled in where the figure is made
+CAPTIONS = {
+    "inferred": "Fitted to the samples by pseudo-likelihood. {scale}",
+    "reference": (
+        "The family at its best rate λ = {rate}, scaled to fit. Look for the same texture as in the inferred "
+        "couplings. {scale}"
+    ),
+    "hebbian": (
+        "Rate 0, scaled to fit. What the inferred couplings lack, or have besides, is what dreaming has to explain. "
+        "{scale}"
+    ),
+    "scatter": (
+        "Every pair of spins once. Points along the dashed line agree; scatter of equal width all along is noise of "
+        "the estimate, a bend or a second branch is structure outside the family.{density}"
+    ),
+    "ranks": (
+        "Look for a gap: it separates pairs that are connected from pairs that are not; a smooth decline has none. "
+        "Couplings near their standard error (dots) cannot be told from 0."
+    ),
+    "profile": (
+        "From near the lower bound over Hebbian (0) to infinite rate; the axis is even in λ/(1 + λ). The cosine "
+        "peaks at the best rate, its {level} interval is shaded. Bands are null models, 2.5th to 97.5th percentile. "
+        "A peak far above the bands and away from 0 speaks for dreaming."
+    ),
+    "zoom": (
+        "If Hebbian (dotted) lies inside the shaded interval, the couplings cannot be told from Hebbian ones. "
+        "{likelihood}"
+    ),
+    "spectra": (
+        "Dreaming presses the large eigenvalues together and keeps the eigenvectors. The inferred eigenvalues should "
+        "follow the dreamed ones; a Hebbian spectrum spreads more widely at the top."
+    ),
+    "nulls": (
+        "Shuffled eigenvalues keep the subspace of the reference and lose its spectrum; random couplings keep nothing. "
+        "“Similar to dreamed” says more than “similar to Hebbian” only if the first two rows differ by more than their "
+        "errors (bars: one standard error above, 2.5th to 97.5th percentile below)."
+    ),
+    "means": "Mean of each spin. Points on the dashed line: the model has it right. Bars are standard errors.",
+    "correlations": (
+        "Covariances ⟨sᵢsⱼ⟩ − ⟨sᵢ⟩⟨sⱼ⟩ of pairs of spins. They are what couplings are for: a departure from the "
+        "line means a fit that did not settle, a penalty that is too strong, or samples that no equilibrium model "
+        "of pairs can produce. Bars are standard errors."
+    ),
+    "third moments": (
+        "Third cumulants of triples of spins, which were not fitted: this is the test of the pairwise model. A "
+        "slope other than 1, or a cloud wider than the error bars, points to interactions of higher order or to a "
+        "drive that leaves traces no couplings can explain."
+    ),
+    "sum": (
+        "Not fitted either: it feels correlations of every order. Look for tails or peaks of the data that the model "
+        "lacks. Shaded: standard errors."
+    ),
+    "energy": (
+        "Energy under the fitted model. If the data sit higher or lower than the model’s own samples, the model "
+        "puts its weight on other states than the data do."
+    ),
+    "rhat": (
+        "R-hat compares the spread between chains with that within. Above the dashed line, chains have not seen the "
+        "same states."
+    ),
+    "ess": (
+        "Neighbouring samples repeat each other. Below the dashed line, error bars are not to be trusted; the "
+        "dotted line is the number of samples taken."
+    ),
+}
+
+SECTIONS = {
+    "couplings": (
+        "Couplings are dimensionless: they contain the inverse temperature, so that the probability of a state is "
+        "proportional to exp(−E)."
+    ),
+    "patterns": (
+        "The reference family runs from the Hebbian couplings of the patterns (rate 0) to their pseudo-inverse "
+        "(infinite rate)."
+    ),
+    "data correlations": (
+        "No patterns are known, so the correlation matrix of the data stands in for the Hebbian matrix. The family "
+        "runs from the recording’s own correlations (rate 0) to naive mean-field couplings (infinite rate). A rate "
+        "above 0 is to be expected even of undriven samples, because couplings are sparser than correlations: do "
+        "not compare it with a rate that was measured from patterns."
+    ),
+    "goodness": (
+        "Samples drawn from the fitted equilibrium model are set against the data. An equilibrium model with pairwise "
+        "couplings is adequate when both agree within error bars, in what was not fitted, too."
+    ),
+    "background": (
+        "Everything needed to repeat this analysis. The same samples, parameters and seed give the same numbers."
+    ),
+}
+
+MEASURES = {
+    "cosine": "cosine (1 = same)",
+    "pearson": "Pearson correlation (1 = same)",
+    "frobenius_distance": "Frobenius distance after the best scale, relative (0 = same)",
+    "spectrum_distance": "distance of the spectra, each of unit norm (0 = same)",
+}
+
+# (text, label, link), in the order in which `methods` numbers them
+REFERENCES = (
+    (
+        "A. K. Behera, M. Du, U. Jagadisan, S. Sastry, M. Rao, S. Vaikuntanathan, A correspondence between Hebbian "
+        "unlearning and steady states generated by nonequilibrium dynamics (2024).",
+        "arXiv 2410.06269",
+        "https://arxiv.org/abs/2410.06269",
+    ),
+    (
+        "A. Fachechi, E. Agliari, A. Barra, Dreaming neural networks: forgetting spurious memories and reinforcing "
+        "pure ones, Neural Networks 112, 24 (2019).",
+        "arXiv 1810.12217",
+        "https://arxiv.org/abs/1810.12217",
+    ),
+    (
+        "J. J. Hopfield, D. I. Feinstein, R. G. Palmer, ‘Unlearning’ has a stabilizing effect in collective memories, "
+        "Nature 304, 158 (1983).",
+        "doi 10.1038/304158a0",
+        "https://doi.org/10.1038/304158a0",
+    ),
+    (
+        "J. Besag, Statistical analysis of non-lattice data, The Statistician 24, 179 (1975).",
+        "doi 10.2307/2987782",
+        "https://doi.org/10.2307/2987782",
+    ),
+    (
+        "E. Aurell, M. Ekeberg, Inverse Ising inference using all the data, Physical Review Letters 108, 090201 "
+        "(2012).",
+        "arXiv 1107.3536",
+        "https://arxiv.org/abs/1107.3536",
+    ),
+    (
+        "H. J. Kappen, F. B. Rodríguez, Efficient learning in Boltzmann machines using linear response theory, Neural "
+        "Computation 10, 1137 (1998).",
+        "doi 10.1162/089976698300017386",
+        "https://doi.org/10.1162/089976698300017386",
+    ),
+    (
+        "A. Vehtari, A. Gelman, D. Simpson, B. Carpenter, P.-C. Bürkner, Rank-normalization, folding, and "
+        "localization: an improved R-hat for assessing convergence of MCMC, Bayesian Analysis 16, 667 (2021).",
+        "arXiv 1903.08008",
+        "https://arxiv.org/abs/1903.08008",
+    ),
+)
+
+
+def methods(analysis: Analysis) -> list[str]:
+    """Paragraphs that can be pasted into a paper; numbers in brackets count `REFERENCES`.
+
+    Parameters
+    ----------
+    analysis : Analysis
+
+    Returns
+    -------
+    list of str
+    """
+    data, fit, found = analysis.data, analysis.fit, analysis.similarity
+    fields, bias = ("and fields ", " + Σᵢ βhᵢ sᵢ") if fit["fit_fields"] else ("", "")
+    fitting = (
+        f"Couplings {fields}of an Ising model, P(s) ∝ exp(½ Σᵢⱼ βJᵢⱼ sᵢ sⱼ{bias}), were fitted to "
+        f"{data['n_samples']:,} samples of {data['n_spins']} spins by pseudo-likelihood [4, 5] with an l2 penalty on "
+        f"couplings (alpha = {fit['alpha']:.3g} on the mean over samples), and made symmetric by averaging both "
+        "estimates of each coupling. Standard errors come from a sandwich estimate over contiguous batches of "
+        "samples, which allows for autocorrelation."
+    )
+    if found.reference == "patterns":
+        reference = "G = ξᵀξ/N with the stored patterns ξ"
+    else:
+        reference = (
+            "G the correlation matrix of the data, which takes the place of the Hebbian matrix (in the limit of "
+            "infinite rate: naive mean-field couplings [6])"
+        )
+    likelihood = ""
+    if analysis.dreaming is not None:
+        likelihood = (
+            " Rate and inverse temperature were also fitted directly to the samples, by pseudo-likelihood with these "
+            "parameters alone."
+        )
+    comparing = (
+        "They were compared with the family of Hebbian-unlearned couplings [1, 2, 3], "
+        f"offdiag[(1 + λ) G (I + λG)⁻¹], {reference}, by the cosine of all entries off the diagonal. Interval of the "
+        f"best rate (level {100 * found.level:g} %): {found.interval_method}.{likelihood}"
+    )
+    n_drawn = analysis.adequacy.n_draws * analysis.adequacy.n_chains
+    judging = (
+        f"Goodness of fit compares moments of the data with those of {n_drawn:,} samples drawn from the fitted model "
+        "by heat-bath dynamics."
+    )
+    if analysis.convergence["applicable"]:
+        judging += " Convergence was judged by rank-normalised split R-hat and bulk effective sample size [7]."
+    return [fitting, comparing, judging]

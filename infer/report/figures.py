@@ -1,0 +1,449 @@
+"""The figures of a report, each drawn from plain arrays on axes of its own, with labels and units on every axis."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import ArrayLike
+
+from infer.report._axes import (
+    MARKERS,
+    bounded,
+    cloud,
+    groups,
+    identity,
+    legend_above,
+    log_ticks,
+    plain_label,
+    rate_ticks,
+    short,
+    shrink,
+)
+from infer.report._svg import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, PURPLE, VERMILION, drawing, new_axes
+
+__all__ = [
+    "agreement",
+    "coupling_matrix",
+    "coupling_ranks",
+    "coupling_scatter",
+    "effective_sample_sizes",
+    "energy_distribution",
+    "null_models",
+    "rate_profile",
+    "rhats",
+    "spectra",
+    "sum_distribution",
+]
+
+MAX_NAMES = 16  # more names than this do not fit beside an axis
+
+
+def coupling_matrix(couplings: ArrayLike, limit: float, names: Sequence[str] | None = None) -> Figure:
+    """Couplings as a picture on a symmetric colour scale from `-limit` to `limit`.
+
+    Parameters
+    ----------
+    couplings : array_like, shape (n_spins, n_spins)
+        beta J, dimensionless. More than 256 spins are shown as block means.
+    limit : float
+        End of the colour scale, the same in all panels that are to be compared.
+    names : sequence of str, optional
+        Names of the spins, written beside the rows when there are at most 16.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    matrix = np.asarray(couplings, dtype=np.float64)
+    n_spins = len(matrix)
+    shown, block = shrink(matrix)
+    end = len(shown) * block - 0.5
+    with drawing():
+        figure, axes = new_axes(height=4.4)
+        axes.grid(False)
+        image = axes.imshow(
+            shown, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="none", extent=(-0.5, end, end, -0.5)
+        )
+        axes.set_xlim(-0.5, n_spins - 0.5)
+        axes.set_ylim(n_spins - 0.5, -0.5)
+        axes.set_xlabel("spin j (column number)")
+        axes.set_ylabel("spin i (row number)")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if names is not None and n_spins <= MAX_NAMES and any(name != str(k) for k, name in enumerate(names)):
+            axes.set_yticks(range(n_spins), [short(name) for name in names])
+            axes.set_ylabel("spin i (name)")
+        for spine in axes.spines.values():
+            spine.set_visible(True)
+        bar = figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.9, aspect=28, pad=0.02)
+        bar.set_label("coupling β J (dimensionless)")
+        bar.outline.set_edgecolor(INK)
+        bar.ax.xaxis.set_major_locator(MaxNLocator(5))
+        bar.ax.xaxis.set_major_formatter(FuncFormatter(plain_label))
+    return figure
+
+
+def coupling_scatter(inferred: ArrayLike, reference: ArrayLike) -> Figure:
+    """Inferred against reference couplings, each pair of spins once.
+
+    Parameters
+    ----------
+    inferred, reference : array_like, shape (n_spins, n_spins)
+        beta J, dimensionless; the reference at its best scale.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    above = np.triu_indices(len(np.asarray(inferred)), 1)
+    x, y = np.asarray(reference)[above], np.asarray(inferred)[above]
+    with drawing():
+        figure, axes = new_axes(height=3.6)
+        cloud(axes, x, y, BLUE)
+        identity(axes, x, y, label="equal (best scale)")
+        axes.set_xlabel("dreamed β J (dimensionless)")
+        axes.set_ylabel("inferred β J (dimensionless)")
+        legend_above(axes)
+    return figure
+
+
+def coupling_ranks(couplings: ArrayLike, std: ArrayLike | None = None) -> Figure:
+    """Strength of the couplings in decreasing order: a gap tells pairs that are connected from those that are not.
+
+    Parameters
+    ----------
+    couplings : array_like, shape (n_spins, n_spins)
+        beta J, dimensionless.
+    std : array_like, shape (n_spins, n_spins), optional
+        Standard errors.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    above = np.triu_indices(len(np.asarray(couplings)), 1)
+    values = np.asarray(couplings)[above]
+    order = np.argsort(-np.abs(values), kind="stable")
+    ranks = np.arange(1, len(values) + 1)
+    few = np.unique(np.geomspace(1, len(values), 600).astype(int)) - 1 if len(values) > 1500 else np.arange(len(values))
+    with drawing():
+        figure, axes = new_axes()
+        if std is not None:
+            axes.plot(
+                ranks[few], np.asarray(std)[above][order][few], ".", color=GREY, markersize=2.5, label="standard error"
+            )
+        axes.plot(ranks[few], np.abs(values[order])[few], color=BLUE, linewidth=1.6, label="|β J|")
+        axes.set_xscale("log")
+        log_ticks(axes.xaxis, 1, len(values))
+        positive = np.abs(values[values != 0])
+        if len(positive) and positive.max() > 30 * np.median(positive):
+            axes.set_yscale("log")
+            log_ticks(axes.yaxis, *axes.get_ylim())
+        else:
+            axes.set_ylim(bottom=0)
+        axes.set_xlabel("rank of the pair of spins (number)")
+        axes.set_ylabel("|β J| (dimensionless)")
+        legend_above(axes)
+    return figure
+
+
+def rate_profile(
+    rates: ArrayLike,
+    profile: Mapping[str, ArrayLike],
+    best_rate: float,
+    interval: tuple[float, float],
+    nulls: Mapping[str, tuple[float, float, float]] | None = None,
+    likelihood: tuple[float, float, float] | None = None,
+    zoom: bool = False,
+) -> Figure:
+    """Similarity along the dreaming rate.
+
+    Parameters
+    ----------
+    rates : array_like, shape (n_rates,)
+        Dreaming rate lambda, dimensionless.
+    profile : mapping
+        Name of a measure ("cosine", "pearson") to its values at `rates`, shape (n_rates,).
+    best_rate : float
+        Rate of the greatest cosine.
+    interval : tuple of float
+        Interval of the best rate.
+    nulls : mapping, optional
+        Name of a null model to mean, lower and upper percentile of its cosine.
+    likelihood : tuple of float, optional
+        Rate fitted by likelihood and both ends of its interval.
+    zoom : bool
+        Show only the neighbourhood of the best rate and of 0, on a linear axis, instead of everything on an axis
+        that is even in lambda/(1 + lambda).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rates = np.asarray(rates, dtype=np.float64)
+    place = np.asarray if zoom else bounded
+    low, high = interval
+    with drawing():
+        figure, axes = new_axes(height=3.4)
+        if zoom:
+            reach = [end for end in (0.0, best_rate, low, high, *(likelihood or ())) if np.isfinite(end)]
+            pad = 0.25 * (max(reach) - min(reach)) or 0.1
+            start, stop = min(reach) - pad, max(reach) + pad
+            low, high = max(low, start), min(high, stop)
+        else:
+            start, stop = -np.inf, np.inf
+        shown = (rates >= start) & (rates <= stop)
+        span = [float(place(low)), float(place(high))]
+        axes.axvspan(*span, color=ORANGE, alpha=0.3, linewidth=0, label="best rate, interval")
+        axes.axvline(float(place(best_rate)), color=ORANGE, linewidth=1.4)
+        axes.axvline(0.0, color=GREY, linewidth=1.2, linestyle=(0, (2, 2)), label="Hebbian (rate 0)")
+        for (name, values), colour, dashes in zip(profile.items(), (BLUE, VERMILION), ("-", (0, (5, 2))), strict=False):
+            label = {"pearson": "Pearson"}.get(name, name)
+            values = np.asarray(values, dtype=np.float64)
+            axes.plot(place(rates[shown]), values[shown], color=colour, linestyle=dashes, linewidth=1.6, label=label)
+        if not zoom:
+            for (name, (_, bottom, top)), colour in zip((nulls or {}).items(), (PURPLE, GREEN, GREY), strict=False):
+                axes.axhspan(bottom, top, color=colour, alpha=0.35, linewidth=0, label=name)
+        if zoom and likelihood is not None:
+            bottom, top = axes.get_ylim()
+            rate, left, right = likelihood
+            place_y = bottom + 0.06 * (top - bottom)
+            bars = np.array([[rate - left], [right - rate]])
+            axes.errorbar(
+                [rate], [place_y], xerr=bars, fmt="D", color=GREEN, capsize=3, markersize=5, label="by likelihood"
+            )
+        if zoom:
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+        else:
+            rate_ticks(axes, float(rates.min()), float(rates.max()))
+        axes.set_xlabel("dreaming rate λ (dimensionless)")
+        axes.set_ylabel("similarity (1 = same)")
+        legend_above(axes)
+    return figure
+
+
+def spectra(eigenvalues: Mapping[str, ArrayLike]) -> Figure:
+    """Eigenvalues of several coupling matrices in decreasing order.
+
+    Parameters
+    ----------
+    eigenvalues : mapping
+        Name of a matrix to its eigenvalues, shape (n_spins,), dimensionless (beta J).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    styles = ((BLUE, "-", 2.2), (VERMILION, (0, (5, 2)), 1.6), (GREEN, (0, (1.5, 1.5)), 1.6), (PURPLE, "-", 1.0))
+    with drawing():
+        figure, axes = new_axes()
+        for (name, values), (colour, dashes, width) in zip(eigenvalues.items(), styles, strict=False):
+            values = np.sort(np.asarray(values, dtype=np.float64))[::-1]
+            axes.plot(
+                np.arange(1, len(values) + 1), values, color=colour, linestyle=dashes, linewidth=width, label=name
+            )
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        axes.set_xlabel("rank of the eigenvalue (number)")
+        axes.set_ylabel("eigenvalue of β J (dimensionless)")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        legend_above(axes)
+    return figure
+
+
+def null_models(
+    measured: Mapping[str, tuple[float, float | None]], nulls: Mapping[str, tuple[float, float, float]]
+) -> Figure:
+    """Cosine of the inferred couplings with the references and with null models.
+
+    Parameters
+    ----------
+    measured : mapping
+        Name of a reference to the cosine with it and the standard error, if known.
+    nulls : mapping
+        Name of a null model to mean, lower and upper percentile of the cosine over its draws.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    with drawing():
+        figure, axes = new_axes(height=0.9 + 0.45 * (len(measured) + len(nulls)))
+        names = [*measured, *nulls]
+        for k, (value, std) in enumerate(measured.values()):
+            error = None if std is None or not np.isfinite(std) else [std]
+            axes.errorbar([value], [k], xerr=error, fmt=MARKERS[k], color=COLOURS[k], markersize=7, capsize=4)
+        for k, (mean, low, high) in enumerate(nulls.values(), start=len(measured)):
+            bars = np.abs([[mean - low], [high - mean]])
+            axes.errorbar([mean], [k], xerr=bars, fmt="|", color=GREY, markersize=9, capsize=4, elinewidth=1.6)
+        axes.set_yticks(range(len(names)), [name.replace(" ", "\n") for name in names])
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel("cosine with inferred (1 = same)")
+        axes.set_ylabel("compared with (model)")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+    return figure
+
+
+def agreement(
+    observed: ArrayLike,
+    predicted: ArrayLike,
+    observed_std: ArrayLike | None,
+    predicted_std: ArrayLike | None,
+    quantity: str,
+) -> Figure:
+    """Moments of the data against those of the fitted equilibrium model.
+
+    Parameters
+    ----------
+    observed, predicted : array_like, shape (n_moments,)
+        Moments of +-1 spins, dimensionless.
+    observed_std, predicted_std : array_like, shape (n_moments,), optional
+        Standard errors.
+    quantity : str
+        What the moments are, with formula, for the labels of the axes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    y, x = np.asarray(observed, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    error_y, error_x = (None if e is None else np.asarray(e, dtype=np.float64) for e in (observed_std, predicted_std))
+    with drawing():
+        figure, axes = new_axes(height=3.6)
+        cloud(axes, x, y, BLUE, error_x, error_y)
+        identity(axes, x, y)
+        axes.set_xlabel(f"model: {quantity} (dimensionless)")
+        axes.set_ylabel(f"data: {quantity} (dimensionless)")
+        legend_above(axes)
+    return figure
+
+
+def sum_distribution(
+    values: ArrayLike,
+    observed: ArrayLike,
+    predicted: ArrayLike,
+    observed_std: ArrayLike | None = None,
+    predicted_std: ArrayLike | None = None,
+) -> Figure:
+    """Distribution of the sum of all spins, in the data and in the fitted model.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_values,)
+        Possible sums, in spins.
+    observed, predicted : array_like, shape (n_values,)
+        Probabilities.
+    observed_std, predicted_std : array_like, shape (n_values,), optional
+        Their standard errors.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    values, observed, predicted = (np.asarray(v, dtype=np.float64) for v in (values, observed, predicted))
+    seen = np.flatnonzero((observed > 0) | (predicted > 0))
+    part = slice(seen[0], seen[-1] + 1) if len(seen) else slice(None)
+    with drawing():
+        figure, axes = new_axes()
+        sets = ((observed, observed_std, BLUE, "o", "data"), (predicted, predicted_std, VERMILION, "s", "fitted model"))
+        for probability, std, colour, marker, label in sets:
+            kept = np.where(probability[part] > 0, probability[part], np.nan)
+            axes.plot(
+                values[part], kept, marker, color=colour, markersize=3.2, linewidth=1.0, linestyle="-", label=label
+            )
+            if std is not None:
+                error = np.asarray(std, dtype=np.float64)[part]
+                low = np.maximum(probability[part] - error, probability[part] / 10)
+                axes.fill_between(values[part], low, probability[part] + error, color=colour, alpha=0.25, linewidth=0)
+        axes.set_yscale("log")
+        log_ticks(axes.yaxis, *axes.get_ylim())
+        axes.set_xlabel("sum of all spins, Σᵢ sᵢ (spins)")
+        axes.set_ylabel("probability")
+        legend_above(axes)
+    return figure
+
+
+def energy_distribution(edges: ArrayLike, observed: ArrayLike, predicted: ArrayLike) -> Figure:
+    """Distribution of the energy under the fitted model, in the data and in the model.
+
+    Parameters
+    ----------
+    edges : array_like, shape (n_bins + 1,)
+        Of the bins, energies in units of the temperature.
+    observed, predicted : array_like, shape (n_bins,)
+        Shares of samples in the bins.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    with drawing():
+        figure, axes = new_axes()
+        for values, colour, dashes, label in (
+            (observed, BLUE, "-", "data"),
+            (predicted, VERMILION, (0, (4, 2)), "fitted model"),
+        ):
+            axes.stairs(
+                np.asarray(values), np.asarray(edges), color=colour, linestyle=dashes, linewidth=1.6, label=label
+            )
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("energy E / T (dimensionless)")
+        axes.set_ylabel("share of samples in the bin")
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        legend_above(axes)
+    return figure
+
+
+def rhats(values: Mapping[str, ArrayLike], threshold: float = 1.01) -> Figure:
+    """R-hat of every monitored quantity, group by group, in increasing order.
+
+    Parameters
+    ----------
+    values : mapping
+        Name of a group ("energy", "overlaps", "spins") to R-hat of its quantities, dimensionless.
+    threshold : float
+        Above this the chains disagree.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    with drawing():
+        figure, axes = new_axes()
+        groups(axes, values)
+        axes.axhline(threshold, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label=f"threshold {threshold:g}")
+        top = max([threshold, *(float(np.max(v)) for v in values.values() if np.size(v))])
+        bottom = min([1.0, *(float(np.min(v)) for v in values.values() if np.size(v))])
+        pad = 0.08 * (top - bottom)
+        axes.set_ylim(bottom - pad, top + pad)
+        axes.set_ylabel("R-hat (1 = chains agree)")
+        legend_above(axes)
+    return figure
+
+
+def effective_sample_sizes(values: Mapping[str, ArrayLike], threshold: float, n_rows: int) -> Figure:
+    """Effective sample size of every monitored quantity, group by group, in increasing order.
+
+    Parameters
+    ----------
+    values : mapping
+        Name of a group to the effective sample sizes of its quantities, in independent samples.
+    threshold : float
+        Below this, error bars are not to be trusted.
+    n_rows : int
+        Number of samples.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    with drawing():
+        figure, axes = new_axes()
+        groups(axes, values)
+        axes.axhline(threshold, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label=f"threshold {threshold:g}")
+        axes.axhline(n_rows, color=GREY, linewidth=1.0, linestyle=(0, (1, 2)), label=f"all {n_rows:,} samples")
+        axes.set_yscale("log")
+        log_ticks(axes.yaxis, *axes.get_ylim())
+        axes.set_ylabel("effective sample size (samples)")
+        legend_above(axes)
+    return figure

@@ -1,0 +1,104 @@
+"""The pieces that a page is built of, and numbers as they are read."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from markupsafe import Markup
+
+__all__ = ["FigureCard", "Number", "Section", "Table", "entry", "interval_text", "number", "readable", "setting"]
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it is read and, beside it, as it is."""
+
+    value: Any
+    text: str
+
+    @property
+    def exact(self) -> str:
+        """All digits."""
+        return "" if self.value is None else str(self.value)
+
+
+@dataclass(frozen=True)
+class FigureCard:
+    """A figure with what to look for."""
+
+    key: str
+    title: str
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; entries are texts or numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[Sequence[str | Number]]
+    note: str = ""
+    sortable: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a sentence, figures and tables."""
+
+    key: str
+    title: str
+    text: str
+    figures: list[FigureCard] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+
+def readable(value: Any, digits: int = 4) -> str:
+    """A number in a few digits, with a true minus sign."""
+    if value is None:
+        return "not defined"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return {"inf": "∞", "-inf": "−∞"}.get(value, value)
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e6:
+        places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{places}f}".replace("-", "−")
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa}×10".replace("-", "−") + str(int(exponent)).translate(SUPERSCRIPTS)
+
+
+def setting(value: float) -> str:
+    """A number that somebody chose: without digits that say nothing."""
+    mantissa, _, exponent = f"{value:.6g}".partition("e")
+    power = f"×10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else ""
+    return mantissa.replace("-", "−") + power
+
+
+def number(value: Any, digits: int = 4) -> Number:
+    """A number for the page."""
+    return Number(value, readable(value, digits))
+
+
+def interval_text(interval: Sequence[Any]) -> str:
+    """Both ends of an interval."""
+    return f"{readable(interval[0], 3)} to {readable(interval[1], 3)}"
+
+
+def entry(value: Any, digits: int | None = None) -> str | Number:
+    """A number where it is one (all of it without `digits`), else text."""
+    if value is None:
+        return "–"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Number(value, setting(value)) if digits is None else number(value, digits)
+    return readable(value) if isinstance(value, bool) else str(value)

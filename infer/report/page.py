@@ -1,0 +1,128 @@
+"""One self-contained HTML page of an analysis, and the JSON of all its numbers."""
+
+import base64
+import hashlib
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from infer.files import atomic_write, check_writable
+from infer.report.analysis import Analysis
+from infer.report.captions import REFERENCES, methods
+from infer.report.sections import build_sections, headline, subtitle, verdicts
+
+__all__ = ["render_page", "write_report"]
+
+# sorts a table by the column whose head is pressed: by the exact numbers where there are any, else by the text
+SCRIPT = """
+for (const table of document.querySelectorAll("table.sortable")) {
+  const heads = Array.from(table.tHead.rows[0].cells);
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const up = head.getAttribute("aria-sort") === "descending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const key = (row) => {
+        const cell = row.cells[column], data = cell.querySelector("data");
+        return data ? Number(data.value.replace("inf", "Infinity")) : cell.textContent;
+      };
+      const both = (a, b) => typeof a === "number" && typeof b === "number";
+      const compare = (a, b) => (both(a, b) ? a - b : String(a).localeCompare(String(b)));
+      const rows = Array.from(table.tBodies[0].rows);
+      rows.sort((a, b) => (up ? 1 : -1) * compare(key(a), key(b)));
+      table.tBodies[0].append(...rows);
+    });
+  });
+}
+"""
+
+
+def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | None = None) -> str:
+    """The page as text.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    numbers : dict
+        `analysis.to_dict()`.
+    json_name : str, optional
+        Name of the JSON file beside the page, to link to.
+
+    Returns
+    -------
+    str
+        HTML without any reference to other files except the links to publications and to the JSON file. All text that
+        comes from outside, such as names of spins and files, is escaped, in the figures too.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    template = environment.from_string(resources.files("infer.report").joinpath("page.html.jinja").read_text("utf-8"))
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    return template.render(
+        title=f"Dreaming report: {analysis.source}",
+        subtitle=subtitle(analysis),
+        headline=headline(analysis, numbers),
+        verdicts=verdicts(analysis),
+        warnings=analysis.warnings,
+        sections=build_sections(analysis, numbers),
+        methods=methods(analysis),
+        references=REFERENCES,
+        versions=analysis.versions,
+        created=analysis.created,
+        json_name=json_name,
+        script=Markup(SCRIPT),
+        script_hash=f"sha256-{digest}",
+    )
+
+
+def write_report(analysis: Analysis, path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write the page and, beside it under the same stem, the JSON with every number on it.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    path : str or path-like
+        Where the page goes, for example ``report.html``; the numbers go to ``report.json``.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        The page and the JSON file.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist or may not be written to, or if `path` itself ends in ``.json``.
+    """
+    page, numbers = Path(path), Path(path).with_suffix(".json")
+    if page == numbers:
+        raise ValueError(f"{path}: the page needs another ending than .json, which its numbers get; use .html")
+    for file in (page, numbers):
+        check_writable(file)
+    data = analysis.to_dict()
+    html, text = render_page(analysis, data, numbers.name), json_text(data)
+    before = {file for file in (page, numbers) if file.exists()}
+    try:
+        with atomic_write(page) as new_page, atomic_write(numbers) as new_numbers:
+            new_page.write_text(html, encoding="utf-8")
+            new_numbers.write_text(text, encoding="utf-8")
+    except BaseException:
+        # the second of the two renames failed: a report without its other half would pass for a whole one
+        for file in {page, numbers} - before:
+            file.unlink(missing_ok=True)
+        raise
+    return page, numbers
+
+
+def json_text(data: dict[str, Any]) -> str:
+    """Strict JSON (no NaN), one line a top-level entry so that the file can be looked at."""
+    entries = (f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in data.items())
+    return "{\n" + ",\n".join(entries) + "\n}\n"

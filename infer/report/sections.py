@@ -1,0 +1,340 @@
+"""What stands on the page and in which order: headline, sections of figures with captions, tables of numbers."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure as MatplotlibFigure
+
+from infer.report import figures
+from infer.report._axes import MAX_PIXELS, MAX_POINTS
+from infer.report._svg import to_svg
+from infer.report.analysis import Analysis
+from infer.report.captions import CAPTIONS, MEASURES, SECTIONS
+from infer.report.layout import FigureCard, Number, Section, Table, entry, interval_text, number, readable
+
+__all__ = ["build_sections", "headline", "subtitle", "verdicts"]
+
+Numbers = dict[str, Any]
+LABELS = {"hebbian": "Hebbian"}
+Row = tuple[str | Number, ...]
+
+# which moments are shown, with their names on the axes: cumulants, so that means do not pass for correlations
+MOMENTS = {
+    "means": ("Means", "⟨sᵢ⟩"),
+    "correlations": ("Correlations", "covariance"),
+    "third moments": ("Third moments", "3rd cumulant"),
+}
+
+
+def subtitle(analysis: Analysis) -> str:
+    """What the samples are, in a line."""
+    data = analysis.data
+    text = f"{data['n_samples']:,} samples of {data['n_spins']} spins"
+    if data["n_rows"] != data["n_samples"]:
+        text += f" ({data['n_rows']:,} different rows with counts)"
+    if data["n_chains"] is not None and data["n_chains"] > 1:
+        text += f" in {data['n_chains']} chains"
+    return f"{text}; " + (f"{data['n_patterns']} stored patterns." if data["n_patterns"] else "no patterns given.")
+
+
+def headline(analysis: Analysis, numbers: Numbers) -> list[dict[str, Any]]:
+    """The cards on top: rate, inverse temperature, cosines."""
+    top = numbers["headline"]
+    likelihood = analysis.dreaming is not None
+    road = "by likelihood, given the patterns" if likelihood else "most similar member of the family"
+    given = "the patterns" if analysis.similarity.reference == "patterns" else "the recording’s own correlations"
+    error = top["inverse_temperature_std"]
+    return [
+        {
+            "name": "Dreaming rate λ",
+            "number": number(top["rate"], 3),
+            "detail": (
+                f"{100 * top['level']:g} % interval {interval_text(top['rate_interval'])}; measured from {given}, "
+                f"where 0 is Hebbian; {road}"
+            ),
+        },
+        {
+            "name": "Inverse temperature β",
+            "number": number(top["inverse_temperature"], 3),
+            "detail": ("" if error is None else f"± {readable(error, 2)} (standard error); ")
+            + "scale of the couplings against the reference at this rate (dimensionless)",
+        },
+        {
+            "name": "Cosine with dreamed couplings",
+            "number": number(top["cosine_best"]),
+            "detail": f"against {readable(top['cosine_hebbian'])} with Hebbian ones; 1 means the same up to scale",
+        },
+    ]
+
+
+def verdicts(analysis: Analysis) -> list[str]:
+    """Sentences that sum up similarity, adequacy and convergence."""
+    found = [analysis.similarity.verdict, analysis.adequacy.verdict, analysis.convergence["note"]]
+    fitted = analysis.dreaming
+    if fitted is not None:
+        sentence = (
+            f"Fitted to the samples directly, by likelihood, the dreaming rate is {readable(fitted['rate'], 3)} "
+            f"({100 * fitted['level']:g} % interval {interval_text(fitted['rate_interval'])}) and the inverse "
+            f"temperature {readable(fitted['inverse_temperature'], 3)} ± "
+            f"{readable(fitted['inverse_temperature_std'], 2)}."
+        )
+        found.insert(1, sentence)
+    return found
+
+
+def build_sections(analysis: Analysis, numbers: Numbers) -> list[Section]:
+    """Everything between the headline and the methods.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    numbers : dict
+        `analysis.to_dict()`, the only place where tables take their numbers from.
+
+    Returns
+    -------
+    list of Section
+    """
+    return [
+        _couplings(analysis, numbers),
+        _similarity(analysis, numbers),
+        _goodness(analysis, numbers),
+        _convergence(analysis, numbers),
+        _background(numbers),
+    ]
+
+
+def _card(key: str, title: str, drawn: MatplotlibFigure, **values: str) -> FigureCard:
+    """A drawn figure with its caption."""
+    identifier = key.replace(" ", "-")
+    caption = CAPTIONS[key].format(**values)
+    return FigureCard(f"figure-{identifier}", title, Markup(to_svg(drawn, identifier, title)), caption)
+
+
+def _couplings(analysis: Analysis, numbers: Numbers) -> Section:
+    """Matrices, scatter, ranks and the strongest couplings."""
+    found = analysis.similarity
+    pictures = {
+        "inferred": ("Inferred couplings", found.couplings),
+        "reference": ("Most similar dreamed couplings", found.reference_couplings),
+        "hebbian": ("Hebbian couplings", found.hebbian_couplings),
+    }
+    above = np.triu_indices(found.n_spins, 1)
+    sizes = np.concatenate([np.abs(matrix[above]) for _, matrix in pictures.values()])
+    limit = float(np.quantile(sizes, 0.995)) or float(sizes.max()) or 1.0
+    scale = f"Colours are the same in all three panels and end at ±{readable(limit, 2)}, which holds 99.5 % of them."
+    block = -(-found.n_spins // MAX_PIXELS)
+    if block > 1:
+        scale += f" Each pixel is the mean of {block} × {block} couplings."
+    rate = readable(found.best_rate, 3)
+    cards = [
+        _card(key, title, figures.coupling_matrix(matrix, limit, analysis.names), scale=scale, rate=rate)
+        for key, (title, matrix) in pictures.items()
+    ]
+    cards += [
+        _card(
+            "scatter",
+            "Inferred against dreamed",
+            figures.coupling_scatter(found.couplings, found.reference_couplings),
+            density=" Stronger colour means more pairs." if len(above[0]) > MAX_POINTS else "",
+        ),
+        _card("ranks", "Couplings by strength", figures.coupling_ranks(analysis.couplings, analysis.couplings_std)),
+    ]
+    names = numbers["names"]
+    rows: list[Row] = [
+        (names[pair["i"]], names[pair["j"]], number(pair["coupling"]), number(pair["std"], 2), number(pair["z"], 3))
+        for pair in numbers["strongest_couplings"]
+    ]
+    head = ("spin i", "spin j", "β J", "standard error", "β J / error")
+    table = Table(f"The {len(rows)} strongest couplings", head, rows, "Press a heading to sort.", sortable=True)
+    return Section("couplings", "Couplings", SECTIONS["couplings"], cards, [table])
+
+
+def _similarity(analysis: Analysis, numbers: Numbers) -> Section:
+    """Profile along the rate, spectra, null models."""
+    found, fitted = analysis.similarity, analysis.dreaming
+    nulls = {
+        name: (null["mean"], null["low"], null["high"]) for name, null in found.null_models.items() if "low" in null
+    }
+    profile = {name: found.profile[name] for name in ("cosine", "pearson")}
+    common = (found.rates, profile, found.best_rate, found.best_rate_interval)
+    level = f"{100 * found.level:g} %"
+    cards = [
+        _card("profile", "Similarity along the dreaming rate", figures.rate_profile(*common, nulls=nulls), level=level)
+    ]
+    if math.isfinite(found.best_rate):
+        likelihood, remark = None, ""
+        if fitted is not None and all(map(math.isfinite, (fitted["rate"], *fitted["rate_interval"]))):
+            likelihood = (fitted["rate"], *fitted["rate_interval"])
+            remark = "The diamond is the rate by likelihood with its interval; it should agree with the peak."
+        drawn = figures.rate_profile(*common, likelihood=likelihood, zoom=True)
+        cards.append(_card("zoom", "The same, near the best rate", drawn, likelihood=remark))
+    spectra = {LABELS.get(name, name): values for name, values in found.spectra.items()}
+    measured = {
+        "best dreamed": (found.at_best["cosine"], None),
+        "Hebbian": (found.at_hebbian["cosine"], found.null_models["hebbian"]["std"]),
+    }
+    cards += [
+        _card(
+            "spectra",
+            "Spectra",
+            figures.spectra(spectra),
+        ),
+        _card("nulls", "Is it more than chance?", figures.null_models(measured, nulls)),
+    ]
+    tables = _similarity_tables(numbers, f"Interval of the cosine’s rate ({level}): {found.interval_method}.")
+    return Section("similarity", "How dreamed?", SECTIONS[found.reference], cards, tables)
+
+
+def _similarity_tables(numbers: Numbers, note: str) -> list[Table]:
+    """Measures, rates, null models, retrieval, angles."""
+    values = numbers["similarity"]
+    measures: list[Row] = [
+        (MEASURES.get(name, name.replace("_", " ")), number(value), number(values["at_hebbian"][name]))
+        for name, value in values["at_best"].items()
+    ]
+    null_rows: list[Row] = [
+        (LABELS.get(name, name), *(entry(null.get(key), 3) for key in ("mean", "std", "low", "high")))
+        for name, null in values["null_models"].items()
+    ]
+    null_head = ("model", "mean", "standard deviation", "2.5th percentile", "97.5th percentile")
+    tables = [
+        Table("Rates and temperatures", ("quantity", "value", "standard error", "interval"), _rates(numbers), note),
+        Table("Similarity to the reference", ("measure", "at the best rate", "Hebbian"), measures),
+        Table("Null models of the cosine", null_head, null_rows),
+    ]
+    if values["retrieval"] is not None:
+        head = ("couplings", "patterns that are fixed points (share)", "overlap after retrieval")
+        rows: list[Row] = [
+            (LABELS.get(name, name), number(share["fixed_points"], 3), number(share["overlap"], 3))
+            for name, share in values["retrieval"].items()
+        ]
+        note = "At zero temperature; retrieval starts from patterns with 10 % of the spins turned."
+        tables.append(Table("Retrieval of the patterns", head, rows, note))
+    if values["principal_angles"]:
+        angles = values["principal_angles"]
+        rows = [("smallest", number(angles[0], 3)), ("largest", number(angles[-1], 3))]
+        title = "Principal angles between patterns and leading eigenvectors"
+        tables.append(Table(title, ("angle", "radians"), rows))
+    return tables
+
+
+def _rates(numbers: Numbers) -> list[Row]:
+    """Rates and inverse temperatures, from the cosine and by likelihood."""
+    values, fitted = numbers["similarity"], numbers["dreaming"]
+
+    def row(name: str, value: Any, std: Any, interval: Sequence[Any] | None = None) -> Row:
+        return (
+            name,
+            number(value),
+            "–" if std is None else number(std, 2),
+            "–" if interval is None else interval_text(interval),
+        )
+
+    rows = [
+        row("rate λ of greatest cosine", values["best_rate"], values["best_rate_std"], values["best_rate_interval"]),
+        row("inverse temperature β there", values["inverse_temperature"], values["inverse_temperature_std"]),
+        row("slope β (1 + λ) there", values["slope"], values["slope_std"]),
+    ]
+    if fitted is not None:
+        beta = (fitted["inverse_temperature"], fitted["inverse_temperature_std"])
+        rows += [
+            row("rate λ by likelihood", fitted["rate"], fitted["rate_std"], fitted["rate_interval"]),
+            row("inverse temperature β by likelihood", *beta),
+            row("slope β (1 + λ) by likelihood", fitted["slope"], fitted["slope_std"]),
+        ]
+    return rows
+
+
+def _goodness(analysis: Analysis, numbers: Numbers) -> Section:
+    """Moments, energies and the sum of spins: data against the fitted model."""
+    found, values = analysis.adequacy, numbers["adequacy"]
+    cards = []
+    rows: list[Row] = []
+    for name, (title, formula) in MOMENTS.items():
+        moment, shown = found.moments[name], values["moments"][name]
+        observed, predicted, *errors = (
+            moment[key] for key in ("observed", "predicted", "observed_std", "predicted_std")
+        )
+        cards.append(_card(name, title, figures.agreement(observed, predicted, errors[0], errors[1], formula)))
+        numbers_shown = (shown[key] for key in ("rms_observed", "rms_difference", "rms_z", "p_value", "pearson"))
+        rows.append((name, str(len(moment["observed"])), *(number(value, 3) for value in numbers_shown)))
+    total = (found.sum_of_spins[key] for key in ("values", "observed", "predicted", "observed_std", "predicted_std"))
+    energies = (found.energies[key] for key in ("edges", "observed", "predicted"))
+    cards += [
+        _card("sum", "Sum of all spins", figures.sum_distribution(*total)),
+        _card("energy", "Energy", figures.energy_distribution(*energies)),
+    ]
+    head = ("moments", "number", "rms", "rms difference", "rms difference / error", "p-value", "correlation")
+    note = (
+        f"Errors of the data: {found.error_method}. A ratio near 1 is what noise alone gives (below 1 for moments that "
+        f"were fitted). Largest R-hat of the model’s own chains: {readable(found.r_hat, 4)}."
+    )
+    tables = [Table("Data against fitted model", head, rows, note)]
+    return Section("goodness", "Does an equilibrium model fit?", SECTIONS["goodness"], cards, tables)
+
+
+def _convergence(analysis: Analysis, numbers: Numbers) -> Section:
+    """R-hat and effective sample sizes."""
+    found, values = analysis.convergence, numbers["convergence"]
+    if not found["applicable"]:
+        return Section("convergence", "Did the chains converge?", found["note"])
+    r_hats, sizes = ({name: group[key] for name, group in found["groups"].items()} for key in ("r_hat", "ess"))
+    drawn = figures.effective_sample_sizes(sizes, found["ess_threshold"], analysis.data["n_samples"])
+    cards = [
+        _card("rhat", "Do the chains agree?", figures.rhats(r_hats, found["r_hat_threshold"])),
+        _card("ess", "How many are independent?", drawn),
+    ]
+    keys = ("number", "largest_r_hat", "smallest_ess", "median_ess")
+    rows: list[Row] = [
+        (name, *(number(group[key], 4 if key == "largest_r_hat" else 3) for key in keys))
+        for name, group in values["groups"].items()
+    ]
+    head = ("quantity", "number", "largest R-hat", "smallest effective sample size", "median effective sample size")
+    table = Table("Convergence", head, rows, "Energy is that of the fitted model, in units of the temperature.")
+    return Section("convergence", "Did the chains converge?", found["note"], cards, [table])
+
+
+def _background(numbers: Numbers) -> Section:
+    """Data, fit, parameters and versions."""
+    names = {
+        "n_samples": "samples",
+        "n_rows": "rows",
+        "n_spins": "spins",
+        "n_chains": "chains",
+        "n_patterns": "stored patterns",
+        "load": "load (patterns per spin)",
+        "n_couplings": "couplings",
+        "samples_per_coupling": "samples per coupling",
+        "mean_absolute_mean": "mean over spins of |⟨sᵢ⟩|",
+        "time_ordered": "rows in time order",
+    }
+    data, fit, parameters = numbers["data"], numbers["fit"], dict(numbers["parameters"])
+    seconds = parameters.pop("seconds")
+    about: list[Row] = [(text, entry(data[key])) for key, text in names.items() if data[key] is not None]
+    metadata: list[Row] = [(key.replace("_", " "), entry(value)) for key, value in data["attributes"].items()]
+    fitted: list[Row] = [
+        ("estimator", fit["estimator"]),
+        ("penalty", "l2: alpha/2 times the sum of squared couplings of each spin"),
+        ("alpha", entry(fit["alpha"])),
+        ("fields fitted", "yes" if fit["fit_fields"] else "no, held at 0"),
+        ("tolerance (largest gradient)", entry(fit["tol"])),
+        ("passes over the samples", entry(fit["n_iter"])),
+        ("converged", entry(fit["converged"])),
+        ("log pseudo-likelihood (nats per spin)", number(fit["score_per_spin"])),
+        ("the same for free spins, −log 2", number(fit["score_per_spin_free"])),
+    ]
+    settings: list[Row] = [(key.replace("_", " "), entry(value)) for key, value in parameters.items()]
+    settings += [(f"time for {key} (seconds)", number(value, 3)) for key, value in seconds.items()]
+    packages: list[Row] = [(name, version) for name, version in numbers["versions"].items()]
+    tables = [
+        Table("Data", ("quantity", "value"), about),
+        *([Table("Recorded with the data", ("attribute", "value"), metadata)] if metadata else []),
+        Table("Fit of the couplings", ("quantity", "value"), fitted),
+        Table("Parameters and times", ("parameter", "value"), settings),
+        Table("Versions", ("package", "version"), packages),
+    ]
+    return Section("background", "Data, parameters and versions", SECTIONS["background"], [], tables)
