@@ -9,6 +9,7 @@ from scipy import stats
 
 if TYPE_CHECKING:
     from infer.verdict.adequacy import Adequacy
+    from infer.verdict.paths import UnlearningSimilarity
     from infer.verdict.similarity import Similarity
 
 #: Rate of false alarms that the sentence on goodness of fit allows itself, over all groups of moments.
@@ -175,3 +176,27 @@ def plain(value: Any) -> Any:
     if isinstance(value, bool | str | int) or value is None:
         return value
     return float(value) if np.isfinite(value) else None
+
+
+def unlearning_verdict(found: UnlearningSimilarity) -> str:
+    """One sentence on the number of dreams that couplings amount to."""
+    best, hebbian = found.at_best["cosine"], found.at_hebbian["cosine"]
+    interval = ""
+    if found.best_dreams_interval is not None:
+        low, high = found.best_dreams_interval
+        interval = f", {100 * found.level:g} % interval {low:.0f} to {high:.0f}"
+    scores = f"cosine {best:.4f} against {hebbian:.4f} without dreams"
+    if not found.passed_peak:
+        return (
+            f"The couplings are still getting more similar after {found.dreams[-1]} dreams of strength "
+            f"{found.epsilon:g} ({scores}): allow more points."
+        )
+    if found.best_dreams <= 0:
+        return (
+            f"Unlearning makes the Hebbian matrix no more similar to the couplings (best without dreams{interval}; "
+            f"cosine {hebbian:.4f})."
+        )
+    return (
+        f"The couplings are most similar to the Hebbian matrix after {found.best_dreams:.0f} dreams of strength "
+        f"{found.epsilon:g}{interval} ({scores})."
+    )

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
-from infer.verdict._relaxation_kernels import relax
 from infer.verdict.families import DreamingFamily, validate_symmetric
+from simulate.memory._kernels import relax
 
 FloatArray = NDArray[np.float64]
 
@@ -108,10 +108,13 @@ def recall(
     n_patterns, n_spins = patterns.shape
     rng = np.random.default_rng(random_state)
     order = np.argsort(rng.random((n_trials * n_patterns, n_spins)), axis=1)
-    states = np.tile(patterns, (n_trials, 1)).astype(np.int8)
+    states = np.tile(patterns, (n_trials, 1)).astype(np.float64)
     chosen = order[:, : round(flipped * n_spins)]
     np.put_along_axis(states, chosen, -np.take_along_axis(states, chosen, axis=1), axis=1)
-    relax(np.ascontiguousarray(couplings, dtype=np.float64), states, max_sweeps)
+    matrix = np.ascontiguousarray(couplings, dtype=np.float64)
+    sweeps = np.tile(np.arange(n_spins), (max_sweeps, 1))
+    for state in states:
+        relax(matrix, state, sweeps)
     overlaps = np.abs(
         np.einsum("tpi,pi->tp", states.reshape(n_trials, n_patterns, n_spins), patterns, dtype=np.float64)
     )

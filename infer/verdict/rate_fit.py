@@ -10,11 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from infer.verdict.families import RANK_TOLERANCE, DreamingFamily
+from infer.verdict.inputs import read_block
 
 FloatArray = NDArray[np.float64]
-
-#: Replicates are worked on in blocks of this size.
-BLOCK_BYTES = 2**28
 
 _N_GRID = 400
 _N_BISECTIONS = 48
@@ -82,22 +80,12 @@ def project_replicates(
     projections: list[FloatArray] = []
     norms: list[FloatArray] = []
     noise2 = 0.0
-    diagonal = np.arange(len(couplings))
     for stack in blocks:
-        block = np.array(stack, dtype=np.float64)
-        bad = np.argwhere(~np.isfinite(block))
-        if bad.size:
-            k, i, j = bad[0]
-            where = k + sum(len(done) for done in norms)
-            raise ValueError(f"replicates: entry [{where}, {i}, {j}] is {block[k, i, j]}; all must be finite")
-        block = (block + block.transpose(0, 2, 1)) / 2.0
-        block[:, diagonal, diagonal] = 0.0
+        block = read_block(stack, sum(len(done) for done in norms))
         projections.append(family.project(block))
         norms.append(np.linalg.norm(block.reshape(len(block), -1), axis=1))
         noise2 += float(np.sum((block - couplings) ** 2))
     lengths = np.concatenate(norms)
-    if not lengths.all():
-        raise ValueError(f"replicates: replicate {np.argmin(lengths)} is zero off the diagonal")
     return np.concatenate(projections), lengths, noise2 / len(lengths)
 
 
@@ -130,6 +118,19 @@ def contrast_weights(family: DreamingFamily, rate: float, base: float = 0.0) -> 
     return rest / length if length > 1e-12 else np.zeros_like(rest)
 
 
+def corrected_percentiles(estimate: float, replicates: FloatArray, level: float) -> tuple[float, float]:
+    """Bias-corrected percentile interval (Efron 1981) of an estimate from its replicates, some of them infinite."""
+    n = len(replicates)
+    below = (np.count_nonzero(replicates < estimate) + 0.5 * np.count_nonzero(replicates == estimate)) / n
+    shift = stats.norm.ppf(np.clip(below, 0.5 / n, 1.0 - 0.5 / n))
+    tail = stats.norm.ppf((1.0 + level) / 2.0)
+    shares = stats.norm.cdf([2.0 * shift - tail, 2.0 * shift + tail])
+    # no interpolation between a finite and an infinite value
+    finite = bool(np.isfinite(replicates).all())
+    ends = np.quantile(replicates, shares) if finite else np.quantile(replicates, shares, method="nearest")
+    return float(ends[0]), float(ends[1])
+
+
 def interval_from_replicates(
     family: DreamingFamily,
     rate: float,
@@ -146,21 +147,14 @@ def interval_from_replicates(
     the lower bound and does not depend on how the rate is parametrised.
     """
     rates = best_rates(family, replicate_projections)
-    n = len(rates)
-    below = (np.count_nonzero(rates < rate) + 0.5 * np.count_nonzero(rates == rate)) / n
-    shift = stats.norm.ppf(np.clip(below, 0.5 / n, 1.0 - 0.5 / n))
-    tail = stats.norm.ppf((1.0 + level) / 2.0)
-    quantiles = stats.norm.cdf([2.0 * shift - tail, 2.0 * shift + tail])
-    # no interpolation between a finite and an infinite rate
-    finite = bool(np.isfinite(rates).all())
-    low, high = np.quantile(rates, quantiles) if finite else np.quantile(rates, quantiles, method="nearest")
-    std = float(np.std(rates, ddof=1)) if finite else np.inf
+    low, high = corrected_percentiles(rate, rates, level)
+    std = float(np.std(rates, ddof=1)) if np.isfinite(rates).all() else np.inf
     weights = contrast_weights(family, rate)
     noise = float(np.std(replicate_projections @ weights, ddof=1))
     sigma = _sigmas(float(projection @ weights), noise, norm)
     at_zero = cosines(family, replicate_projections, replicate_norms, np.array([0.0]))[:, 0]
-    method_text = f"bias-corrected percentiles of the best rates of {n} bootstrap replicates of the couplings"
-    return RateInterval(float(low), float(high), std, sigma, float(np.std(at_zero, ddof=1)), method_text), rates
+    method_text = f"bias-corrected percentiles of the best rates of {len(rates)} bootstrap replicates of the couplings"
+    return RateInterval(low, high, std, sigma, float(np.std(at_zero, ddof=1)), method_text), rates
 
 
 def interval_from_residuals(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +13,9 @@ from scipy import linalg, stats
 
 from infer.verdict import _wording
 from infer.verdict.families import DreamingFamily
-from infer.verdict.metrics import METRICS, off_diagonal, principal_angles, profile_metrics, recall
+from infer.verdict.inputs import check_draws, check_level, replicate_blocks, unpack_couplings
+from infer.verdict.metrics import METRICS, principal_angles, profile_metrics, recall
 from infer.verdict.rate_fit import (
-    BLOCK_BYTES,
     RateInterval,
     best_rates,
     cosines,
@@ -28,8 +27,6 @@ from infer.verdict.rate_fit import (
 )
 
 FloatArray = NDArray[np.float64]
-
-_FEWEST_REPLICATES = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,15 +197,9 @@ def compare(
     Behera, Du, Jagadisan, Sastry, Rao, Vaikuntanathan, arXiv 2410.06269; Fachechi, Agliari, Barra 2019,
     arXiv 1810.12217.
     """
-    estimator = couplings if hasattr(couplings, "fit") else None
-    if estimator is not None and not hasattr(estimator, "couplings_"):
-        raise ValueError(f"couplings: this {type(estimator).__name__} is not fitted; call fit first")
-    matrix = off_diagonal(couplings if estimator is None else estimator.couplings_, "couplings")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
-    for name, count in (("n_bootstrap", n_bootstrap), ("n_null", n_null)):
-        if count < _FEWEST_REPLICATES:
-            raise ValueError(f"{name} must be at least {_FEWEST_REPLICATES}, got {count}")
+    matrix, estimator = unpack_couplings(couplings)
+    check_level(level)
+    check_draws(n_bootstrap=n_bootstrap, n_null=n_null)
     family = _family(patterns, correlations, len(matrix))
     seeds = np.random.SeedSequence(random_state).spawn(3)
 
@@ -221,7 +212,7 @@ def compare(
     else:
         optimum = "lower bound" if rate <= lowest_searched(family) else "interior"
 
-    blocks = _blocks(estimator, replicates, n_bootstrap, seeds[0], len(matrix))
+    blocks = replicate_blocks(estimator, replicates, n_bootstrap, seeds[0], len(matrix))
     ceiling = temperature_std = slope_std = None
     projections = None
     if blocks is None:
@@ -313,25 +304,6 @@ def _family(patterns: ArrayLike | None, correlations: ArrayLike | None, n_spins:
             f"{name}: the Hebbian matrix is zero off the diagonal, so that there is nothing to compare with"
         )
     return family
-
-
-def _blocks(
-    estimator: Any, replicates: ArrayLike | None, n: int, seed: np.random.SeedSequence, n_spins: int
-) -> Iterator[ArrayLike] | None:
-    """Replicates of the couplings, some hundred megabytes at a time; None where there are none."""
-    size = max(1, BLOCK_BYTES // (8 * n_spins**2))
-    if replicates is not None:
-        stack = np.asarray(replicates)
-        if stack.ndim != 3 or stack.shape[1:] != (n_spins, n_spins):
-            raise ValueError(f"replicates: expected shape (n_replicates, {n_spins}, {n_spins}), got {stack.shape}")
-        if len(stack) < _FEWEST_REPLICATES:
-            raise ValueError(f"replicates: at least {_FEWEST_REPLICATES} are needed for an interval, got {len(stack)}")
-        return (stack[start : start + size] for start in range(0, len(stack), size))
-    if not hasattr(estimator, "bootstrap_couplings"):
-        return None
-    sizes = [min(size, n - start) for start in range(0, n, size)]
-    states = seed.generate_state(len(sizes))
-    return (estimator.bootstrap_couplings(k, int(state)) for k, state in zip(sizes, states, strict=True))
 
 
 def _scale(family: DreamingFamily, projection: FloatArray, rate: float) -> tuple[float, float]:
