@@ -1,1 +1,62 @@
-"""Equilibrium couplings from samples, and how similar they are to dreamed ones."""
+"""Equilibrium couplings from samples: samples -> estimator -> couplings -> similarity -> report.
+
+Names are loaded when first used, so that a command that needs one room does not wait for all of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infer.estimators.dreaming import DreamingModel
+    from infer.estimators.mean_field import MeanField
+    from infer.estimators.pseudolikelihood import PseudoLikelihood
+    from infer.recordings import Recording, read_couplings, read_patterns, read_recording, read_spins
+    from infer.report import analyse, write_report
+    from infer.verdict.adequacy import Adequacy, goodness_of_fit
+    from infer.verdict.similarity import Similarity, compare
+
+_HOME = {
+    "Adequacy": "infer.verdict.adequacy",
+    "DreamingModel": "infer.estimators.dreaming",
+    "MeanField": "infer.estimators.mean_field",
+    "PseudoLikelihood": "infer.estimators.pseudolikelihood",
+    "Recording": "infer.recordings",
+    "Similarity": "infer.verdict.similarity",
+    "analyse": "infer.report",
+    "compare": "infer.verdict.similarity",
+    "goodness_of_fit": "infer.verdict.adequacy",
+    "read_couplings": "infer.recordings",
+    "read_patterns": "infer.recordings",
+    "read_recording": "infer.recordings",
+    "read_spins": "infer.recordings",
+    "write_report": "infer.report",
+}
+
+__all__ = [
+    "Adequacy",
+    "DreamingModel",
+    "MeanField",
+    "PseudoLikelihood",
+    "Recording",
+    "Similarity",
+    "analyse",
+    "compare",
+    "goodness_of_fit",
+    "read_couplings",
+    "read_patterns",
+    "read_recording",
+    "read_spins",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'infer' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
