@@ -53,6 +53,18 @@ def read_netcdf(path: Path, content: str, key: str | None) -> Table:
         return table
 
 
+def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Those of the variables that the file, or a group of the same name, has."""
+    _check_heaps(path)
+    found = {}
+    with h5py.File(path, "r") as file:
+        for name in names:
+            variables = _variables(file[name]) if _is_group(file, name) else _variables(file)
+            if name in variables:
+                found[name] = _values(path, variables[name])
+    return found
+
+
 def _check_heaps(path: Path) -> None:
     """Walk through the global heaps, where HDF5 keeps texts and references of variable length.
 

@@ -28,7 +28,7 @@ def read_table(path: str | os.PathLike[str], content: Content, key: str | None =
         raise InputError(
             f"{source}: key={shown(key)} was given, but {source.suffix} files hold one array; leave it out"
         )
-    with _one_line_errors(source, kind):
+    with one_line_errors(source, kind):
         if kind == "npy":
             table = Table(np.load(source, mmap_mode="r", allow_pickle=False))
         elif kind == "npz":
@@ -67,7 +67,7 @@ def _format_of(path: Path) -> str:
 
 
 @contextmanager
-def _one_line_errors(path: Path, kind: str) -> Iterator[None]:
+def one_line_errors(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a library raises on a damaged or hostile file into one line, and drop what it only warns of."""
     try:
         with warnings.catch_warnings():

@@ -1,1 +1,320 @@
-"""Command line."""
+"""Command line: arguments in, exit status out."""
+
+import functools
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class Method(StrEnum):
+    """How couplings are fitted."""
+
+    PSEUDOLIKELIHOOD = "pseudolikelihood"
+    NAIVE = "naive"
+    TAP = "tap"
+
+
+class Missing(StrEnum):
+    """What to do about missing values."""
+
+    ERROR = "error"
+    DROP = "drop"
+    FILL = "fill"
+
+
+class Constant(StrEnum):
+    """What to do about spins that never change."""
+
+    ERROR = "error"
+    KEEP = "keep"
+    DROP = "drop"
+
+
+Data = Annotated[Path, typer.Argument(help="Recording: npy, npz, csv, tsv, txt or nc (as `reverie simulate` writes).")]
+Key = Annotated[str | None, typer.Option(help="Array of an npz, or variable of an nc file, to read.")]
+ZeroOne = Annotated[bool, typer.Option("--zero-one", help="Values are 0 and 1 and mean -1 and +1.")]
+MissingOption = Annotated[
+    Missing, typer.Option(help="Missing values: refuse them, drop their rows, or fill in the spin's more common value.")
+]
+ConstantOption = Annotated[
+    Constant, typer.Option(help="Spins that never change: refuse them, keep them without couplings, or drop them.")
+]
+Patterns = Annotated[Path | None, typer.Option(help="Stored patterns, one a row; by default those in the data file.")]
+Alpha = Annotated[float | None, typer.Option(help="Strength of the l2 penalty. [default: 1 / number of samples]")]
+Fields = Annotated[
+    bool | None,
+    typer.Option("--fields/--no-fields", help="Fit a field for every spin. [default: unless simulated without fields]"),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
+Jobs = Annotated[int, typer.Option("--n-jobs", help="Threads, -1 for all processors; results do not depend on it.")]
+Progress = Annotated[
+    bool | None,
+    typer.Option("--progress/--no-progress", help="Show progress bars. [default: on a terminal]"),
+]
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Register a command that ends with status 0, or 1 and one line on standard error when its input is bad."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        with warnings_on_one_line():
+            try:
+                function(*args, **kwargs)
+            except KeyboardInterrupt:
+                _complain("interrupted; nothing was written")
+                raise typer.Exit(130) from None
+            except (ValueError, OSError, MemoryError) as error:
+                _complain(str(error) or type(error).__name__)
+                raise typer.Exit(1) from None
+
+    return app.command()(wrapped)
+
+
+@contextmanager
+def warnings_on_one_line() -> Iterator[None]:
+    """Show each warning that is meant for users once, as one line on standard error."""
+    seen: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = str(message)
+        if text not in seen:
+            seen.add(text)
+            _complain(text, "warning")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+        warnings.showwarning = show
+        yield
+
+
+def _complain(text: str, kind: str = "error") -> None:
+    """One line on standard error."""
+    from infer._tables import one_line
+
+    typer.echo(f"{kind}: {one_line(text)}", err=True)
+
+
+def _wants_progress(progress: bool | None) -> bool:
+    """Whether to show progress bars."""
+    return sys.stderr.isatty() if progress is None else progress
+
+
+def _show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"reverie {version('reverie')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@command
+def simulate(
+    output: Annotated[Path, typer.Option(help="NetCDF file for samples and patterns (.nc).")],
+    n_spins: Annotated[int, typer.Option(min=2, help="Number of spins, for random patterns.")] = 100,
+    n_patterns: Annotated[int, typer.Option(min=1, help="Number of random patterns.")] = 20,
+    patterns: Annotated[
+        Path | None, typer.Option(help="Patterns of +-1 from a file, one a row, in place of random.")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Dreaming rate of the couplings; 0 is Hebbian.")] = 0.0,
+    temperature: Annotated[float, typer.Option(help="Temperature, above 0.")] = 1.2,
+    persistence: Annotated[float, typer.Option(help="Probability in [0, 1) that an update keeps its threshold.")] = 0.5,
+    draws: Annotated[int, typer.Option(help="Recorded states a chain.")] = 10_000,
+    chains: Annotated[int, typer.Option(help="Independent chains.")] = 4,
+    burn_in: Annotated[int, typer.Option(help="Sweeps before the first draw.")] = 500,
+    thin: Annotated[int, typer.Option(help="Sweeps between draws.")] = 4,
+    seed: Seed = 0,
+    n_jobs: Jobs = -1,
+    progress: Progress = None,
+) -> None:
+    """Sample the steady state of spins with persistent thresholds that store patterns."""
+    from infer.fits import check_output, write_netcdf
+    from infer.recordings import read_patterns
+    from simulate import PersistentGlauber, dreaming, random_patterns, sample
+
+    check_output(output, ".nc")
+    stored = read_patterns(patterns) if patterns else random_patterns(n_patterns, n_spins, seed=seed)
+    dynamics = PersistentGlauber(couplings=dreaming(stored, rate), temperature=temperature, persistence=persistence)
+    samples = sample(
+        dynamics,
+        draws,
+        chains=chains,
+        burn_in=burn_in,
+        thin=thin,
+        seed=seed,
+        n_jobs=n_jobs,
+        progress=_wants_progress(progress),
+    )
+    write_netcdf(output, samples.assign_attrs(rate=rate), stored)
+    typer.echo(f"{output}: {chains} chains x {draws} draws of {stored.shape[1]} spins, {len(stored)} patterns")
+
+
+@command
+def fit(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
+    method: Annotated[
+        Method, typer.Option(help="Pseudo-likelihood, or a mean-field closed form.")
+    ] = Method.PSEUDOLIKELIHOOD,
+    alpha: Alpha = None,
+    fields: Fields = None,
+    replicates: Annotated[int, typer.Option(min=0, help="Bootstrap replicates kept for `compare`; 0 for none.")] = 200,
+    key: Key = None,
+    zero_one: ZeroOne = False,
+    missing: MissingOption = Missing.ERROR,
+    constant: ConstantOption = Constant.ERROR,
+    seed: Seed = 0,
+    n_jobs: Jobs = -1,
+    progress: Progress = None,
+) -> None:
+    """Fit couplings and fields of an equilibrium model to a recording."""
+    from infer.fits import check_output, fit_recording, write_netcdf
+    from infer.recordings import read_recording
+
+    check_output(output, ".nc")
+    recording = read_recording(data, key=key, zero_one=zero_one, missing=missing.value, constant=constant.value)
+    result = fit_recording(
+        recording,
+        method.value,
+        alpha=alpha,
+        fit_fields=fields,
+        n_replicates=replicates,
+        seed=seed,
+        n_jobs=n_jobs,
+        progress=_wants_progress(progress),
+    )
+    write_netcdf(output, result, recording.patterns)
+    about = result.attrs
+    typer.echo(
+        f"{output}: couplings of {recording.n_spins} spins from {about['samples']} samples in {about['rows']} rows"
+    )
+    typer.echo(f"converged: {'yes' if about['converged'] else 'no'}")
+    typer.echo(f"score: {about['score']:.6g} nats per sample (mean log pseudo-likelihood)")
+
+
+@command
+def compare(
+    couplings: Annotated[
+        Path, typer.Argument(help="Fit (as `reverie fit` writes) or matrix: nc, npy, npz, csv, tsv, txt.")
+    ],
+    patterns: Patterns = None,
+    output: Annotated[Path | None, typer.Option(help="File for every number (.json or .nc).")] = None,
+    key: Key = None,
+    seed: Seed = 0,
+    n_jobs: Jobs = -1,
+    progress: Progress = None,
+) -> None:
+    """Say how similar couplings are to Hebbian couplings and to their dreamed versions."""
+    from infer.fits import check_output, compare_file, write_similarity
+    from infer.recordings import read_patterns
+
+    if output:
+        check_output(output, ".json", ".nc")
+    stored = read_patterns(patterns) if patterns else None
+    similarity = compare_file(couplings, stored, key=key, seed=seed, n_jobs=n_jobs, progress=_wants_progress(progress))
+    if output:
+        write_similarity(output, similarity)
+    typer.echo(similarity.summary())
+
+
+@command
+def report(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Page (.html); every number goes to a .json file beside it.")],
+    patterns: Patterns = None,
+    alpha: Alpha = None,
+    fields: Fields = None,
+    key: Key = None,
+    zero_one: ZeroOne = False,
+    missing: MissingOption = Missing.ERROR,
+    constant: ConstantOption = Constant.ERROR,
+    seed: Seed = 0,
+    n_jobs: Jobs = -1,
+    progress: Progress = None,
+) -> None:
+    """Write a report on a recording: couplings, similarity to dreamed ones, goodness of fit, convergence."""
+    from infer.fits import check_output
+    from infer.recordings import match_patterns, read_patterns, read_recording
+    from infer.report.analysis import analyse
+    from infer.report.page import write_report
+
+    check_output(output, ".html", ".htm")
+    recording = read_recording(data, key=key, zero_one=zero_one, missing=missing.value, constant=constant.value)
+    analysis = analyse(
+        recording,
+        match_patterns(recording, read_patterns(patterns)) if patterns else None,
+        seed=seed,
+        n_jobs=n_jobs,
+        progress=_wants_progress(progress),
+        alpha=alpha,
+        fit_fields=fields,
+    )
+    page, numbers = write_report(analysis, output)
+    _show_headline(analysis)
+    typer.echo(f"report: {page}")
+    typer.echo(f"numbers: {numbers}")
+
+
+@command
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for samples and report.")] = Path("reverie-demo"),
+    seed: Seed = 0,
+    n_jobs: Jobs = -1,
+    progress: Progress = None,
+) -> None:
+    """Run the whole way once: simulate 100 active spins with 20 patterns, fit, compare, report."""
+    from infer.demo import run_demo
+
+    analysis, page = run_demo(output, seed=seed, n_jobs=n_jobs, progress=_wants_progress(progress))
+    _show_headline(analysis)
+    typer.echo(f"report: {page}")
+
+
+def _show_headline(analysis: Any) -> None:
+    """The numbers to read first, and what the reader is warned of."""
+    for text in analysis.warnings:
+        _complain(text, "warning")
+    found = analysis.headline()
+    low, high = found["rate_interval"]
+    typer.echo(
+        f"dreaming rate: {found['rate']:.4g} +- {found['rate_std']:.2g} "
+        f"({100 * found['level']:g} % interval {low:.4g} to {high:.4g})"
+    )
+    error = "" if found["inverse_temperature_std"] is None else f" +- {found['inverse_temperature_std']:.2g}"
+    typer.echo(f"inverse temperature: {found['inverse_temperature']:.4g}{error}")
+    typer.echo(f"cosine similarity: {found['cosine_best']:.4f} at the best rate, {found['cosine_hebbian']:.4f} Hebbian")
+    typer.echo(found["verdict"])
+
+
+def main() -> None:
+    """Entry point of the `reverie` command."""
+    # a polite request to stop goes the way of an exception, so that half-written files are removed
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    app()

@@ -1,0 +1,274 @@
+"""Fits and samples as NetCDF files: what the commands `simulate`, `fit` and `compare` hand to each other."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from infer._netcdf_reader import read_arrays
+from infer._readers import one_line_errors
+from infer._tables import InputError
+from infer.files import atomic_write, check_writable
+from infer.recordings import Recording, read_couplings
+
+__all__ = ["check_output", "compare_file", "fit_recording", "write_netcdf", "write_similarity"]
+
+Method = Literal["pseudolikelihood", "naive", "tap"]
+
+
+def fit_recording(
+    recording: Recording,
+    method: Method = "pseudolikelihood",
+    *,
+    alpha: float | None = None,
+    fit_fields: bool | None = None,
+    n_replicates: int = 200,
+    seed: int = 0,
+    n_jobs: int | None = 1,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Fit couplings and fields to a recording and collect all that a later comparison needs.
+
+    Parameters
+    ----------
+    recording : Recording
+        What `read_recording` gave.
+    method : {"pseudolikelihood", "naive", "tap"}
+        `PseudoLikelihood`, or `MeanField` of that method.
+    alpha : float, optional
+        Strength of the l2 penalty of the pseudo-likelihood. Default: 1 / number of samples, a standard normal prior
+        on every coupling, which keeps couplings finite where some spins determine others completely.
+    fit_fields : bool, optional
+        Whether every spin has a field. Default: no for simulations without fields, yes for all else, since the means
+        of recorded spins are not zero.
+    n_replicates : int
+        Bootstrap replicates of the couplings, from which `compare_file` takes its interval; only the pseudo-likelihood
+        gives any. 0 for none: they take 2 n_spins^2 bytes each.
+    seed : int
+        Of the replicates.
+    n_jobs : int or None
+        Number of threads.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        "couplings" (beta J) and "correlations" of shape (n_spins, n_spins), "fields" (beta h) of shape (n_spins,),
+        all dimensionless, the spins labelled with their names; with the pseudo-likelihood also standard errors
+        "couplings_std", and "replicates" (n_replicates, n_pairs) of the couplings above the diagonal, row by row. The
+        attributes hold the parameters, "converged" (0 or 1), "score" (mean log pseudo-likelihood per sample, nats),
+        "rows", "samples" and what was done on reading.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    """
+    from infer.verdict.families import data_correlations
+
+    if n_replicates < 0:
+        raise InputError(f"the number of replicates must be at least 0, got {n_replicates}")
+    if fit_fields is None:
+        fields = recording.attributes.get("fields", "none")
+        without = fields == "none" if isinstance(fields, str) else not np.any(np.asarray(fields, dtype=float))
+        fit_fields = not ("dynamics" in recording.attributes and without)
+    model: Any
+    if method == "pseudolikelihood":
+        from infer.estimators.pseudolikelihood import PseudoLikelihood
+
+        alpha = 1.0 / recording.n_samples if alpha is None else alpha
+        model = PseudoLikelihood(alpha=alpha, fit_fields=fit_fields, n_jobs=n_jobs)
+    else:
+        from infer.estimators.mean_field import MeanField
+
+        if alpha is not None:
+            raise InputError(f"alpha is the penalty of the pseudo-likelihood; method {method!r} has none: leave it out")
+        model = MeanField(method=method, fit_fields=fit_fields)
+    steps = tqdm(total=4, disable=not progress, desc="fit", unit="step")
+    with steps:
+        model.fit(recording)
+        steps.update()
+        square, names = ("spin", "other_spin"), list(recording.names)
+        variables: dict[str, Any] = {
+            "couplings": (square, model.couplings_),
+            "fields": ("spin", model.fields_),
+            "correlations": (square, data_correlations(recording.spins, recording.counts)),
+        }
+        if method == "pseudolikelihood":
+            variables["couplings_std"] = (square, model.couplings_std_)
+            steps.update()
+            if n_replicates:
+                above = np.triu_indices(recording.n_spins, 1)
+                replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
+                variables["replicates"] = (("replicate", "pair"), replicates[:, *above].astype(np.float32))
+            steps.update()
+        score = float(model.score(recording))
+        steps.update(steps.total - steps.n)
+    attributes = {
+        **{name: value for name, value in recording.attributes.items() if name != "fields"},
+        "source": recording.source,
+        "rows": len(recording.spins),
+        "samples": recording.n_samples,
+        "method": method,
+        "alpha": "none" if alpha is None else float(alpha),
+        "fit_fields": fit_fields,
+        "fit_seed": seed,
+        "converged": bool(getattr(model, "converged_", True)),
+        "score": score,
+    }
+    return xr.Dataset(variables, coords={"spin": names, "other_spin": names}, attrs=attributes)
+
+
+def check_output(path: str | os.PathLike[str], *endings: str) -> None:
+    """Say before long work starts whether `path` has one of the endings and can be written to.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The output file to be.
+    *endings : str
+        Such as ".nc".
+
+    Raises
+    ------
+    ValueError
+        If the name ends otherwise, the folder does not exist, or one may not write there.
+    """
+    if Path(path).suffix.lower() not in endings:
+        raise InputError(f"{path}: the name of the output must end in {' or '.join(endings)}")
+    check_writable(path)
+
+
+def write_netcdf(path: str | os.PathLike[str], dataset: xr.Dataset, patterns: NDArray[np.int8] | None = None) -> None:
+    """Write a dataset, and patterns in a group of their own, as one NetCDF file that appears whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where to.
+    dataset : xarray.Dataset
+        Samples or a fit. Attributes that NetCDF cannot hold are written as numbers or text.
+    patterns : ndarray of int8, shape (n_patterns, n_spins), optional
+        Stored patterns; in a group, since tools for chains and draws expect every variable beside samples to have them.
+
+    Raises
+    ------
+    ValueError
+        If `path` cannot be written to.
+    """
+    storable = dataset.assign_attrs({name: _storable(value) for name, value in dataset.attrs.items()})
+    with atomic_write(path) as temporary:
+        storable.to_netcdf(temporary, engine="h5netcdf")
+        if patterns is not None:
+            group = xr.Dataset({"patterns": (("pattern", "spin"), np.asarray(patterns, dtype=np.int8))})
+            group.to_netcdf(temporary, group="patterns", mode="a", engine="h5netcdf")
+
+
+def _storable(value: Any) -> Any:
+    """A value of a type that NetCDF attributes have."""
+    if isinstance(value, bool | np.bool_):
+        return int(value)
+    if isinstance(value, int | float | str | np.ndarray | np.number):
+        return value
+    return json.dumps(value, default=str)
+
+
+def compare_file(
+    path: str | os.PathLike[str],
+    patterns: NDArray[np.int8] | None = None,
+    *,
+    key: str | None = None,
+    seed: int = 0,
+    n_jobs: int | None = 1,
+    progress: bool = False,
+) -> Any:
+    """Compare couplings in a file with Hebbian couplings and their dreamed versions.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A fit as `fit_recording` makes it, whose replicates then give the interval, or a matrix in any format of
+        `read_couplings`.
+    patterns : ndarray, shape (n_patterns, n_spins), optional
+        Stored patterns; by default those in the file, or else the correlations of the recording in the file take
+        their place.
+    key : str, optional
+        Which array of an npz or variable of a NetCDF file holds the couplings.
+    seed : int
+        Of null models.
+    n_jobs : int or None
+        Number of threads of the linear algebra.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    infer.verdict.similarity.Similarity
+
+    Raises
+    ------
+    ValueError
+        If the file holds no couplings, or neither patterns nor correlations are known.
+    """
+    from infer.verdict.similarity import compare
+
+    with (
+        tqdm(total=2, disable=not progress, desc="compare", unit="step") as steps,
+        threadpool_limits(limits=effective_n_jobs(n_jobs), user_api="blas"),
+    ):
+        couplings = read_couplings(path, key=key)
+        found: dict[str, NDArray[Any]] = {}
+        if Path(path).suffix.lower() == ".nc":
+            with one_line_errors(Path(path), "NetCDF"):
+                found = read_arrays(Path(path), ("replicates", "correlations", "patterns"))
+        patterns = found.get("patterns") if patterns is None else patterns
+        correlations = None if patterns is not None else found.get("correlations")
+        if patterns is None and correlations is None:
+            raise InputError(f"{path} holds neither patterns nor correlations to compare with; give --patterns FILE")
+        replicates = _square(path, found["replicates"], len(couplings)) if "replicates" in found else None
+        steps.update()
+        similarity = compare(couplings, patterns, correlations=correlations, replicates=replicates, random_state=seed)
+        steps.update()
+    return similarity
+
+
+def _square(path: str | os.PathLike[str], pairs: NDArray[Any], n_spins: int) -> NDArray[np.float64]:
+    """Symmetric matrices (n, n_spins, n_spins) from the couplings above the diagonal (n, n_pairs)."""
+    above = np.triu_indices(n_spins, 1)
+    if pairs.ndim != 2 or pairs.shape[1] != len(above[0]):
+        raise InputError(f"{path}: replicates of shape {pairs.shape} do not go with {n_spins} spins")
+    matrices = np.zeros((len(pairs), n_spins, n_spins))
+    matrices[:, *above] = pairs
+    matrices += matrices.transpose(0, 2, 1)
+    return matrices
+
+
+def write_similarity(path: str | os.PathLike[str], similarity: Any) -> None:
+    """Write every number of a comparison, as JSON or NetCDF by the ending of the name.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Ends in .json or .nc.
+    similarity : infer.verdict.similarity.Similarity
+        What `compare_file` gave.
+
+    Raises
+    ------
+    ValueError
+        If `path` ends otherwise or cannot be written to.
+    """
+    check_output(path, ".json", ".nc")
+    if Path(path).suffix.lower() == ".nc":
+        write_netcdf(path, similarity.to_dataset())
+        return
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(similarity.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
