@@ -190,7 +190,8 @@ def compare(
     -----
     Without replicates the interval treats what the best fit leaves over as noise, which pairs of spins that share a
     spin may have in common (dyadic cluster-robust standard error; Aronow, Samii, Assenova 2015,
-    doi 10.1093/pan/mpv018). With replicates it is the bias-corrected percentile interval (Efron 1981).
+    doi 10.1093/pan/mpv018). With replicates it is the bias-corrected percentile interval (Efron 1981). The reference
+    counts as known: the sampling noise of a recording's own correlations does not enter.
 
     References
     ----------
@@ -262,7 +263,7 @@ def compare(
         best_rate_interval=(interval.low, interval.high),
         optimum=optimum,
         level=level,
-        interval_method=interval.method,
+        interval_method=interval.method + ("" if patterns is not None else "; the correlations taken as known"),
         inverse_temperature=temperature,
         inverse_temperature_std=temperature_std,
         slope=slope,

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import linalg, optimize, stats
 
 from infer.verdict.families import DreamingFamily
@@ -274,6 +275,14 @@ def test_results_are_ready_for_json_and_xarray():
     np.testing.assert_array_equal(dataset["cosine"], found.profile["cosine"])
     assert dataset.attrs["verdict"] == found.verdict
     assert found.verdict in found.summary()
+
+
+def test_the_dataset_survives_a_file(tmp_path):
+    xi = random_patterns(5, 20)
+    dataset = compare(pseudo_inverse(xi), xi).to_dataset()
+    dataset.to_netcdf(tmp_path / "similarity.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "similarity.nc", engine="h5netcdf") as read:
+        xr.testing.assert_identical(read.load(), dataset)
 
 
 def test_inputs_are_left_alone():
