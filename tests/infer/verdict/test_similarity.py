@@ -176,6 +176,15 @@ def test_replicates_set_interval_ceiling_and_verdict():
     assert found.slope_std == pytest.approx(0.4 * 1.2 * 0.012, rel=0.5)
 
 
+def test_the_matrix_alone_gives_an_interval_to_both_sides():
+    rng = np.random.default_rng(0)
+    xi = random_patterns(30, 100)
+    found = compare(0.4 * dreaming(xi, 0.2) + symmetric_noise(1, 100, 0.002, rng)[0], xi)
+    sides = np.abs(np.array(found.best_rate_interval) - found.best_rate) / found.best_rate_std
+    np.testing.assert_allclose(sides, 1.96, rtol=0.05)
+    assert "residual couplings taken as noise" in found.interval_method
+
+
 def test_hebbian_couplings_are_not_called_dreamed():
     rng = np.random.default_rng(0)
     xi = random_patterns(20, 60)
