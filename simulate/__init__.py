@@ -1,6 +1,6 @@
 """Models of driven spins: patterns -> couplings -> dynamics -> samples, and the theory they must agree with."""
 
-from simulate import theory
+from simulate import retrieval, theory
 from simulate.dynamics import ActiveOrnsteinUhlenbeck, Harmonic, PersistentGlauber, SoftSpin, Spherical, sample
 from simulate.memory import (
     PatternCouplings,
@@ -30,6 +30,7 @@ __all__ = [
     "hebbian",
     "pseudo_inverse",
     "random_patterns",
+    "retrieval",
     "sample",
     "theory",
     "unlearn",

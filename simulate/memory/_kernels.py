@@ -58,22 +58,53 @@ def shuffled_orders(rng, orders):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def settle(outgoing, spins, rng, max_sweeps):
+    """Relax spins (n_spins,) in place, each sweep in a fresh random order; sweeps used, -1 if max_sweeps were too few.
+
+    outgoing[i] are the couplings by which spin i acts on the others, the columns of the couplings: rows of a symmetric
+    matrix. The last sweep, in which no spin turns, counts. With asymmetric couplings there may be no fixed point.
+    """
+    n_spins = len(spins)
+    fields = np.zeros(n_spins)
+    for i in range(n_spins):
+        for j in range(n_spins):
+            fields[j] += outgoing[i, j] * spins[i]
+    orders = np.empty((1, n_spins), np.int64)
+    tolerance = 1e-12
+    for sweep in range(max_sweeps):
+        shuffled_orders(rng, orders)
+        flips = 0
+        for k in range(n_spins):
+            i = orders[0, k]
+            if spins[i] * fields[i] < -tolerance:
+                spins[i] = -spins[i]
+                flips += 1
+                row = outgoing[i]
+                change = 2.0 * spins[i]
+                for j in range(n_spins):
+                    fields[j] += change * row[j]
+        if flips == 0:
+            return sweep + 1
+    return -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def settle_all(outgoing, states, rng, max_sweeps, sweeps):
+    """Relax every row of states (n_states, n_spins) in place; `sweeps` (n_states,) as `settle` returns them."""
+    for k in range(len(states)):
+        sweeps[k] = settle(outgoing, states[k], rng, max_sweeps)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def unlearn(couplings, n_dreams, amount, rng, max_sweeps):
     """Dream n_dreams times, couplings in place; the number of dreams that did not reach a fixed point."""
     n_spins = len(couplings)
     spins = np.empty(n_spins)
-    orders = np.empty((1, n_spins), np.int64)
     unsettled = 0
     for _ in range(n_dreams):
         for i in range(n_spins):
             spins[i] = 1.0 if rng.random() < 0.5 else -1.0
-        settled = False
-        for _ in range(max_sweeps):
-            shuffled_orders(rng, orders)
-            settled = relax(couplings, spins, orders)
-            if settled:
-                break
-        unsettled += not settled
+        unsettled += settle(couplings, spins, rng, max_sweeps) < 0
         subtract_outer(couplings, spins, amount)
     return unsettled
 
@@ -83,18 +114,11 @@ def daydream(couplings, patterns, n_steps, amount, rng, max_sweeps):
     """n_steps times learn a random pattern and unlearn a fixed point, couplings in place; unsettled count."""
     n_patterns, n_spins = patterns.shape
     spins = np.empty(n_spins)
-    orders = np.empty((1, n_spins), np.int64)
     unsettled = 0
     for _ in range(n_steps):
         for i in range(n_spins):
             spins[i] = 1.0 if rng.random() < 0.5 else -1.0
-        settled = False
-        for _ in range(max_sweeps):
-            shuffled_orders(rng, orders)
-            settled = relax(couplings, spins, orders)
-            if settled:
-                break
-        unsettled += not settled
+        unsettled += settle(couplings, spins, rng, max_sweeps) < 0
         subtract_outer(couplings, spins, amount)
         subtract_outer(couplings, patterns[rng.integers(0, n_patterns)], -amount)
     return unsettled
