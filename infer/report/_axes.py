@@ -63,7 +63,7 @@ def cloud(
     counts, edges_x, edges_y = np.histogram2d(x, y, bins=DENSITY_BINS, range=box)
     image = np.empty((DENSITY_BINS, DENSITY_BINS, 4))
     image[..., :3] = to_rgb(CLOUD)
-    image[..., 3] = np.where(counts.T > 0, 0.3 + 0.7 * np.log1p(counts.T) / np.log1p(counts.max()), 0.0)
+    image[..., 3] = np.where(counts.T > 0, 0.45 + 0.55 * np.log1p(counts.T) / np.log1p(counts.max()), 0.0)
     extent = (float(edges_x[0]), float(edges_x[-1]), float(edges_y[0]), float(edges_y[-1]))
     axes.imshow(image, extent=extent, origin="lower", aspect="auto", interpolation="none", zorder=2)
     if error_x is not None and error_y is not None:  # one bar of the typical size stands for all

@@ -7,6 +7,7 @@ recolours them in dark mode.
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -129,7 +130,9 @@ def to_svg(figure: Figure, prefix: str, label: str) -> str:
         the same figure.
     """
     buffer = io.BytesIO()
-    with drawing():
+    with drawing(), warnings.catch_warnings():
+        # letters that the font for the layout lacks are drawn by the reader's own fonts
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         canvas = FigureCanvasSVG(figure)
         canvas.print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ElementTree.fromstring(buffer.getvalue())

@@ -1,6 +1,7 @@
 """The whole way from samples to numbers: fit, similarity, goodness of fit, convergence."""
 
 import math
+import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -252,7 +253,7 @@ def analyse(
     means = _means(spins, weight)
     converged = bool(model.converged_)
     return Analysis(
-        source=clean_text(str(source if source is not None else getattr(samples, "source", "samples in memory"))),
+        source=clean_text(source if source is not None else _source(samples)),
         names=names,
         data={
             "kind": "simulation" if simulated else "recording",
@@ -322,6 +323,11 @@ def _check_names(names: Sequence[str] | None, n_spins: int) -> tuple[str, ...]:
     return tuple(clean_text(str(name)) for name in names)
 
 
+def _source(samples: Any) -> str:
+    """Name of the file that samples were read from, without the folders, which are nobody's business."""
+    return os.path.basename(str(getattr(samples, "source", ""))) or "samples in memory"
+
+
 def _no_fields(attributes: Mapping[str, Any]) -> bool:
     """Whether a simulation recorded that it ran without external fields."""
     fields = attributes.get("fields", "none")
@@ -376,9 +382,9 @@ def _collect(
         found.append("The fit of the couplings did not converge: raise alpha.")
     if watched["applicable"] and watched["worst_r_hat"] > watched["r_hat_threshold"]:
         found.append(
-            f"Chains disagree: the largest R-hat is {watched['worst_r_hat']:.3g} (threshold "
-            f"{watched['r_hat_threshold']}). Samples may depend on where they started, or drift; sample longer, or "
-            "from more starting points."
+            f"{'Chains' if watched['n_chains'] > 1 else 'Parts of the record'} disagree: the largest R-hat is "
+            f"{watched['worst_r_hat']:.4g} (threshold {watched['r_hat_threshold']}). Samples may depend on where they "
+            "started, or drift; sample longer, or from more starting points."
         )
     if watched["applicable"] and watched["least_ess"] < watched["ess_threshold"]:
         found.append(

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from infer.report import figures
+from infer.report import figures, fit_figures
 from infer.report._axes import MAX_PIXELS, MAX_POINTS
 from infer.report._svg import to_svg
 from infer.report.analysis import Analysis
@@ -171,7 +171,7 @@ def _similarity(analysis: Analysis, numbers: Numbers) -> Section:
             likelihood = (fitted["rate"], *fitted["rate_interval"])
             remark = "The diamond is the rate by likelihood with its interval; it should agree with the peak."
         drawn = figures.rate_profile(*common, likelihood=likelihood, zoom=True)
-        cards.append(_card("zoom", "The same, near the best rate", drawn, likelihood=remark))
+        cards.append(_card("zoom", "From Hebbian to the best rate", drawn, likelihood=remark))
     spectra = {LABELS.get(name, name): values for name, values in found.spectra.items()}
     measured = {
         "best dreamed": (found.at_best["cosine"], None),
@@ -259,14 +259,14 @@ def _goodness(analysis: Analysis, numbers: Numbers) -> Section:
         observed, predicted, *errors = (
             moment[key] for key in ("observed", "predicted", "observed_std", "predicted_std")
         )
-        cards.append(_card(name, title, figures.agreement(observed, predicted, errors[0], errors[1], formula)))
+        cards.append(_card(name, title, fit_figures.agreement(observed, predicted, errors[0], errors[1], formula)))
         numbers_shown = (shown[key] for key in ("rms_observed", "rms_difference", "rms_z", "p_value", "pearson"))
         rows.append((name, str(len(moment["observed"])), *(number(value, 3) for value in numbers_shown)))
     total = (found.sum_of_spins[key] for key in ("values", "observed", "predicted", "observed_std", "predicted_std"))
     energies = (found.energies[key] for key in ("edges", "observed", "predicted"))
     cards += [
-        _card("sum", "Sum of all spins", figures.sum_distribution(*total)),
-        _card("energy", "Energy", figures.energy_distribution(*energies)),
+        _card("sum", "Sum of all spins", fit_figures.sum_distribution(*total)),
+        _card("energy", "Energy", fit_figures.energy_distribution(*energies)),
     ]
     head = ("moments", "number", "rms", "rms difference", "rms difference / error", "p-value", "correlation")
     note = (
@@ -283,9 +283,9 @@ def _convergence(analysis: Analysis, numbers: Numbers) -> Section:
     if not found["applicable"]:
         return Section("convergence", "Did the chains converge?", found["note"])
     r_hats, sizes = ({name: group[key] for name, group in found["groups"].items()} for key in ("r_hat", "ess"))
-    drawn = figures.effective_sample_sizes(sizes, found["ess_threshold"], analysis.data["n_samples"])
+    drawn = fit_figures.effective_sample_sizes(sizes, found["ess_threshold"], analysis.data["n_samples"])
     cards = [
-        _card("rhat", "Do the chains agree?", figures.rhats(r_hats, found["r_hat_threshold"])),
+        _card("rhat", "Do the chains agree?", fit_figures.rhats(r_hats, found["r_hat_threshold"])),
         _card("ess", "How many are independent?", drawn),
     ]
     keys = ("number", "largest_r_hat", "smallest_ess", "median_ess")
@@ -314,7 +314,11 @@ def _background(numbers: Numbers) -> Section:
     }
     data, fit, parameters = numbers["data"], numbers["fit"], dict(numbers["parameters"])
     seconds = parameters.pop("seconds")
-    about: list[Row] = [(text, entry(data[key])) for key, text in names.items() if data[key] is not None]
+    about: list[Row] = [
+        (text, number(data[key]) if type(data[key]) is int else entry(data[key]))
+        for key, text in names.items()
+        if data[key] is not None
+    ]
     metadata: list[Row] = [(key.replace("_", " "), entry(value)) for key, value in data["attributes"].items()]
     fitted: list[Row] = [
         ("estimator", fit["estimator"]),

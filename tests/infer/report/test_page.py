@@ -1,0 +1,252 @@
+"""The page: stands alone, shows text as text, shows the numbers of the JSON, is written whole or not at all."""
+
+import base64
+import hashlib
+import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from infer.report import page as page_module
+from infer.report import write_report
+from infer.report.captions import CAPTIONS, REFERENCES
+from infer.report.layout import entry, readable, setting
+
+
+class Page(HTMLParser):
+    """Elements with attributes, and what is inside <data> and <script>."""
+
+    VOID = frozenset({"meta", "link", "br", "img", "input", "hr"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text, self.script, self.data, self.open = [], "", "", [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "data":
+            self.data.append((dict(attributes)["value"], ""))
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        if self.open and self.open[-1] == "script":
+            self.script += text
+        elif self.open and self.open[-1] != "style":
+            self.text += text
+            if self.open[-1] == "data":
+                self.data[-1] = (self.data[-1][0], self.data[-1][1] + text)
+
+
+@pytest.fixture(scope="module", params=["simulated", "recorded", "unbounded"])
+def rendered(request, written):
+    folder = written(request.param)
+    html = (folder / "report.html").read_text("utf-8")
+    numbers = json.loads((folder / "report.json").read_text("utf-8"))
+    return request.getfixturevalue(request.param), numbers, html, Page(html)
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Drawing takes long and has nothing to do with files."""
+    monkeypatch.setattr(page_module, "build_sections", lambda analysis, numbers: [])
+
+
+def test_elements_are_closed_and_ids_unique(rendered):
+    _, _, _, page = rendered
+    assert page.open == []
+    ids = Counter(attributes["id"] for _, attributes in page.elements if "id" in attributes)
+    assert len(ids) > 10
+    assert max(ids.values()) == 1
+
+
+def test_nothing_is_loaded_from_elsewhere(rendered):
+    _, _, html, page = rendered
+    publications = {link for _, _, link in REFERENCES}
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "action", "srcset", "poster", "data", "formaction", "background"):
+            value = attributes.get(name)
+            if value is None or value.startswith(("data:", "#")):
+                continue
+            assert tag == "a"
+            assert name == "href"
+            assert value in publications | {"report.json"}
+        assert not any(name.startswith("on") for name in attributes)
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    assert {tag for tag, _ in page.elements}.isdisjoint({"iframe", "object", "embed", "base", "form"})
+
+
+def test_the_policy_allows_nothing_but_the_page_itself(rendered):
+    _, _, _, page = rendered
+    [policy] = [a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    digest = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert sum(tag == "script" for tag, _ in page.elements) == 1
+
+
+def test_hostile_names_stay_text(written):
+    html = (written("recorded") / "report.html").read_text("utf-8")
+    page = Page(html)
+    assert sum(tag == "script" for tag, _ in page.elements) == 1
+    assert "alert" not in page.script
+    assert {"img", "b", "i", "u"}.isdisjoint({tag for tag, _ in page.elements})
+    for text in ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "<i>not markup</i>"):
+        assert text in page.text
+    assert "49" not in re.findall(r"<th scope=\"row\">([^<]*)</th>", html)
+    html.encode("utf-8")
+    assert "\x00" not in html
+
+
+def test_every_number_on_the_page_is_in_the_json(rendered):
+    _, numbers, _, page = rendered
+    known = set()
+
+    def collect(value):
+        if isinstance(value, dict):
+            for item in value.values():
+                collect(item)
+        elif isinstance(value, list):
+            for item in value:
+                collect(item)
+        elif value is not None:
+            known.add(str(value))
+
+    collect(numbers)
+    assert len(page.data) > 50
+    for exact, text in page.data:
+        assert exact == "" or exact in known, (exact, text)
+        if exact in ("", "inf", "-inf"):
+            assert text in ("not defined", "∞", "−∞")
+            continue
+        shown = text.replace("−", "-").replace(",", "")
+        mantissa, _, exponent = shown.partition("×10")
+        digits = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+        value = float(mantissa) * 10.0 ** int(exponent.translate(digits) or 0)
+        np.testing.assert_allclose(value, float(exact), rtol=0.051)
+
+
+def test_headline_warnings_figures_and_captions_are_there(rendered):
+    analysis, numbers, _, page = rendered
+    assert analysis.similarity.verdict in page.text
+    assert analysis.adequacy.verdict in page.text
+    assert all(warning in page.text for warning in analysis.warnings)
+    assert readable(numbers["headline"]["rate"], 3) in page.text
+    figures = [attributes["id"] for tag, attributes in page.elements if tag == "figure"]
+    for key in ("inferred", "reference", "hebbian", "scatter", "profile", "spectra", "nulls", "third-moments", "sum"):
+        assert f"figure-{key}" in figures
+    assert ("figure-zoom" in figures) == np.isfinite(analysis.similarity.best_rate)
+    assert ("figure-rhat" in figures) == analysis.convergence["applicable"]
+    tags = Counter(tag for tag, _ in page.elements)
+    assert tags["figcaption"] == tags["figure"] == tags["svg"] == len(figures)
+    assert not re.search(r"\{[a-z]+\}", page.text)  # nothing was left to be filled in
+    labels = [attributes.get("aria-label") for tag, attributes in page.elements if tag == "svg"]
+    assert all(labels)
+    assert "seed" in page.text
+    assert analysis.versions["numpy"] in page.text
+
+
+def test_every_caption_belongs_to_a_figure(written):
+    html = (written("simulated") / "report.html").read_text("utf-8")
+    assert all(f'id="figure-{key.replace(" ", "-")}"' in html for key in CAPTIONS)
+
+
+def test_written_files_are_the_page_and_its_numbers(simulated, tmp_path):
+    html, numbers = write_report(simulated, tmp_path / "my report.html")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["my report.html", "my report.json"]
+    assert json.loads(numbers.read_text("utf-8")) == json.loads(json.dumps(simulated.to_dict()))
+    page = Page(html.read_text("utf-8"))
+    assert any(attributes.get("href") == "my%20report.json" for tag, attributes in page.elements if tag == "a")
+    assert html.stat().st_size < 1_000_000
+    first = html.read_bytes(), numbers.read_bytes()
+    write_report(simulated, html)
+    assert (html.read_bytes(), numbers.read_bytes()) == first
+
+
+@pytest.mark.parametrize("broken", ["render_page", "json_text"])
+def test_failure_leaves_nothing_behind(simulated, tmp_path, monkeypatch, no_figures, broken):
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(page_module, broken, fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(simulated, tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_failure_of_a_rename_leaves_neither_file(simulated, tmp_path, monkeypatch, no_figures, nth):
+    replace, calls = page_module.os.replace, []
+
+    def fail(source, target):
+        calls.append(target)
+        if len(calls) == nth:
+            raise OSError("no space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(page_module.os, "replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        write_report(simulated, tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_keeps_the_older_report(simulated, tmp_path, monkeypatch, no_figures):
+    write_report(simulated, tmp_path / "report.html")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def fail(self, *args, **keywords):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(page_module.Path, "write_text", fail)
+    with pytest.raises(OSError, match="no space"):
+        write_report(simulated, tmp_path / "report.html")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_paths_that_cannot_be_are_refused(simulated, tmp_path):
+    with pytest.raises(ValueError, match=r"another ending than \.json"):
+        write_report(simulated, tmp_path / "report.json")
+    with pytest.raises(ValueError, match="does not exist"):
+        write_report(simulated, tmp_path / "absent" / "report.html")
+    (tmp_path / "taken.json").mkdir()
+    with pytest.raises(ValueError, match="is a folder"):
+        write_report(simulated, tmp_path / "taken.html")
+    assert [file.name for file in tmp_path.iterdir()] == ["taken.json"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.123456, "0.1235"),
+        (-12345.6, "−12,346"),
+        (1234567, "1,234,567"),
+        (3.2e-7, "3.200×10⁻⁷"),
+        (0.0, "0"),
+        (float("inf"), "∞"),
+        ("-inf", "−∞"),
+        (None, "not defined"),
+        (True, "yes"),
+        (0.99996, "1.0000"),
+    ],
+)
+def test_readable_numbers(value, text):
+    assert readable(value) == text
+
+
+def test_settings_have_no_idle_digits():
+    assert [setting(value) for value in (1e-6, 0.5, 1.2, 2000, -0.25)] == ["1×10⁻⁶", "0.5", "1.2", "2000", "−0.25"]
+    assert entry("text") == "text"
+    assert entry(None) == "–"
+    assert entry(False) == "no"
