@@ -187,7 +187,9 @@ class DreamingFamily:
 
     def project(self, couplings: FloatArray) -> FloatArray:
         """v_k^T A v_k of zero-diagonal couplings (..., n_spins, n_spins): the inner products with the modes."""
-        return np.einsum("ik,...ik->...k", self.eigenvectors, couplings @ self.eigenvectors)
+        # one product over all matrices at once instead of many small ones
+        through = couplings.reshape(-1, self.n_spins) @ self.eigenvectors
+        return np.einsum("ik,...ik->...k", self.eigenvectors, through.reshape(*couplings.shape[:-1], -1))
 
     def to_rate(self, log_distance: ArrayLike) -> FloatArray:
         """Rate of t = log(1 + rate max eig(G)), the coordinate in which the lower bound lies at minus infinity."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, stats
+from threadpoolctl import threadpool_limits
 
 from infer.verdict import _wording
 from infer.verdict.families import DreamingFamily
@@ -27,6 +29,8 @@ from infer.verdict.rate_fit import (
 )
 
 FloatArray = NDArray[np.float64]
+
+_SPINS_FOR_THREADS = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,8 +206,26 @@ def compare(
     check_level(level)
     check_draws(n_bootstrap=n_bootstrap, n_null=n_null)
     family = _family(patterns, correlations, len(matrix))
-    seeds = np.random.SeedSequence(random_state).spawn(3)
+    replicate_seed, null_seed, recall_seed = np.random.SeedSequence(random_state).spawn(3)
+    # matrices of few spins are done before a second thread has woken up, and waiting for it costs far more
+    with threadpool_limits(limits=1 if len(matrix) <= _SPINS_FOR_THREADS else None, user_api="blas"):
+        blocks = replicate_blocks(estimator, replicates, n_bootstrap, replicate_seed, len(matrix))
+        stored = None if patterns is None else np.asarray(patterns).astype(np.int8)
+        return _compare(matrix, family, stored, blocks, rates, n_null, level, null_seed, recall_seed)
 
+
+def _compare(
+    matrix: FloatArray,
+    family: DreamingFamily,
+    patterns: NDArray[np.int8] | None,
+    blocks: Iterator[ArrayLike] | None,
+    rates: ArrayLike | None,
+    n_null: int,
+    level: float,
+    null_seed: np.random.SeedSequence,
+    recall_seed: np.random.SeedSequence,
+) -> Similarity:
+    """The numbers of `compare` for checked couplings and a family."""
     projection, norm = family.project(matrix), float(np.linalg.norm(matrix))
     rate = 0.0 if family.proportional else float(best_rates(family, projection[None])[0])
     if family.proportional:
@@ -213,7 +235,6 @@ def compare(
     else:
         optimum = "lower bound" if rate <= lowest_searched(family) else "interior"
 
-    blocks = replicate_blocks(estimator, replicates, n_bootstrap, seeds[0], len(matrix))
     ceiling = temperature_std = slope_std = None
     projections = None
     if blocks is None:
@@ -234,7 +255,7 @@ def compare(
     values = profile_metrics(family, matrix, np.concatenate([grid, [rate, 0.0]]))
     at_best, at_hebbian = ({name: float(values[name][k]) for name in METRICS} for k in (-2, -1))
     best_matrix, hebbian_matrix = _fitted(family, projection, rate), _fitted(family, projection, 0.0)
-    null_models = _null_models(family, rate, projection, norm, n_null, seeds[1], at_best["cosine"])
+    null_models = _null_models(family, rate, projection, norm, n_null, null_seed, at_best["cosine"])
     null_models["hebbian"] = {
         "mean": at_hebbian["cosine"],
         "std": interval.hebbian_std,
@@ -247,12 +268,11 @@ def compare(
     fewer = family.n_patterns is not None and family.eigenvalues.size < family.n_spins
     retrieval = None
     if patterns is not None:
-        stored = np.asarray(patterns).astype(np.int8)
         # recall asks for the direction of the couplings only, but a negative scale would turn it round
         signs = {"inferred": 1.0, "hebbian": np.sign(at_hebbian["cosine"]), "best dreamed": np.sign(at_best["cosine"])}
-        n_trials = int(np.clip(500 // len(stored), 1, 10))
+        n_trials = int(np.clip(500 // len(patterns), 1, 10))
         retrieval = {
-            name: recall(signs[name] * value, stored, n_trials=n_trials, random_state=seeds[2])
+            name: recall(signs[name] * value, patterns, n_trials=n_trials, random_state=recall_seed)
             for name, value in named.items()
         }
     result = Similarity(
