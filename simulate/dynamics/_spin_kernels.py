@@ -1,189 +1,191 @@
-"""Compiled kernels of the spin dynamics: random thresholds, and single-spin updates from given thresholds.
+"""Compiled kernels of single-spin updates from given sites and thresholds, for each kind of couplings.
 
-Everywhere `lanes` are chains side by side: arrays end in the lane axis so that one instruction serves many chains.
-The arithmetic of a lane never depends on the other lanes; so results do not depend on how chains are grouped.
-Numpy's error model drops the checks for division by zero, which cannot happen here and keep loops from vectorising.
+The arithmetic of a chain never depends on the other chains; so results do not depend on how chains are grouped.
+Arrays are indexed in full, since each view of a row would be counted in and out atomically.
 """
 
 import numpy as np
-from numba import float32, int32, njit, uint32
+from numba import float32, int32, njit
 
-
-@njit(inline="always", cache=True, nogil=True, error_model="numpy")
-def _next_bits(s0, s1, s2, s3, bits):
-    """One step of xoshiro128++ (Blackman, Vigna 2021) in every lane.
-
-    Two loops, since one with all five arrays has more pairs that might overlap than the compiler is ready to check.
-    """
-    for lane in range(len(bits)):
-        total = uint32(s0[lane] + s3[lane])
-        bits[lane] = uint32(uint32(uint32(total << uint32(7)) | uint32(total >> uint32(25))) + s0[lane])
-    for lane in range(len(bits)):
-        a0 = s0[lane]
-        a1 = s1[lane]
-        a2 = uint32(s2[lane] ^ a0)
-        a3 = uint32(s3[lane] ^ a1)
-        s1[lane] = uint32(a1 ^ a2)
-        s0[lane] = uint32(a0 ^ a3)
-        s2[lane] = uint32(a2 ^ uint32(a1 << uint32(9)))
-        s3[lane] = uint32(uint32(a3 << uint32(11)) | uint32(a3 >> uint32(21)))
-
-
-@njit(inline="always", cache=True, nogil=True, error_model="numpy")
-def _logarithm(value):
-    """Natural logarithm of a positive normal float32 to 2e-7 (Cephes logf), free of branches so that it vectorises."""
-    pattern = np.float32(value).view(np.int32)
-    exponent = int32(int32(pattern - int32(0x3F3504F3)) >> int32(23))
-    f = np.int32(pattern - int32(exponent << int32(23))).view(np.float32) - float32(1.0)
-    p = float32(7.0376836292e-2)
-    p = p * f + float32(-1.1514610310e-1)
-    p = p * f + float32(1.1676998740e-1)
-    p = p * f + float32(-1.2420140846e-1)
-    p = p * f + float32(1.4249322787e-1)
-    p = p * f + float32(-1.6668057665e-1)
-    p = p * f + float32(2.0000714765e-1)
-    p = p * f + float32(-2.4999993993e-1)
-    p = p * f + float32(3.3333331174e-1)
-    square = f * f
-    return f * square * p - float32(0.5) * square + f + float32(exponent) * float32(0.6931471805599453)
-
-
-@njit(inline="always", cache=True, nogil=True, error_model="numpy")
-def _logistic(bits, out):
-    """Turn 32 random bits a lane into a threshold with the density of 1/2 log(u / (1 - u)).
-
-    The lowest bit is the sign; the others make w uniform on (0, 1), and |z| = 1/2 log((2 - w) / w) has
-    P(|z| > x) = 2 / (1 + exp(2 x)), in full float32 precision out to the last tail at 2^-32.
-    """
-    for lane in range(len(bits)):
-        w = (float32(int32(bits[lane] >> uint32(1))) + float32(0.5)) * float32(2.0**-31)
-        sign = float32(0.5) - float32(int32(bits[lane] & uint32(1)))
-        out[lane] = _logarithm((float32(2.0) - w) / w) * sign
+# sites updated before their flips are carried to all overlaps or fields: reading and writing those once for several
+# flips is what makes the kernels fast; within a block the missing part is added from the few couplings it needs
+_BLOCK = 8
+_DENSE_BLOCK = 16
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fill_logistic(state, out):
-    """Fill out (n_updates, n_lanes) with fresh logistic thresholds; state (4, n_lanes) uint32 moves on."""
-    s0, s1, s2, s3 = state[0].copy(), state[1].copy(), state[2].copy(), state[3].copy()
-    bits = np.empty(out.shape[1], np.uint32)
-    for k in range(len(out)):
-        _next_bits(s0, s1, s2, s3, bits)
-        _logistic(bits, out[k])
-    state[0], state[1], state[2], state[3] = s0, s1, s2, s3
+def _block_end(first, total, every, block):
+    """End of the block that begins at update `first`: at a record at the latest."""
+    end = min(total, first + block)
+    if every:
+        end = min(end, (first // every + 1) * every)
+    return end
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def fill_persistent(state, keep, sites, memory, out):
-    """Fill out with the thresholds of the visited sites, each kept with probability keep / 2^32, else redrawn.
-
-    memory (n_spins, n_lanes) holds the threshold of every spin and moves on.
-    """
-    s0, s1, s2, s3 = state[0].copy(), state[1].copy(), state[2].copy(), state[3].copy()
-    bits = np.empty(out.shape[1], np.uint32)
-    for k in range(len(out)):
-        row = out[k]
-        kept = memory[sites[k]]
-        _next_bits(s0, s1, s2, s3, bits)
-        _logistic(bits, row)
-        _next_bits(s0, s1, s2, s3, bits)
-        for lane in range(len(bits)):
-            row[lane] = kept[lane] if bits[lane] < keep else row[lane]
-        for lane in range(len(bits)):
-            kept[lane] = row[lane]
-    state[0], state[1], state[2], state[3] = s0, s1, s2, s3
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+def _couplings_within(sites, first, end, left, right, within):
+    """within[k, j] = J_ik,ij for the sites of a block; 0 for two visits of one site, which does not act on itself."""
+    for k in range(end - first):
+        for j in range(k):
+            total = float32(0.0)
+            if sites[first + k] != sites[first + j]:
+                for mu in range(left.shape[1]):
+                    total += left[sites[first + k], mu] * right[sites[first + j], mu]
+            within[k, j] = total
 
 
-@njit(fastmath={"contract"}, cache=True, nogil=True, error_model="numpy")
-def advance_patterns(sites, thresholds, left, right, self_couplings, external, spins, overlaps, every, record):
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def advance_patterns(
+    sites, thresholds, metropolis, left, right, self_couplings, external, spins, overlaps, every, record
+):
     """Update spins (n_spins, n_lanes) one site after the other: s_i = sign(h_i + external_i + threshold).
 
     h_i = sum_mu left[i, mu] overlaps[mu] - self_couplings[i] s_i, and overlaps (n_patterns, n_lanes) follow each
-    flip by right[i]. After each `every` updates the states go into record (n_lanes, n_records, n_spins).
+    flip by right[i]. With `metropolis` the threshold is -s_i times the given one. After each `every` updates the states
+    go into record (n_lanes, n_records, n_spins).
     """
     n_lanes = spins.shape[1]
     n_patterns = left.shape[1]
-    field = np.empty(n_lanes, np.float32)
-    change = np.empty(n_lanes, np.float32)
-    for k in range(len(sites)):
-        site = sites[k]
-        state = spins[site]
-        noise = thresholds[k]
-        weights = left[site]
-        for lane in range(n_lanes):
-            field[lane] = noise[lane] + external[site] - self_couplings[site] * state[lane]
-        mu = 0
-        while mu + 4 <= n_patterns:  # four patterns a pass, to load and store the field a fourth as often
-            w0, w1, w2, w3 = weights[mu], weights[mu + 1], weights[mu + 2], weights[mu + 3]
-            m0, m1, m2, m3 = overlaps[mu], overlaps[mu + 1], overlaps[mu + 2], overlaps[mu + 3]
+    fields = np.empty((_BLOCK, n_lanes), np.float32)
+    changes = np.empty((_BLOCK, n_lanes), np.float32)
+    within = np.empty((_BLOCK, _BLOCK), np.float32)
+    plain = float32(0.0) if metropolis else float32(1.0)
+    own = float32(-1.0) if metropolis else float32(0.0)
+    first = 0
+    while first < len(sites):
+        end = _block_end(first, len(sites), every, _BLOCK)
+        size = end - first
+        _couplings_within(sites, first, end, left, right, within)
+        for k in range(size):
+            site = sites[first + k]
+            here, back = external[site], self_couplings[site]
             for lane in range(n_lanes):
-                field[lane] += w0 * m0[lane] + w1 * m1[lane] + w2 * m2[lane] + w3 * m3[lane]
-            mu += 4
-        while mu < n_patterns:
-            w0 = weights[mu]
-            m0 = overlaps[mu]
-            for lane in range(n_lanes):
-                field[lane] += w0 * m0[lane]
-            mu += 1
-        flips = 0
-        for lane in range(n_lanes):
-            new = float32(1.0) if field[lane] >= float32(0.0) else float32(-1.0)
-            change[lane] = new - state[lane]
-            flips |= int32(new != state[lane])
-            state[lane] = new
-        if flips:
-            step = right[site]
-            for mu in range(n_patterns):
-                w0 = step[mu]
-                m0 = overlaps[mu]
+                fields[k, lane] = here - back * spins[site, lane]
+            mu = 0
+            while mu + 4 <= n_patterns:  # four patterns a pass, to load and store the field a fourth as often
+                w0, w1, w2, w3 = left[site, mu], left[site, mu + 1], left[site, mu + 2], left[site, mu + 3]
                 for lane in range(n_lanes):
-                    m0[lane] += w0 * change[lane]
-        if every and (k + 1) % every == 0:
-            index = (k + 1) // every - 1
+                    fields[k, lane] += (
+                        w0 * overlaps[mu, lane]
+                        + w1 * overlaps[mu + 1, lane]
+                        + w2 * overlaps[mu + 2, lane]
+                        + w3 * overlaps[mu + 3, lane]
+                    )
+                mu += 4
+            while mu < n_patterns:
+                w0 = left[site, mu]
+                for lane in range(n_lanes):
+                    fields[k, lane] += w0 * overlaps[mu, lane]
+                mu += 1
+        for k in range(size):
+            site = sites[first + k]
+            for j in range(k):
+                w0 = within[k, j]
+                for lane in range(n_lanes):
+                    fields[k, lane] += w0 * changes[j, lane]
+            for lane in range(n_lanes):
+                old = spins[site, lane]
+                total = fields[k, lane] + thresholds[first + k, lane] * (plain + own * old)
+                new = float32(1.0) if total >= float32(0.0) else float32(-1.0)
+                changes[k, lane] = new - old
+                spins[site, lane] = new
+        k = 0
+        while k + 4 <= size:
+            i0, i1, i2, i3 = sites[first + k], sites[first + k + 1], sites[first + k + 2], sites[first + k + 3]
+            for mu in range(n_patterns):
+                w0, w1, w2, w3 = right[i0, mu], right[i1, mu], right[i2, mu], right[i3, mu]
+                for lane in range(n_lanes):
+                    overlaps[mu, lane] += (
+                        w0 * changes[k, lane]
+                        + w1 * changes[k + 1, lane]
+                        + w2 * changes[k + 2, lane]
+                        + w3 * changes[k + 3, lane]
+                    )
+            k += 4
+        while k < size:
+            i0 = sites[first + k]
+            for mu in range(n_patterns):
+                w0 = right[i0, mu]
+                for lane in range(n_lanes):
+                    overlaps[mu, lane] += w0 * changes[k, lane]
+            k += 1
+        if every and end % every == 0:
+            index = end // every - 1
             for i in range(spins.shape[0]):
                 for lane in range(n_lanes):
                     record[lane, index, i] = np.int8(spins[i, lane])
+        first = end
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def advance_dense(sites, thresholds, incoming, spins, fields, every, record):
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def advance_dense(sites, thresholds, metropolis, incoming, spins, fields, every, record):
     """Update spins (n_lanes, n_spins) one site after the other: s_i = sign(fields_i + threshold).
 
     fields (n_lanes, n_spins) include the external ones and follow each flip of spin i by incoming[i], the couplings
-    J_ji with which i acts on all j. One chain after the other: a flip then walks along contiguous memory.
+    J_ji with which i acts on all j. Lane after lane within a block, whose rows of couplings then stay in the cache.
     """
-    for lane in range(len(spins)):
-        state = spins[lane]
-        field = fields[lane]
-        for k in range(len(sites)):
-            site = sites[k]
-            new = float32(1.0) if field[site] + thresholds[k, lane] >= float32(0.0) else float32(-1.0)
-            if new != state[site]:
-                change = new - state[site]
-                state[site] = new
-                row = incoming[site]
-                for j in range(len(field)):
-                    field[j] += change * row[j]
-            if every and (k + 1) % every == 0:
-                index = (k + 1) // every - 1
-                for i in range(len(state)):
-                    record[lane, index, i] = np.int8(state[i])
+    n_lanes, n_spins = spins.shape
+    within = np.empty((_DENSE_BLOCK, _DENSE_BLOCK), np.float32)
+    flipped = np.empty(_DENSE_BLOCK, np.int64)
+    change = np.empty(_DENSE_BLOCK, np.float32)
+    first = 0
+    while first < len(sites):
+        end = _block_end(first, len(sites), every, _DENSE_BLOCK)
+        for k in range(end - first):
+            for j in range(k):
+                within[k, j] = incoming[sites[first + j], sites[first + k]]
+        for lane in range(n_lanes):
+            flips = 0
+            for k in range(end - first):
+                site = sites[first + k]
+                total = fields[lane, site]
+                for f in range(flips):
+                    total += change[f] * within[k, flipped[f]]
+                old = spins[lane, site]
+                total += thresholds[first + k, lane] * (-old if metropolis else float32(1.0))
+                new = float32(1.0) if total >= float32(0.0) else float32(-1.0)
+                flipped[flips] = k
+                change[flips] = new - old
+                spins[lane, site] = new
+                flips += int32(new != old)
+            f = 0
+            while f + 4 <= flips:
+                c0, c1, c2, c3 = change[f], change[f + 1], change[f + 2], change[f + 3]
+                i0, i1 = sites[first + flipped[f]], sites[first + flipped[f + 1]]
+                i2, i3 = sites[first + flipped[f + 2]], sites[first + flipped[f + 3]]
+                for j in range(n_spins):
+                    fields[lane, j] += (
+                        c0 * incoming[i0, j] + c1 * incoming[i1, j] + c2 * incoming[i2, j] + c3 * incoming[i3, j]
+                    )
+                f += 4
+            while f < flips:
+                c0 = change[f]
+                i0 = sites[first + flipped[f]]
+                for j in range(n_spins):
+                    fields[lane, j] += c0 * incoming[i0, j]
+                f += 1
+            if every and end % every == 0:
+                index = end // every - 1
+                for i in range(n_spins):
+                    record[lane, index, i] = np.int8(spins[lane, i])
+        first = end
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance_sparse(sites, thresholds, start, neighbours, weights, spins, fields, every, record):
+def advance_sparse(sites, thresholds, metropolis, start, neighbours, weights, spins, fields, every, record):
     """As `advance_dense`, with row i of the couplings J_ji in compressed form start[i]:start[i + 1]."""
     for lane in range(len(spins)):
-        state = spins[lane]
-        field = fields[lane]
         for k in range(len(sites)):
             site = sites[k]
-            new = float32(1.0) if field[site] + thresholds[k, lane] >= float32(0.0) else float32(-1.0)
-            if new != state[site]:
-                change = new - state[site]
-                state[site] = new
+            old = spins[lane, site]
+            total = fields[lane, site] + thresholds[k, lane] * (-old if metropolis else float32(1.0))
+            new = float32(1.0) if total >= float32(0.0) else float32(-1.0)
+            if new != old:
+                change = new - old
+                spins[lane, site] = new
                 for at in range(start[site], start[site + 1]):
-                    field[neighbours[at]] += change * weights[at]
+                    fields[lane, neighbours[at]] += change * weights[at]
             if every and (k + 1) % every == 0:
                 index = (k + 1) // every - 1
-                for i in range(len(state)):
-                    record[lane, index, i] = np.int8(state[i])
+                for i in range(spins.shape[1]):
+                    record[lane, index, i] = np.int8(spins[lane, i])

@@ -21,9 +21,17 @@ class LocalFields(Protocol):
         """Compute the fields afresh from the spins, which clears the rounding that flips have left."""
 
     def advance(
-        self, sites: NDArray[np.int32], thresholds: NDArray[np.float32], every: int, record: NDArray[np.int8]
+        self,
+        sites: NDArray[np.int32],
+        thresholds: NDArray[np.float32],
+        metropolis: bool,
+        every: int,
+        record: NDArray[np.int8],
     ) -> None:
-        """Update the given sites in turn, s_i = sign(h_i + threshold), and record the states."""
+        """Update the given sites in turn, s_i = sign(h_i + threshold), and record the states.
+
+        With `metropolis` the threshold is -s_i times the given one: s_i turns where s_i h_i falls below it.
+        """
 
     def states(self) -> NDArray[np.int8]:
         """The spins now, int8 (n_chains, n_spins)."""
@@ -45,9 +53,14 @@ class DenseFields:
         self._fields = np.array(rows, dtype=np.float32)
 
     def advance(
-        self, sites: NDArray[np.int32], thresholds: NDArray[np.float32], every: int, record: NDArray[np.int8]
+        self,
+        sites: NDArray[np.int32],
+        thresholds: NDArray[np.float32],
+        metropolis: bool,
+        every: int,
+        record: NDArray[np.int8],
     ) -> None:
-        kernels.advance_dense(sites, thresholds, self._incoming, self._spins, self._fields, every, record)
+        kernels.advance_dense(sites, thresholds, metropolis, self._incoming, self._spins, self._fields, every, record)
 
     def states(self) -> NDArray[np.int8]:
         return self._spins.astype(np.int8)
@@ -71,10 +84,24 @@ class SparseFields:
         self._fields = np.array(rows, dtype=np.float32)
 
     def advance(
-        self, sites: NDArray[np.int32], thresholds: NDArray[np.float32], every: int, record: NDArray[np.int8]
+        self,
+        sites: NDArray[np.int32],
+        thresholds: NDArray[np.float32],
+        metropolis: bool,
+        every: int,
+        record: NDArray[np.int8],
     ) -> None:
         kernels.advance_sparse(
-            sites, thresholds, self._start, self._neighbours, self._weights, self._spins, self._fields, every, record
+            sites,
+            thresholds,
+            metropolis,
+            self._start,
+            self._neighbours,
+            self._weights,
+            self._spins,
+            self._fields,
+            every,
+            record,
         )
 
     def states(self) -> NDArray[np.int8]:
@@ -98,11 +125,17 @@ class PatternFields:
         self._overlaps = np.ascontiguousarray(np.array(columns).T, dtype=np.float32)
 
     def advance(
-        self, sites: NDArray[np.int32], thresholds: NDArray[np.float32], every: int, record: NDArray[np.int8]
+        self,
+        sites: NDArray[np.int32],
+        thresholds: NDArray[np.float32],
+        metropolis: bool,
+        every: int,
+        record: NDArray[np.int8],
     ) -> None:
         kernels.advance_patterns(
             sites,
             thresholds,
+            metropolis,
             self._left,
             self._right,
             self._self_couplings,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulate._validation import check_couplings, check_fields, check_number
-from simulate.dynamics import _spin_kernels as kernels
+from simulate.dynamics import _threshold_kernels as kernels
 from simulate.dynamics.base import Dynamics, Schedule
 from simulate.dynamics.local_fields import local_fields
 
@@ -78,7 +78,7 @@ class SpinDynamics(Dynamics):
                     since_refresh = 0
                 sites = order.integers(0, n_spins, size=count, dtype=np.int32)
                 thresholds(sites, noise[:count])
-                fields.advance(sites, noise[:count], every, record)
+                fields.advance(sites, noise[:count], False, every, record)
                 since_refresh += count
 
         for first in range(0, schedule.burn_in, 16):
@@ -158,15 +158,16 @@ class PersistentGlauber(SpinDynamics):
         if self.persistence == 0.0:
 
             def fresh(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
-                kernels.fill_logistic(state, out)
-                out *= scale
+                kernels.fill_logistic(state, scale, out)
 
             return fresh
         keep = np.uint32(round(self.persistence * 2.0**32 - 0.5))
-        memory = np.stack([rng.logistic(scale=0.5, size=self.n_spins) for rng in generators], axis=1).astype(np.float32)
+        memory = (
+            np.stack([rng.logistic(scale=0.5, size=self.n_spins) for rng in generators], axis=1).astype(np.float32)
+            * scale
+        )
 
         def persistent(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
-            kernels.fill_persistent(state, keep, sites, memory, out)
-            out *= scale
+            kernels.fill_persistent(state, keep, scale, sites, memory, out)
 
         return persistent

@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse, stats
 
 from simulate import PatternCouplings, PersistentGlauber, dreaming, hebbian, random_patterns, sample
-from simulate.dynamics import _spin_kernels as kernels
+from simulate.dynamics import _threshold_kernels as kernels
 from simulate.dynamics.local_fields import local_fields
 from tests import exact
 
@@ -43,15 +43,15 @@ def test_thresholds_equal_their_plain_twin():
     state = fresh_state(5)
     twins = [plain_bits(state[:, lane].tolist()) for lane in range(5)]
     out = np.empty((400, 5), dtype=np.float32)
-    kernels.fill_logistic(state, out[:150])
-    kernels.fill_logistic(state, out[150:])  # in two calls: the state must move on
+    kernels.fill_logistic(state, np.float32(1), out[:150])
+    kernels.fill_logistic(state, np.float32(1), out[150:])  # in two calls: the state must move on
     expected = [[plain_threshold(next(twin)) for twin in twins] for _ in range(400)]
     np.testing.assert_allclose(out, expected, rtol=1e-6, atol=2e-7)  # float32
 
 
 def test_thresholds_have_the_logistic_density_into_the_tails():
     out = np.empty((20_000, 50), dtype=np.float32)
-    kernels.fill_logistic(fresh_state(50, seed=1), out)
+    kernels.fill_logistic(fresh_state(50, seed=1), np.float32(1), out)
     law = stats.logistic(scale=0.5)
     assert stats.kstest(out.ravel().astype(float), law.cdf).pvalue > 1e-3
     for level in (3.0, 5.0):  # expected counts 2473 and 45 on each side
@@ -67,7 +67,7 @@ def test_persistent_thresholds_equal_their_plain_twin():
     expected_memory = memory.astype(float)
     sites = rng.integers(0, 7, size=300).astype(np.int32)
     out = np.empty((300, 3), dtype=np.float32)
-    kernels.fill_persistent(state, keep, sites, memory, out)
+    kernels.fill_persistent(state, keep, np.float32(1), sites, memory, out)
     for k, site in enumerate(sites):
         for lane, twin in enumerate(twins):
             fresh = plain_threshold(next(twin))
@@ -77,13 +77,14 @@ def test_persistent_thresholds_equal_their_plain_twin():
     np.testing.assert_allclose(memory, expected_memory, rtol=1e-6, atol=2e-7)
 
 
-def plain_advance(couplings, external, spins, sites, thresholds):
+def plain_advance(couplings, external, spins, sites, thresholds, metropolis):
     """States (n_updates, n_chains, n_spins) after each update, the field of each computed anew in double precision."""
     spins = spins.astype(float)
     states = []
     for site, noise in zip(sites, thresholds, strict=True):
         field = spins @ couplings[site] + external[site]
-        spins[:, site] = np.where(field + noise >= 0, 1, -1)
+        own = -spins[:, site] if metropolis else 1.0
+        spins[:, site] = np.where(field + own * noise >= 0, 1, -1)
         states.append(spins.copy())
     return np.array(states)
 
@@ -91,7 +92,8 @@ def plain_advance(couplings, external, spins, sites, thresholds):
 @pytest.mark.parametrize("n_chains", [1, 3, 16, 21])
 @pytest.mark.parametrize("kind", ["dense", "patterns", "sparse"])
 @pytest.mark.parametrize("n_patterns", [3, 8])
-def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_patterns):
+@pytest.mark.parametrize("metropolis", [False, True])
+def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_patterns, metropolis):
     rng = np.random.default_rng(2)
     patterns = random_patterns(n_patterns, 30, seed=1)
     low_rank = PatternCouplings(patterns, 0.4)
@@ -105,8 +107,8 @@ def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_pa
     thresholds = rng.logistic(scale=0.5, size=(600, n_chains)).astype(np.float32)
     fields = local_fields(couplings, external, spins)
     record = np.empty((n_chains, 600, 30), dtype=np.int8)
-    fields.advance(sites, thresholds, 1, record)
-    expected = plain_advance(matrix, external, spins, sites, thresholds)
+    fields.advance(sites, thresholds, metropolis, 1, record)
+    expected = plain_advance(matrix, external, spins, sites, thresholds, metropolis)
     np.testing.assert_array_equal(record, expected.transpose(1, 0, 2))
     np.testing.assert_array_equal(fields.states(), expected[-1])
 
