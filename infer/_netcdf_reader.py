@@ -22,8 +22,8 @@ BOOKKEEPING = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue"
 
 def read_netcdf(path: Path, content: str, key: str | None) -> Table:
     """The variable `key` (or `content`, there or in a group of that name, or the only table) and what belongs to it."""
-    _check_heaps(path)
     with h5py.File(path, "r") as file:
+        _check_heaps(path)
         variables = _variables(file)
         inner = _variables(file[content]) if _is_group(file, content) else {}
         if key is None and content not in variables and content in inner:
@@ -55,9 +55,9 @@ def read_netcdf(path: Path, content: str, key: str | None) -> Table:
 
 def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """Those of the variables that the file, or a group of the same name, has."""
-    _check_heaps(path)
     found = {}
     with h5py.File(path, "r") as file:
+        _check_heaps(path)
         for name in names:
             variables = _variables(file[name]) if _is_group(file, name) else _variables(file)
             if name in variables:
