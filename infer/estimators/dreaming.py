@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -228,7 +229,7 @@ class DreamingModel(SpinEstimator):
         self.degrees_of_freedom_ = inner.degrees_of_freedom
         self.batch_correlation_ = inner.batch_correlation
         self.rate_interval_ = self.confidence_interval()
-        if inner.batch_correlation > max(0.3, 4.0 / np.sqrt(inner.n_batches)):
+        if inner.batch_correlation > max(0.3, 5.0 / np.sqrt(inner.n_batches)):
             warnings.warn(
                 f"successive batches of {len(samples.spins) // inner.n_batches} rows are still correlated "
                 f"({inner.batch_correlation:.2f}): the standard errors are too small; draw longer chains, or ask for "
@@ -244,6 +245,10 @@ class DreamingModel(SpinEstimator):
         """
         Interval of a parameter: estimate -+ Student's t quantile times standard error.
 
+        For the rate this is done for the logarithm of its distance from the lower bound, whose distribution is closer
+        to a Gaussian, so that the interval reaches further up than down and never beyond the bound. Where the rate is
+        known well the two agree.
+
         Parameters
         ----------
         level : float, default 0.95
@@ -252,15 +257,17 @@ class DreamingModel(SpinEstimator):
         Returns
         -------
         (float, float)
-            For the rate, the lower end is never below its bound.
         """
         check_is_fitted(self, "rate_std_")
         if parameter not in ("rate", "inverse_temperature", "slope"):
             raise ValueError(f"parameter must be 'rate', 'inverse_temperature' or 'slope', got {parameter!r}")
         centre, std = getattr(self, f"{parameter}_"), getattr(self, f"{parameter}_std_")
         half = student_quantile(level, self.degrees_of_freedom_) * std
-        low = max(centre - half, self.lowest_rate_) if parameter == "rate" else centre - half
-        return float(low), float(centre + half)
+        if parameter == "rate":
+            distance = centre - self.lowest_rate_
+            ratio = min(half / distance, 700.0)  # exp(700) is as good as infinite, and still a number
+            return self.lowest_rate_ + distance * math.exp(-ratio), self.lowest_rate_ + distance * math.exp(ratio)
+        return float(centre - half), float(centre + half)
 
     def rate_test(self, X: Any, rate: float = 0.0, sample_weight: ArrayLike | None = None) -> RateTest:
         """

@@ -191,13 +191,14 @@ def test_overlaps_in_memory_or_not_and_chunks_make_no_difference(monkeypatch):
 @pytest.mark.parametrize("stay", [0.0, 0.8])
 def test_intervals_cover_the_truth(stay, fit_fields):
     # exact samples, independent (stay = 0) or with autocorrelation 0.8^t (autocorrelation time 9 rows)
-    patterns, rate, beta = patterns_of(4, 8, seed=6), 0.4, 0.6
+    patterns, rate, beta = patterns_of(6, 8, seed=2), 0.4, 0.6
+    n_rows = 10_000 if stay == 0.0 else 30_000
     fields = np.linspace(-0.2, 0.2, 8) if fit_fields else None
     couplings, rng = beta * dreaming(patterns, rate), np.random.default_rng(7)
     n_repeats = 60
     rates, stds, covered_rate, covered_beta, squares = [], [], 0, 0, []
     for _ in range(n_repeats):
-        model = DreamingModel(patterns, fit_fields=fit_fields).fit(sticky_rows(couplings, 10_000, stay, rng, fields))
+        model = DreamingModel(patterns, fit_fields=fit_fields).fit(sticky_rows(couplings, n_rows, stay, rng, fields))
         assert model.converged_
         rates.append(model.rate_)
         stds.append(model.rate_std_)
@@ -210,13 +211,12 @@ def test_intervals_cover_the_truth(stay, fit_fields):
     # 60 intervals at 95 %: binomial standard deviation 2.8 %, three of them (false alarm 0.3 % each)
     assert abs(covered_rate / n_repeats - 0.95) < 0.084
     assert abs(covered_beta / n_repeats - 0.95) < 0.084
-    # the standard error is the scatter of the estimates: 60 repeats give it to 9 %, three of those
-    assert np.median(stds) == pytest.approx(np.std(rates), rel=0.27)
+    # the standard error is the scatter of the estimates: 60 repeats give it to 9 %, four of those
+    assert np.median(stds) == pytest.approx(np.std(rates), rel=0.36)
     # both parameters together: chi-square with two degrees of freedom, median 2 log 2, mean 2, which 60 repeats give to
-    # 0.26 each. The 1100 independent rows of stay = 0.8 leave a skew distribution: a longer tail, the same median
+    # 0.26 each
     assert np.median(squares) == pytest.approx(2 * np.log(2), abs=0.78)
-    if stay == 0.0:
-        assert np.mean(squares) == pytest.approx(2.0, abs=0.78)
+    assert np.mean(squares) == pytest.approx(2.0, abs=0.78)
 
 
 def test_error_bars_grow_with_the_autocorrelation_time_and_naive_ones_would_fail():
@@ -364,6 +364,7 @@ def test_scikit_learn_manners():
     np.testing.assert_array_equal(X, before)
     np.testing.assert_array_equal(patterns, kept)
     assert np.isfinite(first.score(X))
+    assert first.confidence_interval(0.999999)[0] > first.lowest_rate_
     assert first.rate_interval_[0] < first.rate_ < first.rate_interval_[1]
     assert first.confidence_interval(0.68, "slope")[1] - first.slope_ == pytest.approx(first.slope_std_, rel=0.1)
 
