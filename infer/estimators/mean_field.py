@@ -1,0 +1,387 @@
+"""Closed-form couplings from means and covariances: naive, TAP, Bethe, Sessak-Monasson, independent pairs."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.covariance import ledoit_wolf_shrinkage
+from sklearn.exceptions import ConvergenceWarning
+
+from infer.estimators._base import SpinEstimator, row_chunks
+
+FloatArray = NDArray[np.float64]
+
+METHODS = ("naive", "tap", "bethe", "sessak-monasson", "independent-pair")
+SINGULAR = 1e-10  # smallest eigenvalue of the correlation coefficients below which a covariance has no inverse
+
+
+def mean_field_couplings(
+    means: ArrayLike, covariance: ArrayLike, method: str = "naive"
+) -> tuple[FloatArray, FloatArray, int]:
+    r"""
+    Couplings and fields from means and covariances of +-1 spins, in closed form.
+
+    With means m, covariances C, :math:`L_i = 1 - m_i^2`, for i != j:
+
+    - "naive" (Kappen and Rodriguez 1998): :math:`J_{ij} = -(C^{-1})_{ij}`,
+      :math:`h_i = \mathrm{artanh}\, m_i - \sum_j J_{ij} m_j`.
+    - "tap" (Tanaka 1998): the root of :math:`(C^{-1})_{ij} = -J_{ij} - 2 J_{ij}^2 m_i m_j` that is the naive one for
+    small
+      means; :math:`h_i = \mathrm{artanh}\, m_i - \sum_j J_{ij} m_j + m_i \sum_j J_{ij}^2 L_j`.
+    - "bethe" (Ricci-Tersenghi 2012): susceptibility propagation in closed form, exact on trees; fields from
+      the cavity messages.
+    - "sessak-monasson" (Sessak and Monasson 2009): naive plus independent pair less what both count,
+      :math:`J_{ij} = -(C^{-1})_{ij} + J^{pair}_{ij} - C_{ij} / (L_i L_j - C_{ij}^2)`; fields from the same entropy.
+    - "independent-pair" (Roudi, Tyrcha and Hertz 2009): each pair as if it were alone, exact for two spins,
+      :math:`J_{ij} = \frac14 \log \frac{p_{++} p_{--}}{p_{+-} p_{-+}}`;
+      :math:`h_i = \mathrm{artanh}\, m_i + \sum_j (h_i^{pair\,j} - \mathrm{artanh}\, m_i)`.
+
+    Parameters
+    ----------
+    means : array (n_spins,)
+        Between -1 and 1, both excluded.
+    covariance : array (n_spins, n_spins)
+        With diagonal 1 - means^2.
+    method : str
+
+    Returns
+    -------
+    couplings : ndarray (n_spins, n_spins)
+        Symmetric, zero diagonal. They contain 1/T, as all inferred couplings.
+    fields : ndarray (n_spins,)
+    n_clipped : int
+        Pairs for which there is no real solution: "tap" then takes the double root (where the square root vanishes),
+        "bethe", whose solution diverges there, the naive coupling.
+
+    Raises
+    ------
+    ValueError
+        If the method is unknown, the covariance has no inverse, or a pair of spins never shows one of its four states
+        (independent-pair and Sessak-Monasson).
+
+    References
+    ----------
+    H. J. Kappen, F. B. Rodriguez 1998, Neural Computation 10, 1137; T. Tanaka 1998, Phys. Rev. E 58, 2302;
+    F. Ricci-Tersenghi 2012, J. Stat. Mech. P08015, arXiv:1112.4814; V. Sessak, R. Monasson 2009, J. Phys. A 42, 055001,
+    arXiv:0811.3574; Y. Roudi, J. Tyrcha, J. Hertz 2009, Phys. Rev. E 79, 051915, arXiv:0902.2885; H. C. Nguyen,
+    J. Berg 2012, J. Stat. Mech. P03004, arXiv:1112.3501 (where mean-field equations have no solution).
+    """
+    _check_method(method)
+    m, C = np.asarray(means, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
+    n_clipped = 0
+    if method == "independent-pair":
+        couplings, pair_fields = _pairs(m, C)
+        return couplings, np.arctanh(m) + _off_diagonal(pair_fields - np.arctanh(m)[:, None]).sum(axis=1), 0
+    inverse = _inverse(m, C)
+    if method == "naive":
+        couplings = -_off_diagonal(inverse)
+        fields = np.arctanh(m) - couplings @ m
+    elif method == "tap":
+        couplings, n_clipped = _tap(m, inverse)
+        fields = np.arctanh(m) - couplings @ m + m * (couplings**2 @ (1.0 - m**2))
+    elif method == "bethe":
+        couplings, n_clipped = _bethe(m, inverse)
+        fields = _bethe_fields(m, couplings)
+    else:
+        couplings, fields = _sessak_monasson(m, C, inverse)
+    return couplings, fields, n_clipped
+
+
+def _check_method(method: str) -> None:
+    """Raise a ValueError that names the methods there are."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
+
+
+def _off_diagonal(matrix: FloatArray) -> FloatArray:
+    """The matrix, zero on the diagonal."""
+    result = matrix.copy()
+    np.fill_diagonal(result, 0.0)
+    return result
+
+
+def _inverse(m: FloatArray, C: FloatArray) -> FloatArray:
+    """Inverse of the covariance, by way of the correlation coefficients, or an error that says what to do."""
+    scale = np.sqrt(1.0 - m**2)
+    values, vectors = np.linalg.eigh(C / np.outer(scale, scale))
+    if values[0] < SINGULAR * values[-1]:
+        rank = int(np.sum(values >= SINGULAR * values[-1]))
+        raise ValueError(
+            f"the covariance of the {len(m)} spins has no inverse (rank {rank}): too few different rows, or spins that "
+            "repeat others; give more rows, drop the copies, or pass shrinkage=0.1 or shrinkage='ledoit-wolf'"
+        )
+    inverse = (vectors / values) @ vectors.T / np.outer(scale, scale)
+    return np.asarray((inverse + inverse.T) / 2.0)
+
+
+def _tap(m: FloatArray, inverse: FloatArray) -> tuple[FloatArray, int]:
+    """Root of the TAP equation that is -inverse for small means; pairs without a real root get the double one."""
+    products = np.outer(m, m)
+    discriminant = _off_diagonal(1.0 - 8.0 * products * inverse)
+    couplings = -2.0 * inverse / (1.0 + np.sqrt(np.maximum(discriminant, 0.0)))
+    clipped = discriminant < 0.0
+    # the double root -1 / (4 m_i m_j), where the discriminant vanishes
+    couplings[clipped] = -0.25 / products[clipped]
+    return _off_diagonal(couplings), int(clipped.sum()) // 2
+
+
+def _bethe(m: FloatArray, inverse: FloatArray) -> tuple[FloatArray, int]:
+    """Couplings of susceptibility propagation; pairs without a solution (it diverges there) get the naive coupling."""
+    products = np.outer(m, m)
+    widths = np.outer(1.0 - m**2, 1.0 - m**2)
+    # c t^2 - x t + c = 0 for t = -tanh J, c the inverse; its smaller root, written without the small divisor c
+    x = np.sqrt(1.0 + 4.0 * widths * inverse**2) - 2.0 * products * inverse
+    square = x**2 - 4.0 * inverse**2
+    clipped = (square <= 0.0) | (x <= 0.0)
+    np.fill_diagonal(clipped, False)
+    solvable = ~clipped & ~np.eye(len(m), dtype=bool)
+    couplings = -_off_diagonal(inverse)
+    c, x, square = inverse[solvable], x[solvable], square[solvable]
+    couplings[solvable] = -np.arctanh(2.0 * c / (x + np.sqrt(square)))
+    return couplings, int(clipped.sum()) // 2
+
+
+def _bethe_fields(m: FloatArray, couplings: FloatArray) -> FloatArray:
+    """Fields that give the means on the Bethe lattice: artanh m less what the cavity messages bring."""
+    t = np.tanh(couplings)
+    # cavity[i, j]: magnetisation of j without i; quadratic equation solved without its small divisor
+    target, source = m[:, None], m[None, :]
+    a = 1.0 - t**2
+    x, y = source - target * t, target - source * t
+    discriminant = np.maximum(a**2 - 4.0 * t * x * y, 0.0)
+    cavity = 2.0 * x / (a + np.sqrt(discriminant))
+    return np.asarray(np.arctanh(m) - _off_diagonal(np.arctanh(np.clip(t * cavity, -1 + 1e-15, 1 - 1e-15))).sum(axis=1))
+
+
+def _pairs(m: FloatArray, C: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Couplings (N, N) of each pair alone, and the field [i, j] on i that goes with partner j."""
+    second = C + np.outer(m, m)
+    up, partner_up = m[:, None], m[None, :]
+    logs = {}
+    for a in (1, -1):
+        for b in (1, -1):
+            probability = (1.0 + (a * up + b * partner_up) + a * b * second) / 4.0
+            np.fill_diagonal(probability, 1.0)
+            if np.any(probability <= 1e-14):
+                i, j = (int(k) for k in np.argwhere(probability <= 1e-14)[0])
+                raise ValueError(
+                    f"spins {i} and {j} never take the values {a:+d} and {b:+d} together, so that their coupling would "
+                    "be infinite: give more rows, or pass shrinkage=0.1 or shrinkage='ledoit-wolf'"
+                )
+            logs[a, b] = np.log(probability)
+    couplings = (logs[1, 1] + logs[-1, -1] - (logs[1, -1] + logs[-1, 1])) / 4.0
+    fields = (logs[1, 1] + logs[1, -1] - logs[-1, 1] - logs[-1, -1]) / 4.0
+    return _off_diagonal(couplings), fields
+
+
+def _sessak_monasson(m: FloatArray, C: FloatArray, inverse: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """
+    Couplings and fields of the entropy S = sum of one-spin and two-spin entropies + loops, less pairs counted twice.
+
+    Loops are `log det(C / sqrt(L L)) / 2`; couplings are -dS/dC_ij, and h_i = -dS/dm_i (at fixed C) - sum_j J_ij m_j.
+    """
+    width = 1.0 - m**2
+    pair_couplings, pair_fields = _pairs(m, C)
+    determinant = np.outer(width, width) - _off_diagonal(C) ** 2
+    couplings = _off_diagonal(-inverse + pair_couplings - C / determinant)
+    single = np.arctanh(m)
+    from_pairs = _off_diagonal(pair_fields + pair_couplings * m[None, :] - single[:, None]).sum(axis=1)
+    from_loops = m * (np.diag(inverse) - 1.0 / width)
+    counted_twice = m / width * _off_diagonal(C**2 / determinant).sum(axis=1)
+    return couplings, single + from_pairs + from_loops - counted_twice - couplings @ m
+
+
+def spin_moments(spins: NDArray[np.int8], weight: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+    """
+    Means (n_spins,) and covariances (n_spins, n_spins) of +-1 rows, the diagonal being 1 - means^2 exactly.
+
+    Parameters
+    ----------
+    spins : int8 array (n_rows, n_spins)
+    weight : array (n_rows,), optional
+
+    Returns
+    -------
+    means, covariance : ndarray
+    """
+    n_rows, n_spins = spins.shape
+    first, second, total = np.zeros(n_spins), np.zeros((n_spins, n_spins)), 0.0
+    for rows in row_chunks(n_rows, n_spins):
+        block = spins[rows].astype(np.float64)
+        weighted = block if weight is None else block * weight[rows, None]
+        first += weighted.sum(axis=0)
+        second += weighted.T @ block
+        total += len(block) if weight is None else float(weight[rows].sum())
+    means = first / total
+    covariance = second / total - np.outer(means, means)
+    covariance = (covariance + covariance.T) / 2.0
+    np.fill_diagonal(covariance, 1.0 - means**2)
+    return means, covariance
+
+
+def ledoit_wolf_strength(spins: NDArray[np.int8], means: FloatArray, weight: FloatArray | None = None) -> float:
+    """
+    Shrinkage of the correlation coefficients that Ledoit and Wolf (2004) expect to be best, for independent rows.
+
+    Parameters
+    ----------
+    spins : int8 array (n_rows, n_spins)
+    means : array (n_spins,)
+    weight : array of whole numbers (n_rows,), optional
+        How often each row was seen.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not a whole number.
+
+    References
+    ----------
+    O. Ledoit, M. Wolf 2004, J. Multivariate Analysis 88, 365; scikit-learn's `ledoit_wolf_shrinkage`.
+    """
+    if weight is not None:
+        if np.any(weight % 1 != 0):
+            row = int(np.flatnonzero(weight % 1 != 0)[0])
+            raise ValueError(
+                f"shrinkage='ledoit-wolf' needs to know how many rows there are, but the weight of row {row} is "
+                f"{weight[row]:g}: give whole numbers (counts), or the shrinkage as a number"
+            )
+        spins = np.repeat(spins, weight.astype(np.int64), axis=0)
+    standardised = (spins - means) / np.sqrt(1.0 - means**2)
+    return float(ledoit_wolf_shrinkage(standardised, assume_centered=True))
+
+
+class MeanField(SpinEstimator):
+    r"""
+    Couplings and fields from means and covariances, in closed form.
+
+    Fast (one covariance matrix and its inverse), good at high temperature, and the first thing to hold a slower
+    estimator against. Formulas and sources of the methods: see `mean_field_couplings`. For couplings of the order of
+    a small number J, with exact moments, errors are of the order of J^2 ("naive", "independent-pair"), J^3 ("tap",
+    "bethe") and J^4 ("sessak-monasson"); at zero means one order better for all but "tap" and "independent-pair".
+
+    Parameters
+    ----------
+    method : {"naive", "tap", "bethe", "sessak-monasson", "independent-pair"}, default "naive"
+    shrinkage : float in [0, 1], "ledoit-wolf" or None, default None
+        Covariances off the diagonal are multiplied by `1 - shrinkage` (means and variances are kept, since both
+        are exact for a spin). "ledoit-wolf" takes the value that is best for independent rows (too small for
+        correlated ones). None: none.
+    threshold : float, optional
+        Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
+    constant : {"field", "error"}, default "field"
+        What to do with spins that never change: keep them without couplings, with the field of their mean held off
+        +-1 by half a sample in the number of rows (and warn), or refuse.
+
+    Attributes
+    ----------
+    couplings_ : ndarray (n_spins, n_spins)
+        Symmetric, zero diagonal. They contain 1/T.
+    fields_ : ndarray (n_spins,)
+        They contain 1/T.
+    means_ : ndarray (n_spins,)
+    covariance_ : ndarray (n_spins, n_spins)
+        After shrinkage.
+    shrinkage_ : float
+        The shrinkage that was used.
+    n_clipped_ : int
+        Pairs for which the equations ("tap", "bethe") have no real solution.
+    n_iter_ : int
+        1: there is nothing to iterate.
+    converged_ : bool
+        Whether all pairs have a solution.
+    n_features_in_ : int
+
+    References
+    ----------
+    See `mean_field_couplings`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from infer import MeanField
+    >>> X = np.random.default_rng(0).choice([-1, 1], size=(1000, 5))
+    >>> MeanField("tap").fit(X).couplings_.shape
+    (5, 5)
+    """
+
+    def __init__(
+        self,
+        method: Literal["naive", "tap", "bethe", "sessak-monasson", "independent-pair"] = "naive",
+        *,
+        shrinkage: float | Literal["ledoit-wolf"] | None = None,
+        threshold: float | None = None,
+        constant: Literal["field", "error"] = "field",
+    ) -> None:
+        self.method = method
+        self.shrinkage = shrinkage
+        self.threshold = threshold
+        self.constant = constant
+
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """
+        Fit couplings and fields.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
+        y : Ignored
+            Present for compatibility with scikit-learn.
+        sample_weight : array-like (n_samples,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        MeanField
+
+        Raises
+        ------
+        ValueError
+            If X holds anything but +-1, a parameter is out of range, or the moments determine no couplings.
+        """
+        _check_method(self.method)
+        text = isinstance(self.shrinkage, str)
+        if self.shrinkage is not None and (
+            self.shrinkage != "ledoit-wolf" if text else not 0.0 <= float(self.shrinkage) <= 1.0
+        ):
+            raise ValueError(f"shrinkage must be a number from 0 to 1, 'ledoit-wolf' or None, got {self.shrinkage!r}")
+        spins, weight, _, names = self._validate(X, sample_weight, reset=True)
+        constant = self._find_constant(spins, weight, names)
+        moving = np.setdiff1d(np.arange(spins.shape[1]), constant)
+        means, covariance = spin_moments(spins, weight)
+        strength = 0.0
+        if self.shrinkage is not None and len(moving):
+            strength = ledoit_wolf_strength(spins[:, moving], means[moving], weight) if text else float(self.shrinkage)
+        shrunk = (1.0 - strength) * covariance
+        np.fill_diagonal(shrunk, np.diag(covariance))
+        total = float(len(spins) if weight is None else weight.sum())
+        self.means_, self.covariance_, self.shrinkage_ = means, shrunk, strength
+        self.couplings_ = np.zeros_like(covariance)
+        self.fields_ = np.zeros_like(means)
+        self.fields_[constant] = np.arctanh(means[constant] * (1.0 - 1.0 / (total + 1.0)))
+        self.n_clipped_ = 0
+        if len(moving):
+            among = np.ix_(moving, moving)
+            found = mean_field_couplings(means[moving], shrunk[among], self.method)
+            self.couplings_[among], self.fields_[moving], self.n_clipped_ = found
+        self.n_iter_ = 1
+        self.converged_ = self.n_clipped_ == 0
+        if self.n_clipped_:
+            n_pairs = len(moving) * (len(moving) - 1) // 2
+            instead = "the double root" if self.method == "tap" else "the naive coupling"
+            warnings.warn(
+                f"{self.n_clipped_} of {n_pairs} pairs have no real solution of the {self.method} equations and got "
+                f"{instead}: correlations are too strong (or too noisy) for this method; pass shrinkage, or use "
+                "PseudoLikelihood",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
