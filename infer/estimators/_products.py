@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import DTypeLike, NDArray
+from threadpoolctl import ThreadpoolController
+
+from ._response_kernels import respond
 
 CHUNK_ROWS = 4096  # samples worked on together: their products stay in cache
 COLLAPSE_BELOW = 0.7  # equal rows are collapsed when at most this fraction of the rows is distinct
 COLLAPSE_BYTES = 1 << 27  # memory for the distinct rows
+
+
+_thread_pools = cache(ThreadpoolController)  # looking for the libraries takes longer than a small fit
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep matrix products on the calling thread: ``n_jobs`` says how many threads work, each on its own chunk."""
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        yield
 
 
 @dataclass(frozen=True)
@@ -22,6 +39,8 @@ class Responses:
     products: NDArray[np.float64]  # (n_targets, n_spins), <tanh(h_r) s_j>
     means: NDArray[np.float64]  # (n_targets,), <tanh(h_r)>
     curvature: NDArray[np.float64]  # (n_targets,), <sech^2(h_r)>
+    stretch: NDArray[np.float64]  # (n_targets,), <sech^2(h_r) h_r^2>
+    loss: NDArray[np.float64]  # (n_targets,), <log(2 cosh(h_r))>
     margins: NDArray[np.float64] | None  # (n_targets,), smallest s_r h_r, where asked for
 
 
@@ -58,10 +77,19 @@ class SpinRows:
         chunk = self.spins[rows] if self.columns is None else self.spins[rows][:, self.columns]
         return np.ascontiguousarray(chunk, dtype=dtype)
 
-    def _over_chunks(self, work: Callable[[slice], tuple]) -> list[tuple]:
-        """Results of ``work`` on all chunks, in order."""
-        chunks = [slice(k, min(k + CHUNK_ROWS, self.n_rows)) for k in range(0, self.n_rows, CHUNK_ROWS)]
-        return Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(work)(rows) for rows in chunks)
+    def _over_chunks(self, work: Callable[[slice], tuple]) -> Iterator[tuple]:
+        """Results of ``work`` on all chunks, in order, handed on as they come."""
+        chunks = (slice(k, min(k + CHUNK_ROWS, self.n_rows)) for k in range(0, self.n_rows, CHUNK_ROWS))
+        if self.n_jobs == 1:
+            results = map(work, chunks)
+        else:
+            results = Parallel(n_jobs=self.n_jobs, require="sharedmem", return_as="generator")(
+                delayed(work)(rows) for rows in chunks
+            )
+        for done, result in enumerate(results):
+            yield result
+            if done % 64 == 63:
+                release_pages(self.spins)
 
     def _share(self, rows: slice, dtype: DTypeLike) -> NDArray:
         """Share of each row of a slice in averages."""
@@ -97,31 +125,37 @@ class SpinRows:
         targets: NDArray[np.intp] | None = None,
     ) -> Responses:
         """Averages with tanh(h_r), h_r = fields_r + sum_j couplings_rj s_j; margins too when targets are named."""
-        couplings = couplings.astype(dtype)
+        n_targets = len(couplings)
+        weights = np.ascontiguousarray(couplings.T, dtype=dtype)
         fields = fields.astype(dtype)
 
         def work(rows: slice) -> tuple:
             chunk = self.chunk(rows, dtype)
-            response = chunk @ couplings.T
-            response += fields
-            margins = None if targets is None else (response * chunk[:, targets]).min(axis=0)
-            np.tanh(response, out=response)
-            square = np.einsum("kr,kr,k->r", response, response, self._share(rows, dtype))
-            response *= self._share(rows, dtype)[:, None]
-            return response.T @ chunk, response.sum(axis=0), square, margins
+            local = chunk @ weights
+            local += fields
+            margins = None if targets is None else (local * chunk[:, targets]).min(axis=0)
+            decay = np.abs(local)
+            decay *= local.dtype.type(-2.0)
+            np.exp(decay, out=decay)
+            share = np.ones(len(chunk), dtype) if self.weight is None else self._share(rows, dtype)
+            sums = np.zeros((3, n_targets), dtype=dtype)
+            respond(local, decay, share, *sums)
+            return local.T @ chunk, local.sum(axis=0), sums, margins
 
-        n_targets = len(couplings)
         products = np.zeros((n_targets, self.n_spins))
         means = np.zeros(n_targets)
-        curvature = np.ones(n_targets)
+        sums = np.zeros((3, n_targets))
         margins = None if targets is None else np.full(n_targets, np.inf)
-        for chunk_products, chunk_means, chunk_square, chunk_margins in self._over_chunks(work):
+        for chunk_products, chunk_means, chunk_sums, chunk_margins in self._over_chunks(work):
             products += chunk_products
             means += chunk_means
-            curvature -= chunk_square
+            sums += chunk_sums
             if margins is not None:
                 np.minimum(margins, chunk_margins, out=margins)
-        return Responses(products, means, curvature, margins)
+        if self.weight is None:
+            for total in (products, means, sums):
+                total /= self.n_rows
+        return Responses(products, means, *sums, margins)
 
     def batch_gradients(
         self, couplings: NDArray, fields: NDArray, labels: NDArray[np.int64], multiplier: NDArray | None = None
@@ -172,6 +206,15 @@ class SpinRows:
             yield node, (scaled.T @ scaled).astype(np.float64), None if everything else len(picked)
 
 
+def release_pages(spins: NDArray) -> None:
+    """Give the pages of a memory map back, so that reading a file larger than memory does not fill memory."""
+    base: Any = spins
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
 def collapse_rows(
     spins: NDArray[np.int8], weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.int8], NDArray[np.float64] | None]:
@@ -184,6 +227,7 @@ def collapse_rows(
     step = max(1, COLLAPSE_BYTES // (8 * n_spins))
     for start in range(0, n_rows, step):
         key[start : start + step] = _row_hash(spins[start : start + step])
+        release_pages(spins)
     if weight is not None:
         key[weight == 0] = 0
     ordered = np.sort(key)

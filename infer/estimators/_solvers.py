@@ -23,13 +23,19 @@ from scipy.linalg import eigh
 from ._products import SpinRows
 
 HISTORY_BYTES = 1 << 26  # memory for the limited-memory pairs
-HISTORY = 12  # most pairs kept
+HISTORY = 24  # most pairs kept
 OVERSHOOT = 0.5  # a step is taken when the slope at its end is below this fraction of the slope at its start
 SINGLE_PRECISION = 3e-7  # gradients are not followed below this in single precision
 EIGENVALUE_FLOOR = 1e-5  # of the metric: second moments are averages of +-1, so their eigenvalues are of order one
 CURVATURE_FLOOR = 1e-4  # of <sech^2> in the metric: nearly separable rows must not take off
 FIRST_RADIUS = 5.0  # of the trust region, in couplings per temperature
 LARGEST_RADIUS = 100.0
+LEAST_RADIUS = 1e-6
+LOSS_NOISE = 1e-5  # relative error of losses in single precision
+LATE = 40  # passes after which the few nodes that are left, ill-conditioned ones, are followed in double precision
+UNBOUNDED = 50.0  # couplings per temperature at which a node without penalty is given up
+LEAST_BEND = 0.05  # least factor that the term of rank one leaves of the metric along a node's couplings
+MARGIN_PASSES = (4, 8, 16, 32, 64, 128, 256)  # where separable nodes are looked for
 SEPARATED = 1e-3  # smallest margin s_r h_r that proves a row separable, well above rounding
 
 
@@ -40,7 +46,7 @@ class NodeFit:
     couplings: NDArray[np.float64]  # (n_spins, n_spins), row r fitted by node r, zero diagonal
     fields: NDArray[np.float64]  # (n_spins,)
     largest_gradient: NDArray[np.float64]  # (n_spins,), max |gradient| in double precision
-    separable: NDArray[np.bool_]  # (n_spins,), every sample on the right side: no finite optimum without penalty
+    separable: NDArray[np.bool_]  # (n_spins,), samples separated by the other spins: no finite optimum without penalty
     n_iter: int  # passes over the samples
 
 
@@ -54,32 +60,61 @@ def node_gradients(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Gradients of all node-wise objectives by couplings (n_spins, n_spins) and fields (n_spins,), double precision."""
     solver = _NodeSolver(rows, alpha, fit_fields)
-    solver.position = np.column_stack([couplings, fields])
-    gradient = solver.evaluate(solver.position, np.arange(rows.n_spins), np.float64)[0]
+    position = np.column_stack([couplings, fields])
+    gradient = solver.evaluate(position, np.arange(rows.n_spins), np.float64).gradient
     return gradient[:, :-1], gradient[:, -1]
 
 
 class _Metric:
-    """Inverse of ``scale_r C + alpha``, without spin r, and of the field's block beside it where one is fitted."""
+    """Inverse of an approximate Hessian of each node, all made from the second moments shared by all nodes.
+
+    For Gaussian local fields ``<sech^2(h) s s^T>`` is ``a C + b u u^T``, ``u = <h s>``, by Stein's lemma. Here ``a`` is
+    the node's ``<sech^2(h)>`` and ``b`` such that the curvature along the node's couplings is the measured one,
+    ``<sech^2(h) h^2>``. Penalty and field are in the metric exactly.
+    """
 
     def __init__(self, mean: NDArray, second: NDArray, alpha: float, fit_fields: bool) -> None:
         self.alpha = alpha
-        self.mean = mean if fit_fields else None
+        self.fit_fields = fit_fields
+        self.mean = mean
+        self.second = second
         values, self.vectors = eigh(second - np.outer(mean, mean) if fit_fields else second)
         self.values = np.maximum(values, EIGENVALUE_FLOOR)
 
-    def solve(self, gradient: NDArray, scale: NDArray, nodes: NDArray) -> NDArray:
+    def solve(self, gradient: NDArray, position: NDArray, scale: NDArray, stretch: NDArray, nodes: NDArray) -> NDArray:
         """Apply the inverse to each row of ``gradient`` (n_nodes, n_spins + 1), last column the field."""
-        own = np.arange(len(nodes)), nodes
-        right = gradient[:, :-1] if self.mean is None else gradient[:, :-1] - np.outer(gradient[:, -1], self.mean)
-        right[own] = 0.0
         inverse = 1.0 / (scale[:, None] * self.values + self.alpha)
         # the inverse of a matrix without row and column r is the inverse downdated by its own column r
         column = (inverse * self.vectors[nodes]) @ self.vectors.T
+        solution = self._solve_shared(gradient, scale, nodes, inverse, column)
+        alignment = self._aligned(position)
+        spread = _dot(alignment, position)
+        bend = (stretch - scale * spread) / np.maximum(spread, 1e-12) ** 2
+        turned = self._solve_shared(alignment, scale, nodes, inverse, column)
+        denominator = np.maximum(1.0 + bend * _dot(alignment, turned), LEAST_BEND)
+        solution -= turned * (bend * _dot(alignment, solution) / denominator)[:, None]
+        return solution
+
+    def _aligned(self, position: NDArray) -> NDArray:
+        """``<h s>`` of each node, last column ``<h>`` where fields are fitted."""
+        alignment = np.zeros_like(position)
+        alignment[:, :-1] = position[:, :-1] @ self.second
+        if self.fit_fields:
+            alignment[:, :-1] += np.outer(position[:, -1], self.mean)
+            alignment[:, -1] = position[:, :-1] @ self.mean + position[:, -1]
+        return alignment
+
+    def _solve_shared(
+        self, gradient: NDArray, scale: NDArray, nodes: NDArray, inverse: NDArray, column: NDArray
+    ) -> NDArray:
+        """Apply the inverse without the term of rank one."""
+        own = np.arange(len(nodes)), nodes
+        right = gradient[:, :-1] - np.outer(gradient[:, -1], self.mean) if self.fit_fields else gradient[:, :-1].copy()
+        right[own] = 0.0
         solution = (inverse * (right @ self.vectors)) @ self.vectors.T
         solution -= column * (solution[own] / column[own])[:, None]
         solution[own] = 0.0
-        field = np.zeros(len(nodes)) if self.mean is None else gradient[:, -1] / scale - solution @ self.mean
+        field = gradient[:, -1] / scale - solution @ self.mean if self.fit_fields else np.zeros(len(nodes))
         return np.column_stack([solution, field])
 
 
@@ -104,25 +139,51 @@ class _Memory:
         self.inverse_curvature[slot] = 0.0
         self.inverse_curvature[slot, nodes] = np.where(useful, 1.0 / np.where(useful, curvature, 1.0), 0.0)
 
-    def direction(self, nodes: NDArray, gradient: NDArray, scale: NDArray, metric: _Metric) -> NDArray:
-        """Quasi-Newton direction of descent of each row (two-loop recursion, Nocedal 1980)."""
+    def direction(self, nodes: NDArray, points: _Points, metric: _Metric) -> NDArray:
+        """Quasi-Newton direction of descent of each node (two-loop recursion, Nocedal 1980)."""
         newest = range(self.n_stored - 1, max(-1, self.n_stored - 1 - len(self.steps)), -1)
         slots = [k % len(self.steps) for k in newest]
-        vector = gradient.copy()
+        vector = points.gradient.copy()
         weights = []
         for slot in slots:
             weight = self.inverse_curvature[slot, nodes] * _dot(self.steps[slot, nodes], vector)
             vector -= weight[:, None] * self.changes[slot, nodes]
             weights.append(weight)
-        vector = metric.solve(vector, scale, nodes)
+        vector = metric.solve(vector, points.position, points.scale, points.stretch, nodes)
         for slot, weight in zip(slots[::-1], weights[::-1], strict=True):
             correction = self.inverse_curvature[slot, nodes] * _dot(self.changes[slot, nodes], vector)
             vector += (weight - correction)[:, None] * self.steps[slot, nodes]
         return -vector
 
 
+@dataclass
+class _Points:
+    """What is known of some nodes where they stand."""
+
+    position: NDArray  # (n_nodes, n_spins + 1), couplings and field
+    gradient: NDArray  # (n_nodes, n_spins + 1)
+    scale: NDArray  # <sech^2(h)>
+    stretch: NDArray  # <sech^2(h) h^2>
+    loss: NDArray
+    noise: NDArray  # rounding error of the loss in single precision
+    margins: NDArray  # smallest s_r h_r, -inf where not computed
+
+    def take(self, rows: NDArray) -> _Points:
+        """Some of the nodes."""
+        return _Points(*(value[rows] for value in vars(self).values()))
+
+    def put(self, rows: NDArray, other: _Points) -> None:
+        """Replace some of the nodes."""
+        for name, value in vars(self).items():
+            value[rows] = getattr(other, name)
+
+    def largest(self) -> NDArray:
+        """Largest gradient component of each node."""
+        return np.abs(self.gradient).max(axis=1)
+
+
 class _NodeSolver:
-    """Positions, gradients and trust radii of all rows, and the loop that improves them together."""
+    """Positions and trust radii of all nodes, and the loop that improves them together."""
 
     def __init__(self, rows: SpinRows, alpha: float, fit_fields: bool) -> None:
         self.rows = rows
@@ -134,56 +195,57 @@ class _NodeSolver:
         self.target = np.column_stack([second, mean if fit_fields else np.zeros(n_spins)])
         np.fill_diagonal(self.target, 0.0)
         self.penalty = np.append(np.full(n_spins, alpha), 0.0)
-        self.position = np.zeros((n_spins, n_spins + 1))
-        self.gradient = -self.target
-        self.scale = np.ones(n_spins)
+        self.memory = _Memory(n_spins)
+        self.points = _Points(
+            position=np.zeros((n_spins, n_spins + 1)),
+            gradient=-self.target,
+            scale=np.ones(n_spins),
+            stretch=np.zeros(n_spins),
+            loss=np.full(n_spins, np.log(2.0)),
+            noise=np.full(n_spins, LOSS_NOISE),
+            margins=np.full(n_spins, -np.inf),
+        )
         self.radius = np.full(n_spins, FIRST_RADIUS)
-        self.separable = np.zeros(n_spins, dtype=bool)
 
-    def evaluate(
-        self, position: NDArray, nodes: NDArray, dtype: DTypeLike, with_margins: bool = False
-    ) -> tuple[NDArray, NDArray, NDArray | None]:
-        """Gradients of the objectives of some nodes, their mean sech^2, and their smallest margins if wanted."""
+    def evaluate(self, position: NDArray, nodes: NDArray, dtype: DTypeLike, with_margins: bool = False) -> _Points:
+        """Gradients of the objectives of some nodes at some positions, and what else a pass over the samples gives."""
         found = self.rows.responses(position[:, :-1], position[:, -1], dtype, nodes if with_margins else None)
         means = found.means if self.fit_fields else np.zeros(len(nodes))
-        gradient = np.column_stack([found.products, means]) - self.target[nodes] + self.penalty * position
+        pull = self.penalty * position
+        gradient = np.column_stack([found.products, means]) - self.target[nodes] + pull
         gradient[np.arange(len(nodes)), nodes] = 0.0
-        return gradient, np.maximum(found.curvature, CURVATURE_FLOOR), found.margins
+        loss = found.loss - _dot(self.target[nodes], position) + 0.5 * _dot(pull, position)
+        margins = np.full(len(nodes), -np.inf) if found.margins is None else found.margins
+        scale = np.maximum(found.curvature, CURVATURE_FLOOR)
+        return _Points(position, gradient, scale, found.stretch, loss, LOSS_NOISE * found.loss, margins)
 
     def run(self, tol: float, max_iter: int) -> NodeFit:
         """Iterate; nodes go from active, perhaps by pending (done in single precision), to verified or given up."""
         n_spins = self.rows.n_spins
-        memory = _Memory(n_spins)
         single_tol = max(0.9 * tol, SINGLE_PRECISION)
-        largest = np.abs(self.gradient).max(axis=1)
         active = np.ones(n_spins, dtype=bool)
         pending = np.zeros(n_spins, dtype=bool)
         verified = np.zeros(n_spins, dtype=bool)
-        double = False
-        n_iter = 0
-        while active.any() or pending.any():
-            if n_iter >= max_iter:
-                break
-            nodes = np.flatnonzero(active)
-            step = self._steps(nodes, memory, first=n_iter == 0)
-            # the last pass is made in double precision for all nodes at once, so that it is the check as well
-            last = not len(nodes) or largest[nodes].max() <= 20 * single_tol
-            double = double or last
-            checked = np.flatnonzero(active | pending) if last else nodes
-            trial = self.position[checked].copy()
-            moved = active[checked]
-            trial[moved] += step
-            look = self.alpha == 0 and (last or n_iter + 1 in (4, 8, 16, 32, 64, 128, 256))
-            gradient, scale, margins = self.evaluate(trial, checked, np.float64 if double else np.float32, look)
+        n_iter, before = 0, np.inf
+        while (active.any() or pending.any()) and n_iter < max_iter:
+            # what is expected to be the last pass is made in double precision for all nodes at once, as the check
+            left = self.points.largest()[active]
+            now = left.max(initial=0.0)
+            last = now * np.clip(now / before, 0.02, 1.0) <= single_tol
+            double = last or n_iter >= LATE or left.min() < 2 * SINGLE_PRECISION
+            before = max(now, 1e-300)
+            checked = np.flatnonzero(active | pending) if last else np.flatnonzero(active)
+            moving = active[checked]
+            nodes = checked[moving]
+            trial = self.points.position[checked]
+            trial[moving] += self._steps(nodes, first=n_iter == 0)
+            look = self.alpha == 0 and (last or n_iter + 1 in MARGIN_PASSES)
+            found = self.evaluate(trial, checked, np.float64 if double else np.float32, look)
             n_iter += 1
-            accepted = self._judge(nodes, step, gradient[moved], scale[moved], memory)
-            if last:
-                self.gradient[checked[~moved]] = gradient[~moved]
-            largest[checked] = np.abs(self.gradient[checked]).max(axis=1)
-            taken = np.ones(len(checked), dtype=bool)
-            taken[moved] = accepted
-            if margins is not None:
-                self.separable[checked[(margins > SEPARATED) & taken]] = True
+            accepted = ~moving
+            accepted[moving] = self._judge(nodes, found.take(moving))
+            self.points.put(checked[accepted], found.take(accepted))
+            largest = self.points.largest()
             if double:
                 verified[checked] = largest[checked] <= tol
                 active[checked] = ~verified[checked]
@@ -191,43 +253,57 @@ class _NodeSolver:
             else:
                 pending[nodes] = largest[nodes] <= single_tol
                 active[nodes] = ~pending[nodes]
-            active &= ~self.separable
-            pending &= ~self.separable
-        return self._finish(largest, verified, n_iter)
+            hopeless = self._separable() | self._unbounded()
+            active &= ~hopeless
+            pending &= ~hopeless
+        return self._finish(verified, n_iter)
 
-    def _steps(self, nodes: NDArray, memory: _Memory, first: bool) -> NDArray:
+    def _steps(self, nodes: NDArray, first: bool) -> NDArray:
         """Quasi-Newton steps of some nodes, shortened to their trust radii."""
-        direction = memory.direction(nodes, self.gradient[nodes], self.scale[nodes], self.metric)
+        direction = self.memory.direction(nodes, self.points.take(nodes), self.metric)
         if first and self.alpha == 0:
             direction *= _gaussian_scale(_dot(direction, self.target))[:, None]
         length = np.sqrt(_dot(direction, direction))
         return direction * np.minimum(1.0, self.radius[nodes] / np.maximum(length, 1e-300))[:, None]
 
-    def _judge(self, nodes: NDArray, step: NDArray, gradient: NDArray, scale: NDArray, memory: _Memory) -> NDArray:
-        """Take the steps at whose end the slope has not turned up too far; learn from all of them."""
-        slope = _dot(step, self.gradient[nodes])
-        end_slope = _dot(step, gradient)
+    def _judge(self, nodes: NDArray, found: _Points) -> NDArray:
+        """Which trial points to move to; adjusts trust radii and learns from all of them.
+
+        A step is taken when the slope has not turned up too far at its end, and the loss has not grown beyond rounding.
+        """
+        here = self.points.take(nodes)
+        step = found.position - here.position
+        slope = _dot(step, here.gradient)
+        end_slope = _dot(step, found.gradient)
         length = np.sqrt(_dot(step, step))
-        memory.store(nodes, step, gradient - self.gradient[nodes])
+        if here.position.any():  # along a first step from zero the metric at its end knows the curvature better
+            self.memory.store(nodes, step, found.gradient - here.gradient)
         accepted = end_slope <= OVERSHOOT * np.abs(slope)
-        shrink = np.clip(slope / np.where(accepted, 1.0, slope - end_slope), 0.1, 0.7)
-        wider = np.minimum(np.maximum(self.radius[nodes], 2 * length), LARGEST_RADIUS)
-        self.radius[nodes] = np.where(accepted, wider, shrink * length)
-        taken = nodes[accepted]
-        self.position[taken] += step[accepted]
-        self.gradient[taken] = gradient[accepted]
-        self.scale[taken] = scale[accepted]
+        accepted &= found.loss <= here.loss + here.noise + found.noise
+        turned = end_slope > 0.0
+        shrink = np.where(turned, np.clip(slope / np.where(turned, slope - end_slope, 1.0), 0.1, 0.7), 0.5)
+        radius = np.where(accepted, np.maximum(self.radius[nodes], 2 * length), shrink * length)
+        self.radius[nodes] = np.clip(radius, LEAST_RADIUS, LARGEST_RADIUS)
         return accepted
 
-    def _finish(self, largest: NDArray, verified: NDArray, n_iter: int) -> NodeFit:
+    def _separable(self) -> NDArray:
+        """Nodes seen to have every sample on the right side: without a penalty they have no finite optimum."""
+        return (self.points.margins > SEPARATED) & (self.alpha == 0)
+
+    def _unbounded(self) -> NDArray:
+        """Nodes whose couplings have grown so large that they will not stop growing."""
+        return (np.abs(self.points.position).max(axis=1) > UNBOUNDED) & (self.alpha == 0)
+
+    def _finish(self, verified: NDArray, n_iter: int) -> NodeFit:
         """Result, with the gradients of nodes that were given up computed in double precision."""
         rest = np.flatnonzero(~verified)
         if len(rest):
-            gradient, _, margins = self.evaluate(self.position[rest], rest, np.float64, with_margins=True)
-            largest[rest] = np.abs(gradient).max(axis=1)
-            if self.alpha == 0 and margins is not None:
-                self.separable[rest] = margins > SEPARATED
-        return NodeFit(self.position[:, :-1], self.position[:, -1], largest, self.separable, n_iter)
+            found = self.evaluate(self.points.position[rest], rest, np.float64, with_margins=self.alpha == 0)
+            self.points.put(rest, found)
+        position = self.points.position
+        return NodeFit(
+            position[:, :-1], position[:, -1], self.points.largest(), self._separable() | self._unbounded(), n_iter
+        )
 
 
 def _dot(a: NDArray, b: NDArray) -> NDArray:

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from infer.uncertainty import batch_labels
 
 from ._base import SpinEstimator, name_spins
-from ._products import SpinRows, collapse_rows
+from ._products import SpinRows, collapse_rows, one_blas_thread
 from ._solvers import NodeFit, fit_nodes
 
 INDEPENDENT_BATCHES = 200  # for rows without time order: standard errors carry a relative error of 1 / sqrt(2 x 200)
@@ -173,7 +173,8 @@ class PseudoLikelihood(SpinEstimator):
         if len(varying):
             distinct, distinct_weight = collapse_rows(spins, weight)
             rows = SpinRows(distinct, distinct_weight, varying, self.n_jobs)
-            result = fit_nodes(rows, alpha, self.fit_fields, self.tol, self.max_iter)
+            with one_blas_thread():
+                result = fit_nodes(rows, alpha, self.fit_fields, self.tol, self.max_iter)
             couplings[np.ix_(varying, varying)] = result.couplings
             self.fields_[varying] = result.fields
             self.gradient_norm_ = float(result.largest_gradient.max())
@@ -225,9 +226,10 @@ class PseudoLikelihood(SpinEstimator):
             )
         spins, weight, chains, varying = self._data
         alpha = float(self.alpha) if self.penalty is not None else 0.0
-        return batch_influence(
-            spins, self._row_couplings, self.fields_, weight, chains, varying, alpha, self.fit_fields, self.n_jobs
-        )
+        with one_blas_thread():
+            return batch_influence(
+                spins, self._row_couplings, self.fields_, weight, chains, varying, alpha, self.fit_fields, self.n_jobs
+            )
 
     @property
     def couplings_std_(self) -> NDArray[np.float64]:
