@@ -14,6 +14,7 @@ from infer.estimators._base import check_spins, unpack_samples
 from infer.uncertainty import batch_labels, convergence
 from infer.verdict import _wording
 from infer.verdict.families import validate_symmetric
+from infer.verdict.inputs import blas_threads
 from infer.verdict.moments import (
     Estimates,
     batch_moments,
@@ -29,6 +30,7 @@ FloatArray = NDArray[np.float64]
 
 MOMENTS = ("means", "correlations", "third moments")
 _N_FLIPS = 999
+_FLIP_BLOCK = 2**16
 _N_BATCHES = 64
 _FEWEST_ROWS = 16
 _CHUNK_ROWS = 16_384
@@ -160,58 +162,59 @@ def goodness_of_fit(
             raise ValueError(f"{name} must be at least {least}, got {value}")
     start_seed, chain_seed, triple_seed, batch_seed, flip_seed = np.random.SeedSequence(random_state).spawn(5)
 
-    triples = choose_triples(len(matrix), n_triples, triple_seed)
-    n_samples = len(rows) if number is None else int(number.sum())
-    n_batches = int(np.clip(n_samples // 8, 2, _N_BATCHES))
-    if number is None:
-        labels = batch_labels(len(rows), runs, n_batches=max(n_batches, 1 if runs is None else len(np.unique(runs))))
-        observed = batch_moments(rows, batches_by_label(labels), triples)
-        method = "batch means over contiguous batches of rows" + ("" if runs is None else " within chains")
-    else:
-        observed = batch_moments(rows, batches_by_thinning(number, n_batches, batch_seed), triples)
-        method = "samples with counts taken as independent, dealt out to batches at random"
+    with blas_threads(len(matrix)):
+        triples = choose_triples(len(matrix), n_triples, triple_seed)
+        n_samples = len(rows) if number is None else int(number.sum())
+        n_batches = int(np.clip(n_samples // 8, 2, _N_BATCHES))
+        if number is None:
+            labels = batch_labels(len(rows), runs, n_batches=n_batches)
+            observed = batch_moments(rows, batches_by_label(labels), triples)
+            method = "batch means over contiguous batches of rows" + ("" if runs is None else " within chains")
+        else:
+            observed = batch_moments(rows, batches_by_thinning(number, n_batches, batch_seed), triples)
+            method = "samples with counts taken as independent, dealt out to batches at random"
 
-    weight = None if number is None else number / number.sum()
-    starts = rows[np.sort(np.random.default_rng(start_seed).choice(len(rows), size=n_chains, p=weight))]
-    dynamics = PersistentGlauber(couplings=matrix, temperature=1.0, persistence=0.0, fields=field)
-    drawn = sample(
-        dynamics,
-        draws=n_draws,
-        chains=n_chains,
-        burn_in=burn_in,
-        thin=thin,
-        seed=chain_seed,
-        n_jobs=n_jobs,
-        initial=starts,
-    )
-    states = np.ascontiguousarray(drawn["spins"].transpose("chain", "draw", "spin").values)
-    flat = states.reshape(-1, len(matrix))
-    predicted = batch_moments(flat, batches_by_label(np.repeat(np.arange(n_chains), n_draws)), triples)
+        weight = None if number is None else number / number.sum()
+        starts = rows[np.sort(np.random.default_rng(start_seed).choice(len(rows), size=n_chains, p=weight))]
+        dynamics = PersistentGlauber(couplings=matrix, temperature=1.0, persistence=0.0, fields=field)
+        drawn = sample(
+            dynamics,
+            draws=n_draws,
+            chains=n_chains,
+            burn_in=burn_in,
+            thin=thin,
+            seed=chain_seed,
+            n_jobs=n_jobs,
+            initial=starts,
+        )
+        states = np.ascontiguousarray(drawn["spins"].transpose("chain", "draw", "spin").values)
+        flat = states.reshape(-1, len(matrix))
+        predicted = batch_moments(flat, batches_by_label(np.repeat(np.arange(n_chains), n_draws)), triples)
 
-    ours, theirs = cumulants(observed), cumulants(predicted)
-    upper = np.argwhere(np.triu(np.ones(matrix.shape, dtype=bool), 1))
-    indices = {"means": np.arange(len(matrix))[:, None], "correlations": upper, "third moments": triples}
-    moments = {
-        name: {
-            **moment_test(ours[name], theirs[name], (observed.n_samples, predicted.n_samples), seed),
-            "indices": indices[name],
+        ours, theirs = cumulants(observed), cumulants(predicted)
+        upper = np.argwhere(np.triu(np.ones(matrix.shape, dtype=bool), 1))
+        indices = {"means": np.arange(len(matrix))[:, None], "correlations": upper, "third moments": triples}
+        moments = {
+            name: {
+                **moment_test(ours[name], theirs[name], (observed.n_samples, predicted.n_samples), seed),
+                "indices": indices[name],
+            }
+            for name, seed in zip(MOMENTS, flip_seed.spawn(3), strict=True)
         }
-        for name, seed in zip(MOMENTS, flip_seed.spawn(3), strict=True)
-    }
-    model_energies = _energies(flat, matrix, field)
-    result = Adequacy(
-        moments=moments,
-        sum_of_spins=_sum_of_spins(ours["sum of spins"], theirs["sum of spins"]),
-        energies=_energy_histogram(_energies(rows, matrix, field), number, model_energies),
-        r_hat=_r_hat(states, matrix, model_energies),
-        n_samples=n_samples,
-        n_batches=len(observed.weights),
-        n_draws=n_draws,
-        n_chains=n_chains,
-        error_method=method,
-        verdict="",
-    )
-    return dataclasses.replace(result, verdict=_wording.adequacy_verdict(result))
+        model_energies = _energies(flat, matrix, field)
+        result = Adequacy(
+            moments=moments,
+            sum_of_spins=_sum_of_spins(ours["sum of spins"], theirs["sum of spins"]),
+            energies=_energy_histogram(_energies(rows, matrix, field), number, model_energies),
+            r_hat=_r_hat(states, matrix, model_energies),
+            n_samples=n_samples,
+            n_batches=len(observed.weights),
+            n_draws=n_draws,
+            n_chains=n_chains,
+            error_method=method,
+            verdict="",
+        )
+        return dataclasses.replace(result, verdict=_wording.adequacy_verdict(result))
 
 
 def moment_test(
@@ -228,8 +231,8 @@ def moment_test(
 
     rng = np.random.default_rng(seed)
     larger = 0
-    # in blocks: the squares of all flips at once would not fit for many pairs
-    size = max(1, 2**23 // max(len(difference), 1))
+    # in blocks that stay in the cache
+    size = max(1, _FLIP_BLOCK // len(difference))
     for start in range(0, _N_FLIPS, size):
         n = min(size, _N_FLIPS - start)
         shift, variances = np.zeros((n, len(difference))), []

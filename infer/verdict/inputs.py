@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from infer.verdict.metrics import off_diagonal
 
@@ -16,6 +17,16 @@ FloatArray = NDArray[np.float64]
 FEWEST_REPLICATES = 20
 #: Replicates are worked on in blocks of this size.
 BLOCK_BYTES = 2**28
+#: Spins up to which one thread does the linear algebra.
+SPINS_FOR_THREADS = 300
+
+
+def blas_threads(n_spins: int) -> threadpool_limits:
+    """Context that keeps products of matrices of few spins on one thread.
+
+    They are done before a second thread has woken up, and waiting for it costs ten times the work on a busy machine.
+    """
+    return threadpool_limits(limits=1 if n_spins <= SPINS_FOR_THREADS else None, user_api="blas")
 
 
 def unpack_couplings(couplings: Any) -> tuple[FloatArray, Any]:

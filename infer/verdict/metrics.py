@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from infer.verdict.families import DreamingFamily, validate_symmetric
-from simulate.memory._kernels import relax
+from simulate.retrieval import relax, stability
 
 FloatArray = NDArray[np.float64]
 
@@ -94,29 +94,26 @@ def recall(
     *,
     flipped: float = 0.1,
     n_trials: int = 10,
-    max_sweeps: int = 200,
     random_state: int | np.random.SeedSequence = 0,
 ) -> dict[str, float]:
-    """What the couplings remember: patterns that are fixed points, and overlaps reached from damaged patterns.
+    """What the couplings remember: patterns that are fixed points, and overlaps reached from damaged ones.
 
-    Zero temperature, no fields, spins updated in sequence. Returns ``fixed_points`` (fraction of patterns whose every
+    Zero temperature, no fields. Returns ``fixed_points`` (fraction of patterns whose every
     spin agrees with its field) and ``overlap`` (mean of |overlap| with the pattern after relaxation from states in
     which a fraction ``flipped`` of its spins is flipped, ``n_trials`` states a pattern).
     """
-    fields = patterns @ couplings
-    stable = np.all(fields * patterns >= 0.0, axis=1)
+    stable = np.all(stability(couplings, patterns, normalised=False) >= 0.0, axis=1)
     n_patterns, n_spins = patterns.shape
-    rng = np.random.default_rng(random_state)
+    root = random_state if isinstance(random_state, np.random.SeedSequence) else np.random.SeedSequence(random_state)
+    flip_seed, relax_seed = np.random.SeedSequence(root.entropy, spawn_key=root.spawn_key).spawn(2)
+    rng = np.random.default_rng(flip_seed)
     order = np.argsort(rng.random((n_trials * n_patterns, n_spins)), axis=1)
-    states = np.tile(patterns, (n_trials, 1)).astype(np.float64)
+    states = np.tile(patterns, (n_trials, 1)).astype(np.int8)
     chosen = order[:, : round(flipped * n_spins)]
     np.put_along_axis(states, chosen, -np.take_along_axis(states, chosen, axis=1), axis=1)
-    matrix = np.ascontiguousarray(couplings, dtype=np.float64)
-    sweeps = np.tile(np.arange(n_spins), (max_sweeps, 1))
-    for state in states:
-        relax(matrix, state, sweeps)
+    reached = relax(couplings, states, seed=relax_seed)
     overlaps = np.abs(
-        np.einsum("tpi,pi->tp", states.reshape(n_trials, n_patterns, n_spins), patterns, dtype=np.float64)
+        np.einsum("tpi,pi->tp", reached.reshape(n_trials, n_patterns, n_spins), patterns, dtype=np.float64)
     )
     return {"fixed_points": float(stable.mean()), "overlap": float(overlaps.mean() / n_spins)}
 

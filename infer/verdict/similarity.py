@@ -11,11 +11,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, stats
-from threadpoolctl import threadpool_limits
 
 from infer.verdict import _wording
 from infer.verdict.families import DreamingFamily
-from infer.verdict.inputs import check_draws, check_level, replicate_blocks, unpack_couplings
+from infer.verdict.inputs import blas_threads, check_draws, check_level, replicate_blocks, unpack_couplings
 from infer.verdict.metrics import METRICS, principal_angles, profile_metrics, recall
 from infer.verdict.rate_fit import (
     RateInterval,
@@ -29,8 +28,6 @@ from infer.verdict.rate_fit import (
 )
 
 FloatArray = NDArray[np.float64]
-
-_SPINS_FOR_THREADS = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,8 +204,7 @@ def compare(
     check_draws(n_bootstrap=n_bootstrap, n_null=n_null)
     family = _family(patterns, correlations, len(matrix))
     replicate_seed, null_seed, recall_seed = np.random.SeedSequence(random_state).spawn(3)
-    # matrices of few spins are done before a second thread has woken up, and waiting for it costs far more
-    with threadpool_limits(limits=1 if len(matrix) <= _SPINS_FOR_THREADS else None, user_api="blas"):
+    with blas_threads(len(matrix)):
         blocks = replicate_blocks(estimator, replicates, n_bootstrap, replicate_seed, len(matrix))
         stored = None if patterns is None else np.asarray(patterns).astype(np.int8)
         return _compare(matrix, family, stored, blocks, rates, n_null, level, null_seed, recall_seed)
