@@ -1,7 +1,20 @@
 """Models of driven spins: patterns -> couplings -> dynamics -> samples, and the theory they must agree with."""
 
 from simulate import retrieval, theory
-from simulate.dynamics import ActiveOrnsteinUhlenbeck, Harmonic, PersistentGlauber, SoftSpin, Spherical, sample
+from simulate.dynamics import (
+    ActiveOrnsteinUhlenbeck,
+    ColoredFieldGlauber,
+    Glauber,
+    Harmonic,
+    KineticIsing,
+    Metropolis,
+    PersistentGlauber,
+    SoftSpin,
+    Spherical,
+    TwoTemperatureGlauber,
+    sample,
+    trajectory,
+)
 from simulate.memory import (
     PatternCouplings,
     binarise_images,
@@ -9,29 +22,41 @@ from simulate.memory import (
     daydream,
     digit_patterns,
     dreaming,
+    eigenvector_dreaming,
     hebbian,
+    perceptron,
     pseudo_inverse,
     random_patterns,
+    thermal_unlearn,
     unlearn,
 )
 
 __all__ = [
     "ActiveOrnsteinUhlenbeck",
+    "ColoredFieldGlauber",
+    "Glauber",
     "Harmonic",
+    "KineticIsing",
+    "Metropolis",
     "PatternCouplings",
     "PersistentGlauber",
     "SoftSpin",
     "Spherical",
+    "TwoTemperatureGlauber",
     "binarise_images",
     "correlated_patterns",
     "daydream",
     "digit_patterns",
     "dreaming",
+    "eigenvector_dreaming",
     "hebbian",
+    "perceptron",
     "pseudo_inverse",
     "random_patterns",
     "retrieval",
     "sample",
     "theory",
+    "thermal_unlearn",
+    "trajectory",
     "unlearn",
 ]

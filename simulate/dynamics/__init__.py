@@ -2,15 +2,28 @@
 
 from simulate.dynamics.active import ActiveOrnsteinUhlenbeck, Harmonic, SoftSpin, Spherical
 from simulate.dynamics.base import Dynamics
-from simulate.dynamics.sampling import sample
-from simulate.dynamics.spins import PersistentGlauber
+from simulate.dynamics.kinetic import KineticIsing
+from simulate.dynamics.sampling import sample, trajectory
+from simulate.dynamics.spins import (
+    ColoredFieldGlauber,
+    Glauber,
+    Metropolis,
+    PersistentGlauber,
+    TwoTemperatureGlauber,
+)
 
 __all__ = [
     "ActiveOrnsteinUhlenbeck",
+    "ColoredFieldGlauber",
     "Dynamics",
+    "Glauber",
     "Harmonic",
+    "KineticIsing",
+    "Metropolis",
     "PersistentGlauber",
     "SoftSpin",
     "Spherical",
+    "TwoTemperatureGlauber",
     "sample",
+    "trajectory",
 ]

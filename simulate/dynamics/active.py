@@ -228,10 +228,19 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         return b * (3 * (1 + max(largest, 0.0) / b) - 1) - least
 
     @property
+    def ticks_per_unit(self) -> int:
+        return self.steps_per_unit
+
+    @property
     def steps_per_unit(self) -> int:
         """Number of equal steps into which a unit of time is cut."""
         assert self.time_step is not None
         return max(1, math.ceil(1 / self.time_step - 1e-9))
+
+    def energies(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
+        if isinstance(self.potential, SoftSpin):
+            return super().energies(states) + self.potential.barrier / 4 * ((states**2 - 1) ** 2).sum(axis=1)
+        return super().energies(states) + self.stiffness / 2 * (states**2).sum(axis=1)
 
     def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
         # the rounding of a matrix product depends on its shape: groups follow from the number of chains alone
@@ -261,17 +270,15 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         block = max(1, min(256, _NORMALS_AT_ONCE // (2 * shape[0] * shape[1])))
         noise = np.empty((shape[0], block, 2, self.n_spins))
 
-        def run(units: int) -> None:
-            total = units * self.steps_per_unit
-            for first in range(0, total, block):
-                count = min(block, total - first)
+        def run(steps: int) -> None:
+            for first in range(0, steps, block):
+                count = min(block, steps - first)
                 for chain, rng in enumerate(generators):
                     rng.standard_normal(out=noise[chain, :count])
                 advance(x, velocity, noise, count, external, scalars)
-            advanced(units * shape[0])
+                advanced(count * shape[0])
 
-        for _ in range(schedule.burn_in):
-            run(1)
+        run(schedule.burn_in)
         record = np.empty((shape[0], schedule.draws, self.n_spins))
         for draw in range(schedule.draws):
             run(schedule.thin)

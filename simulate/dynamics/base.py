@@ -19,7 +19,7 @@ __all__ = ["Dynamics", "Schedule"]
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """When states are recorded: after `burn_in`, then `draws` times every `thin`, in units of time (sweeps)."""
+    """When states are recorded: after `burn_in`, then `draws` times every `thin`, both in ticks of the dynamics."""
 
     draws: int
     burn_in: int
@@ -27,16 +27,17 @@ class Schedule:
 
     @property
     def duration(self) -> int:
-        """Units of time of one chain."""
+        """Ticks of one chain."""
         return self.burn_in + self.draws * self.thin
 
 
 class Dynamics(ABC):
     """A driven dynamics; subclasses are dataclasses whose fields are its parameters.
 
-    A subclass names the recorded variable and its type, and writes `trajectories`. Chains draw their random numbers
-    from streams of their own (`chain_seeds`) and may share one stream (`shared_seed`, the same for every group of
-    chains); so the group in which a chain is computed does not change it.
+    A subclass names the recorded variable and its type, says how many ticks (single-spin updates, time steps) make a
+    unit of time, and writes `trajectories`. Chains draw their random numbers from streams of their own (`chain_seeds`)
+    and may share one stream (`shared_seed`, the same for every group of chains); so the group in which a chain is
+    computed does not change it.
     """
 
     variable: ClassVar[str]
@@ -47,6 +48,11 @@ class Dynamics(ABC):
     def n_spins(self) -> int:
         """Number of spins N."""
         return int(self.couplings.shape[0])
+
+    @property
+    @abstractmethod
+    def ticks_per_unit(self) -> int:
+        """Number of ticks in a unit of time: N for one spin at a time, 1 where all are updated together."""
 
     @abstractmethod
     def trajectories(
@@ -59,8 +65,14 @@ class Dynamics(ABC):
     ) -> NDArray[Any]:
         """States (n_chains, draws, n_spins) of chains started from `initial` (n_chains, n_spins) or at random.
 
-        `advanced` is told the units of time done since it was last called, summed over the chains.
+        `advanced` is told the ticks done since it was last called, summed over the chains.
         """
+
+    def energies(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Energy -1/2 x^T J x - H . x of states (n_states, n_spins), shape (n_states,)."""
+        energy: NDArray[np.float64] = -0.5 * np.einsum("ki,ik->k", states, self.couplings @ states.T)
+        fields = getattr(self, "fields", None)
+        return energy if fields is None else energy - states @ fields
 
     def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
         """How many chains are computed together, for each group; here as evenly over the jobs as can be."""

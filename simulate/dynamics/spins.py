@@ -1,104 +1,34 @@
-"""Spins that are updated one at a time, driven by thresholds with a memory."""
+"""Spins updated one at a time: in equilibrium, and driven out of it by noise with a memory or of two temperatures."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_couplings, check_fields, check_number
+from simulate._validation import check_couplings, check_fields, check_number, first_place
 from simulate.dynamics import _threshold_kernels as kernels
-from simulate.dynamics.base import Dynamics, Schedule
-from simulate.dynamics.local_fields import local_fields
+from simulate.dynamics.sequential import SpinDynamics, Thresholds
 
-__all__ = ["PersistentGlauber", "SpinDynamics"]
-
-# updates computed in one go: their thresholds (4 bytes a chain each) stay in the processor's cache
-_UPDATES_AT_ONCE = 4096
-# sweeps after which fields are computed afresh; single-precision rounding stays near 1e-5 of a field till then
-_SWEEPS_BETWEEN_REFRESHES = 50
+__all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "word"]
 
 
-def _words(seed: np.random.SeedSequence) -> NDArray[np.uint32]:
-    """State of the generator of one chain, never all zero."""
-    state = seed.generate_state(4, np.uint32).astype(np.uint32)
-    state[0] |= np.uint32(not state.any())
-    return state
+def word(probability: float) -> np.uint32:
+    """Number below which a random 32-bit word falls with the given probability, to 2^-32."""
+    return np.uint32(min(round(probability * 2.0**32), 2**32 - 1))
 
 
-class SpinDynamics(Dynamics):
-    """Random-sequential updates s_i = sign(h_i + threshold), where the dynamics is in the law of the thresholds.
+def _check_temperature(owner: Any, name: str = "temperature") -> None:
+    object.__setattr__(owner, name, check_number(getattr(owner, name), name, low=0.0, open_low=True))
 
-    A subclass writes `threshold_source`: given the streams of the chains, a function (sites, out) that fills out
-    (n_updates, n_chains) with the thresholds, in units of the fields, met at the sites visited in turn.
-    """
 
-    variable: ClassVar[str] = "spins"
-    dtype: ClassVar[type] = np.int8
-    fields: Any
-
-    @abstractmethod
-    def threshold_source(
-        self, state: NDArray[np.uint32], generators: list[np.random.Generator]
-    ) -> Callable[[NDArray[np.int32], NDArray[np.float32]], None]:
-        """Function that fills thresholds for visited sites; `state` (4, n_chains) seeds the compiled generator."""
-
-    def trajectories(
-        self,
-        chain_seeds: list[np.random.SeedSequence],
-        shared_seed: np.random.SeedSequence,
-        initial: NDArray[np.float64] | None,
-        schedule: Schedule,
-        advanced: Callable[[int], Any],
-    ) -> NDArray[np.int8]:
-        n_chains, n_spins = len(chain_seeds), self.n_spins
-        generators = [np.random.default_rng(seed) for seed in chain_seeds]
-        random_start = [np.where(rng.random(n_spins) < 0.5, -1, 1) for rng in generators]
-        spins = np.asarray(random_start if initial is None else initial).astype(np.int8)
-        state = np.ascontiguousarray(np.array([_words(seed) for seed in chain_seeds]).T)
-        thresholds = self.threshold_source(state, generators)
-        # all chains visit the sites in one order: given the order they are independent, and one load of a site's
-        # couplings serves every chain
-        order = np.random.default_rng(shared_seed)
-        fields = local_fields(self.couplings, self.fields, spins)
-        noise = np.empty((_UPDATES_AT_ONCE, n_chains), dtype=np.float32)
-        nothing = np.empty((n_chains, 0, n_spins), dtype=np.int8)
-        since_refresh = 0
-
-        def run(updates: int, every: int, record: NDArray[np.int8]) -> None:
-            nonlocal since_refresh
-            for first in range(0, updates, _UPDATES_AT_ONCE):
-                count = min(_UPDATES_AT_ONCE, updates - first)
-                if since_refresh >= _SWEEPS_BETWEEN_REFRESHES * n_spins:
-                    fields.refresh()
-                    since_refresh = 0
-                sites = order.integers(0, n_spins, size=count, dtype=np.int32)
-                thresholds(sites, noise[:count])
-                fields.advance(sites, noise[:count], False, every, record)
-                since_refresh += count
-
-        for first in range(0, schedule.burn_in, 16):
-            sweeps = min(16, schedule.burn_in - first)
-            run(sweeps * n_spins, 0, nothing)
-            advanced(sweeps * n_chains)
-        record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
-        at_once = max(1, _UPDATES_AT_ONCE // (schedule.thin * n_spins))
-        for first in range(0, schedule.draws, at_once):
-            draws = min(at_once, schedule.draws - first)
-            updates = schedule.thin * n_spins
-            if draws * updates <= _UPDATES_AT_ONCE:
-                part = np.empty((n_chains, draws, n_spins), dtype=np.int8)
-                run(draws * updates, updates, part)
-                record[:, first : first + draws] = part
-            else:
-                run(updates, 0, nothing)
-                record[:, first] = fields.states()
-            advanced(draws * schedule.thin * n_chains)
-        return record
+def _check_model(owner: Any, *, symmetric: bool = True) -> None:
+    """Couplings and fields of a dynamics, checked and as they are computed with."""
+    object.__setattr__(owner, "couplings", check_couplings(owner.couplings, symmetric=symmetric))
+    object.__setattr__(owner, "fields", check_fields(owner.fields, owner.n_spins))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,30 +74,219 @@ class PersistentGlauber(SpinDynamics):
     fields: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "couplings", check_couplings(self.couplings))
-        object.__setattr__(self, "temperature", check_number(self.temperature, "temperature", low=0.0, open_low=True))
-        object.__setattr__(
-            self, "persistence", check_number(self.persistence, "persistence", low=0.0, high=1.0, open_high=True)
-        )
-        object.__setattr__(self, "fields", check_fields(self.fields, self.n_spins))
+        _check_model(self)
+        _check_temperature(self)
+        persistence = check_number(self.persistence, "persistence", low=0.0, high=1.0, open_high=True)
+        object.__setattr__(self, "persistence", persistence)
 
-    def threshold_source(
-        self, state: NDArray[np.uint32], generators: list[np.random.Generator]
-    ) -> Callable[[NDArray[np.int32], NDArray[np.float32]], None]:
+    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         scale = np.float32(self.temperature)
         if self.persistence == 0.0:
+            return lambda sites, out: kernels.fill_logistic(state, scale, out)
+        keep = word(self.persistence)
+        start = [rng.logistic(scale=0.5 * self.temperature, size=self.n_spins) for rng in generators]
+        memory = np.stack(start, axis=1).astype(np.float32)
+        return lambda sites, out: kernels.fill_persistent(state, keep, scale, sites, memory, out)
 
-            def fresh(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
-                kernels.fill_logistic(state, scale, out)
 
-            return fresh
-        keep = np.uint32(round(self.persistence * 2.0**32 - 0.5))
-        memory = (
-            np.stack([rng.logistic(scale=0.5, size=self.n_spins) for rng in generators], axis=1).astype(np.float32)
-            * scale
-        )
+@dataclass(frozen=True, eq=False)
+class ColoredFieldGlauber(SpinDynamics):
+    """Heat-bath Glauber dynamics in a coloured random field.
 
-        def persistent(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
-            kernels.fill_persistent(state, keep, scale, sites, memory, out)
+    An update of a random spin i at time t sets s_i = +1 with probability 1 / (1 + exp(-2 (h_i + v_i(t)) / T)), where
+    h_i = sum_j J_ij s_j + H_i and v_i is an Ornstein-Uhlenbeck process of variance T_a / tau and correlation time tau,
+    carried from one visit of the spin to the next by its exact law. T_a = 0 is heat-bath Glauber dynamics.
 
-        return persistent
+    Parameters
+    ----------
+    couplings : array_like, scipy sparse matrix (n_spins, n_spins) or PatternCouplings
+        Symmetric with zero diagonal.
+    temperature : float
+        T > 0 of the heat bath, in the units of the couplings.
+    persistence_time : float
+        tau > 0, in sweeps.
+    active_temperature : float
+        T_a >= 0; the standard deviation of the field is sqrt(T_a / tau), in the units of the couplings.
+    fields : array_like of shape (n_spins,), float or None
+        External fields H, in the units of the couplings.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or the couplings are not symmetric, not finite, or have a diagonal.
+
+    References
+    ----------
+    Behera, Du, Jagadisan, Sastry, Rao, Vaikuntanathan 2024, arXiv 2410.06269 (the coloured noise); Glauber 1963,
+    J. Math. Phys. 4, 294 (the heat bath).
+    """
+
+    couplings: Any
+    temperature: float
+    persistence_time: float
+    active_temperature: float
+    fields: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        _check_model(self)
+        _check_temperature(self)
+        _check_temperature(self, "persistence_time")
+        noise = check_number(self.active_temperature, "active_temperature", low=0.0)
+        object.__setattr__(self, "active_temperature", noise)
+
+    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        scale = np.float32(self.temperature)
+        strength = math.sqrt(self.active_temperature / self.persistence_time)
+        start = [strength * rng.standard_normal(self.n_spins) for rng in generators]
+        memory = np.stack(start, axis=1).astype(np.float32)
+        last_visit = np.zeros(self.n_spins, dtype=np.int64)
+        clock = 0
+
+        def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+            nonlocal clock
+            kernels.fill_coloured(state, scale, self.persistence_time, strength, sites, clock, last_visit, memory, out)
+            clock += len(sites)
+
+        return fill
+
+
+@dataclass(frozen=True, eq=False)
+class Glauber(SpinDynamics):
+    """Heat-bath Glauber dynamics, at one temperature (equilibrium) or with a heat bath of its own for every spin.
+
+    An update of a random spin i sets s_i = +1 with probability 1 / (1 + exp(-2 h_i / T_i)). At one temperature detailed
+    balance holds and the steady state is exp(-E / T); spins at different temperatures carry heat from the hot to the
+    cold and have no such state.
+
+    Parameters
+    ----------
+    couplings : array_like, scipy sparse matrix (n_spins, n_spins) or PatternCouplings
+        Symmetric with zero diagonal.
+    temperature : float or array_like of shape (n_spins,)
+        T > 0, in the units of the couplings.
+    fields : array_like of shape (n_spins,), float or None
+        External fields H, in the units of the couplings.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or the couplings are not symmetric, not finite, or have a diagonal.
+
+    References
+    ----------
+    Glauber 1963, J. Math. Phys. 4, 294, doi:10.1063/1.1703954.
+    """
+
+    couplings: Any
+    temperature: float | ArrayLike
+    fields: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        _check_model(self)
+        if np.ndim(self.temperature) == 0:
+            _check_temperature(self)
+            return
+        values = np.array(self.temperature, dtype=np.float64)
+        if values.shape != (self.n_spins,):
+            raise ValueError(f"temperature must be a number or have shape ({self.n_spins},), got {values.shape}")
+        if not (np.isfinite(values) & (values > 0)).all():
+            (spin,) = first_place(~(np.isfinite(values) & (values > 0)))
+            raise ValueError(f"temperature[{spin}] = {values[spin]:g}: temperatures must be finite and > 0")
+        object.__setattr__(self, "temperature", values)
+
+    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        if np.ndim(self.temperature) == 0:
+            scale = np.float32(float(np.asarray(self.temperature)))
+            return lambda sites, out: kernels.fill_logistic(state, scale, out)
+        scales = np.asarray(self.temperature, dtype=np.float32)
+
+        def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+            kernels.fill_logistic(state, np.float32(1.0), out)
+            out *= scales[sites, None]
+
+        return fill
+
+
+@dataclass(frozen=True, eq=False)
+class Metropolis(SpinDynamics):
+    """Metropolis dynamics: a random spin i turns with probability min(1, exp(-2 s_i h_i / T)).
+
+    Detailed balance holds, the steady state is exp(-E / T).
+
+    Parameters
+    ----------
+    couplings : array_like, scipy sparse matrix (n_spins, n_spins) or PatternCouplings
+        Symmetric with zero diagonal.
+    temperature : float
+        T > 0, in the units of the couplings.
+    fields : array_like of shape (n_spins,), float or None
+        External fields H, in the units of the couplings.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or the couplings are not symmetric, not finite, or have a diagonal.
+
+    References
+    ----------
+    Metropolis, Rosenbluth, Rosenbluth, Teller, Teller 1953, J. Chem. Phys. 21, 1087, doi:10.1063/1.1699114.
+    """
+
+    couplings: Any
+    temperature: float
+    fields: ArrayLike | None = None
+
+    metropolis: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_model(self)
+        _check_temperature(self)
+
+    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        scale = np.float32(self.temperature)
+        return lambda sites, out: kernels.fill_exponential(state, scale, out)
+
+
+@dataclass(frozen=True, eq=False)
+class TwoTemperatureGlauber(SpinDynamics):
+    """Heat-bath Glauber dynamics with two baths: an update is made by the hot one with probability `share`.
+
+    s_i = +1 with probability share / (1 + exp(-2 h_i / T_hot)) + (1 - share) / (1 + exp(-2 h_i / T)). Away from share 0
+    and 1 this breaks detailed balance.
+
+    Parameters
+    ----------
+    couplings : array_like, scipy sparse matrix (n_spins, n_spins) or PatternCouplings
+        Symmetric with zero diagonal.
+    temperature, hot_temperature : float
+        T > 0 and T_hot > 0, in the units of the couplings.
+    share : float, default 0.5
+        Probability in [0, 1] of the hot bath.
+    fields : array_like of shape (n_spins,), float or None
+        External fields H, in the units of the couplings.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or the couplings are not symmetric, not finite, or have a diagonal.
+
+    References
+    ----------
+    Garrido, Labarta, Marro 1987, J. Stat. Phys. 49, 551.
+    """
+
+    couplings: Any
+    temperature: float
+    hot_temperature: float
+    share: float = 0.5
+    fields: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        _check_model(self)
+        _check_temperature(self)
+        _check_temperature(self, "hot_temperature")
+        object.__setattr__(self, "share", check_number(self.share, "share", low=0.0, high=1.0))
+
+    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        hot, cold, share = np.float32(self.hot_temperature), np.float32(self.temperature), word(self.share)
+        return lambda sites, out: kernels.fill_mixture(state, share, hot, cold, out)

