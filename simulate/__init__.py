@@ -1,6 +1,6 @@
 """Models of driven spins: patterns -> couplings -> dynamics -> samples, and the theory they must agree with."""
 
-from simulate import retrieval, theory
+from simulate import contrastive, retrieval, theory
 from simulate.dynamics import (
     ActiveOrnsteinUhlenbeck,
     ColoredFieldGlauber,
@@ -44,6 +44,7 @@ __all__ = [
     "Spherical",
     "TwoTemperatureGlauber",
     "binarise_images",
+    "contrastive",
     "correlated_patterns",
     "daydream",
     "digit_patterns",
