@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import warnings
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -76,16 +78,34 @@ def name_spins(indices: ArrayLike, names: tuple[str, ...] | None = None) -> str:
     return ("spin " if len(shown) == 1 else "spins ") + ", ".join(shown[:_NAMES_SHOWN]) + more
 
 
+def release_pages(spins: NDArray) -> None:
+    """Give the pages of a memory map back, so that reading a file larger than memory does not fill memory."""
+    base: Any = spins
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
 def row_chunks(n_rows: int, n_spins: int) -> list[slice]:
     """Slices of rows small enough to be worked on in one go."""
     step = max(1, CHUNK_VALUES // max(1, n_spins))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
+def passing_rows(samples: NDArray) -> Iterator[slice]:
+    """``row_chunks`` of an array; pages of a memory map are given back behind them."""
+    for count, rows in enumerate(row_chunks(*samples.shape)):
+        yield rows
+        if count % 32 == 31:
+            release_pages(samples)
+    release_pages(samples)
+
+
 def check_spins(spins: NDArray) -> NDArray[np.int8]:
     """The same samples as int8; a ValueError names the first entry that is not -1 or +1."""
     out = spins if spins.dtype == np.int8 else np.empty(spins.shape, dtype=np.int8)
-    for rows in row_chunks(*spins.shape):
+    for rows in passing_rows(spins):
         chunk = spins[rows]
         wrong = (chunk != 1) & (chunk != -1)
         if wrong.any():
@@ -115,7 +135,7 @@ def _refuse_value(value: Any, row: int, column: int) -> None:
 def binarise(values: NDArray, threshold: float) -> NDArray[np.int8]:
     """+1 where a value exceeds the threshold, else -1; a ValueError names the first value that is not finite."""
     out = np.empty(values.shape, dtype=np.int8)
-    for rows in row_chunks(*values.shape):
+    for rows in passing_rows(values):
         chunk = values[rows]
         if chunk.dtype.kind == "f" and not np.isfinite(chunk).all():
             row, column = (int(index) for index in np.argwhere(~np.isfinite(chunk))[0])
@@ -128,7 +148,7 @@ def constant_spins(spins: NDArray[np.int8], weight: NDArray | None = None) -> ND
     """Indices of the spins that never change in the rows of positive weight."""
     first = int(np.argmax(weight > 0)) if weight is not None else 0
     constant = np.ones(spins.shape[1], dtype=bool)
-    for rows in row_chunks(*spins.shape):
+    for rows in passing_rows(spins):
         chunk = spins[rows][weight[rows] > 0] if weight is not None else spins[rows]
         constant &= (chunk == spins[first]).all(axis=0)
         if not constant.any():
@@ -141,7 +161,7 @@ def mean_log_pseudolikelihood(
 ) -> float:
     """Weighted mean over rows of ``sum_i log p(s_i | rest)``."""
     total = 0.0
-    for rows in row_chunks(*spins.shape):
+    for rows in passing_rows(spins):
         chunk = spins[rows].astype(np.float64)
         margins = chunk * (chunk @ couplings.T + fields)
         values = -np.logaddexp(0.0, -2.0 * margins).sum(axis=1)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import DTypeLike, NDArray
 from threadpoolctl import ThreadpoolController
 
+from ._base import release_pages
 from ._response_kernels import respond
 
 CHUNK_ROWS = 4096  # samples worked on together: their products stay in cache
@@ -204,15 +203,6 @@ class SpinRows:
             response = np.tanh(design @ weights[node])
             scaled = design * np.sqrt(share * (1.0 - response**2)).astype(np.float32)[:, None]
             yield node, (scaled.T @ scaled).astype(np.float64), None if everything else len(picked)
-
-
-def release_pages(spins: NDArray) -> None:
-    """Give the pages of a memory map back, so that reading a file larger than memory does not fill memory."""
-    base: Any = spins
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
-        base.madvise(mmap.MADV_DONTNEED)
 
 
 def collapse_rows(
