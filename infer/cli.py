@@ -27,6 +27,9 @@ class Method(StrEnum):
     PSEUDOLIKELIHOOD = "pseudolikelihood"
     NAIVE = "naive"
     TAP = "tap"
+    BETHE = "bethe"
+    SESSAK_MONASSON = "sessak-monasson"
+    INDEPENDENT_PAIR = "independent-pair"
 
 
 class Missing(StrEnum):
@@ -184,6 +187,9 @@ def fit(
         Method, typer.Option(help="Pseudo-likelihood, or a mean-field closed form.")
     ] = Method.PSEUDOLIKELIHOOD,
     alpha: Alpha = None,
+    shrinkage: Annotated[
+        str | None, typer.Option(help="Mean field: shrinkage of covariances, 0 to 1, or ledoit-wolf.")
+    ] = None,
     fields: Fields = None,
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap replicates kept for `compare`; 0 for none.")] = 200,
     key: Key = None,
@@ -204,6 +210,7 @@ def fit(
         recording,
         method.value,
         alpha=alpha,
+        shrinkage=shrinkage,
         fit_fields=fields,
         n_replicates=replicates,
         seed=seed,

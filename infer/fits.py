@@ -20,7 +20,7 @@ from infer.recordings import Recording, read_couplings
 
 __all__ = ["check_output", "compare_file", "fit_recording", "write_netcdf", "write_similarity"]
 
-Method = Literal["pseudolikelihood", "naive", "tap"]
+Method = Literal["pseudolikelihood", "naive", "tap", "bethe", "sessak-monasson", "independent-pair"]
 
 
 def fit_recording(
@@ -28,6 +28,7 @@ def fit_recording(
     method: Method = "pseudolikelihood",
     *,
     alpha: float | None = None,
+    shrinkage: float | str | None = None,
     fit_fields: bool | None = None,
     n_replicates: int = 200,
     seed: int = 0,
@@ -40,11 +41,13 @@ def fit_recording(
     ----------
     recording : Recording
         What `read_recording` gave.
-    method : {"pseudolikelihood", "naive", "tap"}
+    method : {"pseudolikelihood", "naive", "tap", "bethe", "sessak-monasson", "independent-pair"}
         `PseudoLikelihood`, or `MeanField` of that method.
     alpha : float, optional
         Strength of the l2 penalty of the pseudo-likelihood. Default: 1 / number of samples, a standard normal prior
         on every coupling, which keeps couplings finite where some spins determine others completely.
+    shrinkage : float, str or None
+        For mean-field methods: how far covariances are shrunk, a number from 0 to 1 (or its text), or "ledoit-wolf".
     fit_fields : bool, optional
         Whether every spin has a field. Default: no for simulations without fields, yes for all else, since the means
         of recorded spins are not zero.
@@ -84,14 +87,16 @@ def fit_recording(
     if method == "pseudolikelihood":
         from infer.estimators.pseudolikelihood import PseudoLikelihood
 
+        if shrinkage is not None:
+            raise InputError("shrinkage goes with mean-field methods; the pseudo-likelihood has alpha instead")
         alpha = 1.0 / recording.n_samples if alpha is None else alpha
         model = PseudoLikelihood(alpha=alpha, fit_fields=fit_fields, n_jobs=n_jobs)
     else:
         from infer.estimators.mean_field import MeanField
 
         if alpha is not None:
-            raise InputError(f"alpha is the penalty of the pseudo-likelihood; method {method!r} has none: leave it out")
-        model = MeanField(method=method, fit_fields=fit_fields)
+            raise InputError(f"alpha is the penalty of the pseudo-likelihood; method {method!r} has shrinkage instead")
+        model = MeanField(method=method, shrinkage=_number_or_text(shrinkage), fit_fields=fit_fields)
     steps = tqdm(total=4, disable=not progress, desc="fit", unit="step")
     with steps:
         model.fit(recording)
@@ -119,12 +124,21 @@ def fit_recording(
         "samples": recording.n_samples,
         "method": method,
         "alpha": "none" if alpha is None else float(alpha),
+        "shrinkage": "none" if shrinkage is None else shrinkage,
         "fit_fields": fit_fields,
         "fit_seed": seed,
         "converged": bool(getattr(model, "converged_", True)),
         "score": score,
     }
     return xr.Dataset(variables, coords={"spin": names, "other_spin": names}, attrs=attributes)
+
+
+def _number_or_text(value: float | str | None) -> Any:
+    """A number where the text is one."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return value
 
 
 def check_output(path: str | os.PathLike[str], *endings: str) -> None:

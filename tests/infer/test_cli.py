@@ -172,6 +172,34 @@ def test_fit_of_a_recording_with_names_and_constant_spins(tmp_path: Path) -> Non
         assert not found["fields"].any()
 
 
+@pytest.mark.parametrize("method", ["naive", "tap", "bethe", "sessak-monasson", "independent-pair"])
+def test_fit_by_mean_field(tmp_path: Path, samples: Path, method: str) -> None:
+    from infer.estimators.mean_field import MeanField
+
+    succeed("fit", samples, "--output", tmp_path / "fit.nc", "--method", method)
+    expected = MeanField(method=method, fit_fields=False).fit(read_recording(samples)).couplings_
+    with xr.open_dataset(tmp_path / "fit.nc", engine="h5netcdf") as found:
+        np.testing.assert_allclose(found["couplings"], expected, atol=1e-12)
+    line = refuse("fit", samples, "--output", tmp_path / "no.nc", "--method", method, "--alpha", 0.1)
+    assert "alpha is the penalty of the pseudo-likelihood" in line
+    assert "shrinkage goes with mean-field" in refuse(
+        "fit", samples, "--output", tmp_path / "no.nc", "--shrinkage", 0.1
+    )
+
+
+@pytest.mark.parametrize("shrinkage", ["0.25", "ledoit-wolf"])
+def test_fit_with_shrinkage(tmp_path: Path, samples: Path, shrinkage: str) -> None:
+    from infer.estimators.mean_field import MeanField
+
+    base = ("fit", samples, "--output", tmp_path / "fit.nc", "--method", "tap")
+    succeed(*base, "--shrinkage", shrinkage)
+    value: Any = shrinkage if shrinkage == "ledoit-wolf" else float(shrinkage)
+    expected = MeanField(method="tap", shrinkage=value, fit_fields=False).fit(read_recording(samples)).couplings_
+    with xr.open_dataset(tmp_path / "fit.nc", engine="h5netcdf") as found:
+        np.testing.assert_allclose(found["couplings"], expected, atol=1e-12)
+    assert "got 'much'" in refuse(*base, "--shrinkage", "much")
+
+
 def test_compare_uses_what_the_fit_knows(tmp_path: Path, samples: Path, fitted: Path) -> None:
     from infer.verdict.similarity import compare
 
