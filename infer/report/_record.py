@@ -24,11 +24,14 @@ def fields_of(result: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Built of what strict JSON holds: NaN becomes None, infinity a text, matrices keep 9 significant digits."""
+    """Built of what strict JSON holds: NaN becomes None, infinity a text, arrays keep 9 significant digits."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return plain((_rounded(value) if value.ndim == 2 and value.dtype.kind == "f" else value).tolist())
+        if value.dtype.kind == "f":
+            rounded = _rounded(value).tolist()
+            return rounded if np.isfinite(value).all() else plain(rounded)
+        return value.tolist() if value.dtype.kind in "iub" else plain(value.tolist())
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
@@ -42,12 +45,12 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _rounded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Nine significant digits: shorter text than a float64 needs, finer than any standard error."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        digits = 8 - np.floor(np.log10(np.abs(matrix)))
+        digits = 8 - np.floor(np.log10(np.abs(values)))
     scale = 10.0 ** np.where(np.isfinite(digits), np.clip(digits, -290, 290), 0.0)
-    return np.round(matrix * scale) / scale
+    return np.round(values * scale) / scale
 
 
 def readable_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class Analysis:
         -------
         dict
             Built of dict, list, str, int, float, bool and None only. NaN (undefined) becomes None, infinity the text
-            "inf" or "-inf"; matrices are rounded to 9 significant digits.
+            "inf" or "-inf"; arrays are rounded to 9 significant digits.
         """
         # the three matrices stand at the top level, once
         similarity = fields_of(self.similarity, without=("couplings", "reference_couplings", "hebbian_couplings"))
@@ -369,7 +369,12 @@ def _collect(
     """What a reader has to know: warnings that were raised, and what the numbers themselves say."""
     n_spins = len(couplings)
     ignored = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
-    found = [clean_text(str(item.message)) for item in caught if not issubclass(item.category, ignored)]
+    found = []
+    for item in caught:
+        # our own warnings are sentences; a library's need their kind to be understood
+        kind = "" if issubclass(item.category, UserWarning) else f"{item.category.__name__}: "
+        if not issubclass(item.category, ignored):
+            found.append(kind + clean_text(str(item.message)))
     if n_samples < n_spins**2:
         above = np.triu_indices(n_spins, 1)
         size, error = np.sqrt(np.mean(couplings[above] ** 2)), np.nanmedian(couplings_std[above])

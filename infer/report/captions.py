@@ -37,9 +37,10 @@ CAPTIONS = {
         "follow the dreamed ones; a Hebbian spectrum spreads more widely at the top."
     ),
     "nulls": (
-        "Shuffled eigenvalues keep the subspace of the reference and lose its spectrum; random couplings keep nothing. "
-        "“Similar to dreamed” says more than “similar to Hebbian” only if the first two rows differ by more than their "
-        "errors (bars: one standard error above, 2.5th to 97.5th percentile below)."
+        "Shuffled eigenvalues keep the subspace of the reference and lose its spectrum, random couplings keep nothing; "
+        "bars run from the 2.5th to the 97.5th percentile. The first two rows share their noise (bar: one standard "
+        "error), so their difference of {difference} is known better than either: the couplings lie {sigma} standard "
+        "errors away from Hebbian ones."
     ),
     "means": "Mean of each spin. Points on the dashed line: the model has it right. Bars are standard errors.",
     "correlations": (

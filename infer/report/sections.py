@@ -183,7 +183,13 @@ def _similarity(analysis: Analysis, numbers: Numbers) -> Section:
             "Spectra",
             figures.spectra(spectra),
         ),
-        _card("nulls", "Is it more than chance?", figures.null_models(measured, nulls)),
+        _card(
+            "nulls",
+            "Is it more than chance?",
+            figures.null_models(measured, nulls),
+            difference=readable(found.at_best["cosine"] - found.at_hebbian["cosine"], 2),
+            sigma=readable(found.hebbian_sigma, 2),
+        ),
     ]
     tables = _similarity_tables(numbers, f"Interval of the cosine’s rate ({level}): {found.interval_method}.")
     return Section("similarity", "How dreamed?", SECTIONS[found.reference], cards, tables)
@@ -196,6 +202,8 @@ def _similarity_tables(numbers: Numbers, note: str) -> list[Table]:
         (MEASURES.get(name, name.replace("_", " ")), number(value), number(values["at_hebbian"][name]))
         for name, value in values["at_best"].items()
     ]
+    if values["noise_ceiling"] is not None:
+        measures.append(("largest cosine that the noise of the couplings allows", number(values["noise_ceiling"]), "–"))
     null_rows: list[Row] = [
         (LABELS.get(name, name), *(entry(null.get(key), 3) for key in ("mean", "std", "low", "high")))
         for name, null in values["null_models"].items()
@@ -239,6 +247,7 @@ def _rates(numbers: Numbers) -> list[Row]:
         row("inverse temperature β there", values["inverse_temperature"], values["inverse_temperature_std"]),
         row("slope β (1 + λ) there", values["slope"], values["slope_std"]),
     ]
+    rows.append(("distance from Hebbian couplings (standard errors)", number(values["hebbian_sigma"], 3), "–", "–"))
     if fitted is not None:
         beta = (fitted["inverse_temperature"], fitted["inverse_temperature_std"])
         rows += [

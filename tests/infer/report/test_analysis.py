@@ -167,6 +167,11 @@ def test_plain():
     assert found == {"a": None, "b": ["inf", "-inf"], "3": 2, "m": [[0.333333333, 0.0]]}
     assert plain(np.array([[1e-310, -1e300]])) == [[pytest.approx(1e-310, rel=1e-6), -1e300]]
     assert plain((True, "x", None)) == [True, "x", None]
+    assert plain(np.array([2 / 3, np.nan, -np.inf])) == [0.666666667, None, "-inf"]
+    assert plain(np.array([[True, False]])) == [[True, False]]
+    assert plain(np.arange(3)) == [0, 1, 2]
+    assert plain(np.array(["a"])) == ["a"]
+    assert plain(np.zeros((0, 2))) == []
 
 
 def test_attributes_are_cut_and_cleaned():
