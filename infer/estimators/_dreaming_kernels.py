@@ -2,11 +2,23 @@
 
 import math
 
+import numpy as np
 from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def accumulate_rows(spins, unit, diagonal, amplitude, fields, projection, weight, totals, field_totals, scores):
+def accumulate_rows(
+    spins: np.ndarray,
+    unit: np.ndarray,
+    diagonal: np.ndarray,
+    amplitude: float,
+    fields: np.ndarray,
+    projection: np.ndarray,
+    weight: np.ndarray,
+    totals: np.ndarray,
+    field_totals: np.ndarray,
+    scores: np.ndarray,
+) -> None:
     """
     Add the rows' log pseudo-likelihood and its derivatives by (amplitude, rate, fields) to running totals.
 

@@ -14,6 +14,7 @@ the modes span all spins and 0 otherwise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ FloatArray = NDArray[np.float64]
 RANK_TOLERANCE = 1e-10
 OVERLAP_BYTES = 256 * 2**20  # overlaps are kept up to this size, and computed afresh in every pass above it
 CHUNK_VALUES = 2**17  # spins worked on at a time: their local fields stay in the cache
+ROUGH = 1e-3  # tolerance where only a start for the next stage is wanted
 LOWEST, HIGHEST = 1e-5, 1e5  # 1 + rate c beyond these, the rate counts as having run to the end of its range
 
 
@@ -302,7 +304,7 @@ def fit_pseudolikelihood(
     does not end at a maximum inside the range, it starts again from other rates and keeps the best.
     """
     n_rows, n_spins = samples.spins.shape
-    options = {"fit_fields": fit_fields, "tol": tol, "max_iter": max_iter}
+    climb = partial(maximise, fit_fields=fit_fields, max_iter=max_iter)
     if start is None:
         fields = np.zeros(n_spins)
         if fit_fields:
@@ -312,24 +314,22 @@ def fit_pseudolikelihood(
     few = samples.thinned(n_rows // 4000) if n_rows >= 16_000 else samples
     if not np.all(np.abs(few.weight @ few.spins) < few.weight.sum()) and fit_fields:
         few = samples
-    rough = maximise(few, start, fit_rate=False, **{**options, "tol": 1e-3})
+    rough = climb(few, start, fit_rate=False, tol=ROUGH)
     if rate is not None:
-        return maximise(samples, (rough.amplitude, rate, rough.fields), fit_rate=False, **options)
-    best = _refine(samples, few, rough, options)
+        return climb(samples, (rough.amplitude, rate, rough.fields), fit_rate=False, tol=tol)
+
+    def refine(found: Maximum) -> Maximum:
+        """Maximum over all parameters from a rough start, by way of the few samples."""
+        if few is not samples:
+            near = climb(few, (found.amplitude, found.rate, found.fields), tol=ROUGH)
+            found = near if near.converged else found
+        return climb(samples, (found.amplitude, found.rate, found.fields), tol=tol)
+
+    best = refine(rough)
     if not best.converged:
         bound = samples.modes.lower_bound
         for other in (0.3 * bound, 0.8 * bound, 1.0, 10.0):
-            again = maximise(few, (rough.amplitude, other, rough.fields), fit_rate=False, **{**options, "tol": 1e-3})
-            found = _refine(samples, few, again, options)
+            found = refine(climb(few, (rough.amplitude, other, rough.fields), fit_rate=False, tol=ROUGH))
             if (found.converged, found.likelihood.value) > (best.converged, best.likelihood.value):
                 best = found
     return best
-
-
-def _refine(samples: Samples, few: Samples, rough: Maximum, options: dict) -> Maximum:
-    """Maximum over all parameters from a rough start, by way of the few samples."""
-    if few is not samples:
-        near = maximise(few, (rough.amplitude, rough.rate, rough.fields), **{**options, "tol": 1e-3})
-        if near.converged:
-            rough = near
-    return maximise(samples, (rough.amplitude, rough.rate, rough.fields), **options)

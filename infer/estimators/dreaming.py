@@ -4,79 +4,24 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from infer.estimators._base import SpinEstimator, constant_spins, name_spins
-from infer.estimators._dreaming_likelihood import (
-    Maximum,
-    PatternModes,
-    Samples,
-    fit_pseudolikelihood,
-    profile_hessian,
-)
-from infer.uncertainty import (
-    LongRunCovariance,
-    batch_labels,
-    batch_means_covariance,
-    posterior_dataset,
-    student_quantile,
-)
+from infer.estimators._dreaming_errors import Grouping, RateTest, rate_test, sandwich
+from infer.estimators._dreaming_likelihood import Maximum, PatternModes, Samples, fit_pseudolikelihood
+from infer.uncertainty import batch_labels, posterior_dataset, student_quantile
 from simulate._validation import check_patterns
 from simulate.memory.couplings import dreaming
 
 METHODS = ("pseudolikelihood",)
-
-
-@dataclass(frozen=True)
-class RateTest:
-    """
-    Is the dreaming rate different from `rate`? Three tests that account for autocorrelation.
-
-    Each statistic is, when the rate is `rate`, the square of a Student t variable with `degrees_of_freedom` (an F
-    variable with 1 and as many degrees of freedom); `*_p_value` is the probability of one at least as large.
-
-    Attributes
-    ----------
-    rate : float
-        The rate in question, 0 for Hebbian couplings.
-    wald, wald_p_value : float
-        Squared distance of the fitted rate from `rate` in standard errors.
-    score, score_p_value : float
-        Squared slope of the log pseudo-likelihood by the rate, at `rate` and the best inverse temperature (and
-        fields) for it, in standard errors. Does not depend on how the rate is parametrised; to be preferred near the
-        lower bound.
-    likelihood_ratio, likelihood_ratio_p_value : float
-        Twice the gain in log pseudo-likelihood, divided by what it would be on average by chance (Kent 1982): without
-        that, neither pseudo-likelihood nor correlated rows give a chi-square variable.
-    degrees_of_freedom : float
-    inverse_temperature : float
-        The best one when the rate is `rate`.
-    """
-
-    rate: float
-    wald: float
-    wald_p_value: float
-    score: float
-    score_p_value: float
-    likelihood_ratio: float
-    likelihood_ratio_p_value: float
-    degrees_of_freedom: float
-    inverse_temperature: float
-
-    def to_dict(self) -> dict[str, float]:
-        """The numbers as a dictionary of floats."""
-        return asdict(self)
 
 
 class DreamingModel(SpinEstimator):
@@ -205,11 +150,11 @@ class DreamingModel(SpinEstimator):
         ValueError
             If X or the patterns hold anything but +-1, do not fit each other, or cannot determine the parameters.
         """
-        samples, labels, chains, counts = self._prepare(X, sample_weight, reset=True)
+        samples, grouping = self._prepare(X, sample_weight, reset=True)
         modes = samples.modes
         with _one_thread():
             best = fit_pseudolikelihood(samples, fit_fields=self.fit_fields, tol=self.tol, max_iter=self.max_iter)
-            inner, _ = self._sandwich(samples, best, labels, chains, counts)
+            inner, _ = sandwich(samples, best, grouping, self.fit_fields)
         self.rate_ = best.rate
         self.inverse_temperature_ = modes.inverse_temperature(best.amplitude, best.rate)
         self.slope_ = self.inverse_temperature_ * (1.0 + self.rate_)
@@ -293,43 +238,18 @@ class DreamingModel(SpinEstimator):
         check_is_fitted(self, "rate_")
         if not rate > self.lowest_rate_:
             raise ValueError(f"rate must be above -1 / max eig(C) = {self.lowest_rate_:.6g}, got {rate:g}")
-        samples, labels, chains, counts = self._prepare(X, sample_weight, reset=False)
-        modes = samples.modes
-        fit = partial(fit_pseudolikelihood, fit_fields=self.fit_fields, tol=self.tol, max_iter=self.max_iter)
+        samples, grouping = self._prepare(X, sample_weight, reset=False)
+        amplitude = samples.modes.amplitude(self.inverse_temperature_, self.rate_)
         with _one_thread():
-            restricted = fit(samples, rate=float(rate))
-            amplitude = modes.amplitude(self.inverse_temperature_, self.rate_)
-            full = fit(samples, start=(amplitude, self.rate_, self.fields_))
-            inner, inverse_hessian = self._sandwich(samples, full, labels, chains, counts)
-            hessian, projection = profile_hessian(restricted.likelihood, self.fit_fields)
-            with_scores = samples.evaluate(
-                restricted.amplitude, rate, restricted.fields, with_scores=True, projection=projection
+            return rate_test(
+                samples,
+                grouping,
+                (amplitude, self.rate_, self.fields_),
+                float(rate),
+                fit_fields=self.fit_fields,
+                tol=self.tol,
+                max_iter=self.max_iter,
             )
-        variance = inner.covariance[1, 1]
-        wald = (full.rate - rate) ** 2 / variance
-        gain = 2.0 * (full.likelihood.value - restricted.likelihood.value)
-        likelihood_ratio = max(gain, 0.0) * inverse_hessian[1, 1] / variance
-
-        assert with_scores.scores is not None
-        effective = with_scores.scores[:, 1] - hessian[0, 1] / hessian[0, 0] * with_scores.scores[:, 0]
-        slope = _mean_covariance(effective[:, None], labels, chains, counts, samples.weight)
-        score = float(slope.mean[0] ** 2 / slope.covariance[0, 0])
-        degrees = slope.degrees_of_freedom
-
-        def p_value(statistic: float) -> float:
-            return float(stats.f.sf(statistic, 1, degrees))
-
-        return RateTest(
-            rate=float(rate),
-            wald=float(wald),
-            wald_p_value=p_value(wald),
-            score=score,
-            score_p_value=p_value(score),
-            likelihood_ratio=float(likelihood_ratio),
-            likelihood_ratio_p_value=p_value(likelihood_ratio),
-            degrees_of_freedom=degrees,
-            inverse_temperature=modes.inverse_temperature(restricted.amplitude, rate),
-        )
 
     def posterior(
         self, draws: int = 1000, random_state: int | np.random.RandomState | None = None, *, chains: int = 4
@@ -369,10 +289,8 @@ class DreamingModel(SpinEstimator):
             {"model": "DreamingModel", "method": self.method, "approximation": "Gaussian, sandwich covariance"},
         )
 
-    def _prepare(
-        self, X: Any, sample_weight: ArrayLike | None, *, reset: bool
-    ) -> tuple[Samples, NDArray[np.int64], NDArray[np.int64] | None, NDArray[np.float64] | None]:
-        """Checked samples in the basis of the patterns; batches, chains and counts of the rows."""
+    def _prepare(self, X: Any, sample_weight: ArrayLike | None, *, reset: bool) -> tuple[Samples, Grouping]:
+        """Checked samples in the basis of the patterns, and which rows belong together."""
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {self.method!r}")
         patterns = check_patterns(self.patterns)
@@ -393,23 +311,7 @@ class DreamingModel(SpinEstimator):
         counts = getattr(X, "counts", None) if hasattr(X, "spins") else None
         counts = None if counts is None else np.asarray(counts, dtype=np.float64)
         labels = batch_labels(len(spins), chains, self.n_batches)
-        return Samples.prepare(spins, weight, modes), labels, chains, counts
-
-    def _sandwich(
-        self,
-        samples: Samples,
-        best: Maximum,
-        labels: NDArray[np.int64],
-        chains: NDArray[np.int64] | None,
-        counts: NDArray[np.float64] | None,
-    ) -> tuple[LongRunCovariance, NDArray[np.float64]]:
-        """Covariance of the estimates of (amplitude, rate) from batch means of the scores, and the inverse Hessian."""
-        hessian, projection = profile_hessian(best.likelihood, self.fit_fields)
-        here = samples.evaluate(best.amplitude, best.rate, best.fields, with_scores=True, projection=projection)
-        assert here.scores is not None
-        inverse = np.asarray(np.linalg.pinv(hessian, rcond=1e-14, hermitian=True), dtype=np.float64)
-        influences = here.scores @ inverse
-        return _mean_covariance(influences, labels, chains, counts, samples.weight), inverse
+        return Samples.prepare(spins, weight, modes), Grouping(labels, chains, counts)
 
     def _warn_not_converged(self, modes: PatternModes, best: Maximum) -> None:
         """Say why there is no maximum, and what to do."""
@@ -427,26 +329,3 @@ class DreamingModel(SpinEstimator):
 def _one_thread() -> threadpool_limits:
     """Matrix products on one thread: these are so narrow that threads wait for each other most of the time."""
     return threadpool_limits(limits=1, user_api="blas")
-
-
-def _mean_covariance(
-    values: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    chains: NDArray[np.int64] | None,
-    counts: NDArray[np.float64] | None,
-    weight: NDArray[np.float64],
-) -> LongRunCovariance:
-    """Covariance of the weighted mean of rows: batch means, or independent samples for rows that come with counts."""
-    if counts is None:
-        return batch_means_covariance(values, labels, weight, chains)
-    # a row seen c times is c independent samples: c (w / c)^2 with w its total weight
-    total = float(weight.sum())
-    mean = weight @ values / total
-    deviations = values - mean
-    seen = counts > 0
-    squares = np.where(seen, weight**2 / np.where(seen, counts, 1.0), 0.0)
-    concentration = float(squares.sum()) / total**2
-    covariance = (deviations * squares[:, None]).T @ deviations / (total**2 * (1.0 - concentration))
-    return LongRunCovariance(
-        mean, covariance, 1.0 / concentration - 1.0, round(float(counts.sum())), float("nan"), total
-    )

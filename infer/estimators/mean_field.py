@@ -277,6 +277,8 @@ class MeanField(SpinEstimator):
         correlated ones). None: none.
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
+    fit_fields : bool, default True
+        False holds the fields at zero, where spins have zero means: the second moments then stand for the covariances.
     constant : {"field", "error"}, default "field"
         What to do with spins that never change: keep them without couplings, with the field of their mean held off
         +-1 by half a sample in the number of rows (and warn), or refuse.
@@ -318,11 +320,13 @@ class MeanField(SpinEstimator):
         method: Literal["naive", "tap", "bethe", "sessak-monasson", "independent-pair"] = "naive",
         *,
         shrinkage: float | Literal["ledoit-wolf"] | None = None,
+        fit_fields: bool = True,
         threshold: float | None = None,
         constant: Literal["field", "error"] = "field",
     ) -> None:
         self.method = method
         self.shrinkage = shrinkage
+        self.fit_fields = fit_fields
         self.threshold = threshold
         self.constant = constant
 
@@ -357,6 +361,9 @@ class MeanField(SpinEstimator):
         constant = self._find_constant(spins, weight, names)
         moving = np.setdiff1d(np.arange(spins.shape[1]), constant)
         means, covariance = spin_moments(spins, weight)
+        if not self.fit_fields:
+            covariance += np.outer(means, means)  # about zero, where the means of spins without fields are
+            means = np.zeros_like(means)
         strength = 0.0
         if self.shrinkage is not None and len(moving):
             strength = ledoit_wolf_strength(spins[:, moving], means[moving], weight) if text else float(self.shrinkage)
@@ -366,12 +373,15 @@ class MeanField(SpinEstimator):
         self.means_, self.covariance_, self.shrinkage_ = means, shrunk, strength
         self.couplings_ = np.zeros_like(covariance)
         self.fields_ = np.zeros_like(means)
-        self.fields_[constant] = np.arctanh(means[constant] * (1.0 - 1.0 / (total + 1.0)))
+        if self.fit_fields:
+            self.fields_[constant] = np.arctanh(means[constant] * (1.0 - 1.0 / (total + 1.0)))
         self.n_clipped_ = 0
         if len(moving):
             among = np.ix_(moving, moving)
             found = mean_field_couplings(means[moving], shrunk[among], self.method)
-            self.couplings_[among], self.fields_[moving], self.n_clipped_ = found
+            self.couplings_[among], self.n_clipped_ = found[0], found[2]
+            if self.fit_fields:
+                self.fields_[moving] = found[1]
         self.n_iter_ = 1
         self.converged_ = self.n_clipped_ == 0
         if self.n_clipped_:

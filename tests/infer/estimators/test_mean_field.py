@@ -207,6 +207,16 @@ def test_constant_spins_keep_a_field_only():
         MeanField(constant="error").fit(X)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_without_fields_a_sample_and_its_reverse_are_the_same(method):
+    X = exact.draw(exact.random_couplings(6, 0.5, 12), 300, seed=12)
+    model = MeanField(method, fit_fields=False).fit(X)
+    doubled = MeanField(method).fit(np.concatenate([X, -X]))  # means exactly zero
+    np.testing.assert_allclose(model.couplings_, doubled.couplings_, atol=1e-12)
+    np.testing.assert_array_equal(model.fields_, 0.0)
+    assert np.abs(model.couplings_ - MeanField(method).fit(X).couplings_).max() > 1e-6
+
+
 @pytest.mark.parametrize(
     ("options", "weight", "message"),
     [
