@@ -296,7 +296,7 @@ def capacity(
     xarray.Dataset
         `overlap` (load, repeat, start), NaN where there are fewer patterns than starts; `mean_overlap` and `retrieval`
         (fraction of retrieved patterns), both (load), with standard errors `mean_overlap_std` and `retrieval_std` from
-        the scatter of the repeats (NaN for one repeat). Overlaps of continuous units are (1/N) sum_i xi_i x_i.
+        the scatter of the repeats (NaN for one repeat). Overlaps of continuous units are those of their signs.
 
     Raises
     ------
@@ -346,7 +346,8 @@ def capacity(
             draws=schedule["draws"],
             thin=schedule["thin"],
         )[moving.variable].values
-        result[: len(starts)] = np.einsum("cdi,ci->c", states, starts, dtype=np.float64) / (draws * n_spins)
+        kept = np.sign(states).astype(np.int8) * starts[:, None]
+        result[: len(starts)] = kept.mean(axis=(1, 2), dtype=np.float64)
         return result
 
     seeds = seed_sequence(seed).spawn(len(counts) * n_repeats)

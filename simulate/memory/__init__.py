@@ -9,7 +9,9 @@ from simulate.memory.couplings import (
     pseudo_inverse,
 )
 from simulate.memory.patterns import binarise_images, correlated_patterns, digit_patterns, random_patterns
-from simulate.memory.unlearning import daydream, unlearn
+from simulate.memory.perceptron import perceptron
+from simulate.memory.thermal import mean_field_correlations, thermal_unlearn
+from simulate.memory.unlearning import daydream, eigenvector_dreaming, unlearn
 
 __all__ = [
     "PatternCouplings",
@@ -18,10 +20,14 @@ __all__ = [
     "daydream",
     "digit_patterns",
     "dreaming",
+    "eigenvector_dreaming",
     "hebbian",
     "lowest_rate",
+    "mean_field_correlations",
     "pattern_correlation",
+    "perceptron",
     "pseudo_inverse",
     "random_patterns",
+    "thermal_unlearn",
     "unlearn",
 ]

@@ -1,5 +1,7 @@
 """Compiled kernels of learning and unlearning: zero-temperature relaxation and what it does to the couplings."""
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -122,3 +124,89 @@ def daydream(couplings, patterns, n_steps, amount, rng, max_sweeps):
         subtract_outer(couplings, spins, amount)
         subtract_outer(couplings, patterns[rng.integers(0, n_patterns)], -amount)
     return unsettled
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def dream_eigenvectors(couplings, vectors, n_dreams, amount, leading, rng, max_sweeps):
+    """Dream n_dreams times, each lowering eigenvalues as the squared overlaps of a fixed point with the eigenvectors.
+
+    Columns of `vectors` are the eigenvectors; `couplings` (zero diagonal) change in place. If `leading`, only the
+    eigenvector of largest overlap loses, all of `amount` n_spins. Returns the unsettled count.
+    """
+    n_spins = len(couplings)
+    spins = np.empty(n_spins)
+    unsettled = 0
+    for _ in range(n_dreams):
+        for i in range(n_spins):
+            spins[i] = 1.0 if rng.random() < 0.5 else -1.0
+        unsettled += settle(couplings, spins, rng, max_sweeps) < 0
+        squares = np.dot(spins, vectors) ** 2
+        if leading:
+            largest = np.argmax(squares)
+            column = vectors[:, largest].copy()
+            subtract_outer(couplings, column, amount * n_spins)
+        else:
+            couplings -= np.dot(vectors * (amount * squares), vectors.T)
+            for i in range(n_spins):
+                couplings[i, i] = 0.0
+    return unsettled
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def thermal_correlations(couplings, temperature, burn_in, draws, rng, total):
+    """Add s s^T of `draws` states, a sweep apart, to total (n_spins, n_spins): heat bath from a random state.
+
+    A sweep updates n_spins random spins, each to +1 with probability 1 / (1 + exp(-2 h / T)).
+    """
+    n_spins = len(couplings)
+    spins = np.empty(n_spins)
+    for i in range(n_spins):
+        spins[i] = 1.0 if rng.random() < 0.5 else -1.0
+    fields = np.dot(couplings, spins)
+    for sweep in range(burn_in + draws):
+        for _ in range(n_spins):
+            i = rng.integers(0, n_spins)
+            value = 1.0 if rng.random() * (1.0 + math.exp(-2.0 * fields[i] / temperature)) < 1.0 else -1.0
+            if value != spins[i]:
+                spins[i] = value
+                row = couplings[i]
+                change = 2.0 * value
+                for j in range(n_spins):
+                    fields[j] += change * row[j]
+        if sweep >= burn_in:
+            for i in range(n_spins):
+                for j in range(n_spins):
+                    total[i, j] += spins[i] * spins[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def learn_margins(couplings, patterns, margin, step, symmetric, normalised):
+    """One pass of margin learning over the patterns, couplings in place; the number of spins that were taught."""
+    n_patterns, n_spins = patterns.shape
+    wrong = np.empty(n_spins)
+    taught = 0
+    for mu in range(n_patterns):
+        xi = patterns[mu]
+        count = 0
+        for i in range(n_spins):
+            field = 0.0
+            square = 0.0
+            row = couplings[i]
+            for j in range(n_spins):
+                field += row[j] * xi[j]
+                square += row[j] * row[j]
+            needed = margin * math.sqrt(square) if normalised else margin
+            # a row of zeros has a stability of 0 whatever the margin: it is always taught
+            lacking = field * xi[i] < needed or square == 0.0
+            wrong[i] = 1.0 if lacking else 0.0
+            count += lacking
+        if count == 0:
+            continue
+        taught += count
+        for i in range(n_spins):
+            row = couplings[i]
+            for j in range(n_spins):
+                share = wrong[i] + wrong[j] if symmetric else wrong[i]
+                row[j] += step * share * xi[i] * xi[j]
+            row[i] = 0.0
+    return taught

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from simulate._validation import check_count, check_couplings, check_number, check_patterns
 from simulate.memory import _kernels as kernels
 from simulate.memory.couplings import hebbian
 
-__all__ = ["daydream", "unlearn"]
+__all__ = ["daydream", "eigenvector_dreaming", "unlearn"]
 
 # a descent visits ever lower energies; N = 1000 at load 0.5 settles within 20 sweeps, so this is never met in practice
 _MAX_SWEEPS = 1000
@@ -128,6 +129,76 @@ def daydream(
         return int(kernels.daydream(result, states, count, amount, rng, _MAX_SWEEPS))
 
     return _in_parts(step, n_steps, result, progress, "step")
+
+
+def eigenvector_dreaming(
+    couplings: ArrayLike,
+    n_dreams: int,
+    epsilon: float = 0.01,
+    *,
+    choice: Literal["leading", "all"] = "leading",
+    seed: Any = None,
+    progress: bool = False,
+) -> NDArray[np.float64]:
+    """Dreaming that flattens the spectrum and keeps the eigenvectors of the couplings it starts from.
+
+    Unlearning hardly turns the eigenvectors zeta_u of the couplings; what helps is that it lowers the large
+    eigenvalues. Here that is all it does. Repeat `n_dreams` times: from a random state relax at zero temperature to a
+    fixed point s*, then
+
+        J <- J - epsilon sum_u w_u zeta_u zeta_u^T,    diagonal zero,
+
+    with w_u = 1 for the eigenvector of largest |zeta_u . s*| and 0 for all others (`choice="leading"`), or
+    w_u = (zeta_u . s*)^2 / N (`choice="all"`): the part of s* s*^T / N, hence of a dream of `unlearn`, that is diagonal
+    in the eigenvectors. The weights add up to 1 in both cases.
+
+    Parameters
+    ----------
+    couplings : array_like, shape (n_spins, n_spins)
+        Symmetric with zero diagonal, for example `hebbian(patterns)`; not changed.
+    n_dreams : int
+        Number of dreams.
+    epsilon : float, default 0.01
+        Strength of one dream, dimensionless, > 0: the sum of what the eigenvalues lose.
+    choice : {"leading", "all"}
+        Which eigenvectors lose.
+    seed : int, SeedSequence, Generator or None
+        Same seed, same couplings.
+    progress : bool, default False
+        Show a progress bar.
+
+    Returns
+    -------
+    ndarray, shape (n_spins, n_spins)
+        Symmetric with zero diagonal. The eigenvectors are kept up to the diagonal that is taken off, which for
+        random patterns is nearly the same for all spins.
+
+    Raises
+    ------
+    ValueError
+        If the couplings are not symmetric, not finite or have a diagonal, or a number is out of range.
+
+    References
+    ----------
+    Benedetti, Carillo, Marinari, Mezard 2024, J. Stat. Mech. 013302 (arXiv 2308.13445), for the picture and the
+    family of algorithms.
+    """
+    result = _full(couplings)
+    n_dreams = check_count(n_dreams, "n_dreams")
+    amount = check_number(epsilon, "epsilon", low=0.0, open_low=True) / len(result)
+    if choice not in ("leading", "all"):
+        raise ValueError(f"choice must be 'leading' or 'all', got {choice!r}")
+    rng = np.random.default_rng(seed)
+    # waiting for further threads costs more than small matrices do
+    with threadpool_limits(limits=1 if len(result) < 500 else None, user_api="blas"):
+        vectors = np.ascontiguousarray(np.linalg.eigh(result)[1])
+
+        def dream(count: int) -> int:
+            leading = choice == "leading"
+            return int(kernels.dream_eigenvectors(result, vectors, count, amount, leading, rng, _MAX_SWEEPS))
+
+        flattened = _in_parts(dream, n_dreams, result, progress, "dream")
+    return (flattened + flattened.T) / 2
 
 
 def _full(couplings: Any) -> NDArray[np.float64]:
