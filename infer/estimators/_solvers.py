@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import eigh
 
-from ._products import SpinRows
+from ._products import SpinRows, one_blas_thread
 
 HISTORY_BYTES = 1 << 26  # memory for the limited-memory pairs
 HISTORY = 24  # most pairs kept
@@ -52,7 +52,8 @@ class NodeFit:
 
 def fit_nodes(rows: SpinRows, alpha: float, fit_fields: bool, tol: float, max_iter: int) -> NodeFit:
     """Solve all regressions until ``max |gradient| <= tol`` (checked in double precision) or ``max_iter`` passes."""
-    return _NodeSolver(rows, alpha, fit_fields).run(tol, max_iter)
+    with one_blas_thread():
+        return _NodeSolver(rows, alpha, fit_fields).run(tol, max_iter)
 
 
 def node_gradients(
@@ -316,11 +317,12 @@ def _gaussian_scale(explained: NDArray) -> NDArray:
 
     Linear regression gives h with <h s_j> = <s_r s_j>; tanh(k h) then meets the same moments.
     """
-    points, weights = np.polynomial.hermite_e.hermegauss(20)
-    weights = weights / weights.sum()
+    points, weights = np.polynomial.hermite_e.hermegauss(30)
     spread = np.sqrt(np.clip(explained, 0.0, None))[:, None] * points
-    scale = np.ones(len(explained))
-    for _ in range(20):
-        gain = (1.0 / np.cosh(np.clip(scale[:, None] * spread, -20.0, 20.0)) ** 2) @ weights
-        scale = np.clip(0.5 * (scale + 1.0 / gain), 1.0, 2.0)
-    return scale
+    low, high = np.ones(len(explained)), np.full(len(explained), 2.0)
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        gain = middle * ((1.0 / np.cosh(np.minimum(middle[:, None] * np.abs(spread), 20.0)) ** 2) @ weights)
+        below = gain < weights.sum()
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return low

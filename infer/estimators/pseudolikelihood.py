@@ -65,6 +65,8 @@ class PseudoLikelihood(SpinEstimator):
     ----------
     couplings_ : ndarray (n_spins, n_spins)
         Symmetric, zero diagonal, in units of the temperature (``J / T``).
+    couplings_by_node_ : ndarray (n_spins, n_spins)
+        The same before they are made symmetric: row ``i`` is the estimate of node ``i``.
     fields_ : ndarray (n_spins,)
         Fields in units of the temperature; zero unless ``fit_fields``.
     couplings_std_, fields_std_ : ndarray (n_spins, n_spins), (n_spins,)
@@ -173,15 +175,14 @@ class PseudoLikelihood(SpinEstimator):
         if len(varying):
             distinct, distinct_weight = collapse_rows(spins, weight)
             rows = SpinRows(distinct, distinct_weight, varying, self.n_jobs)
-            with one_blas_thread():
-                result = fit_nodes(rows, alpha, self.fit_fields, self.tol, self.max_iter)
+            result = fit_nodes(rows, alpha, self.fit_fields, self.tol, self.max_iter)
             couplings[np.ix_(varying, varying)] = result.couplings
             self.fields_[varying] = result.fields
             self.gradient_norm_ = float(result.largest_gradient.max())
             self.converged_ = self.gradient_norm_ <= self.tol
             self.n_iter_ = result.n_iter
             self._warn(result, varying, names, alpha, len(spins) if weight is None else int((weight > 0).sum()))
-        self._row_couplings = couplings
+        self.couplings_by_node_ = couplings
         self.couplings_ = (couplings + couplings.T) / 2
         self._data = (spins, weight, chains, varying)
         self.__dict__.pop("_influence", None)
@@ -228,7 +229,15 @@ class PseudoLikelihood(SpinEstimator):
         alpha = float(self.alpha) if self.penalty is not None else 0.0
         with one_blas_thread():
             return batch_influence(
-                spins, self._row_couplings, self.fields_, weight, chains, varying, alpha, self.fit_fields, self.n_jobs
+                spins,
+                self.couplings_by_node_,
+                self.fields_,
+                weight,
+                chains,
+                varying,
+                alpha,
+                self.fit_fields,
+                self.n_jobs,
             )
 
     @property

@@ -115,7 +115,7 @@ def test_true_couplings_in_the_limit_of_infinite_data(fit_fields, scale):
 def test_gradient_is_below_tol_when_converged(alpha, tol):
     _, _, spins = some_spins(12, 4000)
     fitted = PseudoLikelihood(alpha=alpha, fit_fields=True, tol=tol).fit(spins)
-    gradient, field_gradient = plain_gradient(spins, fitted._row_couplings, fitted.fields_, alpha)
+    gradient, field_gradient = plain_gradient(spins, fitted.couplings_by_node_, fitted.fields_, alpha)
     largest = max(np.abs(gradient).max(), np.abs(field_gradient).max())
     assert fitted.converged_
     assert largest <= tol * (1 + 1e-6)
@@ -126,7 +126,7 @@ def test_too_few_iterations_warn_and_are_not_called_converged():
     _, _, spins = some_spins(12, 4000)
     with pytest.warns(ConvergenceWarning, match=r"did not converge in 2 passes.*raise max_iter"):
         fitted = PseudoLikelihood(max_iter=2).fit(spins)
-    gradient, _ = plain_gradient(spins, fitted._row_couplings, fitted.fields_, 0.0)
+    gradient, _ = plain_gradient(spins, fitted.couplings_by_node_, fitted.fields_, 0.0)
     assert not fitted.converged_
     assert fitted.gradient_norm_ == pytest.approx(np.abs(gradient).max(), rel=1e-6)
 
@@ -370,7 +370,7 @@ def check_random_problem(seed):
         fitted = PseudoLikelihood(**options).fit(spins)
     said = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     assert len(said) == len(caught)
-    gradient, field_gradient = plain_gradient(spins, fitted._row_couplings, fitted.fields_, options["alpha"])
+    gradient, field_gradient = plain_gradient(spins, fitted.couplings_by_node_, fitted.fields_, options["alpha"])
     varying = ~(spins == spins[0]).all(axis=0)
     largest = np.abs(gradient[varying]).max()
     if options["fit_fields"]:
