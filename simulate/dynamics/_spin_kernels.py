@@ -117,6 +117,33 @@ def advance_patterns(
         first = end
 
 
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+def advance_patterns_few(
+    sites, thresholds, metropolis, left, right, self_couplings, external, spins, overlaps, every, record
+):
+    """As `advance_patterns`, chain after chain: spins (n_lanes, n_spins) and overlaps (n_lanes, n_patterns)."""
+    n_patterns = left.shape[1]
+    for lane in range(len(spins)):
+        for k in range(len(sites)):
+            site = sites[k]
+            old = spins[lane, site]
+            total = float32(0.0)
+            for mu in range(n_patterns):
+                total += left[site, mu] * overlaps[lane, mu]
+            total += external[site] - self_couplings[site] * old
+            total += thresholds[k, lane] * (-old if metropolis else float32(1.0))
+            new = float32(1.0) if total >= float32(0.0) else float32(-1.0)
+            if new != old:
+                change = new - old
+                spins[lane, site] = new
+                for mu in range(n_patterns):
+                    overlaps[lane, mu] += change * right[site, mu]
+            if every and (k + 1) % every == 0:
+                index = (k + 1) // every - 1
+                for i in range(spins.shape[1]):
+                    record[lane, index, i] = np.int8(spins[lane, i])
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def advance_dense(sites, thresholds, metropolis, incoming, spins, fields, every, record):
     """Update spins (n_lanes, n_spins) one site after the other: s_i = sign(fields_i + threshold).

@@ -22,7 +22,7 @@ from simulate.memory.couplings import PatternCouplings
 
 __all__ = ["ActiveOrnsteinUhlenbeck", "Harmonic", "SoftSpin", "Spherical", "mode_variance"]
 
-# random numbers drawn in one go, for all chains of a group (8 bytes each)
+# random numbers drawn in one go, for all chains of a group (4 bytes each)
 _NORMALS_AT_ONCE = 1 << 18
 
 
@@ -158,7 +158,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     time_step: float | None = None
 
     variable: ClassVar[str] = "x"
-    dtype: ClassVar[type] = np.float64
+    dtype: ClassVar[type] = np.float32
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "couplings", check_couplings(self.couplings, zero_diagonal=False))
@@ -254,32 +254,33 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         initial: NDArray[np.float64] | None,
         schedule: Schedule,
         advanced: Callable[[int], Any],
-    ) -> NDArray[np.float64]:
+    ) -> NDArray[np.float32]:
         shape = len(chain_seeds), self.n_spins
         generators = [np.random.default_rng(seed) for seed in chain_seeds]
         random_start = np.array([rng.standard_normal(self.n_spins) for rng in generators])
-        x = np.array(random_start if initial is None else initial, dtype=np.float64)
+        x = np.array(random_start if initial is None else initial, dtype=np.float32)
         if initial is None and isinstance(self.potential, SoftSpin):
-            x = np.where(x < 0, -1.0, 1.0)
+            x = np.where(x < 0, np.float32(-1), np.float32(1))
         coloured = self.persistence_time > 0 and self.active_temperature > 0
         strength = math.sqrt(self.active_temperature / self.persistence_time) if coloured else 0.0
-        velocity = np.array([strength * rng.standard_normal(self.n_spins) for rng in generators])
+        velocity = np.array([strength * rng.standard_normal(self.n_spins) for rng in generators], dtype=np.float32)
         advance = _advance(self.couplings)
         external = np.zeros(self.n_spins) if self.fields is None else np.asarray(self.fields)
-        scalars = self._scalars(coloured, strength)
+        external = external.astype(np.float32)
+        scalars = tuple(np.float32(value) for value in self._scalars(coloured, strength))
         block = max(1, min(256, _NORMALS_AT_ONCE // (2 * shape[0] * shape[1])))
-        noise = np.empty((shape[0], block, 2, self.n_spins))
+        noise = np.empty((shape[0], block, 2, self.n_spins), dtype=np.float32)
 
         def run(steps: int) -> None:
             for first in range(0, steps, block):
                 count = min(block, steps - first)
                 for chain, rng in enumerate(generators):
-                    rng.standard_normal(out=noise[chain, :count])
+                    rng.standard_normal(out=noise[chain, :count], dtype=np.float32)
                 advance(x, velocity, noise, count, external, scalars)
                 advanced(count * shape[0])
 
         run(schedule.burn_in)
-        record = np.empty((shape[0], schedule.draws, self.n_spins))
+        record = np.empty((shape[0], schedule.draws, self.n_spins), dtype=np.float32)
         for draw in range(schedule.draws):
             run(schedule.thin)
             record[:, draw] = x
@@ -313,24 +314,28 @@ def _advance(couplings: Any) -> Callable[..., None]:
     if isinstance(couplings, PatternCouplings):
         kernel = kernels.steps_patterns
         arrays = (
-            np.ascontiguousarray(couplings.weighted_patterns.T),
-            couplings.patterns.astype(np.float64),
-            couplings.self_couplings,
+            np.ascontiguousarray(couplings.weighted_patterns.T, dtype=np.float32),
+            couplings.patterns.astype(np.float32),
+            couplings.self_couplings.astype(np.float32),
         )
     elif sparse.issparse(couplings):
         kernel = kernels.steps_sparse
-        arrays = couplings.indptr.astype(np.int64), couplings.indices.astype(np.int64), couplings.data
+        arrays = (
+            couplings.indptr.astype(np.int64),
+            couplings.indices.astype(np.int64),
+            couplings.data.astype(np.float32),
+        )
     else:
         kernel = kernels.steps_dense
-        arrays = (np.ascontiguousarray(couplings),)
+        arrays = (np.ascontiguousarray(couplings, dtype=np.float32),)
 
     def advance(
-        x: NDArray[np.float64],
-        velocity: NDArray[np.float64],
-        noise: NDArray[np.float64],
+        x: NDArray[np.float32],
+        velocity: NDArray[np.float32],
+        noise: NDArray[np.float32],
         count: int,
-        external: NDArray[np.float64],
-        scalars: tuple[float, ...],
+        external: NDArray[np.float32],
+        scalars: tuple[np.float32, ...],
     ) -> None:
         kernel(x, velocity, noise, count, *arrays, external, scalars)
 

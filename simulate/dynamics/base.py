@@ -19,8 +19,9 @@ __all__ = ["Dynamics", "Schedule"]
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """When states are recorded: after `burn_in`, then `draws` times every `thin`, both in ticks of the dynamics."""
+    """When states of all `chains` are recorded: after `burn_in`, then `draws` times every `thin`, in ticks."""
 
+    chains: int
     draws: int
     burn_in: int
     thin: int

@@ -109,20 +109,24 @@ class SparseFields:
 
 
 class PatternFields:
-    """Fields from patterns through overlaps, chains side by side: an update costs O(P)."""
+    """Fields from patterns through overlaps: an update costs O(P). Chains go side by side, or one by one if few."""
 
-    def __init__(self, couplings: PatternCouplings, external: NDArray[np.float64], spins: NDArray[np.int8]) -> None:
+    def __init__(
+        self, couplings: PatternCouplings, external: NDArray[np.float64], spins: NDArray[np.int8], few: bool
+    ) -> None:
+        self._few = few
         self._weighted = couplings.weighted_patterns
         self._left = np.ascontiguousarray(couplings.patterns.T, dtype=np.float32)
         self._right = np.ascontiguousarray(self._weighted.T, dtype=np.float32)
         self._self_couplings = couplings.self_couplings.astype(np.float32)
         self._external = external.astype(np.float32)
-        self._spins = np.ascontiguousarray(spins.T, dtype=np.float32)
+        self._spins = np.ascontiguousarray(spins if few else spins.T, dtype=np.float32)
         self.refresh()
 
     def refresh(self) -> None:
-        columns = [self._weighted @ state.astype(np.float64) for state in self._spins.T]
-        self._overlaps = np.ascontiguousarray(np.array(columns).T, dtype=np.float32)
+        chains = self._spins if self._few else self._spins.T
+        rows = np.array([self._weighted @ state.astype(np.float64) for state in chains])
+        self._overlaps = np.ascontiguousarray(rows if self._few else rows.T, dtype=np.float32)
 
     def advance(
         self,
@@ -132,7 +136,8 @@ class PatternFields:
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        kernels.advance_patterns(
+        kernel = kernels.advance_patterns_few if self._few else kernels.advance_patterns
+        kernel(
             sites,
             thresholds,
             metropolis,
@@ -147,14 +152,20 @@ class PatternFields:
         )
 
     def states(self) -> NDArray[np.int8]:
-        return np.ascontiguousarray(self._spins.T).astype(np.int8)
+        return np.ascontiguousarray(self._spins if self._few else self._spins.T).astype(np.int8)
 
 
-def local_fields(couplings: Any, external: NDArray[np.float64] | None, spins: NDArray[np.int8]) -> LocalFields:
-    """Fields of the kind that suits the couplings, for spins (n_chains, n_spins)."""
+def local_fields(
+    couplings: Any, external: NDArray[np.float64] | None, spins: NDArray[np.int8], *, few: bool = False
+) -> LocalFields:
+    """Fields of the kind that suits the couplings, for spins (n_chains, n_spins).
+
+    `few` says that the whole run has too few chains to fill the lanes of one instruction; a group of them cannot decide
+    that by itself, since the two kernels round differently and results must not depend on the grouping.
+    """
     field = np.zeros(spins.shape[1]) if external is None else external
     if isinstance(couplings, PatternCouplings):
-        return PatternFields(couplings, field, spins)
+        return PatternFields(couplings, field, spins, few)
     if sparse.issparse(couplings):
         return SparseFields(couplings, field, spins)
     return DenseFields(couplings, field, spins)

@@ -73,7 +73,7 @@ def sample(
     Returns
     -------
     xarray.Dataset
-        Variable `spins` (int8) or `x` (float64), dims (chain, draw, spin); goes into `arviz.ess`, `arviz.rhat` and
+        Variable `spins` (int8) or `x` (float32), dims (chain, draw, spin); goes into `arviz.ess`, `arviz.rhat` and
         `arviz.summary` as it is. The attributes record every parameter, the seed and the version.
 
     Raises
@@ -98,8 +98,8 @@ def sample(
     units = {"burn_in": int(burn_in), "thin": int(thin)}
 
     def run(count: int) -> xr.Dataset:
-        schedule = Schedule(count, before, between)
-        states = _run(dynamics, chains, schedule, root, initial, n_jobs, progress)
+        schedule = Schedule(chains, count, before, between)
+        states = _run(dynamics, schedule, root, initial, n_jobs, progress)
         return _label(states, "draw", np.arange(count), dynamics, root, initial, {"draws": count, **units})
 
     if effective_size is None:
@@ -160,9 +160,10 @@ def trajectory(
     count = round(length * unit) // between
     if count < 1:
         raise ValueError(f"duration {length:g} is shorter than the interval {between / unit:g} between two states")
-    schedule = Schedule(count, check_count(burn_in, "burn_in") * unit, between)
+    chains = check_count(chains, "chains", low=1)
+    schedule = Schedule(chains, count, check_count(burn_in, "burn_in") * unit, between)
     root = _root(seed)
-    states = _run(dynamics, check_count(chains, "chains", low=1), schedule, root, initial, n_jobs, progress)
+    states = _run(dynamics, schedule, root, initial, n_jobs, progress)
     times = np.arange(1, count + 1) * (between / unit)
     parameters = {"duration": length, "interval": between / unit, "burn_in": int(burn_in)}
     return _label(states, "time", times, dynamics, root, initial, parameters)
@@ -189,7 +190,6 @@ def _run_to(run: Callable[[int], xr.Dataset], dynamics: Dynamics, chains: int, t
 
 def _run(
     dynamics: Dynamics,
-    chains: int,
     schedule: Schedule,
     root: np.random.SeedSequence,
     initial: ArrayLike | None,
@@ -197,17 +197,17 @@ def _run(
     progress: bool,
 ) -> NDArray[Any]:
     """States (chains, draws, n_spins), groups of chains in parallel."""
+    chains = schedule.chains
     starts = _starts(initial, dynamics, chains)
     shared, *seeds = _root(root).spawn(chains + 1)
     edges = np.cumsum([0, *dynamics.group_sizes(chains, effective_n_jobs(n_jobs))])
     groups = [slice(int(a), int(b)) for a, b in pairwise(edges)]
-    unit = dynamics.ticks_per_unit
-    with tqdm(total=chains * schedule.duration / unit, disable=not progress, unit="sweep", unit_scale=True) as bar:
+    with tqdm(total=chains * schedule.duration, disable=not progress, unit="update", unit_scale=True) as bar:
         lock = threading.Lock()
 
         def advanced(ticks: int) -> None:
             with lock:
-                bar.update(ticks / unit)
+                bar.update(ticks)
 
         parts = Parallel(n_jobs=n_jobs, **({"require": "sharedmem"} if progress else {"prefer": "threads"}))(
             delayed(_trajectories)(

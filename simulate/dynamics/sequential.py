@@ -19,6 +19,8 @@ Thresholds = Callable[[NDArray[np.int32], NDArray[np.float32]], None]
 
 # updates computed in one go: their thresholds (4 bytes a chain each) stay in the processor's cache
 _UPDATES_AT_ONCE = 4096
+# below this many chains in a run the lanes of one instruction would stay half empty
+_FEW_CHAINS = 16
 # sweeps after which fields are computed afresh; single-precision rounding stays near 1e-5 of a field till then
 _SWEEPS_BETWEEN_REFRESHES = 50
 
@@ -68,7 +70,7 @@ class SpinDynamics(Dynamics):
         # all chains visit the sites in one order: given the order they are independent, and one load of a site's
         # couplings serves every chain
         order = np.random.default_rng(shared_seed)
-        fields = local_fields(self.couplings, self.fields, spins)
+        fields = local_fields(self.couplings, self.fields, spins, few=schedule.chains < _FEW_CHAINS)
         noise = np.empty((_UPDATES_AT_ONCE, n_chains), dtype=np.float32)
         nothing = np.empty((n_chains, 0, n_spins), dtype=np.int8)
         since_refresh = 0

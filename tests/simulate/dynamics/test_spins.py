@@ -90,7 +90,7 @@ def plain_advance(couplings, external, spins, sites, thresholds, metropolis):
 
 
 @pytest.mark.parametrize("n_chains", [1, 3, 16, 21])
-@pytest.mark.parametrize("kind", ["dense", "patterns", "sparse"])
+@pytest.mark.parametrize("kind", ["dense", "patterns", "patterns, few chains", "sparse"])
 @pytest.mark.parametrize("n_patterns", [3, 8])
 @pytest.mark.parametrize("metropolis", [False, True])
 def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_patterns, metropolis):
@@ -100,12 +100,12 @@ def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_pa
     matrix = low_rank.toarray()
     if kind == "sparse":
         matrix[abs(matrix) < 0.1] = 0
-    couplings = {"dense": matrix, "patterns": low_rank, "sparse": sparse.csr_array(matrix)}[kind]
+    couplings = {"dense": matrix, "sparse": sparse.csr_array(matrix)}.get(kind, low_rank)
     external = rng.normal(size=30)
     spins = rng.choice([-1, 1], size=(n_chains, 30)).astype(np.int8)
     sites = rng.integers(0, 30, size=600).astype(np.int32)
     thresholds = rng.logistic(scale=0.5, size=(600, n_chains)).astype(np.float32)
-    fields = local_fields(couplings, external, spins)
+    fields = local_fields(couplings, external, spins, few="few" in kind)
     record = np.empty((n_chains, 600, 30), dtype=np.int8)
     fields.advance(sites, thresholds, metropolis, 1, record)
     expected = plain_advance(matrix, external, spins, sites, thresholds, metropolis)

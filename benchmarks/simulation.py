@@ -1,0 +1,209 @@
+"""Speed of the simulation, side by side with what one would use instead: `python benchmarks/simulation.py`.
+
+Every figure is the median over repeats in one run, one thread unless said; ratios compare the same repeats. Peers come
+with the extra `bench` (dwave-samplers, openjij) and are left out, with a word, where they are not installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numba import njit
+from threadpoolctl import threadpool_limits
+
+from simulate import ActiveOrnsteinUhlenbeck, Glauber, Harmonic, PatternCouplings, hebbian, random_patterns, sample
+
+
+@njit(cache=True)
+def plain_loop(couplings, spins, fields, temperature, updates, seed):
+    """What a careful user writes: one chain, incremental contiguous single-precision fields."""
+    np.random.seed(seed)  # noqa: NPY002 - the one generator that compiled code has without a state
+    for _ in range(updates):
+        site = np.random.randint(0, len(spins))  # noqa: NPY002
+        up = 1.0 / (1.0 + np.exp(-2.0 * fields[site] / temperature))
+        new = np.float32(1.0) if np.random.random() < up else np.float32(-1.0)  # noqa: NPY002
+        if new != spins[site]:
+            change = new - spins[site]
+            spins[site] = new
+            row = couplings[site]
+            for j in range(len(spins)):
+                fields[j] += change * row[j]
+
+
+def median_rates(runs: dict[str, tuple[Callable[[int], object], float]], repeats: int) -> dict[str, np.ndarray]:
+    """Operations per second of every run, all runs in turn within each repeat, the first repeat thrown away."""
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range(repeats + 1):
+        for name, (run, operations) in runs.items():
+            start = time.perf_counter()
+            run(repeat)
+            if repeat:
+                rates[name].append(operations / (time.perf_counter() - start))
+    return {name: np.array(values) for name, values in rates.items()}
+
+
+def report(title: str, rates: dict[str, np.ndarray], baseline: str, unit: float, unit_name: str) -> None:
+    print(f"\n{title}")
+    print(f"  {'':42s} {unit_name:>12s} {'min':>8s} {'max':>8s}   ratio to {baseline}")
+    for name, values in rates.items():
+        ratio = np.median(values / rates[baseline])
+        print(
+            f"  {name:42s} {np.median(values) / unit:12.2f} {values.min() / unit:8.2f} {values.max() / unit:8.2f}"
+            f"   {ratio:6.2f}x"
+        )
+
+
+def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int = 64, sweeps: int = 200) -> None:
+    patterns = random_patterns(n_patterns, n_spins, seed=0)
+    couplings = hebbian(patterns)
+    temperature = 1.0 / beta
+    updates = chains * sweeps * n_spins
+    loop_updates = min(updates, 2_000_000)
+    matrix = couplings.astype(np.float32)
+    state = np.random.default_rng(0).choice([-1.0, 1.0], size=n_spins).astype(np.float32)
+    fields = (matrix @ state).astype(np.float32)
+
+    def ours(kind: object) -> Callable[[int], object]:
+        dynamics = Glauber(kind, temperature)
+        return lambda seed: sample(
+            dynamics, draws=1, chains=chains, burn_in=0, thin=sweeps, seed=seed, n_jobs=1, check=False
+        )
+
+    runs: dict[str, tuple[Callable[[int], object], float]] = {
+        "numba loop": (
+            lambda seed: plain_loop(matrix, state, fields, temperature, loop_updates, seed),
+            loop_updates,
+        ),
+        "reverie, patterns": (ours(PatternCouplings(patterns)), updates),
+        "reverie, matrix": (ours(couplings), updates),
+    }
+    upper = {(i, j): -couplings[i, j] for i in range(n_spins) for j in range(i + 1, n_spins) if couplings[i, j]}
+    if importlib.util.find_spec("dwave"):
+        from dwave.samplers import SimulatedAnnealingSampler
+
+        peer_sweeps = max(5, sweeps // 10)
+        linear = dict.fromkeys(range(n_spins), 0.0)
+        sampler = SimulatedAnnealingSampler()
+
+        def dwave(few: int) -> Callable[[int], object]:
+            return lambda seed: sampler.sample_ising(
+                linear, upper, num_reads=chains, num_sweeps=few, beta_range=[beta, beta], seed=seed + 1
+            )
+
+        # the time of one sweep is that of many less that of few: setting up the problem is not counted
+        runs["dwave-samplers (many sweeps)"] = (dwave(11 * peer_sweeps), updates)
+        runs["dwave-samplers (few sweeps)"] = (dwave(peer_sweeps), updates)
+    if importlib.util.find_spec("openjij"):
+        import openjij
+
+        peer_sweeps = max(5, sweeps // 10)
+        jij = openjij.SASampler()
+
+        def openjij_run(few: int) -> Callable[[int], object]:
+            return lambda seed: jij.sample_ising(
+                {}, upper, beta_min=beta, beta_max=beta, num_sweeps=few, num_reads=chains, seed=seed + 1
+            )
+
+        runs["openjij (many sweeps)"] = (openjij_run(11 * peer_sweeps), updates)
+        runs["openjij (few sweeps)"] = (openjij_run(peer_sweeps), updates)
+    rates = median_rates(runs, repeats)
+    for peer in ("dwave-samplers", "openjij"):
+        many, few = rates.pop(f"{peer} (many sweeps)", None), rates.pop(f"{peer} (few sweeps)", None)
+        if many is not None and few is not None:
+            seconds = updates / many - updates / few
+            rates[peer] = chains * n_spins * 10 * max(5, sweeps // 10) / seconds
+    report(
+        f"Spins: N = {n_spins}, P = {n_patterns}, beta = {beta:g}, {chains} chains, one thread; million updates/s",
+        rates,
+        "numba loop",
+        1e6,
+        "median",
+    )
+
+
+def two_threads(repeats: int) -> None:
+    dynamics = Glauber(PatternCouplings(random_patterns(50, 1000, seed=0)), 1.0)
+    updates = 8 * 400 * 1000
+
+    def run(jobs: int) -> Callable[[int], object]:
+        return lambda seed: sample(
+            dynamics, draws=1, chains=8, burn_in=0, thin=400, seed=seed, n_jobs=jobs, check=False
+        )
+
+    rates = median_rates({"one thread": (run(1), updates), "two threads": (run(2), updates)}, repeats)
+    report("Spins: N = 1000, P = 50, 8 chains; million updates a second", rates, "one thread", 1e6, "median")
+
+
+def active(repeats: int, n_spins: int = 400, chains: int = 64) -> None:
+    couplings = hebbian(random_patterns(40, n_spins, seed=0))
+    dynamics = ActiveOrnsteinUhlenbeck(couplings, 1.0, 0.5, temperature=0.1, potential=Harmonic(3.0))
+    units = 5
+    steps = units * dynamics.steps_per_unit
+    dt = 1 / dynamics.steps_per_unit
+
+    def euler(vectorised: bool) -> Callable[[int], object]:
+        shape = (chains, n_spins) if vectorised else (n_spins,)
+
+        def run(seed: int) -> None:
+            rng = np.random.default_rng(seed)
+            for _ in range(1 if vectorised else chains):
+                x, v = rng.standard_normal(shape), np.zeros(shape)
+                for _ in range(steps):
+                    force = x @ couplings - 3.0 * x
+                    x = x + dt * (force + v) + np.sqrt(2 * 0.1 * dt) * rng.standard_normal(shape)
+                    v = v - dt * v + np.sqrt(2 * 0.5 * dt) * rng.standard_normal(shape)
+
+        return run
+
+    def products(seed: int) -> None:
+        x = np.random.default_rng(seed).standard_normal((chains, n_spins), dtype=np.float32)
+        out = np.empty_like(x)
+        matrix = couplings.astype(np.float32)
+        for _ in range(2 * steps):
+            np.matmul(x, matrix, out=out)
+
+    total = float(steps * chains)
+    rates = median_rates(
+        {
+            "numpy Euler, replica by replica": (euler(False), total),
+            "numpy Euler, all replicas at once": (euler(True), total),
+            "reverie (Heun, exact noise)": (
+                lambda seed: sample(
+                    dynamics, draws=1, chains=chains, burn_in=0, thin=units, seed=seed, n_jobs=1, check=False
+                ),
+                total,
+            ),
+            "its two matrix products alone": (products, total),
+        },
+        repeats,
+    )
+    report(
+        f"Active units: N = {n_spins}, {chains} replicas, one thread; thousand replica steps a second",
+        rates,
+        "numpy Euler, replica by replica",
+        1e3,
+        "median",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5, help="repeats behind every median (default 5)")
+    repeats = parser.parse_args().repeats
+    for peer in ("dwave", "openjij"):
+        if not importlib.util.find_spec(peer):
+            print(f"{peer} is not installed and left out (pip install -e '.[bench]')")
+    with threadpool_limits(1):
+        for n_spins, n_patterns in ((1000, 50), (200, 10)):
+            for beta in (1.0, 2.0):
+                spins(n_spins, n_patterns, beta, repeats)
+        active(repeats)
+    two_threads(repeats)
+
+
+if __name__ == "__main__":
+    main()
