@@ -85,8 +85,8 @@ class Analysis:
         -------
         dict
             ``rate``, ``rate_std``, ``rate_interval``, ``inverse_temperature`` and ``inverse_temperature_std``: by
-            likelihood when patterns are given, else of the most similar member of the family; ``level`` of the
-            interval; ``cosine_best``, ``cosine_hebbian``; ``verdict``.
+            likelihood when patterns are given and a finite rate fits best, else of the most similar member of the
+            family; ``level`` of the interval; ``cosine_best``, ``cosine_hebbian``; ``verdict``.
         """
         similarity = self.similarity
         numbers: dict[str, Any] = {
@@ -97,7 +97,7 @@ class Analysis:
             "inverse_temperature": similarity.inverse_temperature,
             "inverse_temperature_std": similarity.inverse_temperature_std,
         }
-        if self.dreaming is not None:
+        if self.dreaming is not None and self.dreaming["converged"]:
             numbers.update({key: self.dreaming[key] for key in numbers if key in self.dreaming})
         numbers["cosine_best"] = similarity.at_best["cosine"]
         numbers["cosine_hebbian"] = similarity.at_hebbian["cosine"]

@@ -43,7 +43,7 @@ def subtitle(analysis: Analysis) -> str:
 def headline(analysis: Analysis, numbers: Numbers) -> list[dict[str, Any]]:
     """The cards on top: rate, inverse temperature, cosines."""
     top = numbers["headline"]
-    likelihood = analysis.dreaming is not None
+    likelihood = analysis.dreaming is not None and analysis.dreaming["converged"]
     road = "by likelihood, given the patterns" if likelihood else "most similar member of the family"
     given = "the patterns" if analysis.similarity.reference == "patterns" else "the recording’s own correlations"
     error = top["inverse_temperature_std"]
@@ -74,7 +74,9 @@ def verdicts(analysis: Analysis) -> list[str]:
     """Sentences that sum up similarity, adequacy and convergence."""
     found = [analysis.similarity.verdict, analysis.adequacy.verdict, analysis.convergence["note"]]
     fitted = analysis.dreaming
-    if fitted is not None:
+    if fitted is not None and not fitted["converged"]:
+        found.insert(1, "Fitted to the samples directly, by likelihood, no finite dreaming rate is the best one.")
+    elif fitted is not None:
         sentence = (
             f"Fitted to the samples directly, by likelihood, the dreaming rate is {readable(fitted['rate'], 3)} "
             f"({100 * fitted['level']:g} % interval {interval_text(fitted['rate_interval'])}) and the inverse "
@@ -167,7 +169,7 @@ def _similarity(analysis: Analysis, numbers: Numbers) -> Section:
     ]
     if math.isfinite(found.best_rate):
         likelihood, remark = None, ""
-        if fitted is not None and all(map(math.isfinite, (fitted["rate"], *fitted["rate_interval"]))):
+        if fitted is not None and fitted["converged"] and all(map(math.isfinite, fitted["rate_interval"])):
             likelihood = (fitted["rate"], *fitted["rate_interval"])
             remark = "The diamond is the rate by likelihood with its interval; it should agree with the peak."
         drawn = figures.rate_profile(*common, likelihood=likelihood, zoom=True)
@@ -250,10 +252,11 @@ def _rates(numbers: Numbers) -> list[Row]:
     rows.append(("distance from Hebbian couplings (standard errors)", number(values["hebbian_sigma"], 3), "–", "–"))
     if fitted is not None:
         beta = (fitted["inverse_temperature"], fitted["inverse_temperature_std"])
+        road = "by likelihood" if fitted["converged"] else "by likelihood (not converged)"
         rows += [
-            row("rate λ by likelihood", fitted["rate"], fitted["rate_std"], fitted["rate_interval"]),
-            row("inverse temperature β by likelihood", *beta),
-            row("slope β (1 + λ) by likelihood", fitted["slope"], fitted["slope_std"]),
+            row(f"rate λ {road}", fitted["rate"], fitted["rate_std"], fitted["rate_interval"]),
+            row(f"inverse temperature β {road}", *beta),
+            row(f"slope β (1 + λ) {road}", fitted["slope"], fitted["slope_std"]),
         ]
     return rows
 

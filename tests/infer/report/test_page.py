@@ -1,6 +1,7 @@
 """The page: stands alone, shows text as text, shows the numbers of the JSON, is written whole or not at all."""
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -161,6 +162,16 @@ def test_headline_warnings_figures_and_captions_are_there(rendered):
 def test_every_caption_belongs_to_a_figure(written):
     html = (written("simulated") / "report.html").read_text("utf-8")
     assert all(f'id="figure-{key.replace(" ", "-")}"' in html for key in CAPTIONS)
+
+
+def test_a_likelihood_without_a_finite_optimum_is_no_headline(simulated, no_figures):
+    endless = {**simulated.dreaming, "rate": 5e5, "rate_std": 0.0, "rate_interval": (5e5, 5e5), "converged": False}
+    analysis = dataclasses.replace(simulated, dreaming=endless)
+    numbers = analysis.to_dict()
+    assert numbers["headline"]["rate"] == simulated.similarity.best_rate
+    text = Page(page_module.render_page(analysis, numbers)).text
+    assert "no finite dreaming rate" in text
+    assert "500,000" not in text
 
 
 def test_written_files_are_the_page_and_its_numbers(simulated, tmp_path):
