@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from infer.estimators.dreaming import DreamingModel
     from infer.estimators.mean_field import MeanField
     from infer.estimators.pseudolikelihood import PseudoLikelihood
+    from infer.estimators.screening import InteractionScreening
     from infer.recordings import Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import analyse, write_report
     from infer.verdict.adequacy import Adequacy, goodness_of_fit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Adequacy": "infer.verdict.adequacy",
     "DreamingModel": "infer.estimators.dreaming",
+    "InteractionScreening": "infer.estimators.screening",
     "MeanField": "infer.estimators.mean_field",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood",
     "Recording": "infer.recordings",
@@ -35,6 +37,7 @@ _HOME = {
 __all__ = [
     "Adequacy",
     "DreamingModel",
+    "InteractionScreening",
     "MeanField",
     "PseudoLikelihood",
     "Recording",

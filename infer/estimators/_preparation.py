@@ -1,0 +1,67 @@
+"""From samples to weighted distinct rows of the spins that vary: the start of every fit of spins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from infer.estimators._base import SpinEstimator, name_spins
+from infer.estimators._products import SpinRows, collapse_rows
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Samples ready for a fit."""
+
+    spins: NDArray[np.int8]  # distinct rows of positive weight, all spins
+    weight: NDArray[np.float64] | None  # how much each row counts
+    varying: NDArray[np.intp]
+    constant: NDArray[np.intp]
+    names: tuple[str, ...] | None
+    n_samples: float  # sum of the weights, or number of rows
+    n_spins: int
+
+    def rows(self) -> SpinRows:
+        """Rows of the spins that vary, with shares that add up to one."""
+        return SpinRows(self.spins, self.weight, self.varying)
+
+    def share(self) -> NDArray[np.float64]:
+        """Share of each row; they add up to one."""
+        if self.weight is None:
+            return np.full(len(self.spins), 1.0 / len(self.spins))
+        return self.weight / self.weight.sum()
+
+    def constant_fields(self) -> NDArray[np.float64]:
+        """Fields (n_spins,), zero but for constant spins, which get half a sample of either sign added."""
+        fields = np.zeros(self.n_spins)
+        fields[self.constant] = self.spins[0, self.constant] * 0.5 * np.log(2.0 * self.n_samples + 1.0)
+        return fields
+
+    def expand(
+        self, couplings: NDArray, fields: NDArray, fit_fields: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Couplings and fields of all spins from those of the spins that vary."""
+        full = np.zeros((self.n_spins, self.n_spins))
+        full[np.ix_(self.varying, self.varying)] = couplings
+        full_fields = self.constant_fields() if fit_fields else np.zeros(self.n_spins)
+        full_fields[self.varying] = fields
+        return full, full_fields
+
+    def named(self, varying_indices: ArrayLike) -> str:
+        """Readable list of spins, given by their place among those that vary."""
+        return name_spins(self.varying[np.asarray(varying_indices)], self.names)
+
+
+def prepare(estimator: SpinEstimator, X: Any, sample_weight: ArrayLike | None) -> Preparation:
+    """Validate the samples of a fit, find constant spins and collapse equal rows."""
+    spins, weight, _, names = estimator._validate(X, sample_weight, reset=True)
+    constant = estimator._find_constant(spins, weight, names)
+    n_samples = float(len(spins) if weight is None else weight.sum())
+    distinct, distinct_weight = collapse_rows(spins, weight)
+    if distinct_weight is not None and not np.all(distinct_weight > 0):
+        distinct, distinct_weight = distinct[distinct_weight > 0], distinct_weight[distinct_weight > 0]
+    varying = np.setdiff1d(np.arange(spins.shape[1]), constant)
+    return Preparation(distinct, distinct_weight, varying, constant, names, n_samples, spins.shape[1])
