@@ -1,18 +1,47 @@
-"""Compiled inner loop of the two-parameter dreaming model: log pseudo-likelihood, scores and curvatures of rows."""
+"""Compiled inner loops of the two-parameter dreaming model: local fields, scores and curvatures of rows.
 
-import math
+The exponential between the two loops is left to numpy, whose vector instructions are an order of magnitude faster.
+"""
 
 import numpy as np
 from numba import njit
 
 
-@njit(cache=True, nogil=True)
-def accumulate_rows(
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
+def local_fields(
     spins: np.ndarray,
     unit: np.ndarray,
     diagonal: np.ndarray,
     amplitude: float,
     fields: np.ndarray,
+    local: np.ndarray,
+    exponent: np.ndarray,
+) -> None:
+    """
+    Take the self-term `diagonal[k, i] s_i` off the three blocks of `unit`, in place; local fields and -2 |local field|.
+
+    The blocks of `unit` (n_rows, 3 n_spins) are the fields for amplitude one, and their two derivatives by the rate.
+    """
+    n_rows, n_spins = spins.shape
+    for row in range(n_rows):
+        for i in range(n_spins):
+            s = float(spins[row, i])
+            u = unit[row, i] - diagonal[0, i] * s
+            unit[row, i] = u
+            unit[row, n_spins + i] -= diagonal[1, i] * s
+            unit[row, 2 * n_spins + i] -= diagonal[2, i] * s
+            h = amplitude * u + fields[i]
+            local[row, i] = h
+            exponent[row, i] = -2.0 * abs(h)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
+def accumulate_rows(
+    spins: np.ndarray,
+    unit: np.ndarray,
+    amplitude: float,
+    local: np.ndarray,
+    decay: np.ndarray,
     projection: np.ndarray,
     weight: np.ndarray,
     totals: np.ndarray,
@@ -20,62 +49,54 @@ def accumulate_rows(
     scores: np.ndarray,
 ) -> None:
     """
-    Add the rows' log pseudo-likelihood and its derivatives by (amplitude, rate, fields) to running totals.
+    Add the rows' derivatives of the log pseudo-likelihood by (amplitude A, rate, fields) to running totals.
 
-    With unit fields `u_i = unit[i] - diagonal[0, i] s_i` and their first two derivatives by the rate `u'`, `u''`, local
-    fields `h_i = amplitude u_i + fields_i`, residuals `r_i = s_i - tanh h_i` and curvatures `c_i = 1 / cosh^2 h_i`:
+    With the blocks u, u', u'' of `unit`, local fields h, residuals `r = s - tanh h`, `c = 1 / cosh^2 h`
+    and `decay = exp(-2 |h|)`:
 
-    totals : log pseudo-likelihood, r u, A r u', c u u, A c u u' - r u', A^2 c u' u' - A r u''  (summed over i,
-    weighted) field_totals : r, c, c u, A c u' for every spin
-    scores : for every row (r (u - projection[0]), r (A u' - projection[1])), summed over i, not weighted
+    totals : s h - |h|, r u, A r u', c u u, A c u u' - r u', A^2 c u' u' - A r u''  (summed over spins, weighted)
+    field_totals : r, c, c u, A c u' for every spin
+    scores : for every row (r (u - projection[0]), r (A u' - projection[1])), summed over spins, not weighted
     """
     n_rows, n_spins = spins.shape
     for row in range(n_rows):
         logarithm = 0.0
-        product = 1.0
         sum_amplitude = 0.0
         sum_rate = 0.0
         curve_aa = 0.0
         curve_ar = 0.0
         curve_rr = 0.0
-        score_amplitude = 0.0
-        score_rate = 0.0
+        projected_amplitude = 0.0
+        projected_rate = 0.0
         w = weight[row]
         for i in range(n_spins):
             s = float(spins[row, i])
-            u = unit[row, i] - diagonal[0, i] * s
-            u1 = amplitude * (unit[row, n_spins + i] - diagonal[1, i] * s)
-            u2 = amplitude * (unit[row, 2 * n_spins + i] - diagonal[2, i] * s)
-            h = amplitude * u + fields[i]
-            absolute = abs(h)
-            e = math.exp(-2.0 * absolute)
-            tangent = math.copysign((1.0 - e) / (1.0 + e), h)
-            curve = 4.0 * e / ((1.0 + e) * (1.0 + e))
-            # log 2 cosh h = |h| + log(1 + e): the logarithm of a product of a few dozen factors at a time
-            logarithm += s * h - absolute
-            product *= 1.0 + e
-            if i % 64 == 63:
-                logarithm -= math.log(product)
-                product = 1.0
-            residual = s - tangent
+            u = unit[row, i]
+            u1 = unit[row, n_spins + i]
+            u2 = unit[row, 2 * n_spins + i]
+            h = local[row, i]
+            e = decay[row, i]
+            share = 1.0 / (1.0 + e)
+            size = (1.0 - e) * share
+            residual = s - (size if h >= 0.0 else -size)
+            curve = 4.0 * e * share * share
+            logarithm += s * h - abs(h)
             sum_amplitude += residual * u
             sum_rate += residual * u1
             curve_aa += curve * u * u
-            # u1 carries the amplitude, and amplitude may be zero: the bare derivative is taken afresh
-            curve_ar += curve * u * u1 - residual * (unit[row, n_spins + i] - diagonal[1, i] * s)
-            curve_rr += curve * u1 * u1 - residual * u2
-            score_amplitude += residual * (u - projection[0, i])
-            score_rate += residual * (u1 - projection[1, i])
+            curve_ar += amplitude * curve * u * u1 - residual * u1
+            curve_rr += amplitude * (amplitude * curve * u1 * u1 - residual * u2)
+            projected_amplitude += residual * projection[0, i]
+            projected_rate += residual * projection[1, i]
             field_totals[0, i] += w * residual
             field_totals[1, i] += w * curve
             field_totals[2, i] += w * curve * u
-            field_totals[3, i] += w * curve * u1
-        logarithm -= math.log(product)
+            field_totals[3, i] += w * amplitude * curve * u1
         totals[0] += w * logarithm
         totals[1] += w * sum_amplitude
-        totals[2] += w * sum_rate
+        totals[2] += w * amplitude * sum_rate
         totals[3] += w * curve_aa
         totals[4] += w * curve_ar
         totals[5] += w * curve_rr
-        scores[row, 0] = score_amplitude
-        scores[row, 1] = score_rate
+        scores[row, 0] = sum_amplitude - projected_amplitude
+        scores[row, 1] = amplitude * sum_rate - projected_rate

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.estimators._dreaming_kernels import accumulate_rows
+from infer.estimators._dreaming_kernels import accumulate_rows, local_fields
 
 FloatArray = NDArray[np.float64]
 
@@ -165,18 +165,14 @@ class Samples:
             spins = self.spins[rows]
             overlaps = spins.astype(np.float64) @ vectors if self.overlaps is None else self.overlaps[rows]
             row_scores = scores[rows] if with_scores else np.empty((len(spins), 2))
-            accumulate_rows(
-                spins,
-                overlaps @ mixing,
-                diagonal,
-                amplitude,
-                fields,
-                projection,
-                self.weight[rows],
-                totals,
-                field_totals,
-                row_scores,
-            )
+            weight = self.weight[rows]
+            unit = overlaps @ mixing
+            local, decay = np.empty(spins.shape), np.empty(spins.shape)
+            local_fields(spins, unit, diagonal, amplitude, fields, local, decay)
+            np.exp(decay, out=decay)
+            accumulate_rows(spins, unit, amplitude, local, decay, projection, weight, totals, field_totals, row_scores)
+            # log 2 cosh h = |h| + log(1 + exp(-2 |h|)): the kernel has done the first part
+            totals[0] -= weight @ np.log1p(decay, out=decay).sum(axis=1)
         total_weight = self.weight.sum()
         totals /= total_weight
         field_totals /= total_weight
