@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from infer.estimators.dreaming import DreamingModel
     from infer.estimators.mean_field import MeanField
+    from infer.estimators.probability_flow import MinimumProbabilityFlow
     from infer.estimators.pseudolikelihood import PseudoLikelihood
     from infer.estimators.screening import InteractionScreening
     from infer.recordings import Recording, read_couplings, read_patterns, read_recording, read_spins
@@ -21,6 +22,7 @@ _HOME = {
     "DreamingModel": "infer.estimators.dreaming",
     "InteractionScreening": "infer.estimators.screening",
     "MeanField": "infer.estimators.mean_field",
+    "MinimumProbabilityFlow": "infer.estimators.probability_flow",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood",
     "Recording": "infer.recordings",
     "Similarity": "infer.verdict.similarity",
@@ -39,6 +41,7 @@ __all__ = [
     "DreamingModel",
     "InteractionScreening",
     "MeanField",
+    "MinimumProbabilityFlow",
     "PseudoLikelihood",
     "Recording",
     "Similarity",

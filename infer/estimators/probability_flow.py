@@ -1,0 +1,271 @@
+"""Minimum probability flow: couplings from which probability would least flow away, one spin flip at a time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from infer.estimators._base import SpinEstimator
+from infer.estimators._newton import Local, Minimum, Pairs, minimise
+from infer.estimators._preparation import prepare
+from infer.estimators._products import CHUNK_ROWS, SpinRows, one_blas_thread
+
+FloatArray = NDArray[np.float64]
+
+
+def probability_flow(
+    rows: SpinRows, couplings: FloatArray, fields: FloatArray
+) -> tuple[float, FloatArray, FloatArray, float]:
+    r"""
+    Flow :math:`\sum_i \sum_k w_k e^{-s_i (h_i + \sum_j J_{ij} s_j)}` from the samples to their neighbours.
+
+    Parameters
+    ----------
+    rows : SpinRows
+    couplings : ndarray (n_spins, n_spins)
+        Symmetric, zero diagonal.
+    fields : ndarray (n_spins,)
+
+    Returns
+    -------
+    flow : float
+    by_couplings : ndarray (n_spins, n_spins)
+        Derivative for the couplings J_ij = J_ji, i != j (the diagonal means nothing).
+    by_fields : ndarray (n_spins,)
+    margin : float
+        Smallest s_i h_i.
+    """
+    flow, margin = 0.0, np.inf
+    by_couplings, by_fields = np.zeros_like(couplings), np.zeros_like(fields)
+    for part, chunk, decay in _chunks(rows, couplings, fields):
+        margin = min(margin, float(decay.min()))
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too long is refused for its infinite flow
+            terms = np.exp(-decay) * _share(rows, part)
+            flow += float(terms.sum())
+            terms *= chunk
+            by_couplings -= terms.T @ chunk
+            by_fields -= terms.sum(axis=0)
+    return flow, by_couplings + by_couplings.T, by_fields, margin
+
+
+def flow_curvature(
+    rows: SpinRows, couplings: FloatArray, fields: FloatArray, direction: FloatArray, field_direction: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Second derivative of the flow applied to a symmetric direction of couplings and one of fields."""
+    by_couplings, by_fields = np.zeros_like(couplings), np.zeros_like(fields)
+    for part, chunk, decay in _chunks(rows, couplings, fields):
+        terms = np.exp(-decay) * _share(rows, part)
+        terms *= chunk @ direction + field_direction
+        by_couplings += terms.T @ chunk
+        by_fields += terms.sum(axis=0)
+    return by_couplings + by_couplings.T, by_fields
+
+
+def _share(rows: SpinRows, part: slice) -> Any:
+    """Share of each row of a slice, as a column."""
+    return 1.0 / rows.n_rows if rows.weight is None else rows.weight[part, None]
+
+
+def _chunks(rows: SpinRows, couplings: FloatArray, fields: FloatArray) -> Any:
+    """Slices of rows, their spins, and their margins s_i h_i."""
+    for start in range(0, rows.n_rows, CHUNK_ROWS):
+        part = slice(start, min(start + CHUNK_ROWS, rows.n_rows))
+        chunk = rows.chunk(part, np.float64)
+        margins = chunk @ couplings
+        margins += fields
+        margins *= chunk
+        yield part, chunk, margins
+
+
+def minimise_flow(
+    rows: SpinRows, alpha: float, fit_fields: bool, tol: float = 1e-8, max_iter: int = 200
+) -> tuple[FloatArray, FloatArray, Minimum]:
+    """
+    Couplings and fields of least probability flow plus ``alpha/2 sum_{i != j} J_ij^2``, by Newton's method.
+
+    Parameters
+    ----------
+    rows : SpinRows
+        No constant spins.
+    alpha : float
+    fit_fields : bool
+    tol : float
+        Largest absolute component of the gradient.
+    max_iter : int
+
+    Returns
+    -------
+    couplings : ndarray (n_spins, n_spins)
+    fields : ndarray (n_spins,)
+    minimum : Minimum
+    """
+    pairs = Pairs(rows.n_spins, fit_fields)
+    separated = False
+
+    def local(vector: FloatArray) -> Local:
+        nonlocal separated
+        couplings, fields = pairs.unpack(vector)
+        flow, by_couplings, by_fields, margin = probability_flow(rows, couplings, fields)
+        separated |= alpha == 0.0 and margin > 0.0
+        gradient = pairs.pack(by_couplings + 2.0 * alpha * couplings, by_fields)
+        return flow + alpha / 2.0 * float((couplings**2).sum()), gradient, _curvature(rows, pairs, vector, alpha)
+
+    minimum = minimise(local, np.zeros(pairs.size), tol, max_iter)
+    if separated:
+        minimum = Minimum(minimum.point, minimum.gradient_norm, True, minimum.n_iter)
+    return *pairs.unpack(minimum.point), minimum
+
+
+def _curvature(rows: SpinRows, pairs: Pairs, vector: FloatArray, alpha: float) -> Callable[[FloatArray], FloatArray]:
+    """The function that applies the Hessian at a point."""
+    couplings, fields = pairs.unpack(vector)
+
+    def apply(direction: FloatArray) -> FloatArray:
+        change, field_change = pairs.unpack(direction)
+        by_couplings, by_fields = flow_curvature(rows, couplings, fields, change, field_change)
+        return pairs.pack(by_couplings + 2.0 * alpha * change, by_fields)
+
+    return apply
+
+
+class MinimumProbabilityFlow(SpinEstimator):
+    r"""
+    Couplings and fields by minimum probability flow with single spin flips.
+
+    Of the dynamics that turns single spins at rates :math:`e^{(E(s) - E(s'))/2}`, whose steady state is the Boltzmann
+    distribution, it takes the couplings for which probability flows least from the samples to their neighbours,
+
+    .. math:: K = \sum_k w_k \sum_i e^{-s_i (h_i + \sum_{j \ne i} J_{ij} s_j)},
+
+    with weights :math:`w_k` that add up to one, plus ``alpha/2 sum_{i != j} J_ij^2``. All neighbours count, also those
+    that are samples themselves. Couplings are symmetric from the start: K is the sum over nodes of the screening sums
+    of `InteractionScreening`. It is convex, and consistent for samples of a Boltzmann distribution.
+
+    Parameters
+    ----------
+    alpha : float, default 0.0
+        Strength of the l2 penalty. A small value (say 0.01) keeps couplings finite where the data alone do not.
+    fit_fields : bool, default False
+        Fit fields; otherwise they are zero.
+    tol : float, default 1e-8
+        Largest absolute component of the gradient at convergence.
+    max_iter : int, default 200
+        Most Newton steps.
+    threshold : float, optional
+        Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
+    constant : {"field", "error"}, default "field"
+        What to do with spins that never change: keep them without couplings (and warn), or refuse.
+
+    Attributes
+    ----------
+    couplings_ : ndarray (n_spins, n_spins)
+        Symmetric, zero diagonal. They contain 1/T.
+    fields_ : ndarray (n_spins,)
+        They contain 1/T; zero unless ``fit_fields``.
+    gradient_norm_ : float
+        Largest absolute component of the gradient, in double precision.
+    converged_ : bool
+        Whether there is a finite minimum and ``gradient_norm_ <= tol``.
+    n_iter_ : int
+    n_features_in_ : int
+
+    References
+    ----------
+    J. Sohl-Dickstein, P. B. Battaglino, M. R. DeWeese 2011, Phys. Rev. Lett. 107, 220601, arXiv:0906.4779.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from infer import MinimumProbabilityFlow
+    >>> X = np.random.default_rng(0).choice([-1, 1], size=(1000, 5))
+    >>> MinimumProbabilityFlow().fit(X).couplings_.shape
+    (5, 5)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "fit_fields": ["boolean"],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "threshold": [Real, None],
+        "constant": [StrOptions({"field", "error"})],
+    }
+
+    def __init__(
+        self,
+        alpha: float = 0.0,
+        *,
+        fit_fields: bool = False,
+        tol: float = 1e-8,
+        max_iter: int = 200,
+        threshold: float | None = None,
+        constant: str = "field",
+    ) -> None:
+        self.alpha = alpha
+        self.fit_fields = fit_fields
+        self.tol = tol
+        self.max_iter = max_iter
+        self.threshold = threshold
+        self.constant = constant
+
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """
+        Fit couplings and fields.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
+        y : Ignored
+            Present for compatibility with scikit-learn.
+        sample_weight : array-like (n_samples,), optional
+            Weights of the rows; only their ratios matter.
+
+        Returns
+        -------
+        MinimumProbabilityFlow
+
+        Raises
+        ------
+        ValueError
+            If X holds anything but +-1 (the message gives row, column and value) or a parameter is out of range.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If spins are constant, the flow has no finite minimum, or ``max_iter`` was reached.
+        """
+        self._validate_params()
+        samples = prepare(self, X, sample_weight)
+        n_varying = len(samples.varying)
+        couplings, fields = np.zeros((n_varying, n_varying)), np.zeros(n_varying)
+        self.gradient_norm_, self.converged_, self.n_iter_ = 0.0, True, 0
+        if Pairs(n_varying, self.fit_fields).size:
+            with one_blas_thread():
+                couplings, fields, minimum = minimise_flow(
+                    samples.rows(), float(self.alpha), self.fit_fields, self.tol, self.max_iter
+                )
+            self.gradient_norm_, self.n_iter_ = minimum.gradient_norm, minimum.n_iter
+            self.converged_ = self.gradient_norm_ <= self.tol and not minimum.unbounded
+            if minimum.unbounded:
+                warnings.warn(
+                    "the samples determine some spins by the others, so that the best couplings are infinite and those "
+                    "returned mean little; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+            elif not self.converged_:
+                warnings.warn(
+                    f"no convergence in {self.n_iter_} Newton steps: largest gradient {self.gradient_norm_:.2g} > "
+                    f"tol = {self.tol:.2g}; raise max_iter or tol, or pass alpha > 0 (say 0.01)",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+        self.couplings_, self.fields_ = samples.expand(couplings, fields, self.fit_fields)
+        return self
