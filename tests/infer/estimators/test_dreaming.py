@@ -426,7 +426,7 @@ def test_activity_is_dreaming_and_its_absence_is_not(persistence, rate, rate_tol
 @pytest.mark.validation
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 1.0, 2.0])
 def test_coverage_at_a_hundred_spins(rate):
-    # 200 repeats (a few minutes) of equilibrium samples, N = 100, P = 20, T = 2 (above the transition), 2 chains of 1500 draws every
+    # 200 repeats of equilibrium samples, N = 100, P = 20, T = 2 (above the transition), 2 chains of 1500 draws every
     # 2 sweeps. The binomial scatter of 200 intervals is 1.5 %: the window 93-97 % alone would be left by one in five.
     from simulate.dynamics.sampling import sample
     from simulate.dynamics.spins import PersistentGlauber
