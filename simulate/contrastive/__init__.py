@@ -1,6 +1,8 @@
 """Temporal contrastive learning: couplings learned without a memory of the free state, and what that costs."""
 
 from simulate.contrastive import theory
+from simulate.contrastive.classifier import ContrastiveClassifier, classifier_rule
+from simulate.contrastive.memory import free_correlations, learn_patterns, memory_rule
 from simulate.contrastive.receptor import AccuracyLaw, ReceptorLadder, accuracy_law, critical_driving
 from simulate.contrastive.response import Kernel, chemotaxis_kernel, feedback_kernel, gamma_kernel
 from simulate.contrastive.synapse import (
@@ -18,6 +20,7 @@ from simulate.contrastive.synapse import (
 
 __all__ = [
     "AccuracyLaw",
+    "ContrastiveClassifier",
     "ContrastiveRule",
     "IdealContrast",
     "Kernel",
@@ -26,12 +29,16 @@ __all__ = [
     "Sawtooth",
     "accuracy_law",
     "chemotaxis_kernel",
+    "classifier_rule",
     "critical_driving",
     "cubic",
     "feedback_kernel",
+    "free_correlations",
     "gamma_kernel",
     "hard_threshold",
+    "learn_patterns",
     "linear",
+    "memory_rule",
     "signed_square",
     "soft_threshold",
     "theory",

@@ -1,4 +1,4 @@
-"""Compiled kernels of contrastive learning: updates of many synapses, thermal averages of spins."""
+"""Compiled kernels of contrastive learning: the weight changes of many synapses in one cycle."""
 
 import math
 
@@ -11,100 +11,71 @@ Indices = NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def above(level: float, amplitude: float, taylor: Array, knots: Array, layers: Array, guide: Indices) -> float:
-    """sum_k taylor[k] amplitude^k L_k(level), L_k(level) = int (phi - level)^k over the times of phi >= level.
+def update(
+    free: Array, clamped: Array, numbers: Array, taylor: Array, knots: Array, layers: Array, guide: Indices, out: Array
+) -> None:
+    """Changes of weights in one cycle, int g(u) dt for u = area free + (clamped - free) phi; synapses (n_synapses,).
 
-    layers[j, k] is L_k(knots[j]); L_0 is linear between knots, so the others are exact polynomials. guide[b] is the
-    last knot not above the lower end of bin b, for bins of equal width between the first and the last knot.
-    """
-    last = len(knots) - 1
-    if level > knots[last]:
-        return 0.0
-    if level <= knots[0]:
-        right = 0
-        slope = 0.0
-    else:
-        bins = len(guide) - 1
-        place = min(int((level - knots[0]) / (knots[last] - knots[0]) * bins), bins - 1)
-        # a bin to either side: rounding may have put the level into its neighbour
-        low = guide[max(place - 1, 0)]
-        high = min(guide[min(place + 2, bins)] + 1, last)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if knots[middle] < level:
-                low = middle
-            else:
-                high = middle
-        right = high
-        slope = (layers[right - 1, 0] - layers[right, 0]) / (knots[right] - knots[right - 1])
-    delta = knots[right] - level
-    t, first = layers[right, 0], layers[right, 1]
-    total = taylor[0] * (t + slope * delta) + taylor[1] * amplitude * (first + delta * (t + delta * slope / 2))
-    if taylor[2] != 0.0 or taylor[3] != 0.0:
-        second, third = layers[right, 2], layers[right, 3]
-        square = second + delta * (2 * first + delta * (t + delta * slope / 3))
-        cube = third + delta * (3 * second + delta * (3 * first + delta * (t + delta * slope / 4)))
-        total += amplitude * amplitude * (taylor[2] * square + taylor[3] * amplitude * cube)
-    return total
+    numbers holds area, threshold, period and the largest |phi|. Side 0 of the tables is for u >= threshold, side 1,
+    made of -phi, for u <= -threshold: at amplitude A the integral over the times of phi >= level is
 
+        sum_k taylor[k] A^k L_k(level),    L_k(level) = int (phi - level)^k.
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def cycle_update(
-    free: float,
-    clamped: float,
-    numbers: Array,
-    taylor: Array,
-    knots: Array,
-    layers: Array,
-    guide: Indices,
-    down_knots: Array,
-    down_layers: Array,
-    down_guide: Indices,
-) -> float:
-    """Change of one weight in one cycle: int g(u) dt for u = area free + (clamped - free) phi.
-
-    numbers holds area, threshold, period and the largest |phi|; the tables are those of phi and of -phi.
+    layers[side, j, k] is L_k(knots[side, j]); L_0 is linear between knots, so that the others are exact polynomials.
+    guide[side, b] is the last knot not above the lower end of bin b, of bins of equal width between the first and the
+    last knot. All in one function: handing arrays on for each synapse would cost more than the look-up.
     """
     area, threshold, period, largest = numbers[0], numbers[1], numbers[2], numbers[3]
-    amplitude = clamped - free
-    constant = area * free
-    sign = 1.0
-    if amplitude < 0:
-        sign, amplitude, constant = -1.0, -amplitude, -constant
-    # u stays between constant -+ swing: the threshold may never be met, or the signal may hardly change at all
-    swing = amplitude * largest
-    if abs(constant) + swing < threshold:
-        return 0.0
-    if swing <= 1e-15 * abs(constant) or swing == 0.0:
-        excess = abs(constant) - threshold
-        value = taylor[0] + excess * (taylor[1] + excess * (taylor[2] + excess * taylor[3]))
-        if constant == 0.0:
-            return 0.0
-        return sign * math.copysign(value * period, constant)
-    total = above((threshold - constant) / amplitude, amplitude, taylor, knots, layers, guide)
-    total -= above((threshold + constant) / amplitude, amplitude, taylor, down_knots, down_layers, down_guide)
-    return sign * total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def update(
-    free: Array,
-    clamped: Array,
-    numbers: Array,
-    taylor: Array,
-    knots: Array,
-    layers: Array,
-    guide: Indices,
-    down_knots: Array,
-    down_layers: Array,
-    down_guide: Indices,
-    out: Array,
-) -> None:
-    """Changes of weights in one cycle, for synapses (n_synapses,) with signals free and clamped."""
-    for k in range(len(free)):
-        out[k] = cycle_update(
-            free[k], clamped[k], numbers, taylor, knots, layers, guide, down_knots, down_layers, down_guide
-        )
+    last = knots.shape[1] - 1
+    bins = guide.shape[1] - 1
+    high_powers = taylor[2] != 0.0 or taylor[3] != 0.0
+    for synapse in range(len(free)):
+        out[synapse] = 0.0
+        amplitude = clamped[synapse] - free[synapse]
+        constant = area * free[synapse]
+        sign = 1.0
+        if amplitude < 0:
+            sign, amplitude, constant = -1.0, -amplitude, -constant
+        # u stays between constant -+ swing: the threshold may never be met, or the signal may hardly change at all
+        swing = amplitude * largest
+        if abs(constant) + swing < threshold or (swing == 0.0 and constant == 0.0):
+            continue
+        if swing <= 1e-15 * abs(constant):
+            excess = abs(constant) - threshold
+            value = taylor[0] + excess * (taylor[1] + excess * (taylor[2] + excess * taylor[3]))
+            out[synapse] = sign * math.copysign(value * period, constant)
+            continue
+        total = 0.0
+        for side in range(2):
+            level = (threshold - constant) / amplitude if side == 0 else (threshold + constant) / amplitude
+            lowest, highest = knots[side, 0], knots[side, last]
+            if level > highest:
+                continue
+            right, slope = 0, 0.0
+            if level > lowest:
+                place = min(int((level - lowest) / (highest - lowest) * bins), bins - 1)
+                # a bin to either side: rounding may have put the level into its neighbour
+                left = guide[side, max(place - 1, 0)]
+                right = min(guide[side, min(place + 2, bins)] + 1, last)
+                while right - left > 1:
+                    middle = (left + right) // 2
+                    if knots[side, middle] < level:
+                        left = middle
+                    else:
+                        right = middle
+                slope = (layers[side, right - 1, 0] - layers[side, right, 0]) / (
+                    knots[side, right] - knots[side, right - 1]
+                )
+            delta = knots[side, right] - level
+            t, one = layers[side, right, 0], layers[side, right, 1]
+            part = taylor[0] * (t + slope * delta) + taylor[1] * amplitude * (one + delta * (t + delta * slope / 2))
+            if high_powers:
+                two, three = layers[side, right, 2], layers[side, right, 3]
+                square = two + delta * (2 * one + delta * (t + delta * slope / 3))
+                cube = three + delta * (3 * two + delta * (3 * one + delta * (t + delta * slope / 4)))
+                part += amplitude * amplitude * (taylor[2] * square + taylor[3] * amplitude * cube)
+            total += part if side == 0 else -part
+        out[synapse] = sign * total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -118,61 +89,22 @@ def outer_update(
     knots: Array,
     layers: Array,
     guide: Indices,
-    down_knots: Array,
-    down_layers: Array,
-    down_guide: Indices,
     out: Array,
 ) -> None:
     """Add to out (n_before, n_after) the changes of all cycles, one a row, of synapses whose signal is a product.
 
     The signal of synapse (i, j) is before[row, i] * after[row, j], in the free and in the clamped state.
     """
+    n_after = free_after.shape[1]
+    free, clamped, change = np.empty(n_after), np.empty(n_after), np.empty(n_after)
     for row in range(len(free_before)):
         for i in range(free_before.shape[1]):
-            free, clamped = free_before[row, i], clamped_before[row, i]
-            if free == 0.0 and clamped == 0.0:
+            before, before_clamped = free_before[row, i], clamped_before[row, i]
+            if before == 0.0 and before_clamped == 0.0:
                 continue
-            for j in range(free_after.shape[1]):
-                out[i, j] += cycle_update(
-                    free * free_after[row, j],
-                    clamped * clamped_after[row, j],
-                    numbers,
-                    taylor,
-                    knots,
-                    layers,
-                    guide,
-                    down_knots,
-                    down_layers,
-                    down_guide,
-                )
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def thermal_correlations(
-    couplings: Array, spins: Array, temperature: float, sites: Indices, uniform: Array, burn_in: int, out: Array
-) -> None:
-    """Average of s s^T over the sweeps after burn_in, by heat bath from spins (n_spins,), which move on in place.
-
-    sites and uniform (n_sweeps, n_spins) are the spins visited and the random numbers that decide; out (n_spins,
-    n_spins) is overwritten.
-    """
-    n_sweeps, n_spins = sites.shape
-    fields = np.zeros(n_spins)
-    for i in range(n_spins):
-        for j in range(n_spins):
-            fields[i] += couplings[i, j] * spins[j]
-    out[:] = 0.0
-    for sweep in range(n_sweeps):
-        for k in range(n_spins):
-            i = sites[sweep, k]
-            up = 1.0 / (1.0 + math.exp(-2.0 * fields[i] / temperature))
-            value = 1.0 if uniform[sweep, k] < up else -1.0
-            if value != spins[i]:
-                spins[i] = value
-                for j in range(n_spins):
-                    fields[j] += 2.0 * value * couplings[i, j]
-        if sweep >= burn_in:
-            for i in range(n_spins):
-                for j in range(n_spins):
-                    out[i, j] += spins[i] * spins[j]
-    out /= n_sweeps - burn_in
+            for j in range(n_after):
+                free[j] = before * free_after[row, j]
+                clamped[j] = before_clamped * clamped_after[row, j]
+            update(free, clamped, numbers, taylor, knots, layers, guide, change)
+            for j in range(n_after):
+                out[i, j] += change[j]

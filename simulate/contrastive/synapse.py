@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -173,12 +173,10 @@ def _graded_steps(duration: float, fastest: float) -> list[tuple[float, int]]:
     return [(length / _STEPS_PER_DOUBLING, _STEPS_PER_DOUBLING) for length in lengths]
 
 
-def _level_table(times: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[Any, Any, Any]:
-    """Knots, layers and guide of `_kernels.above` for values linear between times."""
-    steps = np.diff(times)
-    low, high = np.minimum(values[:-1], values[1:]), np.maximum(values[:-1], values[1:])
-    # a plateau is given the width of a rounding error, so that the time spent above a level is continuous
-    high = np.maximum(high, low + 4 * np.spacing(np.abs(values).max()))
+def _level_table(
+    steps: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[Any, Any, Any]:
+    """Knots, layers and guide of `_kernels.update`, one side, for a response linear from low to high in each step."""
     knots = np.unique(np.concatenate([low, high]))
     first, last = np.searchsorted(knots, low), np.searchsorted(knots, high)
     # time above each knot: cells that lie above it entirely, then those that cross it
@@ -251,8 +249,16 @@ class ContrastiveRule:
         taylor = np.array(self.nonlinearity.coefficients, dtype=np.float64)
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "response", phi)
-        tables = (numbers, taylor, *_level_table(times, phi), *_level_table(times, -phi))
-        object.__setattr__(self, "_tables", tables)
+        steps, low, high = np.diff(times), np.minimum(phi[:-1], phi[1:]), np.maximum(phi[:-1], phi[1:])
+        # a plateau is given the width of a rounding error, so that the time spent above a level is continuous
+        high = np.maximum(high, low + 4 * np.spacing(numbers[3]))
+        sides = zip(_level_table(steps, low, high), _level_table(steps, -high, -low), strict=True)
+        object.__setattr__(self, "_tables", (numbers, taylor, *(np.stack(side) for side in sides)))
+
+    @property
+    def signature(self) -> bytes:
+        """All that an update depends on, by which the same rule is known again."""
+        return b"".join(array.tobytes() for array in self._tables)
 
     def update(self, free: ArrayLike, clamped: ArrayLike) -> NDArray[np.float64]:
         """Change of the weights in one cycle, for signals of any shapes that broadcast; in units of the signal.
@@ -286,6 +292,8 @@ class ContrastiveRule:
 @dataclass(frozen=True)
 class IdealContrast:
     """The update that a synapse with perfect memory would make: dw = clamped - free."""
+
+    signature: ClassVar[bytes] = b"ideal contrast"
 
     def update(self, free: ArrayLike, clamped: ArrayLike) -> NDArray[np.float64]:
         """Change of the weights, for signals of any shapes that broadcast; see `ContrastiveRule.update`."""

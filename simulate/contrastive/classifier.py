@@ -1,0 +1,340 @@
+"""A classifier that is an energy: its synapses compare the free with the nudged state in time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from tqdm.auto import tqdm
+
+from simulate._validation import check_count, check_number, first_place
+from simulate.contrastive._checkpoint import check_folder, read_arrays, write_arrays
+from simulate.contrastive.response import chemotaxis_kernel
+from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth, hard_threshold
+
+__all__ = ["ContrastiveClassifier", "classifier_rule", "layered_energy", "relax_layers"]
+
+Weights = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+_STATE = ["weights_0", "weights_1", "biases_0", "biases_1", "errors", "validation_errors", "entropy", "fingerprint"]
+
+
+def classifier_rule(threshold: float = 0.002) -> ContrastiveRule:
+    """Rule of wide learning window, threshold to 500 times it: chemotaxis kernel, rise time 1, fall time 500.
+
+    The contrasts of a layered network between free and nudged state reach over orders of magnitude.
+    """
+    return ContrastiveRule(chemotaxis_kernel(20.0), Sawtooth(1.0, 500.0), hard_threshold(threshold))
+
+
+def layered_energy(
+    inputs: NDArray[np.float64],
+    hidden: NDArray[np.float64],
+    output: NDArray[np.float64],
+    weights: Weights,
+    biases: Weights,
+) -> NDArray[np.float64]:
+    """Energy of layered states, E = 1/2 sum rho^2 - b . rho - rho W rho over hidden and output units.
+
+    The units of all layers are in [0, 1], rows of the arrays are samples, `weights` go from inputs to hidden
+    (n_inputs, n_hidden) and from hidden to output units (n_hidden, n_outputs), `biases` belong to hidden and output
+    units. Each pair of units is counted once.
+
+    References
+    ----------
+    Scellier, Bengio 2017, Frontiers in Computational Neuroscience 11, 24 (arXiv 1602.05179).
+    """
+    own = (hidden**2).sum(axis=1) / 2 + (output**2).sum(axis=1) / 2 - hidden @ biases[0] - output @ biases[1]
+    return own - ((inputs @ weights[0] + output @ weights[1].T) * hidden).sum(axis=1)
+
+
+def relax_layers(
+    inputs: NDArray[np.float64],
+    weights: Weights,
+    biases: Weights,
+    *,
+    start: NDArray[np.float64] | None = None,
+    target: NDArray[np.float64] | None = None,
+    nudge: float = 0.0,
+    tol: float = 1e-5,
+    max_iterations: int = 100,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """State of least F = E + nudge |output - target|^2 near `start`, layer by layer.
+
+    Each layer in turn takes the exact minimum of F given the other, hidden = clip(b + x W_0 + output W_1^T) and
+    output = clip((b + hidden W_1 + 2 nudge target) / (1 + 2 nudge)) with clip to [0, 1], so F never rises. It ends when
+    no unit moves by more than `tol`.
+
+    Parameters
+    ----------
+    inputs : ndarray, shape (n_samples, n_inputs)
+    weights, biases : pairs of ndarrays
+        As in `layered_energy`.
+    start : ndarray, shape (n_samples, n_outputs), optional
+        Output units to start from, zero by default.
+    target : ndarray, shape (n_samples, n_outputs), optional
+        What the output is nudged to.
+    nudge : float, default 0
+        beta >= 0; 0 is the free phase.
+    tol : float, default 1e-5
+    max_iterations : int, default 100
+
+    Returns
+    -------
+    hidden, output : ndarrays
+
+    References
+    ----------
+    Scellier, Bengio 2017, Frontiers in Computational Neuroscience 11, 24 (arXiv 1602.05179).
+    """
+    drive = inputs @ weights[0] + biases[0]
+    pull = biases[1] if target is None else biases[1] + 2 * nudge * target
+    output = np.zeros((len(inputs), len(biases[1]))) if start is None else start
+    for _ in range(max_iterations):
+        hidden = np.clip(drive + output @ weights[1].T, 0.0, 1.0)
+        moved = np.clip((pull + hidden @ weights[1]) / (1 + 2 * nudge), 0.0, 1.0)
+        # hidden units follow the output by at most the column norms of the weights: watching the output is enough
+        still = np.abs(moved - output).max() < tol
+        output = moved
+        if still:
+            break
+    return np.clip(drive + output @ weights[1].T, 0.0, 1.0), output
+
+
+class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
+    """Classifier of three layers trained by contrast between its free and its nudged state, without back-propagation.
+
+    The network relaxes to the state of least energy E = 1/2 sum rho^2 - b . rho - rho W rho (`layered_energy`, units in
+    [0, 1], inputs held). For each sample the strength beta of a nudge towards the right answer, F = E + beta |y - t|^2,
+    goes from 0 to `nudge` and back as the sawtooth of the rule; the signal of a synapse, -dE/dW = rho_i rho_j, follows
+    in a straight line from its free to its nudged value, and the synapse changes by what the rule makes of it,
+
+        W_ij <- W_ij + learning_rate / nudge  mean over the batch of dw(rho_i rho_j free, rho_i rho_j nudged),
+
+    biases likewise with the signal rho_i. With dw = nudged - free and a small nudge that is gradient descent of
+    |y - t|^2 (equilibrium propagation).
+
+    Parameters
+    ----------
+    n_hidden : int, default 100
+    n_epochs : int, default 30
+        Passes through the data.
+    rule : ContrastiveRule or IdealContrast, optional
+        How a synapse changes in one cycle; `classifier_rule()` by default.
+    nudge : float, default 0.5
+        Largest beta, > 0 (below -1/2 the output would lose its restoring force).
+    learning_rates : pair of floats, default (0.1, 0.05)
+        Of the synapses from inputs to hidden and from hidden to output units, > 0.
+    batch_size : int, default 20
+    random_state : int, optional
+        Of the first weights and the order of the samples; same number, same classifier.
+    checkpoint : path-like, optional
+        A file (npz) written after each epoch, all of it or nothing. If it exists already, training goes on from it and
+        ends exactly as if it had never stopped; it must come from the same data and parameters (`n_epochs` may grow).
+    progress : bool, default False
+        Show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+    weights_ : pair of ndarrays, (n_features, n_hidden) and (n_hidden, n_classes)
+    biases_ : pair of ndarrays, (n_hidden,) and (n_classes,)
+    errors_ : ndarray, shape (n_epochs,)
+        Fraction of samples answered wrongly in the free phase, met during each epoch.
+    validation_errors_ : ndarray, shape (n_epochs,)
+        The same of the validation data after each epoch, NaN without them.
+    n_features_in_, n_iter_ : int
+        Number of features, number of epochs done.
+
+    References
+    ----------
+    Scellier, Bengio 2017, Frontiers in Computational Neuroscience 11, 24 (arXiv 1602.05179);
+    Falk, Strupp, Scellier, Murugan 2025, Nature Communications (arXiv 2312.17723).
+    """
+
+    weights_: Weights
+    biases_: Weights
+    errors_: NDArray[np.float64]
+    validation_errors_: NDArray[np.float64]
+    n_iter_: int
+
+    def __init__(
+        self,
+        n_hidden: int = 100,
+        n_epochs: int = 30,
+        rule: ContrastiveRule | IdealContrast | None = None,
+        *,
+        nudge: float = 0.5,
+        learning_rates: tuple[float, float] = (0.1, 0.05),
+        batch_size: int = 20,
+        random_state: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.n_hidden = n_hidden
+        self.n_epochs = n_epochs
+        self.rule = rule
+        self.nudge = nudge
+        self.learning_rates = learning_rates
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.checkpoint = checkpoint
+        self.progress = progress
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, validation: tuple[ArrayLike, ArrayLike] | None = None
+    ) -> ContrastiveClassifier:
+        """Train on samples X (n_samples, n_features) in [0, 1] with labels y; `validation` (X, y) is only watched.
+
+        Raises
+        ------
+        ValueError
+            If the data are not finite numbers in [0, 1] or do not fit the labels, a parameter is out of range, or the
+            checkpoint comes from another training.
+        """
+        samples = _check_samples(X, "X")
+        self.classes_, labels = np.unique(_check_labels(y, len(samples), "y"), return_inverse=True)
+        watched = None
+        if validation is not None:
+            watched = _check_samples(validation[0], "validation X", samples.shape[1])
+            expected = _check_labels(validation[1], len(watched), "validation y")
+        n_hidden = check_count(self.n_hidden, "n_hidden", low=1)
+        n_epochs = check_count(self.n_epochs, "n_epochs")
+        batch_size = check_count(self.batch_size, "batch_size", low=1)
+        nudge = check_number(self.nudge, "nudge", low=0.0, open_low=True)
+        rates = [
+            check_number(rate, f"learning_rates[{k}]", low=0.0, open_low=True)
+            for k, rate in enumerate(self.learning_rates)
+        ]
+        if len(rates) != 2:
+            raise ValueError(f"learning_rates must hold two numbers, one for each layer of synapses, got {len(rates)}")
+        seed = None if self.random_state is None else check_count(self.random_state, "random_state")
+        rule = classifier_rule() if self.rule is None else self.rule
+        if not isinstance(rule, ContrastiveRule | IdealContrast):
+            raise ValueError(f"rule must be a ContrastiveRule or IdealContrast, got {type(rule).__name__}")
+        self.n_features_in_ = samples.shape[1]
+
+        path = None if self.checkpoint is None else check_folder(self.checkpoint)
+        marks: list[Any] = [samples, labels, np.array([n_hidden, batch_size, nudge, *rates])]
+        if watched is not None:
+            marks += [watched, np.searchsorted(self.classes_, expected)]
+        fingerprint = hashlib.sha256(rule.signature + f"{seed}".encode())
+        for mark in marks:
+            fingerprint.update(f"{mark.shape}".encode() + np.ascontiguousarray(mark).tobytes())
+        if path is not None and path.exists():
+            entropy = self._resume(path, fingerprint.hexdigest())
+        else:
+            entropy = int(np.random.SeedSequence(seed).entropy)  # type: ignore[arg-type]  # an integer, as seed is one
+            self._start(n_hidden, len(self.classes_), np.random.default_rng(_stream(entropy, 0)))
+
+        targets = np.eye(len(self.classes_))[labels]
+        with tqdm(total=n_epochs, initial=min(self.n_iter_, n_epochs), disable=not self.progress, unit="epoch") as bar:
+            while self.n_iter_ < n_epochs:
+                order = np.random.default_rng(_stream(entropy, self.n_iter_ + 1)).permutation(len(samples))
+                wrong = 0
+                for first in range(0, len(samples), batch_size):
+                    batch = order[first : first + batch_size]
+                    output = self._learn(samples[batch], targets[batch], rule, nudge, rates)
+                    wrong += int((output.argmax(axis=1) != labels[batch]).sum())
+                self.errors_ = np.append(self.errors_, wrong / len(samples))
+                missed = np.nan if watched is None else float((self.predict(watched) != expected).mean())
+                self.validation_errors_ = np.append(self.validation_errors_, missed)
+                self.n_iter_ += 1
+                if path is not None:
+                    self._save(path, entropy, fingerprint.hexdigest())
+                bar.set_postfix(error=f"{self.errors_[-1]:.3f}", refresh=False)
+                bar.update()
+        return self
+
+    def _start(self, n_hidden: int, n_classes: int, rng: np.random.Generator) -> None:
+        """Random weights, uniform within sqrt(6 / (n_before + n_after)) as Glorot and Bengio 2010; no biases."""
+        sizes = [self.n_features_in_, n_hidden, n_classes]
+        bounds = [np.sqrt(6 / (sizes[k] + sizes[k + 1])) for k in range(2)]
+        first, second = (rng.uniform(-bounds[k], bounds[k], (sizes[k], sizes[k + 1])) for k in range(2))
+        self.weights_, self.biases_ = (first, second), (np.zeros(n_hidden), np.zeros(n_classes))
+        self.errors_, self.validation_errors_, self.n_iter_ = np.empty(0), np.empty(0), 0
+
+    def _learn(
+        self,
+        inputs: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        rule: ContrastiveRule | IdealContrast,
+        nudge: float,
+        rates: list[float],
+    ) -> NDArray[np.float64]:
+        """One cycle for each sample of a batch; the free output."""
+        hidden, output = relax_layers(inputs, self.weights_, self.biases_)
+        nudged = relax_layers(inputs, self.weights_, self.biases_, start=output, target=targets, nudge=nudge)
+        free_layers, nudged_layers = (inputs, hidden, output), (inputs, *nudged)
+        steps = [rate / (nudge * len(inputs)) for rate in rates]
+        weight_changes = [
+            rule.outer_update(free_layers[k], free_layers[k + 1], nudged_layers[k], nudged_layers[k + 1])
+            for k in range(2)
+        ]
+        for k in range(2):
+            self.weights_[k][...] += steps[k] * weight_changes[k]
+            self.biases_[k][...] += steps[k] * rule.update(free_layers[k + 1], nudged_layers[k + 1]).sum(axis=0)
+        return output
+
+    def _save(self, path: Any, entropy: int, fingerprint: str) -> None:
+        values = [*self.weights_, *self.biases_, self.errors_, self.validation_errors_, str(entropy), fingerprint]
+        write_arrays(path, dict(zip(_STATE, map(np.asarray, values), strict=True)))
+
+    def _resume(self, path: Any, fingerprint: str) -> int:
+        """Take up the state of a checkpoint; the entropy of its random numbers."""
+        state = read_arrays(path, _STATE)
+        if str(state["fingerprint"]) != fingerprint:
+            raise ValueError(
+                f"checkpoint {path} comes from other data or parameters; remove it or name another to start afresh"
+            )
+        self.weights_ = (state["weights_0"], state["weights_1"])
+        self.biases_ = (state["biases_0"], state["biases_1"])
+        self.errors_, self.validation_errors_ = state["errors"], state["validation_errors"]
+        self.n_iter_ = len(self.errors_)
+        return int(str(state["entropy"]))
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Output units (n_samples, n_classes) of the free state, in [0, 1]."""
+        check_is_fitted(self)
+        samples = _check_samples(X, "X", self.n_features_in_)
+        return relax_layers(samples, self.weights_, self.biases_)[1]
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Class of the most active output unit of the free state, for each sample (n_samples,)."""
+        return self.classes_[self.decision_function(X).argmax(axis=1)]
+
+
+def _stream(entropy: int, number: int) -> np.random.SeedSequence:
+    """Random numbers of the first weights (0) and of each epoch (1, 2, ...)."""
+    return np.random.SeedSequence(entropy, spawn_key=(number,))
+
+
+def _check_samples(X: ArrayLike, name: str, n_features: int | None = None) -> NDArray[np.float64]:
+    """Samples (n_samples, n_features) as float64 in [0, 1]."""
+    try:
+        values = np.ascontiguousarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an array of numbers (n_samples, n_features)") from None
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"{name} must be an array (n_samples, n_features) that is not empty, got shape {values.shape}")
+    if n_features is not None and values.shape[1] != n_features:
+        raise ValueError(f"{name} has {values.shape[1]} features, expected {n_features}")
+    outside = ~((values >= 0) & (values <= 1))
+    if outside.any():
+        row, column = first_place(outside)
+        raise ValueError(
+            f"{name}[{row}, {column}] = {values[row, column]:g}: units are in [0, 1], scale the data accordingly"
+        )
+    return values
+
+
+def _check_labels(y: ArrayLike, n_samples: int, name: str) -> NDArray[Any]:
+    labels = np.asarray(y)
+    if labels.shape != (n_samples,):
+        raise ValueError(f"{name} must have shape ({n_samples},), a label for each sample, got {labels.shape}")
+    return labels
