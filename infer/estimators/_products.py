@@ -137,8 +137,8 @@ class SpinRows:
             decay *= local.dtype.type(-2.0)
             np.exp(decay, out=decay)
             share = np.ones(len(chunk), dtype) if self.weight is None else self._share(rows, dtype)
-            sums = np.zeros((3, n_targets), dtype=dtype)
-            respond(local, decay, share, *sums)
+            sums = np.zeros((3, n_targets))
+            respond(local, decay, share, sums)
             return local.T @ chunk, local.sum(axis=0), sums, margins
 
         products = np.zeros((n_targets, self.n_spins))

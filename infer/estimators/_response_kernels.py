@@ -1,17 +1,16 @@
 """Compiled element-wise work between the two matrix products of a pseudo-likelihood gradient."""
 
+import numpy as np
 from numba import njit
+
+BLOCK = 128  # rows summed in the type of the data, before their sum is added in double precision
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
-def respond(local, decay, share, curvature, stretch, loss):
-    """Turn local fields h (rows, nodes) into share * tanh(h), in place, and add up what a solver needs by node.
-
-    ``decay`` is exp(-2 |h|). ``curvature`` grows by share * sech^2(h), ``stretch`` by share * sech^2(h) h^2, ``loss``
-    by share * log(2 cosh h). All arrays have the type of ``local``, so rows must be few when that is single precision.
-    """
-    one = local.dtype.type(1.0)
+def _respond_block(local, decay, share, start, stop, curvature, stretch, loss):
+    """``respond`` for a few rows, sums in the type of the data."""
     zero = local.dtype.type(0.0)
+    one = local.dtype.type(1.0)
     two = local.dtype.type(2.0)
     third, fifth, seventh, ninth, eleventh = (
         local.dtype.type(1.0 / 3.0),
@@ -20,10 +19,9 @@ def respond(local, decay, share, curvature, stretch, loss):
         local.dtype.type(1.0 / 9.0),
         local.dtype.type(1.0 / 11.0),
     )
-    n_rows, n_nodes = local.shape
-    for k in range(n_rows):
+    for k in range(start, stop):
         weight = share[k]
-        for r in range(n_nodes):
+        for r in range(local.shape[1]):
             h = local[k, r]
             e = decay[k, r]
             size = abs(h)
@@ -37,3 +35,20 @@ def respond(local, decay, share, curvature, stretch, loss):
             stretch[r] += weight * sech2 * h * h
             loss[r] += weight * (size + log1p)
             local[k, r] = weight * (t if h >= zero else -t)
+
+
+@njit(cache=True, nogil=True)
+def respond(local, decay, share, sums):
+    """Turn local fields h (rows, nodes) into share * tanh(h), in place, and add up what a solver needs by node.
+
+    ``decay`` is exp(-2 |h|). ``sums`` (3, nodes), in double precision, grow by share * sech^2(h), share * sech^2(h) h^2
+    and share * log(2 cosh h).
+    """
+    n_rows, n_nodes = local.shape
+    part = np.zeros((3, n_nodes), dtype=local.dtype)
+    for start in range(0, n_rows, BLOCK):
+        part[:] = 0.0
+        _respond_block(local, decay, share, start, min(start + BLOCK, n_rows), part[0], part[1], part[2])
+        for i in range(3):
+            for r in range(n_nodes):
+                sums[i, r] += part[i, r]

@@ -53,14 +53,14 @@ class NodeFit:
 def fit_nodes(rows: SpinRows, alpha: float, fit_fields: bool, tol: float, max_iter: int) -> NodeFit:
     """Solve all regressions until ``max |gradient| <= tol`` (checked in double precision) or ``max_iter`` passes."""
     with one_blas_thread():
-        return _NodeSolver(rows, alpha, fit_fields).run(tol, max_iter)
+        return NodeSolver(rows, alpha, fit_fields).run(tol, max_iter)
 
 
 def node_gradients(
     rows: SpinRows, couplings: NDArray, fields: NDArray, alpha: float, fit_fields: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Gradients of all node-wise objectives by couplings (n_spins, n_spins) and fields (n_spins,), double precision."""
-    solver = _NodeSolver(rows, alpha, fit_fields)
+    solver = NodeSolver(rows, alpha, fit_fields)
     position = np.column_stack([couplings, fields])
     gradient = solver.evaluate(position, np.arange(rows.n_spins), np.float64).gradient
     return gradient[:, :-1], gradient[:, -1]
@@ -88,22 +88,21 @@ class _Metric:
         # the inverse of a matrix without row and column r is the inverse downdated by its own column r
         column = (inverse * self.vectors[nodes]) @ self.vectors.T
         solution = self._solve_shared(gradient, scale, nodes, inverse, column)
-        alignment = self._aligned(position)
-        spread = _dot(alignment, position)
-        bend = (stretch - scale * spread) / np.maximum(spread, 1e-12) ** 2
+        alignment, bend = self.bend(position, scale, stretch)
         turned = self._solve_shared(alignment, scale, nodes, inverse, column)
-        denominator = np.maximum(1.0 + bend * _dot(alignment, turned), LEAST_BEND)
-        solution -= turned * (bend * _dot(alignment, solution) / denominator)[:, None]
+        denominator = np.maximum(1.0 + bend * row_products(alignment, turned), LEAST_BEND)
+        solution -= turned * (bend * row_products(alignment, solution) / denominator)[:, None]
         return solution
 
-    def _aligned(self, position: NDArray) -> NDArray:
-        """``<h s>`` of each node, last column ``<h>`` where fields are fitted."""
+    def bend(self, position: NDArray, scale: NDArray, stretch: NDArray) -> tuple[NDArray, NDArray]:
+        """``u = <h s>`` of each node, last column ``<h>`` where fields are fitted, and the factor ``b``."""
         alignment = np.zeros_like(position)
         alignment[:, :-1] = position[:, :-1] @ self.second
         if self.fit_fields:
             alignment[:, :-1] += np.outer(position[:, -1], self.mean)
             alignment[:, -1] = position[:, :-1] @ self.mean + position[:, -1]
-        return alignment
+        spread = row_products(alignment, position)
+        return alignment, (stretch - scale * spread) / np.maximum(spread, 1e-12) ** 2
 
     def _solve_shared(
         self, gradient: NDArray, scale: NDArray, nodes: NDArray, inverse: NDArray, column: NDArray
@@ -135,30 +134,30 @@ class _Memory:
         self.n_stored += 1
         self.steps[slot, nodes] = step
         self.changes[slot, nodes] = change
-        curvature = _dot(step, change)
-        useful = curvature > 1e-8 * np.sqrt(_dot(step, step) * _dot(change, change)) + 1e-200
+        curvature = row_products(step, change)
+        useful = curvature > 1e-8 * np.sqrt(row_products(step, step) * row_products(change, change)) + 1e-200
         self.inverse_curvature[slot] = 0.0
         self.inverse_curvature[slot, nodes] = np.where(useful, 1.0 / np.where(useful, curvature, 1.0), 0.0)
 
-    def direction(self, nodes: NDArray, points: _Points, metric: _Metric) -> NDArray:
+    def direction(self, nodes: NDArray, points: Points, metric: _Metric) -> NDArray:
         """Quasi-Newton direction of descent of each node (two-loop recursion, Nocedal 1980)."""
         newest = range(self.n_stored - 1, max(-1, self.n_stored - 1 - len(self.steps)), -1)
         slots = [k % len(self.steps) for k in newest]
         vector = points.gradient.copy()
         weights = []
         for slot in slots:
-            weight = self.inverse_curvature[slot, nodes] * _dot(self.steps[slot, nodes], vector)
+            weight = self.inverse_curvature[slot, nodes] * row_products(self.steps[slot, nodes], vector)
             vector -= weight[:, None] * self.changes[slot, nodes]
             weights.append(weight)
         vector = metric.solve(vector, points.position, points.scale, points.stretch, nodes)
         for slot, weight in zip(slots[::-1], weights[::-1], strict=True):
-            correction = self.inverse_curvature[slot, nodes] * _dot(self.changes[slot, nodes], vector)
+            correction = self.inverse_curvature[slot, nodes] * row_products(self.changes[slot, nodes], vector)
             vector += (weight - correction)[:, None] * self.steps[slot, nodes]
         return -vector
 
 
 @dataclass
-class _Points:
+class Points:
     """What is known of some nodes where they stand."""
 
     position: NDArray  # (n_nodes, n_spins + 1), couplings and field
@@ -169,27 +168,24 @@ class _Points:
     noise: NDArray  # rounding error of the loss in single precision
     margins: NDArray  # smallest s_r h_r, -inf where not computed
 
-    def take(self, rows: NDArray) -> _Points:
+    def take(self, rows: NDArray) -> Points:
         """Some of the nodes."""
-        return _Points(*(value[rows] for value in vars(self).values()))
+        return Points(*(value[rows] for value in vars(self).values()))
 
-    def put(self, rows: NDArray, other: _Points) -> None:
+    def put(self, rows: NDArray, other: Points) -> None:
         """Replace some of the nodes."""
         for name, value in vars(self).items():
             value[rows] = getattr(other, name)
 
-    def largest(self) -> NDArray:
-        """Largest gradient component of each node."""
-        return np.abs(self.gradient).max(axis=1)
 
-
-class _NodeSolver:
+class NodeSolver:
     """Positions and trust radii of all nodes, and the loop that improves them together."""
 
     def __init__(self, rows: SpinRows, alpha: float, fit_fields: bool) -> None:
         self.rows = rows
         self.fit_fields = fit_fields
         self.alpha = alpha
+        self.penalised = alpha > 0
         n_spins = rows.n_spins
         mean, second = rows.second_moments()
         self.metric = _Metric(mean, second, alpha, fit_fields)
@@ -197,7 +193,7 @@ class _NodeSolver:
         np.fill_diagonal(self.target, 0.0)
         self.penalty = np.append(np.full(n_spins, alpha), 0.0)
         self.memory = _Memory(n_spins)
-        self.points = _Points(
+        self.points = Points(
             position=np.zeros((n_spins, n_spins + 1)),
             gradient=-self.target,
             scale=np.ones(n_spins),
@@ -208,17 +204,17 @@ class _NodeSolver:
         )
         self.radius = np.full(n_spins, FIRST_RADIUS)
 
-    def evaluate(self, position: NDArray, nodes: NDArray, dtype: DTypeLike, with_margins: bool = False) -> _Points:
+    def evaluate(self, position: NDArray, nodes: NDArray, dtype: DTypeLike, with_margins: bool = False) -> Points:
         """Gradients of the objectives of some nodes at some positions, and what else a pass over the samples gives."""
         found = self.rows.responses(position[:, :-1], position[:, -1], dtype, nodes if with_margins else None)
         means = found.means if self.fit_fields else np.zeros(len(nodes))
         pull = self.penalty * position
         gradient = np.column_stack([found.products, means]) - self.target[nodes] + pull
         gradient[np.arange(len(nodes)), nodes] = 0.0
-        loss = found.loss - _dot(self.target[nodes], position) + 0.5 * _dot(pull, position)
+        loss = found.loss - row_products(self.target[nodes], position) + 0.5 * row_products(pull, position)
         margins = np.full(len(nodes), -np.inf) if found.margins is None else found.margins
         scale = np.maximum(found.curvature, CURVATURE_FLOOR)
-        return _Points(position, gradient, scale, found.stretch, loss, LOSS_NOISE * found.loss, margins)
+        return Points(position, gradient, scale, found.stretch, loss, LOSS_NOISE * found.loss, margins)
 
     def run(self, tol: float, max_iter: int) -> NodeFit:
         """Iterate; nodes go from active, perhaps by pending (done in single precision), to verified or given up."""
@@ -227,28 +223,34 @@ class _NodeSolver:
         active = np.ones(n_spins, dtype=bool)
         pending = np.zeros(n_spins, dtype=bool)
         verified = np.zeros(n_spins, dtype=bool)
+        precise = np.zeros(n_spins, dtype=bool)  # what is known where they stand is known in double precision
+        refresh = np.zeros(n_spins, dtype=bool)  # a double-precision step was judged by a single-precision start
         n_iter, before = 0, np.inf
         while (active.any() or pending.any()) and n_iter < max_iter:
             # what is expected to be the last pass is made in double precision for all nodes at once, as the check
-            left = self.points.largest()[active]
+            left = self.largest()[active]
             now = left.max(initial=0.0)
             last = now * np.clip(now / before, 0.02, 1.0) <= single_tol
-            double = last or n_iter >= LATE or left.min() < 2 * SINGLE_PRECISION
+            double = last or n_iter >= LATE or left.min() < 2 * SINGLE_PRECISION or (active & (precise | refresh)).any()
             before = max(now, 1e-300)
             checked = np.flatnonzero(active | pending) if last else np.flatnonzero(active)
-            moving = active[checked]
+            moving = (active & ~refresh)[checked]
             nodes = checked[moving]
             trial = self.points.position[checked]
             trial[moving] += self._steps(nodes, first=n_iter == 0)
-            look = self.alpha == 0 and (last or n_iter + 1 in MARGIN_PASSES)
+            look = not self.penalised and (last or n_iter + 1 in MARGIN_PASSES)
             found = self.evaluate(trial, checked, np.float64 if double else np.float32, look)
             n_iter += 1
             accepted = ~moving
             accepted[moving] = self._judge(nodes, found.take(moving))
             self.points.put(checked[accepted], found.take(accepted))
-            largest = self.points.largest()
+            precise[checked[accepted]] = double
+            refresh[:] = False
+            refresh[checked[~accepted]] = double
+            refresh &= ~precise
+            largest = self.largest()
             if double:
-                verified[checked] = largest[checked] <= tol
+                verified[checked] = (largest[checked] <= tol) & precise[checked]
                 active[checked] = ~verified[checked]
                 pending[checked] = False
             else:
@@ -259,24 +261,28 @@ class _NodeSolver:
             pending &= ~hopeless
         return self._finish(verified, n_iter)
 
+    def largest(self) -> NDArray:
+        """What must fall below the tolerance: largest gradient component of each node."""
+        return np.abs(self.points.gradient).max(axis=1)
+
     def _steps(self, nodes: NDArray, first: bool) -> NDArray:
         """Quasi-Newton steps of some nodes, shortened to their trust radii."""
         direction = self.memory.direction(nodes, self.points.take(nodes), self.metric)
-        if first and self.alpha == 0:
-            direction *= _gaussian_scale(_dot(direction, self.target))[:, None]
-        length = np.sqrt(_dot(direction, direction))
+        if first and not self.penalised:
+            direction *= _gaussian_scale(row_products(direction, self.target))[:, None]
+        length = np.sqrt(row_products(direction, direction))
         return direction * np.minimum(1.0, self.radius[nodes] / np.maximum(length, 1e-300))[:, None]
 
-    def _judge(self, nodes: NDArray, found: _Points) -> NDArray:
+    def _judge(self, nodes: NDArray, found: Points) -> NDArray:
         """Which trial points to move to; adjusts trust radii and learns from all of them.
 
         A step is taken when the slope has not turned up too far at its end, and the loss has not grown beyond rounding.
         """
         here = self.points.take(nodes)
         step = found.position - here.position
-        slope = _dot(step, here.gradient)
-        end_slope = _dot(step, found.gradient)
-        length = np.sqrt(_dot(step, step))
+        slope = row_products(step, here.gradient)
+        end_slope = row_products(step, found.gradient)
+        length = np.sqrt(row_products(step, step))
         if here.position.any():  # along a first step from zero the metric at its end knows the curvature better
             self.memory.store(nodes, step, found.gradient - here.gradient)
         accepted = end_slope <= OVERSHOOT * np.abs(slope)
@@ -289,25 +295,23 @@ class _NodeSolver:
 
     def _separable(self) -> NDArray:
         """Nodes seen to have every sample on the right side: without a penalty they have no finite optimum."""
-        return (self.points.margins > SEPARATED) & (self.alpha == 0)
+        return (self.points.margins > SEPARATED) & (not self.penalised)
 
     def _unbounded(self) -> NDArray:
         """Nodes whose couplings have grown so large that they will not stop growing."""
-        return (np.abs(self.points.position).max(axis=1) > UNBOUNDED) & (self.alpha == 0)
+        return (np.abs(self.points.position).max(axis=1) > UNBOUNDED) & (not self.penalised)
 
     def _finish(self, verified: NDArray, n_iter: int) -> NodeFit:
         """Result, with the gradients of nodes that were given up computed in double precision."""
         rest = np.flatnonzero(~verified)
         if len(rest):
-            found = self.evaluate(self.points.position[rest], rest, np.float64, with_margins=self.alpha == 0)
+            found = self.evaluate(self.points.position[rest], rest, np.float64, with_margins=not self.penalised)
             self.points.put(rest, found)
         position = self.points.position
-        return NodeFit(
-            position[:, :-1], position[:, -1], self.points.largest(), self._separable() | self._unbounded(), n_iter
-        )
+        return NodeFit(position[:, :-1], position[:, -1], self.largest(), self._separable() | self._unbounded(), n_iter)
 
 
-def _dot(a: NDArray, b: NDArray) -> NDArray:
+def row_products(a: NDArray, b: NDArray) -> NDArray:
     """Inner products row by row."""
     return np.einsum("rj,rj->r", a, b)
 

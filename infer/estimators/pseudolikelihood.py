@@ -21,6 +21,7 @@ from infer.uncertainty import batch_labels
 from ._base import SpinEstimator, name_spins
 from ._products import SpinRows, collapse_rows, one_blas_thread
 from ._solvers import NodeFit, fit_nodes
+from ._sparse_solver import fit_sparse_nodes
 
 INDEPENDENT_BATCHES = 200  # for rows without time order: standard errors carry a relative error of 1 / sqrt(2 x 200)
 HESSIAN_ROWS = (4000, 20_000)  # samples used for a node's Hessian: 20 per spin within these bounds
@@ -33,19 +34,22 @@ class PseudoLikelihood(SpinEstimator):
 
     ``p(s_i | rest) = 1 / (1 + exp(-2 s_i (h_i + sum_j J_ij s_j)))``
 
-    is fitted by logistic regression: row ``i`` minimises the mean over samples of ``-log p(s_i | rest)`` plus
-    ``alpha/2 sum_{j != i} J_ij^2`` (fields are not penalised). The two estimates of each coupling are then averaged,
-    ``J <- (J + J^T) / 2``. Couplings and fields contain the inverse temperature: they are ``J / T`` and ``h / T`` of a
-    system with Boltzmann weight ``exp(-E / T)``, ``E = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i``. For samples of
-    such a system the estimates are consistent.
+    is fitted by logistic regression: row ``i`` minimises the mean over samples of ``-log p(s_i | rest)`` plus a
+    penalty, ``alpha/2 sum_{j != i} J_ij^2`` by default (fields are not penalised). The two estimates of each coupling
+    are then averaged, ``J <- (J + J^T) / 2``. Couplings and fields contain the inverse temperature: they are ``J / T``
+    and ``h / T`` of a system with Boltzmann weight ``exp(-E / T)``,
+    ``E = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i``. For samples of such a system the estimates are consistent.
 
     Parameters
     ----------
-    penalty : {"l2", None}, default="l2"
-        Penalty on the couplings; None ignores ``alpha``.
+    penalty : {"l2", "l1", "elasticnet", None}, default="l2"
+        Penalty on the couplings of each node: ``alpha/2 sum_j J_ij^2``, ``alpha sum_j |J_ij|``, or
+        ``alpha sum_j (l1_ratio |J_ij| + (1 - l1_ratio)/2 J_ij^2)``; None ignores ``alpha``.
     alpha : float, default=0.0
         Strength of the penalty, relative to the mean (per sample) negative log pseudo-likelihood. A small value
         (say 0.01) keeps couplings finite where the data alone do not: separable data, fewer samples than spins.
+    l1_ratio : float, default=0.5
+        Share of l1 in the elastic net, between 0 and 1; other penalties do not use it.
     fit_fields : bool, default=False
         Fit fields; otherwise they are zero.
     tol : float, default=1e-6
@@ -84,7 +88,8 @@ class PseudoLikelihood(SpinEstimator):
     -----
     Standard errors treat rows as time-ordered within each chain (a Dataset from ``simulate.sample``, a recording with
     chains, or a plain array, which is taken as one run). Rows that come with counts or ``sample_weight`` and without
-    chains are taken as independent, a weight meaning that many repeats.
+    chains are taken as independent, a weight meaning that many repeats. With an l1 part in the penalty they hold given
+    which couplings are zero; those have standard error zero.
 
     References
     ----------
@@ -101,8 +106,9 @@ class PseudoLikelihood(SpinEstimator):
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "penalty": [StrOptions({"l2"}), None],
+        "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
         "alpha": [Interval(Real, 0, None, closed="left")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "fit_fields": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -116,6 +122,7 @@ class PseudoLikelihood(SpinEstimator):
         penalty: str | None = "l2",
         alpha: float = 0.0,
         *,
+        l1_ratio: float = 0.5,
         fit_fields: bool = False,
         tol: float = 1e-6,
         max_iter: int = 500,
@@ -125,6 +132,7 @@ class PseudoLikelihood(SpinEstimator):
     ) -> None:
         self.penalty = penalty
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.fit_fields = fit_fields
         self.tol = tol
         self.max_iter = max_iter
@@ -163,7 +171,7 @@ class PseudoLikelihood(SpinEstimator):
         """
         self._validate_params()
         spins, weight, chains, names = self._validate(X, sample_weight, reset=True)
-        alpha = float(self.alpha) if self.penalty is not None else 0.0
+        ridge, sparsity = self._penalties()
         constant = self._find_constant(spins, weight, names)
         n_spins = spins.shape[1]
         varying = np.setdiff1d(np.arange(n_spins), constant)
@@ -175,18 +183,29 @@ class PseudoLikelihood(SpinEstimator):
         if len(varying):
             distinct, distinct_weight = collapse_rows(spins, weight)
             rows = SpinRows(distinct, distinct_weight, varying, self.n_jobs)
-            result = fit_nodes(rows, alpha, self.fit_fields, self.tol, self.max_iter)
+            if sparsity:
+                result = fit_sparse_nodes(rows, ridge, sparsity, self.fit_fields, self.tol, self.max_iter)
+            else:
+                result = fit_nodes(rows, ridge, self.fit_fields, self.tol, self.max_iter)
             couplings[np.ix_(varying, varying)] = result.couplings
             self.fields_[varying] = result.fields
             self.gradient_norm_ = float(result.largest_gradient.max())
             self.converged_ = self.gradient_norm_ <= self.tol
             self.n_iter_ = result.n_iter
-            self._warn(result, varying, names, alpha, len(spins) if weight is None else int((weight > 0).sum()))
+            self._warn(
+                result, varying, names, ridge + sparsity, len(spins) if weight is None else int((weight > 0).sum())
+            )
         self.couplings_by_node_ = couplings
         self.couplings_ = (couplings + couplings.T) / 2
         self._data = (spins, weight, chains, varying)
         self.__dict__.pop("_influence", None)
         return self
+
+    def _penalties(self) -> tuple[float, float]:
+        """Strengths of the quadratic and of the absolute part of the penalty."""
+        alpha = float(self.alpha)
+        share = {"l2": 0.0, "l1": 1.0, "elasticnet": float(self.l1_ratio), None: 0.0}[self.penalty]
+        return (0.0, 0.0) if self.penalty is None else (alpha * (1.0 - share), alpha * share)
 
     def _warn(
         self, result: NodeFit, varying: NDArray, names: tuple[str, ...] | None, alpha: float, n_rows: int
@@ -226,7 +245,7 @@ class PseudoLikelihood(SpinEstimator):
                 "standard errors need the samples, which are not pickled: compute them before pickling"
             )
         spins, weight, chains, varying = self._data
-        alpha = float(self.alpha) if self.penalty is not None else 0.0
+        ridge, sparsity = self._penalties()
         with one_blas_thread():
             return batch_influence(
                 spins,
@@ -235,8 +254,9 @@ class PseudoLikelihood(SpinEstimator):
                 weight,
                 chains,
                 varying,
-                alpha,
+                ridge,
                 self.fit_fields,
+                sparsity > 0,
                 self.n_jobs,
             )
 
@@ -329,15 +349,17 @@ def batch_influence(
     weight: NDArray | None,
     chains: NDArray | None,
     varying: NDArray,
-    alpha: float,
+    ridge: float,
     fit_fields: bool,
+    sparse: bool = False,
     n_jobs: int | None = 1,
 ) -> Influence:
     """Influence of batches of rows on symmetrised node-wise estimates (the sandwich formula, one factor per batch).
 
     A batch ``b`` of rows moves the estimate of node ``r`` by ``-H_r^-1 g_br``, with ``g_br`` its share of the gradient
     and ``H_r`` the Hessian (from at most 20 000 random rows, debiased for their number). The variance over batches long
-    enough to be independent is the variance of the estimate, whatever the correlations within them.
+    enough to be independent is the variance of the estimate, whatever the correlations within them. ``sparse`` keeps
+    couplings at zero that are zero.
     """
     n_rows, n_spins = spins.shape
     independent = weight is not None and chains is None
@@ -355,14 +377,16 @@ def batch_influence(
     field_change = np.zeros((len(gradients), n_spins), dtype=np.float32)
     n_used = int(np.clip(20 * len(varying), *HESSIAN_ROWS))
     for node, hessian, n_hessian in rows.hessians(row_couplings, fields[varying], n_used):
-        n_parameters = len(varying) if fit_fields else len(varying) - 1
-        others = np.delete(np.arange(len(varying) + 1 if fit_fields else len(varying)), node)
+        moving = np.append(row_couplings[node] != 0 if sparse else np.ones(len(varying), dtype=bool), fit_fields)
+        moving[node] = False
+        others = np.flatnonzero(moving)
+        if not len(others):
+            continue
         matrix = hessian[np.ix_(others, others)]
-        penalty = np.where(others < len(varying), alpha, 0.0)
-        ridge = 1e-10 * max(np.trace(matrix) / max(n_parameters, 1), 1e-300)
-        matrix[np.diag_indices_from(matrix)] += penalty + ridge
+        penalty = np.where(others < len(varying), ridge, 0.0)
+        matrix[np.diag_indices_from(matrix)] += penalty + max(1e-10 * np.trace(matrix) / len(others), 1e-300)
         # the inverse of a matrix estimated from n rows is too large by n / (n - parameters - 1)
-        debias = 1.0 if n_hessian is None else max(1.0 - (n_parameters + 1) / n_hessian, 0.1)
+        debias = 1.0 if n_hessian is None else max(1.0 - (len(others) + 1) / n_hessian, 0.1)
         change = -debias * cho_solve(cho_factor(matrix), gradients[:, node, others].T.astype(np.float64)).T
         partners = others[others < len(varying)]
         coupling_change[:, varying[node], varying[partners]] = change[:, : len(partners)]

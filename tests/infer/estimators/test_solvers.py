@@ -8,7 +8,7 @@ import pytest
 from infer.estimators import _products
 from infer.estimators._products import SpinRows
 from infer.estimators._response_kernels import respond
-from infer.estimators._solvers import _gaussian_scale, _Metric, _NodeSolver, fit_nodes
+from infer.estimators._solvers import NodeSolver, _gaussian_scale, _Metric, fit_nodes
 from tests import exact
 
 
@@ -18,15 +18,15 @@ def random_rows(n_samples=300, n_spins=6, seed=0):
     return spins, rng.uniform(0.1, 2.0, n_samples), rng
 
 
-@pytest.mark.parametrize(("dtype", "accuracy"), [(np.float32, 2e-6), (np.float64, 1e-8)])
+@pytest.mark.parametrize(("dtype", "accuracy"), [(np.float32, 5e-7), (np.float64, 1e-8)])
 def test_response_kernel_agrees_with_numpy(dtype, accuracy):
     rng = np.random.default_rng(0)
     local = rng.normal(0, 4, (500, 7))
     local[0, 0], local[1, 1], local[2, 2] = 0.0, 60.0, -60.0
     share = rng.uniform(0, 2, 500)
     given = local.astype(dtype)
-    sums = np.zeros((3, 7), dtype=dtype)
-    respond(given, np.exp(-2 * np.abs(given)), share.astype(dtype), *sums)
+    sums = np.zeros((3, 7))
+    respond(given, np.exp(-2 * np.abs(given)), share.astype(dtype), sums)
     total = share.sum()
     sech2 = 1 / np.cosh(local) ** 2
     np.testing.assert_allclose(given, share[:, None] * np.tanh(local), atol=accuracy)
@@ -134,7 +134,7 @@ def test_steps_that_overshoot_are_not_taken():
     rng = np.random.default_rng(3)
     patterns = rng.choice([-1, 1], size=(3, 20))
     spins = patterns[rng.integers(0, 3, 3000)] * np.where(rng.random((3000, 20)) < 0.03, -1, 1)
-    solver = _NodeSolver(SpinRows(spins.astype(np.int8)), 0.0, False)
+    solver = NodeSolver(SpinRows(spins.astype(np.int8)), 0.0, False)
     losses, rejected = [], 0
     judge = solver._judge
 
