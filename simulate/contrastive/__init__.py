@@ -1,6 +1,6 @@
 """Temporal contrastive learning: couplings learned without a memory of the free state, and what that costs."""
 
-from simulate.contrastive import theory
+from simulate.contrastive import experiments, theory
 from simulate.contrastive.classifier import ContrastiveClassifier, classifier_rule
 from simulate.contrastive.memory import free_correlations, learn_patterns, memory_rule
 from simulate.contrastive.receptor import AccuracyLaw, ReceptorLadder, accuracy_law, critical_driving
@@ -32,6 +32,7 @@ __all__ = [
     "classifier_rule",
     "critical_driving",
     "cubic",
+    "experiments",
     "feedback_kernel",
     "free_correlations",
     "gamma_kernel",

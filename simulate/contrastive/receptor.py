@@ -112,7 +112,7 @@ class ReceptorLadder:
 
     def first_moment(self, signal: float) -> float:
         """First moment of minus the derivative of the step response; negative where the ladder reports changes."""
-        return self._response(signal).first_moment
+        return self.response(signal).first_moment
 
     def kernel(self, signal: float, methylation_rate: float = 1.0) -> Kernel:
         """Memory kernel: minus the derivative of the step response over the size of its first moment.
@@ -135,23 +135,24 @@ class ReceptorLadder:
         ValueError
             If the ladder is driven too weakly to be a contrastive memory (`critical_driving`).
         """
-        rate = check_number(methylation_rate, "methylation_rate", low=0.0, open_low=True)
-        response = self._response(signal)
+        response = self.response(signal, methylation_rate)
         if response.first_moment >= 0:
             raise ValueError(
                 f"gamma = {self.gamma:g} is no contrastive memory: the first moment of its response is "
                 f"{response.first_moment:.4g} and must be negative; {_advice(self.switching_rate, signal)}"
             )
-        return Kernel(rate * response.matrix, rate * response.source, response.readout).normalised()
+        return response.normalised()
 
-    def _response(self, signal: float) -> Kernel:
-        """Minus the derivative of the step response, on the nine dimensions of deviations from the steady state."""
+    def response(self, signal: float, methylation_rate: float = 1.0) -> Kernel:
+        """Minus the derivative of the step response, not normalised and so defined at any driving; see `kernel`."""
         signal = check_number(signal, "signal", low=0.0, open_low=True)
+        rate = check_number(methylation_rate, "methylation_rate", low=0.0, open_low=True)
         generator = self.generator(signal)
+        # on the nine dimensions of deviations from the steady state, where all motion dies out
         basis = null_space(np.ones((1, 2 * _LEVELS)))
         active = (np.arange(2 * _LEVELS) < _LEVELS).astype(np.float64)
         start = self.steady_state() - self.steady_state(signal)
-        return Kernel(basis.T @ generator @ basis, basis.T @ start, -(active @ generator) @ basis)
+        return Kernel(rate * basis.T @ generator @ basis, rate * basis.T @ start, -(active @ generator) @ basis)
 
 
 def _check_signal(signal: Any) -> float:
