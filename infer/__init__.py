@@ -12,22 +12,29 @@ if TYPE_CHECKING:
     from infer.estimators.probability_flow import MinimumProbabilityFlow
     from infer.estimators.pseudolikelihood import PseudoLikelihood
     from infer.estimators.screening import InteractionScreening
-    from infer.recordings import Recording, read_couplings, read_patterns, read_recording, read_spins
-    from infer.report import analyse, write_report
+    from infer.recordings import InputError, Recording, read_couplings, read_patterns, read_recording, read_spins
+    from infer.report import Analysis, analyse, write_report
     from infer.verdict.adequacy import Adequacy, goodness_of_fit
+    from infer.verdict.families import data_correlations
+    from infer.verdict.paths import UnlearningSimilarity, compare_unlearning
     from infer.verdict.similarity import Similarity, compare
 
 _HOME = {
     "Adequacy": "infer.verdict.adequacy",
+    "Analysis": "infer.report",
     "DreamingModel": "infer.estimators.dreaming",
+    "InputError": "infer.recordings",
     "InteractionScreening": "infer.estimators.screening",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood",
     "Recording": "infer.recordings",
     "Similarity": "infer.verdict.similarity",
+    "UnlearningSimilarity": "infer.verdict.paths",
     "analyse": "infer.report",
     "compare": "infer.verdict.similarity",
+    "compare_unlearning": "infer.verdict.paths",
+    "data_correlations": "infer.verdict.families",
     "goodness_of_fit": "infer.verdict.adequacy",
     "read_couplings": "infer.recordings",
     "read_patterns": "infer.recordings",
@@ -38,15 +45,20 @@ _HOME = {
 
 __all__ = [
     "Adequacy",
+    "Analysis",
     "DreamingModel",
+    "InputError",
     "InteractionScreening",
     "MeanField",
     "MinimumProbabilityFlow",
     "PseudoLikelihood",
     "Recording",
     "Similarity",
+    "UnlearningSimilarity",
     "analyse",
     "compare",
+    "compare_unlearning",
+    "data_correlations",
     "goodness_of_fit",
     "read_couplings",
     "read_patterns",

@@ -21,7 +21,7 @@ class Preparation:
     varying: NDArray[np.intp]
     constant: NDArray[np.intp]
     names: tuple[str, ...] | None
-    n_samples: float  # sum of the weights, or number of rows
+    n_samples: float  # sum of the weights, but no less than the number of rows
     n_spins: int
 
     def rows(self) -> SpinRows:
@@ -59,7 +59,8 @@ def prepare(estimator: SpinEstimator, X: Any, sample_weight: ArrayLike | None) -
     """Validate the samples of a fit, find constant spins and collapse equal rows."""
     spins, weight, _, names = estimator._validate(X, sample_weight, reset=True)
     constant = estimator._find_constant(spins, weight, names)
-    n_samples = float(len(spins) if weight is None else weight.sum())
+    # counts add up to more than the number of rows; weights that are shares say nothing about it
+    n_samples = float(len(spins) if weight is None else max(weight.sum(), np.count_nonzero(weight)))
     distinct, distinct_weight = collapse_rows(spins, weight)
     if distinct_weight is not None and not np.all(distinct_weight > 0):
         distinct, distinct_weight = distinct[distinct_weight > 0], distinct_weight[distinct_weight > 0]

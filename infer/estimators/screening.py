@@ -275,7 +275,8 @@ class InteractionScreening(SpinEstimator):
     objective : {"rise", "logrise"}, default "rise"
     alpha : float, optional
         Strength of the l1 penalty. None: ``c sqrt(log(n_spins^2 / 0.05) / n_samples)`` with c = 0.4 for "rise" and 0.8
-        for "logrise" (Lokhov et al. 2018), where n_samples is the sum of the weights. It serves to find which
+        for "logrise" (Lokhov et al. 2018), where n_samples is the sum of the weights or the number of rows, whichever is
+        larger. It serves to find which
         couplings are zero, and shrinks the others; 0 gives consistent values.
     fit_fields : bool, default False
         Fit fields; otherwise they are zero.
@@ -358,7 +359,7 @@ class InteractionScreening(SpinEstimator):
         y : Ignored
             Present for compatibility with scikit-learn.
         sample_weight : array-like (n_samples,), optional
-            Weights of the rows; their sum is the number of samples in the default ``alpha``.
+            Weights of the rows, such as counts.
 
         Returns
         -------

@@ -242,7 +242,10 @@ def analyse(
         dreaming = None
         if xi is not None:
             with _step("rate by likelihood", bar, seconds):
-                dreaming = _fit_rate(samples, xi, fit_fields)
+                try:
+                    dreaming = _fit_rate(samples, xi, fit_fields)
+                except ValueError as error:  # the patterns do not determine a rate; the comparison says so too
+                    warnings.warn(f"no dreaming rate by likelihood: {error}", RuntimeWarning, stacklevel=1)
         with _step("similarity", bar, seconds):
             correlations = data_correlations(spins, weight) if xi is None else None
             similarity = compare(model, xi, correlations=correlations, random_state=seed)
