@@ -4,12 +4,18 @@ from scipy import integrate, linalg
 
 from simulate import (
     ActiveOrnsteinUhlenbeck,
+    ColoredFieldGlauber,
+    Glauber,
     Harmonic,
+    Metropolis,
+    PatternCouplings,
     PersistentGlauber,
     SoftSpin,
     Spherical,
+    TwoTemperatureGlauber,
     hebbian,
     random_patterns,
+    sample,
     theory,
 )
 
@@ -99,3 +105,68 @@ def test_where_no_closed_form_is_known_it_says_so():
         theory.stationary_covariance(PersistentGlauber(COUPLINGS, 2.0, 0.1))
     with pytest.raises(ValueError, match="linear response holds above the transition only"):
         theory.effective_couplings(PersistentGlauber(COUPLINGS, 0.5, 0.5))
+
+
+def test_coloured_variance_is_the_integral_over_frequencies():
+    # the correlation of tanh(v / T), by a double average over the joint law of v(0), v(t), met by the response
+    temperature, tau, active = 1.4, 2.0, 3.0
+    points, shares = np.polynomial.hermite_e.hermegauss(60)
+    shares = shares / shares.sum()
+    width = np.sqrt(active / tau) / temperature
+
+    def correlation(t):
+        rho = np.exp(-t / tau)
+        later = np.tanh(width * (rho * points[:, None] + np.sqrt(1 - rho**2) * points))
+        return shares @ (np.tanh(width * points)[:, None] * later) @ shares
+
+    for g in (-0.4, 0.0, 0.5):
+        # noise of variance 1 - int exp(-t) c(t) dt without memory, and c(t), both met by exp(-(1 - g) t)
+        fast = 1 - integrate.quad(lambda t: np.exp(-t) * correlation(t), 0, 40, epsabs=1e-10)[0]
+        slow = integrate.quad(lambda t, g=g: np.exp(-(1 - g) * t) * correlation(t), 0, 60, epsabs=1e-10)[0]
+        expected = (fast + slow) / (1 - g)
+        assert theory.coloured_variance(g, temperature, tau, active) == pytest.approx(expected, rel=1e-6)
+
+
+def test_coloured_field_glauber_agrees_with_simulation():
+    # load 0.1 far above the transition, where linear response is right up to about beta^2 alpha = 0.5 %
+    patterns = random_patterns(20, 200, seed=0)
+    dynamics = ColoredFieldGlauber(PatternCouplings(patterns), 4.0, 3.0, 30.0)
+    samples = sample(dynamics, 1500, chains=16, burn_in=50, thin=3, seed=0, check=False)["spins"].values
+    values, vectors = np.linalg.eigh(hebbian(patterns))
+    gain = theory.effective_slope(ColoredFieldGlauber(np.zeros((2, 2)), 4.0, 3.0, 30.0))
+    leading = vectors[:, -20:]
+    found = ((samples @ leading) ** 2).mean(axis=1)
+    by_chain = found @ values[-20:] / values[-20:].sum()
+    beta = float(np.mean(1 / np.cosh(np.sqrt(10.0) / 4 * np.random.default_rng(0).standard_normal(10**6)) ** 2) / 4)
+    assert gain > 1.05 * beta  # activity adds to the slope
+    predicted = theory.coloured_variance(beta * values[-20:], 4.0, 3.0, 30.0) @ values[-20:] / values[-20:].sum()
+    passive = (1 / (1 - beta * values[-20:])) @ values[-20:] / values[-20:].sum()
+    error = by_chain.std(ddof=1) / 4
+    assert abs(by_chain.mean() - predicted) < 4 * error + 0.01 * predicted
+    assert abs(passive - by_chain.mean()) > 1.5 * (4 * error + 0.01 * predicted)  # activity is told from none
+
+
+def test_expansion_of_coloured_couplings():
+    dynamics = ColoredFieldGlauber(1e-3 * COUPLINGS, 1.0, 2.0, 1.5)
+    effective = theory.effective_couplings(dynamics)
+    upper = np.triu_indices(25, 1)
+    basis = np.stack([1e-3 * COUPLINGS[upper], 1e-6 * (COUPLINGS @ COUPLINGS)[upper]], axis=1)
+    first, second = np.linalg.lstsq(basis, effective[upper], rcond=None)[0]
+    assert theory.effective_slope(dynamics) == pytest.approx(first, rel=1e-4)
+    l0 = -second / first
+    assert theory.dreaming_rate(dynamics) == pytest.approx(l0 / (1 + 2 * 0.2e-3 * l0), rel=2e-2)
+
+
+def test_dynamics_that_only_rescale_the_couplings():
+    for dynamics in (
+        Glauber(COUPLINGS, 2.0),
+        Metropolis(COUPLINGS, 2.0),
+        ColoredFieldGlauber(COUPLINGS, 2.0, 1.0, 0.0),
+    ):
+        np.testing.assert_allclose(theory.effective_couplings(dynamics), COUPLINGS / 2.0, atol=1e-12)
+        assert theory.dreaming_rate(dynamics) == pytest.approx(0, abs=1e-12)
+        assert theory.effective_slope(dynamics) == pytest.approx(0.5)
+    mixed = TwoTemperatureGlauber(COUPLINGS, 2.0, 4.0, share=0.25)
+    np.testing.assert_allclose(theory.effective_couplings(mixed), COUPLINGS * (0.75 / 2 + 0.25 / 4), atol=1e-15)
+    with pytest.raises(ValueError, match="no closed form"):
+        theory.effective_couplings(Glauber(COUPLINGS, np.full(25, 2.0)))

@@ -1,0 +1,32 @@
+"""What samples must agree with: effective couplings, dreaming rates, covariances, energies, entropy production.
+
+Every function takes a dynamics and answers for it, or says that no closed form is known.
+"""
+
+from simulate.dynamics.active import mode_variance, spherical_stiffness
+from simulate.theory.effective_energy import effective_energy
+from simulate.theory.entropy import entropy_production, estimate_entropy_production, linear_entropy_production
+from simulate.theory.linear_response import (
+    coloured_variance,
+    dreaming_rate,
+    effective_couplings,
+    effective_slope,
+    persistent_variance,
+)
+from simulate.theory.quadratic import limiting_stiffness, stationary_covariance
+
+__all__ = [
+    "coloured_variance",
+    "dreaming_rate",
+    "effective_couplings",
+    "effective_energy",
+    "effective_slope",
+    "entropy_production",
+    "estimate_entropy_production",
+    "limiting_stiffness",
+    "linear_entropy_production",
+    "mode_variance",
+    "persistent_variance",
+    "spherical_stiffness",
+    "stationary_covariance",
+]

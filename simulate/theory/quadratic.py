@@ -1,0 +1,129 @@
+"""Units in a quadratic potential: covariances in closed form, and the spherical constraint for infinite systems."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import quad
+from scipy.optimize import brentq
+
+from simulate._validation import check_number
+from simulate.dynamics.active import ActiveOrnsteinUhlenbeck, SoftSpin, mode_variance
+from simulate.theory._common import full_matrix, no_closed_form
+
+__all__ = ["harmonic_variances", "limiting_stiffness", "stationary_covariance"]
+
+
+def stationary_covariance(dynamics: Any) -> NDArray[np.float64]:
+    """Covariance <x x^T> of the steady state of active Ornstein-Uhlenbeck units without fields.
+
+    In the eigenbasis of A = k I - J the variances are T / a + T_a / (a (1 + a tau)); for the spherical potential k
+    solves the constraint that their mean is 1.
+
+    Parameters
+    ----------
+    dynamics : ActiveOrnsteinUhlenbeck
+        With harmonic or spherical potential.
+
+    Returns
+    -------
+    ndarray, shape (n_spins, n_spins)
+
+    Raises
+    ------
+    ValueError
+        If the dynamics is another one or the potential is not quadratic.
+
+    References
+    ----------
+    Behera et al. 2024, arXiv 2410.06269.
+    """
+    if not isinstance(dynamics, ActiveOrnsteinUhlenbeck):
+        raise ValueError(no_closed_form("stationary covariance", dynamics))
+    values, vectors = np.linalg.eigh(full_matrix(dynamics.couplings))
+    covariance = (vectors * harmonic_variances(dynamics, values)) @ vectors.T
+    return (covariance + covariance.T) / 2
+
+
+def limiting_stiffness(
+    load: float, temperature: float, active_temperature: float, persistence_time: float
+) -> tuple[float, float]:
+    """Stiffness k of the spherical constraint for Hebbian couplings of random patterns in the limit N -> infinity.
+
+    The eigenvalues of xi^T xi / N at load alpha = P / N follow the law of Marchenko and Pastur: a share 1 - alpha at 0
+    (if alpha < 1) and the density sqrt((x+ - x) (x - x-)) / (2 pi x) between x-+ = (1 -+ sqrt(alpha))^2. Couplings with
+    zero diagonal have eigenvalues x - alpha, and k solves
+
+        mean over x of  V(k + alpha - x) = 1,    V(a) = T / a + T_a / (a (1 + a tau)).
+
+    The mean stays finite as k falls to the edge x+ - alpha. If it is below 1 even there, k stays at the edge and the
+    rest of the constraint is made up by the leading mode alone, whose share is then finite (condensation).
+
+    Parameters
+    ----------
+    load : float
+        alpha > 0.
+    temperature, active_temperature : float
+        T and T_a >= 0, in units of energy, not both 0.
+    persistence_time : float
+        tau >= 0, in units of time.
+
+    Returns
+    -------
+    stiffness : float
+        k, at least x+ - alpha.
+    condensed : float
+        Share of <|x|^2> / N in the leading mode, 0 above the transition.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    References
+    ----------
+    Marchenko, Pastur 1967, Math. USSR Sb. 1, 457; Kosterlitz, Thouless, Jones 1976, Phys. Rev. Lett. 36, 1217 (the
+    spherical model and its condensation); Behera et al. 2024, arXiv 2410.06269.
+    """
+    alpha = check_number(load, "load", low=0.0, open_low=True)
+    thermal = check_number(temperature, "temperature", low=0.0)
+    active = check_number(active_temperature, "active_temperature", low=0.0)
+    tau = check_number(persistence_time, "persistence_time", low=0.0)
+    if thermal + active == 0:
+        raise ValueError("temperature and active_temperature are both 0: the spherical constraint has no solution")
+    root = math.sqrt(alpha)
+    edge = (1 + root) ** 2 - alpha
+
+    def mean_variance(gap: float) -> float:
+        # x = 1 + alpha + 2 sqrt(alpha) cos(angle) takes away the square roots at both ends
+        def density(angle: float) -> float:
+            x = 1 + alpha + 2 * root * math.cos(angle)
+            # distance from the upper edge, without the rounding of a difference
+            a = gap + 4 * root * math.sin(angle / 2) ** 2
+            if x <= 0.0 or a <= 0.0:
+                return 0.0
+            return (2 * root * math.sin(angle)) ** 2 / (2 * math.pi * x) * float(mode_variance(a, thermal, active, tau))
+
+        # most of the weight may sit close to the upper edge
+        bulk = sum(quad(density, a, b, epsabs=1e-11, limit=200)[0] for a, b in ((0.0, 0.1), (0.1, math.pi)))
+        empty = max(0.0, 1 - alpha) * float(mode_variance(gap + (1 + root) ** 2, thermal, active, tau))
+        return bulk + empty
+
+    at_edge = mean_variance(0.0)
+    if at_edge <= 1:
+        return edge, 1 - at_edge
+    # V(a) <= (T + T_a) / a, so that at this gap the mean is at most 1
+    gap = brentq(lambda value: mean_variance(value) - 1, 0.0, thermal + active, xtol=1e-12)
+    return edge + float(gap), 0.0
+
+
+def harmonic_variances(dynamics: ActiveOrnsteinUhlenbeck, eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Stationary variances of the modes of a quadratic potential, for eigenvalues of the couplings."""
+    if isinstance(dynamics.potential, SoftSpin):
+        raise ValueError(no_closed_form("stationary covariance", dynamics))
+    return mode_variance(
+        dynamics.stiffness - eigenvalues, dynamics.temperature, dynamics.active_temperature, dynamics.persistence_time
+    )
