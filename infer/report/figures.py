@@ -188,6 +188,8 @@ def rate_profile(
             low, high = max(low, start), min(high, stop)
         else:
             start, stop = -np.inf, np.inf
+            # an interval without end reaches to the edge of what is shown
+            low, high = max(low, float(rates.min())), min(high, float(rates.max()))
         shown = (rates >= start) & (rates <= stop)
         span = [float(place(low)), float(place(high))]
         axes.axvspan(*span, color=ORANGE, alpha=0.3, linewidth=0, label="best rate, interval")
