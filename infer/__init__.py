@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infer.estimators.dreaming import DreamingModel
+    from infer.estimators.maximum_likelihood import MaximumLikelihood
     from infer.estimators.mean_field import MeanField
+    from infer.estimators.partition import log_likelihood, log_partition
     from infer.estimators.probability_flow import MinimumProbabilityFlow
     from infer.estimators.pseudolikelihood import PseudoLikelihood
     from infer.estimators.screening import InteractionScreening
@@ -25,6 +27,7 @@ _HOME = {
     "DreamingModel": "infer.estimators.dreaming",
     "InputError": "infer.recordings",
     "InteractionScreening": "infer.estimators.screening",
+    "MaximumLikelihood": "infer.estimators.maximum_likelihood",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood",
@@ -36,6 +39,8 @@ _HOME = {
     "compare_unlearning": "infer.verdict.paths",
     "data_correlations": "infer.verdict.families",
     "goodness_of_fit": "infer.verdict.adequacy",
+    "log_likelihood": "infer.estimators.partition",
+    "log_partition": "infer.estimators.partition",
     "read_couplings": "infer.recordings",
     "read_patterns": "infer.recordings",
     "read_recording": "infer.recordings",
@@ -49,6 +54,7 @@ __all__ = [
     "DreamingModel",
     "InputError",
     "InteractionScreening",
+    "MaximumLikelihood",
     "MeanField",
     "MinimumProbabilityFlow",
     "PseudoLikelihood",
@@ -60,6 +66,8 @@ __all__ = [
     "compare_unlearning",
     "data_correlations",
     "goodness_of_fit",
+    "log_likelihood",
+    "log_partition",
     "read_couplings",
     "read_patterns",
     "read_recording",

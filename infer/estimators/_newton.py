@@ -57,7 +57,7 @@ def minimise(function: Callable[[FloatArray], Local], start: FloatArray, tol: fl
             # where terms fall like exp(-x), gradients do too, but Newton steps keep their length
             return Minimum(point, norm, True, n_iter)
         n_iter += 1
-        direction = _newton_direction(gradient, curve)
+        direction = newton_direction(gradient, curve)
         slope = float(gradient @ direction)
         length = 1.0
         while True:
@@ -72,8 +72,8 @@ def minimise(function: Callable[[FloatArray], Local], start: FloatArray, tol: fl
         step = length * float(np.abs(direction).max())
 
 
-def _newton_direction(gradient: FloatArray, curve: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    """Approximate solution d of H d = -g, the better the smaller the gradient."""
+def newton_direction(gradient: FloatArray, curve: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Approximate solution d of H d = -g by conjugate gradients, the better the smaller the gradient."""
     direction = np.zeros_like(gradient)
     residual = -gradient
     search = residual.copy()

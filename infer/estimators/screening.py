@@ -275,9 +275,8 @@ class InteractionScreening(SpinEstimator):
     objective : {"rise", "logrise"}, default "rise"
     alpha : float, optional
         Strength of the l1 penalty. None: ``c sqrt(log(n_spins^2 / 0.05) / n_samples)`` with c = 0.4 for "rise" and 0.8
-        for "logrise" (Lokhov et al. 2018), where n_samples is the sum of the weights or the number of rows, whichever is
-        larger. It serves to find which
-        couplings are zero, and shrinks the others; 0 gives consistent values.
+        for "logrise" (Lokhov et al. 2018); n_samples is the sum of the weights, or the number of rows where that is
+        larger. The penalty serves to find which couplings are zero, and shrinks the others; 0 gives consistent values.
     fit_fields : bool, default False
         Fit fields; otherwise they are zero.
     tol : float, default 1e-8
