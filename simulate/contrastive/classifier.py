@@ -117,7 +117,10 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         W_ij <- W_ij + learning_rate / nudge  mean over the batch of dw(rho_i rho_j free, rho_i rho_j nudged),
 
     biases likewise with the signal rho_i. With dw = nudged - free and a small nudge that is gradient descent of
-    |y - t|^2 (equilibrium propagation).
+    |y - t|^2 (equilibrium propagation). The straight line is an approximation: where units reach 0
+    or 1, the path of a network that relaxes at every beta bends or jumps, and what is passed too fast is unlearned on
+    the way back. Summed over samples, its updates point the same way but are smaller: on untrained digit networks
+    their correlation with those of the line is 0.95 to 0.99, their size 0.5 to 0.8.
 
     Parameters
     ----------

@@ -93,6 +93,29 @@ def test_digits_are_learned_by_contrast_in_time_and_not_without_a_threshold():
     np.testing.assert_allclose(control.weights_[0], untrained.weights_[0], atol=1e-9)
 
 
+def test_a_network_that_relaxes_all_along_the_ramp_learns_in_the_direction_of_the_straight_line():
+    X, X_test, y, y_test = digits()
+    classifier = ContrastiveClassifier(n_epochs=0, random_state=0).fit(X, y)
+    inputs, target = X_test[:40], np.eye(10)[y_test[:40]]
+    part = np.linspace(0, 1, 51)
+    states = [
+        relax_layers(inputs, classifier.weights_, classifier.biases_, target=target, nudge=0.5 * x, tol=1e-8)
+        for x in part
+    ]
+    rule = classifier_rule()
+    threshold, fall = rule.nonlinearity.threshold, rule.protocol.fall_time
+    for layer in range(2):
+        before, after = [(inputs, h)[layer] for h, _ in states], [state[layer] for state in states]
+        path = np.array([np.einsum("ni,nj->nij", *pair) for pair in zip(before, after, strict=True)])
+        # the limit of a short memory, piece by piece: what rises fast is learned, what falls fast is unlearned
+        steps = np.diff(path, axis=0)
+        speed = np.abs(steps) / (part[1] - part[0])
+        curved = ((steps * (speed >= threshold)) - (steps * (speed / fall >= threshold))).sum(axis=(0, 1)).ravel()
+        straight = rule.update(path[0], path[-1]).sum(axis=0).ravel()
+        assert np.corrcoef(curved, straight)[0, 1] > 0.9
+        assert 0.3 < curved @ straight / (straight @ straight) < 1.1
+
+
 def test_training_resumed_from_a_checkpoint_ends_bit_for_bit_the_same(tmp_path):
     X, X_test, y, y_test = digits()
     X, y = X[:200], y[:200]
