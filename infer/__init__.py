@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from infer.estimators.continuous import GaussianCouplings, ScoreMatching
     from infer.estimators.dreaming import DreamingModel
     from infer.estimators.maximum_likelihood import MaximumLikelihood
     from infer.estimators.mean_field import MeanField
@@ -26,12 +27,14 @@ _HOME = {
     "Analysis": "infer.report",
     "DreamingModel": "infer.estimators.dreaming",
     "InputError": "infer.recordings",
+    "GaussianCouplings": "infer.estimators.continuous",
     "InteractionScreening": "infer.estimators.screening",
     "MaximumLikelihood": "infer.estimators.maximum_likelihood",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood",
     "Recording": "infer.recordings",
+    "ScoreMatching": "infer.estimators.continuous",
     "Similarity": "infer.verdict.similarity",
     "UnlearningSimilarity": "infer.verdict.paths",
     "analyse": "infer.report",
@@ -52,6 +55,7 @@ __all__ = [
     "Adequacy",
     "Analysis",
     "DreamingModel",
+    "GaussianCouplings",
     "InputError",
     "InteractionScreening",
     "MaximumLikelihood",
@@ -59,6 +63,7 @@ __all__ = [
     "MinimumProbabilityFlow",
     "PseudoLikelihood",
     "Recording",
+    "ScoreMatching",
     "Similarity",
     "UnlearningSimilarity",
     "analyse",
