@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from infer.uncertainty import batch_labels
 
 from ._base import SpinEstimator, name_spins
+from ._joint_solver import fit_joint
 from ._products import SpinRows, collapse_rows, one_blas_thread
 from ._solvers import NodeFit, fit_nodes
 from ._sparse_solver import fit_sparse_nodes
@@ -50,6 +51,10 @@ class PseudoLikelihood(SpinEstimator):
         (say 0.01) keeps couplings finite where the data alone do not: separable data, fewer samples than spins.
     l1_ratio : float, default=0.5
         Share of l1 in the elastic net, between 0 and 1; other penalties do not use it.
+    symmetrisation : {"mean", "joint"}, default="mean"
+        "mean" fits each node by itself and averages the two estimates of each coupling. "joint" minimises the sum of
+        all nodes' objectives over symmetric couplings: somewhat more efficient, as fast, without l1 and without
+        standard errors.
     fit_fields : bool, default=False
         Fit fields; otherwise they are zero.
     tol : float, default=1e-6
@@ -109,6 +114,7 @@ class PseudoLikelihood(SpinEstimator):
         "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "symmetrisation": [StrOptions({"mean", "joint"})],
         "fit_fields": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -123,6 +129,7 @@ class PseudoLikelihood(SpinEstimator):
         alpha: float = 0.0,
         *,
         l1_ratio: float = 0.5,
+        symmetrisation: str = "mean",
         fit_fields: bool = False,
         tol: float = 1e-6,
         max_iter: int = 500,
@@ -133,6 +140,7 @@ class PseudoLikelihood(SpinEstimator):
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.symmetrisation = symmetrisation
         self.fit_fields = fit_fields
         self.tol = tol
         self.max_iter = max_iter
@@ -172,6 +180,9 @@ class PseudoLikelihood(SpinEstimator):
         self._validate_params()
         spins, weight, chains, names = self._validate(X, sample_weight, reset=True)
         ridge, sparsity = self._penalties()
+        joint = self.symmetrisation == "joint"
+        if joint and sparsity:
+            raise ValueError("symmetrisation='joint' takes no l1 penalty: use penalty='l2', or symmetrisation='mean'")
         constant = self._find_constant(spins, weight, names)
         n_spins = spins.shape[1]
         varying = np.setdiff1d(np.arange(n_spins), constant)
@@ -183,7 +194,9 @@ class PseudoLikelihood(SpinEstimator):
         if len(varying):
             distinct, distinct_weight = collapse_rows(spins, weight)
             rows = SpinRows(distinct, distinct_weight, varying, self.n_jobs)
-            if sparsity:
+            if joint:
+                result = fit_joint(rows, ridge, self.fit_fields, self.tol, self.max_iter)
+            elif sparsity:
                 result = fit_sparse_nodes(rows, ridge, sparsity, self.fit_fields, self.tol, self.max_iter)
             else:
                 result = fit_nodes(rows, ridge, self.fit_fields, self.tol, self.max_iter)
@@ -240,6 +253,8 @@ class PseudoLikelihood(SpinEstimator):
     def _influence(self) -> Influence:
         """Influences of batches of samples on couplings and fields."""
         check_is_fitted(self, "couplings_")
+        if self.symmetrisation == "joint":
+            raise AttributeError("standard errors are computed for symmetrisation='mean' only")
         if not hasattr(self, "_data"):
             raise AttributeError(
                 "standard errors need the samples, which are not pickled: compute them before pickling"

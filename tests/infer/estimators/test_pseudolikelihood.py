@@ -44,7 +44,13 @@ def some_spins(n_spins=10, n_samples=3000, scale=0.7, seed=0):
 @pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning"
 )  # the battery's tiny data: constant columns
-@parametrize_with_checks([PseudoLikelihood(threshold=0.0)])
+@parametrize_with_checks(
+    [
+        PseudoLikelihood(threshold=0.0),
+        PseudoLikelihood("l1", 0.1, threshold=0.0, fit_fields=True),
+        PseudoLikelihood(symmetrisation="joint", threshold=0.0),
+    ]
+)
 def test_scikit_learn_contract(estimator, check, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else one check would skip itself
     check(estimator)
@@ -361,6 +367,19 @@ def random_problem(seed):
         for i in range(n_spins):
             spins[:, i] = np.where(rng.random(n_samples) < 1 / (1 + np.exp(-2 * spins @ J[i])), 1.0, -1.0)
     return spins, {"alpha": float(rng.choice([0.0, 0.001, 0.1])), "fit_fields": bool(rng.integers(2))}
+
+
+@pytest.mark.parametrize("options", [{"penalty": "l1", "alpha": 0.01}, {"symmetrisation": "joint"}])
+@pytest.mark.parametrize("seed", range(8))
+def test_random_problems_with_other_penalties_converge_or_say_so(seed, options):
+    spins, other = random_problem(seed)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fitted = PseudoLikelihood(**{**other, **options}).fit(spins)
+    assert all(issubclass(w.category, ConvergenceWarning) for w in caught)
+    assert np.isfinite(fitted.couplings_).all()
+    assert fitted.converged_ or caught
+    assert fitted.converged_ == (fitted.gradient_norm_ <= 1e-6)
 
 
 def check_random_problem(seed):
