@@ -74,16 +74,36 @@ def _logistic(bits):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cosine(bits):
-    """Cosine of a uniform angle (its sign turned, which changes nothing): 2 sin^2(x) - 1 with x on [-pi/2, pi/2)."""
+def _half_sine(bits):
+    """Sine of an angle x uniform on [-pi/2, pi/2) to 6e-8: 2 sin^2(x) - 1 is minus the cosine of the angle 2 x."""
     x = float32(int32(bits)) * float32(np.pi * 2.0**-32)
     square = x * x
     sine = float32(-2.5052108e-8) * square + float32(2.7557319e-6)
     sine = sine * square - float32(1.9841270e-4)
     sine = sine * square + float32(8.3333333e-3)
     sine = sine * square - float32(1.6666667e-1)
-    sine = (sine * square + float32(1.0)) * x
-    return float32(2.0) * sine * sine - float32(1.0)
+    return (sine * square + float32(1.0)) * x
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill_normals(state, out):
+    """Fill out (n,) with standard normals (Box, Muller 1958) from the lanes of state (4, n_lanes) in turn."""
+    n_lanes = state.shape[1]
+    bits = np.empty((_ROWS, 2, n_lanes), np.uint32)
+    block = np.empty((_ROWS, 2, n_lanes), np.float32)
+    size = _ROWS * 2 * n_lanes
+    for first in range(0, len(out), size):
+        _fill_bits(state, bits)
+        for k in range(_ROWS):
+            for lane in range(n_lanes):
+                radius = np.sqrt(float32(-2.0) * _logarithm(_uniform(bits[k, 0, lane])))
+                sine = _half_sine(bits[k, 1, lane])
+                block[k, 0, lane] = radius * (float32(2.0) * sine * sine - float32(1.0))
+                block[k, 1, lane] = (
+                    radius * float32(2.0) * sine * np.sqrt(max(float32(1.0) - sine * sine, float32(0.0)))
+                )
+        count = min(size, len(out) - first)
+        out[first : first + count] = block.reshape(-1)[:count]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -169,6 +189,8 @@ def fill_coloured(state, temperature, tau, strength, sites, clock, last_visit, m
             kick = float32(strength * np.sqrt(-np.expm1(-2.0 * elapsed / tau)))
             for lane in range(n_lanes):
                 radius = np.sqrt(float32(-2.0) * _logarithm(_uniform(bits[k, 0, lane])))
-                memory[site, lane] = decay * memory[site, lane] + kick * radius * _cosine(bits[k, 1, lane])
+                sine = _half_sine(bits[k, 1, lane])
+                normal = radius * (float32(2.0) * sine * sine - float32(1.0))
+                memory[site, lane] = decay * memory[site, lane] + kick * normal
             for lane in range(n_lanes):
                 out[first + k, lane] = temperature * _logistic(bits[k, 2, lane]) + memory[site, lane]

@@ -17,11 +17,15 @@ from scipy.sparse.linalg import eigsh
 
 from simulate._validation import check_couplings, check_fields, check_number
 from simulate.dynamics import _active_kernels as kernels
+from simulate.dynamics._threshold_kernels import fill_normals
 from simulate.dynamics.base import Dynamics, Schedule
+from simulate.dynamics.sequential import generator_state
 from simulate.memory.couplings import PatternCouplings
 
 __all__ = ["ActiveOrnsteinUhlenbeck", "Harmonic", "SoftSpin", "Spherical", "mode_variance"]
 
+# generators a chain, side by side: as many as fill the widest registers
+_LANES = 16
 # random numbers drawn in one go, for all chains of a group (4 bytes each)
 _NORMALS_AT_ONCE = 1 << 18
 
@@ -265,6 +269,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         strength = math.sqrt(self.active_temperature / self.persistence_time) if coloured else 0.0
         velocity = np.array([strength * rng.standard_normal(self.n_spins) for rng in generators], dtype=np.float32)
         advance = _advance(self.couplings)
+        states = [generator_state(seed.spawn(_LANES)) for seed in chain_seeds]
         external = np.zeros(self.n_spins) if self.fields is None else np.asarray(self.fields)
         external = external.astype(np.float32)
         scalars = tuple(np.float32(value) for value in self._scalars(coloured, strength))
@@ -274,8 +279,8 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         def run(steps: int) -> None:
             for first in range(0, steps, block):
                 count = min(block, steps - first)
-                for chain, rng in enumerate(generators):
-                    rng.standard_normal(out=noise[chain, :count], dtype=np.float32)
+                for chain, state in enumerate(states):
+                    fill_normals(state, noise[chain, :count].reshape(-1))
                 advance(x, velocity, noise, count, external, scalars)
                 advanced(count * shape[0])
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy import linalg, sparse
+from scipy import linalg, sparse, stats
 
 from simulate import (
     ActiveOrnsteinUhlenbeck,
@@ -13,7 +13,9 @@ from simulate import (
     sample,
     theory,
 )
+from simulate.dynamics._threshold_kernels import fill_normals
 from simulate.dynamics.active import spherical_stiffness
+from simulate.dynamics.sequential import generator_state
 
 PATTERNS = random_patterns(3, 12, seed=1)
 COUPLINGS = hebbian(PATTERNS)
@@ -39,8 +41,13 @@ def plain_run(dynamics, chain_seeds, units):
         if isinstance(dynamics.potential, SoftSpin):
             x = np.where(x < 0, -1.0, 1.0)
         v = noise_strength * rng.standard_normal(dynamics.n_spins)
-        for _ in range(units * dynamics.steps_per_unit):
-            first, second = rng.standard_normal((2, dynamics.n_spins), dtype=np.float32)
+        normals: list = []
+        state = generator_state(seed.spawn(16))
+        for _ in range(units):  # a unit of time is drawn in one go, after burn-in and between draws
+            noise = np.empty((dynamics.steps_per_unit, 2, dynamics.n_spins), dtype=np.float32)
+            fill_normals(state, noise.reshape(-1))
+            normals += list(noise)
+        for first, second in normals:
             after = np.exp(-dt / tau) * v + noise_strength * np.sqrt(1 - np.exp(-2 * dt / tau)) * first
             spread = noise_strength**2 * tau**2 * (2 * dt / tau - 4 * np.tanh(dt / tau / 2))
             impulse = tau * np.tanh(dt / tau / 2) * (v + after)
@@ -62,6 +69,19 @@ def test_kernels_follow_their_plain_twin(kind, potential):
     samples = sample(dynamics, draws=1, chains=5, burn_in=1, thin=1, seed=3)["x"].values[:, 0]
     _, *seeds = np.random.SeedSequence(3).spawn(6)
     np.testing.assert_allclose(samples, plain_run(dynamics, seeds, 2), atol=2e-5)  # float32
+
+
+def test_normals_are_normal_and_independent():
+    values = np.empty(1_000_001, dtype=np.float32)
+    fill_normals(generator_state(np.random.SeedSequence(1).spawn(16)), values)
+    values = values.astype(float)
+    assert stats.kstest(values, stats.norm.cdf).pvalue > 1e-3
+    assert abs((values**4).mean() - 3) < 5 * np.sqrt(96 / len(values))
+    for lag in (1, 16, 32):  # neighbours, and the two that come from one radius
+        products = values[lag:] * values[:-lag]
+        assert abs(products.mean()) < 5 / np.sqrt(len(products))
+        squares = (values[lag:] ** 2 - 1) * (values[:-lag] ** 2 - 1)
+        assert abs(squares.mean()) < 5 * 2 / np.sqrt(len(squares))
 
 
 def test_noise_and_its_integral_have_their_exact_joint_covariance():
