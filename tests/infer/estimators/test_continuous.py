@@ -10,7 +10,8 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from infer.estimators.continuous import GaussianCouplings, ScoreMatching, match_scores, moments_of
+from infer.estimators._score_matching import match_scores, moments_of
+from infer.estimators.continuous import GaussianCouplings, ScoreMatching
 from simulate import ActiveOrnsteinUhlenbeck, Harmonic, SoftSpin, sample, theory
 from tests import exact
 
