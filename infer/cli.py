@@ -25,6 +25,9 @@ class Method(StrEnum):
     """How couplings are fitted."""
 
     PSEUDOLIKELIHOOD = "pseudolikelihood"
+    INTERACTION_SCREENING = "interaction-screening"
+    PROBABILITY_FLOW = "probability-flow"
+    MAXIMUM_LIKELIHOOD = "maximum-likelihood"
     NAIVE = "naive"
     TAP = "tap"
     BETHE = "bethe"
@@ -184,7 +187,7 @@ def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
     method: Annotated[
-        Method, typer.Option(help="Pseudo-likelihood, or a mean-field closed form.")
+        Method, typer.Option(help="An objective that is optimised (the first four), or a mean-field closed form.")
     ] = Method.PSEUDOLIKELIHOOD,
     alpha: Alpha = None,
     shrinkage: Annotated[

@@ -20,7 +20,17 @@ from infer.recordings import Recording, read_couplings
 
 __all__ = ["check_output", "compare_file", "fit_recording", "write_netcdf", "write_similarity"]
 
-Method = Literal["pseudolikelihood", "naive", "tap", "bethe", "sessak-monasson", "independent-pair"]
+Method = Literal[
+    "pseudolikelihood",
+    "interaction-screening",
+    "probability-flow",
+    "maximum-likelihood",
+    "naive",
+    "tap",
+    "bethe",
+    "sessak-monasson",
+    "independent-pair",
+]
 
 
 def fit_recording(
@@ -41,11 +51,14 @@ def fit_recording(
     ----------
     recording : Recording
         What `read_recording` gave.
-    method : {"pseudolikelihood", "naive", "tap", "bethe", "sessak-monasson", "independent-pair"}
-        `PseudoLikelihood`, or `MeanField` of that method.
+    method : str
+        "pseudolikelihood" (`PseudoLikelihood`), "interaction-screening" (`InteractionScreening`), "probability-flow"
+        (`MinimumProbabilityFlow`), "maximum-likelihood" (`MaximumLikelihood`), or "naive", "tap", "bethe",
+        "sessak-monasson", "independent-pair" (`MeanField` of that method).
     alpha : float, optional
-        Strength of the l2 penalty of the pseudo-likelihood. Default: 1 / number of samples, a standard normal prior
-        on every coupling, which keeps couplings finite where some spins determine others completely.
+        Strength of the l2 penalty. Default: 1 / number of samples, for the pseudo-likelihood a standard normal prior on
+        every coupling, which keeps couplings finite where some spins determine others completely. Of interaction
+        screening it is the l1 penalty, with the default of that estimator. Mean-field methods have none.
     shrinkage : float, str or None
         For mean-field methods: how far covariances are shrunk, a number from 0 to 1 (or its text), or "ledoit-wolf".
     fit_fields : bool, optional
@@ -55,7 +68,7 @@ def fit_recording(
         Bootstrap replicates of the couplings, from which `compare_file` takes its interval; only the pseudo-likelihood
         gives any. 0 for none: they take 2 n_spins^2 bytes each.
     seed : int
-        Of the replicates.
+        Of the replicates, and of the chains of maximum likelihood.
     n_jobs : int or None
         Number of threads.
     progress : bool
@@ -91,6 +104,10 @@ def fit_recording(
             raise InputError("shrinkage goes with mean-field methods; the pseudo-likelihood has alpha instead")
         alpha = 1.0 / recording.n_samples if alpha is None else alpha
         model = PseudoLikelihood(alpha=alpha, fit_fields=fit_fields, n_jobs=n_jobs)
+    elif method == "interaction-screening" or method == "probability-flow" or method == "maximum-likelihood":
+        if shrinkage is not None:
+            raise InputError(f"shrinkage goes with mean-field methods; {method} has alpha instead")
+        model = _penalised(method, alpha, recording.n_samples, fit_fields, seed)
     else:
         from infer.estimators.mean_field import MeanField
 
@@ -117,6 +134,7 @@ def fit_recording(
             steps.update()
         score = float(model.score(recording))
         steps.update(steps.total - steps.n)
+    alpha = getattr(model, "alpha_", getattr(model, "alpha", None))
     attributes = {
         **{name: value for name, value in recording.attributes.items() if name != "fields"},
         "source": recording.source,
@@ -139,6 +157,22 @@ def _number_or_text(value: float | str | None) -> Any:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return value
+
+
+def _penalised(method: str, alpha: float | None, n_samples: int, fit_fields: bool, seed: int) -> Any:
+    """The estimator of a method with a penalty, other than the pseudo-likelihood."""
+    if method == "interaction-screening":
+        from infer.estimators.screening import InteractionScreening
+
+        return InteractionScreening(alpha=alpha, fit_fields=fit_fields)
+    alpha = 1.0 / n_samples if alpha is None else alpha
+    if method == "probability-flow":
+        from infer.estimators.probability_flow import MinimumProbabilityFlow
+
+        return MinimumProbabilityFlow(alpha=alpha, fit_fields=fit_fields)
+    from infer.estimators.maximum_likelihood import MaximumLikelihood
+
+    return MaximumLikelihood(alpha=alpha, fit_fields=fit_fields, random_state=seed)
 
 
 def check_output(path: str | os.PathLike[str], *endings: str) -> None:

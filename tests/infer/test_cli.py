@@ -187,6 +187,31 @@ def test_fit_by_mean_field(tmp_path: Path, samples: Path, method: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("interaction-screening", "InteractionScreening"),
+        ("probability-flow", "MinimumProbabilityFlow"),
+        ("maximum-likelihood", "MaximumLikelihood"),
+    ],
+)
+def test_fit_by_other_objectives(tmp_path: Path, samples: Path, method: str, name: str) -> None:
+    import infer
+
+    recording = read_recording(samples)
+    base = ("fit", samples, "--output", tmp_path / "fit.nc", "--method", method)
+    default = None if method == "interaction-screening" else 1 / recording.n_samples
+    for options, alpha in [((), default), (("--alpha", 0.05), 0.05)]:
+        succeed(*base, *options)
+        expected = getattr(infer, name)(alpha=alpha).fit(recording)
+        with xr.open_dataset(tmp_path / "fit.nc", engine="h5netcdf") as found:
+            np.testing.assert_allclose(found["couplings"], expected.couplings_, atol=1e-9)
+            assert found.attrs["method"] == method
+            assert found.attrs["alpha"] == pytest.approx(getattr(expected, "alpha_", alpha))
+            assert "replicates" not in found
+    assert "shrinkage goes with mean-field methods" in refuse(*base, "--shrinkage", 0.1)
+
+
 @pytest.mark.parametrize("shrinkage", ["0.25", "ledoit-wolf"])
 def test_fit_with_shrinkage(tmp_path: Path, samples: Path, shrinkage: str) -> None:
     from infer.estimators.mean_field import MeanField
