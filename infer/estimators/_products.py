@@ -87,7 +87,7 @@ class SpinRows:
             )
         for done, result in enumerate(results):
             yield result
-            if done % 64 == 63:
+            if done % 16 == 15:
                 release_pages(self.spins)
 
     def _share(self, rows: slice, dtype: DTypeLike) -> NDArray:
