@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from infer.estimators.probability_flow import MinimumProbabilityFlow
     from infer.estimators.pseudolikelihood import PseudoLikelihood
     from infer.estimators.screening import InteractionScreening
+    from infer.estimators.selection import decimate, penalty_path
     from infer.recordings import InputError, Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import Analysis, analyse, write_report
     from infer.verdict.adequacy import Adequacy, goodness_of_fit
@@ -41,9 +42,11 @@ _HOME = {
     "compare": "infer.verdict.similarity",
     "compare_unlearning": "infer.verdict.paths",
     "data_correlations": "infer.verdict.families",
+    "decimate": "infer.estimators.selection",
     "goodness_of_fit": "infer.verdict.adequacy",
     "log_likelihood": "infer.estimators.partition",
     "log_partition": "infer.estimators.partition",
+    "penalty_path": "infer.estimators.selection",
     "read_couplings": "infer.recordings",
     "read_patterns": "infer.recordings",
     "read_recording": "infer.recordings",
@@ -70,9 +73,11 @@ __all__ = [
     "compare",
     "compare_unlearning",
     "data_correlations",
+    "decimate",
     "goodness_of_fit",
     "log_likelihood",
     "log_partition",
+    "penalty_path",
     "read_couplings",
     "read_patterns",
     "read_recording",

@@ -44,10 +44,10 @@ def probability_flow(
     """
     flow, margin = 0.0, np.inf
     by_couplings, by_fields = np.zeros_like(couplings), np.zeros_like(fields)
-    for part, chunk, decay in _chunks(rows, couplings, fields):
+    for part, chunk, decay in margin_chunks(rows, couplings, fields):
         margin = min(margin, float(decay.min()))
         with np.errstate(over="ignore", invalid="ignore"):  # a step too long is refused for its infinite flow
-            terms = np.exp(-decay) * _share(rows, part)
+            terms = np.exp(-decay) * row_share(rows, part)
             flow += float(terms.sum())
             terms *= chunk
             by_couplings -= terms.T @ chunk
@@ -60,20 +60,20 @@ def flow_curvature(
 ) -> tuple[FloatArray, FloatArray]:
     """Second derivative of the flow applied to a symmetric direction of couplings and one of fields."""
     by_couplings, by_fields = np.zeros_like(couplings), np.zeros_like(fields)
-    for part, chunk, decay in _chunks(rows, couplings, fields):
-        terms = np.exp(-decay) * _share(rows, part)
+    for part, chunk, decay in margin_chunks(rows, couplings, fields):
+        terms = np.exp(-decay) * row_share(rows, part)
         terms *= chunk @ direction + field_direction
         by_couplings += terms.T @ chunk
         by_fields += terms.sum(axis=0)
     return by_couplings + by_couplings.T, by_fields
 
 
-def _share(rows: SpinRows, part: slice) -> Any:
+def row_share(rows: SpinRows, part: slice) -> Any:
     """Share of each row of a slice, as a column."""
     return 1.0 / rows.n_rows if rows.weight is None else rows.weight[part, None]
 
 
-def _chunks(rows: SpinRows, couplings: FloatArray, fields: FloatArray) -> Any:
+def margin_chunks(rows: SpinRows, couplings: FloatArray, fields: FloatArray) -> Any:
     """Slices of rows, their spins, and their margins s_i h_i."""
     for start in range(0, rows.n_rows, CHUNK_ROWS):
         part = slice(start, min(start + CHUNK_ROWS, rows.n_rows))

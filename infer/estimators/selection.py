@@ -1,0 +1,320 @@
+"""Which couplings are there at all: penalty paths with cross-validation and extended BIC, and decimation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold
+from tqdm.auto import tqdm
+
+from infer.estimators._base import SpinEstimator, mean_log_pseudolikelihood, row_weights, unpack_samples
+from infer.estimators._newton import Local, Minimum, Pairs, minimise
+from infer.estimators._preparation import Preparation, prepare
+from infer.estimators._products import SpinRows, one_blas_thread
+from infer.estimators.probability_flow import margin_chunks, row_share
+from infer.estimators.pseudolikelihood import PseudoLikelihood
+
+FloatArray = NDArray[np.float64]
+
+TOLERANCE = 1e-6
+MOST_STEPS = 100
+
+
+@dataclass(frozen=True)
+class PenaltyPath:
+    """Fits along a path of penalties, and what speaks for each of them."""
+
+    alphas: FloatArray  # (n_alphas,), from strong to weak
+    couplings: FloatArray  # (n_alphas, n_spins, n_spins), of the penalised fits
+    fields: FloatArray  # (n_alphas, n_spins)
+    n_couplings: NDArray[np.int64]  # (n_alphas,) pairs with a coupling
+    score: FloatArray  # (n_alphas,) mean log pseudo-likelihood per sample, refitted without penalty to those pairs
+    extended_bic: FloatArray  # (n_alphas,), the smaller the better
+    held_out: FloatArray  # (n_alphas,) cross-validated mean log pseudo-likelihood per sample, the larger the better
+    held_out_std: FloatArray  # (n_alphas,) its standard error over folds
+
+    @property
+    def best_by_extended_bic(self) -> int:
+        """Index of the smallest extended BIC."""
+        return int(np.argmin(self.extended_bic))
+
+    @property
+    def best_by_cross_validation(self) -> int:
+        """Index of the largest cross-validated score."""
+        return int(np.argmax(self.held_out))
+
+
+@dataclass(frozen=True)
+class Decimation:
+    """Couplings that are left when the smallest ones are taken away step by step."""
+
+    couplings: FloatArray  # (n_spins, n_spins), where the tilted pseudo-likelihood is largest
+    fields: FloatArray
+    n_couplings: NDArray[np.int64]  # (n_steps,) pairs with a coupling, from all to none
+    score: FloatArray  # (n_steps,) mean log pseudo-likelihood per sample
+    tilted: FloatArray  # (n_steps,)
+    best: int  # step of the couplings above
+    converged: bool  # whether all fits have converged
+
+
+def fit_on_pairs(
+    rows: SpinRows,
+    kept: NDArray[np.bool_],
+    fit_fields: bool,
+    start: FloatArray | None = None,
+    tol: float = TOLERANCE,
+    max_iter: int = MOST_STEPS,
+) -> tuple[FloatArray, FloatArray, Minimum]:
+    """
+    Symmetric couplings of some pairs only, and fields, that maximise the pseudo-likelihood.
+
+    Parameters
+    ----------
+    rows : SpinRows
+        No constant spins.
+    kept : bool array (n_pairs,)
+        Which pairs (above the diagonal, row by row) may have a coupling.
+    fit_fields : bool
+    start : ndarray, optional
+        Couplings of all pairs and fields, as one vector, to start from.
+    tol : float
+        Largest absolute component of the gradient of the mean negative log pseudo-likelihood per sample.
+    max_iter : int
+
+    Returns
+    -------
+    couplings : ndarray (n_spins, n_spins)
+    fields : ndarray (n_spins,)
+    minimum : Minimum
+        Its point holds the couplings of all pairs and the fields.
+    """
+    pairs = Pairs(rows.n_spins, fit_fields)
+    free = np.concatenate([kept, np.ones(pairs.size - pairs.n_pairs, dtype=bool)])
+    full = np.zeros(pairs.size)
+    if start is not None:
+        full[free] = start[free]
+
+    def spread(vector: FloatArray) -> tuple[FloatArray, FloatArray]:
+        everything = np.zeros(pairs.size)
+        everything[free] = vector
+        return pairs.unpack(everything)
+
+    def local(vector: FloatArray) -> Local:
+        couplings, fields = spread(vector)
+        value, by_couplings, by_fields = 0.0, np.zeros_like(couplings), np.zeros_like(fields)
+        for part, chunk, margins in margin_chunks(rows, couplings, fields):
+            share = row_share(rows, part)
+            value += float((np.logaddexp(0.0, -2.0 * margins) * share).sum())
+            residual = (np.tanh(margins) - 1.0) * chunk * share
+            by_couplings += residual.T @ chunk
+            by_fields += residual.sum(axis=0)
+        return value, pairs.pack(by_couplings + by_couplings.T, by_fields)[free], curvature(couplings, fields)
+
+    def curvature(couplings: FloatArray, fields: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        def apply(direction: FloatArray) -> FloatArray:
+            change, field_change = spread(direction)
+            by_couplings, by_fields = np.zeros_like(couplings), np.zeros_like(fields)
+            for part, chunk, margins in margin_chunks(rows, couplings, fields):
+                moved = (chunk @ change + field_change) * (1.0 - np.tanh(margins) ** 2) * row_share(rows, part)
+                by_couplings += moved.T @ chunk
+                by_fields += moved.sum(axis=0)
+            return pairs.pack(by_couplings + by_couplings.T, by_fields)[free]
+
+        return apply
+
+    if not free.any():
+        return *pairs.unpack(full), Minimum(full, 0.0, False, 0)
+    found = minimise(local, full[free], tol, max_iter)
+    full = np.zeros(pairs.size)
+    full[free] = found.point
+    return *pairs.unpack(full), Minimum(full, found.gradient_norm, found.unbounded, found.n_iter)
+
+
+def _score(samples: Preparation, couplings: FloatArray, fields: FloatArray) -> float:
+    """Mean log pseudo-likelihood of the spins that vary."""
+    return mean_log_pseudolikelihood(samples.spins[:, samples.varying], couplings, fields, samples.weight)
+
+
+def penalty_path(
+    estimator: SpinEstimator,
+    X: Any,
+    alphas: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    folds: int = 5,
+    gamma: float = 0.5,
+    progress: bool = False,
+) -> PenaltyPath:
+    r"""
+    Fit an estimator with a sparse penalty at several strengths, and say which of them the data prefer.
+
+    Every fit tells which pairs are coupled. The extended Bayesian information criterion of those pairs is
+
+    .. math:: -2 n L + k (\log n + 2 \gamma \log (N - 1)),
+
+    with n samples of N spins, L the mean log pseudo-likelihood of a refit of these pairs without penalty, and k twice
+    their number (each is a parameter of two conditional probabilities). Cross-validation takes the penalised fit itself
+    to rows that it has not seen; folds are contiguous, so that correlated neighbours stay together.
+
+    Parameters
+    ----------
+    estimator : SpinEstimator
+        With a parameter ``alpha``: `InteractionScreening`, or `PseudoLikelihood` with penalty "l1".
+    X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
+    alphas : array-like
+        Penalties, in any order.
+    sample_weight : array-like (n_samples,), optional
+    folds : int
+        Of the cross-validation.
+    gamma : float
+        How much the criterion favours few couplings among many spins; 0 is the plain BIC.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    PenaltyPath
+
+    Raises
+    ------
+    ValueError
+        If there are no alphas, one is negative, or there are fewer rows than folds.
+
+    References
+    ----------
+    R. Foygel Barber, M. Drton 2015, Electronic J. Statistics 9, 567, arXiv:1403.3374. J. Chen, Z. Chen 2008,
+    Biometrika 95, 759.
+    """
+    strengths = np.sort(np.unique(np.asarray(alphas, dtype=np.float64)))[::-1]
+    if not len(strengths) or strengths.min() < 0 or not np.isfinite(strengths).all():
+        raise ValueError(f"alphas must be numbers of at least 0, got {np.asarray(alphas).tolist()}")
+    fit_fields = bool(estimator.get_params().get("fit_fields", False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # constant spins: every fit says so
+        samples = prepare(clone(estimator), X, sample_weight)
+    rows, above = samples.rows(), np.triu_indices(len(samples.varying), 1)
+    array = np.asarray(unpack_samples(X)[0])
+    if len(array) < folds or folds < 2:
+        raise ValueError(f"folds must be from 2 to the number of rows, {len(array)}, got {folds}")
+    weight = row_weights(X, array, sample_weight)
+    splits = list(KFold(folds).split(array))
+    all_couplings, all_fields, numbers, scores, held, held_std = [], [], [], [], [], []
+    with tqdm(total=len(strengths) * (folds + 1), disable=not progress, desc="penalties", unit="fit") as bar:
+        for alpha in strengths:
+            model = clone(estimator).set_params(alpha=float(alpha)).fit(array, sample_weight=weight)
+            bar.update()
+            all_couplings.append(model.couplings_)
+            all_fields.append(model.fields_)
+            kept = model.couplings_[np.ix_(samples.varying, samples.varying)][above] != 0.0
+            numbers.append(int(kept.sum()))
+            with one_blas_thread():
+                scores.append(_score(samples, *fit_on_pairs(rows, kept, fit_fields)[:2]))
+            unseen = []
+            for train, test in splits:
+                part = clone(model).fit(array[train], sample_weight=None if weight is None else weight[train])
+                unseen.append(part.score(array[test], sample_weight=None if weight is None else weight[test]))
+                bar.update()
+            held.append(np.mean(unseen))
+            held_std.append(np.std(unseen, ddof=1) / np.sqrt(folds))
+    n_couplings, score = np.array(numbers), np.array(scores)
+    each = np.log(samples.n_samples) + 2.0 * gamma * np.log(max(samples.n_spins - 1, 1))
+    return PenaltyPath(
+        strengths,
+        np.array(all_couplings),
+        np.array(all_fields),
+        n_couplings,
+        score,
+        -2.0 * samples.n_samples * score + 2.0 * n_couplings * each,
+        np.array(held),
+        np.array(held_std),
+    )
+
+
+def decimate(
+    X: Any,
+    sample_weight: ArrayLike | None = None,
+    *,
+    fit_fields: bool = False,
+    fraction: float = 0.05,
+    progress: bool = False,
+) -> Decimation:
+    r"""
+    Take the smallest couplings away step by step, and stop where the pseudo-likelihood begins to suffer.
+
+    Starts from the symmetric couplings of largest pseudo-likelihood L, sets a fraction of all pairs, those with the
+    smallest couplings, to zero for good, maximises L again over the others, and so on until none is left. With x the
+    fraction of pairs left, the couplings chosen are those where the tilted pseudo-likelihood
+
+    .. math:: L(x) - x L_{max} - (1 - x) L_{min}
+
+    is largest, :math:`L_{max}` being L with all couplings and :math:`L_{min}` with none. No penalty is needed, and
+    couplings that stay are not shrunk.
+
+    Parameters
+    ----------
+    X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
+    sample_weight : array-like (n_samples,), optional
+    fit_fields : bool, default False
+    fraction : float, default 0.05
+        Of all pairs, taken away in each step.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Decimation
+
+    Raises
+    ------
+    ValueError
+        If X holds anything but +-1, or the fraction is not between 0 and 1.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the fits of some steps have not converged.
+
+    References
+    ----------
+    A. Decelle, F. Ricci-Tersenghi 2014, Phys. Rev. Lett. 112, 070603, arXiv:1310.3691.
+    """
+    if not 0.0 < fraction <= 1.0:
+        raise ValueError(f"fraction must be above 0 and at most 1, got {fraction!r}")
+    samples = prepare(PseudoLikelihood(fit_fields=fit_fields), X, sample_weight)
+    rows, pairs = samples.rows(), Pairs(len(samples.varying), fit_fields)
+    kept = np.ones(pairs.n_pairs, dtype=bool)
+    at_once = max(1, round(fraction * pairs.n_pairs))
+    start, steps, points, scores, bad = None, [], [], [], 0
+    with one_blas_thread(), tqdm(total=pairs.n_pairs, disable=not progress, desc="decimation", unit="pair") as bar:
+        while True:
+            couplings, fields, found = fit_on_pairs(rows, kept, fit_fields, start)
+            bad += found.unbounded or found.gradient_norm > TOLERANCE
+            start = found.point
+            steps.append(int(kept.sum()))
+            points.append((couplings, fields))
+            scores.append(_score(samples, couplings, fields))
+            if not kept.any():
+                break
+            strength = np.where(kept, np.abs(start[: pairs.n_pairs]), np.inf)
+            gone = np.argsort(strength, kind="stable")[: min(at_once, steps[-1])]
+            kept[gone] = False
+            bar.update(len(gone))
+    if bad:
+        warnings.warn(
+            f"{bad} of {len(steps)} fits did not converge (some spins may be determined by the others): give more "
+            "samples, or use InteractionScreening, whose penalty keeps couplings finite",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    number, score = np.array(steps), np.array(scores)
+    left = number / max(pairs.n_pairs, 1)
+    tilted = score - left * score[0] - (1.0 - left) * score[-1]
+    best = int(np.argmax(tilted))
+    return Decimation(*samples.expand(*points[best], fit_fields), number, score, tilted, best, bad == 0)
