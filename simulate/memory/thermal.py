@@ -69,7 +69,7 @@ def thermal_unlearn(
 
     References
     ----------
-    van Hemmen, Ioffe, Kuehn, Vaas 1990, Physica A 163, 386, doi:10.1016/0378-4371(90)90345-S.
+    van Hemmen, Ioffe, Kuehn, Vaas 1990, Physica A 163, 386.
     """
     checked = check_couplings(couplings)
     result = np.array(checked.toarray() if hasattr(checked, "toarray") else checked)

@@ -180,7 +180,7 @@ def eigenvector_dreaming(
 
     References
     ----------
-    Benedetti, Carillo, Marinari, Mezard 2024, J. Stat. Mech. 013302 (arXiv 2308.13445), for the picture and the
+    Benedetti, Carillo, Marinari, Mezard 2023, arXiv 2308.13445, doi:10.1088/1742-5468/ad138e, for the picture and the
     family of algorithms.
     """
     result = _full(couplings)
