@@ -4,8 +4,8 @@ Couplings of every method end within 1e-4 of a tight reference (the deviation is
 LogisticRegression node by node (lbfgs, single precision, the loosest tolerance of 1e-4, 1e-5, 1e-6 that gets there on
 the nodes timed), and one L-BFGS of scipy over all nodes jointly (numpy, single-precision products), stopped the moment
 it gets there, which no rule could do sooner, or after 50 times our time. One thread; processor time, so that other work
-on the machine counts little. Times are medians over the repeats, ratios are taken within a repeat. scikit-learn is timed
-on a few nodes and scaled up to all of them, as the table says; `--nodes 0` times all of them.
+on the machine counts little. Times are medians over the repeats, ratios are taken within a repeat. scikit-learn is
+timed on a few nodes and scaled up to all of them, as the table says; `--nodes 0` times all of them.
 """
 
 from __future__ import annotations
