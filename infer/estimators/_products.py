@@ -13,8 +13,8 @@ from joblib import Parallel, delayed
 from numpy.typing import DTypeLike, NDArray
 from threadpoolctl import ThreadpoolController
 
-from ._base import release_pages
-from ._response_kernels import respond
+from infer.estimators._base import release_pages
+from infer.estimators._response_kernels import respond
 
 CHUNK_ROWS = 4096  # samples worked on together: their products stay in cache
 COLLAPSE_BELOW = 0.7  # equal rows are collapsed when at most this fraction of the rows is distinct
@@ -154,7 +154,7 @@ class SpinRows:
         if self.weight is None:
             for total in (products, means, sums):
                 total /= self.n_rows
-        return Responses(products, means, *sums, margins)
+        return Responses(products, means, sums[0], sums[1], sums[2], margins)
 
     def batch_gradients(
         self, couplings: NDArray, fields: NDArray, labels: NDArray[np.int64], multiplier: NDArray | None = None
