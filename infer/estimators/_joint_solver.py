@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._products import SpinRows, one_blas_thread
-from ._solvers import (
+from infer.estimators._products import SpinRows, one_blas_thread
+from infer.estimators._solvers import (
     HISTORY_BYTES,
     LATE,
     LEAST_RADIUS,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import eigh
 
-from ._products import SpinRows, one_blas_thread
+from infer.estimators._products import SpinRows, one_blas_thread
 
 HISTORY_BYTES = 1 << 26  # memory for the limited-memory pairs
 HISTORY = 24  # most pairs kept

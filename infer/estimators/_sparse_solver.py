@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._lasso_kernels import lasso_steps
-from ._products import SpinRows, one_blas_thread
-from ._solvers import LOSS_NOISE, OVERSHOOT, NodeFit, NodeSolver, Points, row_products
+from infer.estimators._lasso_kernels import lasso_steps
+from infer.estimators._products import SpinRows, one_blas_thread
+from infer.estimators._solvers import LOSS_NOISE, OVERSHOOT, NodeFit, NodeSolver, Points, row_products
 
 INNER_ACCURACY = 0.02  # of the quadratic models, relative to the violation of the optimality conditions
 INNER_SWEEPS = 200
