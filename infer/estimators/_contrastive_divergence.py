@@ -78,9 +78,9 @@ def measure(
         if noise <= enough or done >= DRAWS[1]:
             break
         draws = int(np.clip(done * (1.1 * noise / enough) ** 2, 1.5 * done, DRAWS[1]))
-    states = np.concatenate(kept, axis=1).reshape(-1, n_spins)
-    stride = max(1, len(states) // CURVATURE_STATES)
-    return Measurement(gradient, mismatch, noise, states[::stride].astype(np.float64))
+    sample = np.concatenate(kept, axis=1).reshape(-1, n_spins)
+    stride = max(1, len(sample) // CURVATURE_STATES)
+    return Measurement(gradient, mismatch, noise, sample[::stride].astype(np.float64))
 
 
 def _root_mean_square(values: FloatArray) -> float:
