@@ -5,6 +5,7 @@ Every function takes a dynamics and answers for it, or says that no closed form 
 
 from simulate.dynamics.active import mode_variance, spherical_stiffness
 from simulate.theory.effective_energy import effective_energy
+from simulate.theory.empirical import fitted_rate_and_slope
 from simulate.theory.entropy import entropy_production, estimate_entropy_production, linear_entropy_production
 from simulate.theory.linear_response import (
     coloured_variance,
@@ -23,6 +24,7 @@ __all__ = [
     "effective_slope",
     "entropy_production",
     "estimate_entropy_production",
+    "fitted_rate_and_slope",
     "limiting_stiffness",
     "linear_entropy_production",
     "mode_variance",
