@@ -1,6 +1,7 @@
 """Speed of the pseudo-likelihood fit beside what one would use instead: `python benchmarks/pseudolikelihood.py`.
 
-Couplings of every method end within 1e-4 of a tight reference (the deviation is shown). Baselines: scikit-learn's
+Couplings are to end within 1e-4 of a tight reference. The deviation is shown: single-precision baselines do not get
+there where couplings are strong; ours runs with the loosest of 1e-6, 1e-7, 1e-8 that does. Baselines: scikit-learn's
 LogisticRegression node by node (lbfgs, single precision, the loosest tolerance of 1e-4, 1e-5, 1e-6 that gets there on
 the nodes timed), and one L-BFGS of scipy over all nodes jointly (numpy, single-precision products), stopped the moment
 it gets there, which no rule could do sooner, or after 50 times our time. One thread; processor time, so that other work
@@ -139,13 +140,13 @@ def joint(
 
 
 def ours(
-    spins: np.ndarray, weight: np.ndarray | None, alpha: float, reference: np.ndarray
+    spins: np.ndarray, weight: np.ndarray | None, alpha: float, reference: np.ndarray, tol: float = 1e-6
 ) -> Callable[[], tuple[float, float]]:
-    """PseudoLikelihood with its default tolerance: seconds and largest deviation from the reference."""
+    """PseudoLikelihood, tolerance 1e-6 by default: seconds and largest deviation from the reference."""
 
     def run() -> tuple[float, float]:
         start = time.process_time()
-        model = PseudoLikelihood(alpha=alpha).fit(spins, sample_weight=weight)
+        model = PseudoLikelihood(alpha=alpha, tol=tol).fit(spins, sample_weight=weight)
         seconds = time.process_time() - start
         return seconds, float(np.abs(model.couplings_ - (reference + reference.T) / 2).max())
 
@@ -171,8 +172,11 @@ def compare(case: str, alpha: float, repeats: int, n_nodes: int, skip: list[str]
         warnings.simplefilter("ignore", ConvergenceWarning)
         tight = PseudoLikelihood(alpha=alpha, tol=1e-9, max_iter=2000).fit(spins, sample_weight=weight)
         reference = tight.couplings_by_node_
-        methods = {"PseudoLikelihood": ours(spins, weight, alpha, reference)}
-        own = methods["PseudoLikelihood"]()
+        for tol in (1e-6, 1e-7, 1e-8):
+            methods = {"PseudoLikelihood": ours(spins, weight, alpha, reference, tol)}
+            own = methods["PseudoLikelihood"]()
+            if own[1] <= CLOSE:
+                break
         n_spins = spins.shape[1]
         nodes = np.arange(n_spins) if not n_nodes else np.linspace(0, n_spins - 1, n_nodes).astype(int)
         timed = "all nodes" if not n_nodes else f"{len(nodes)} nodes, scaled to {n_spins}"
@@ -186,7 +190,7 @@ def compare(case: str, alpha: float, repeats: int, n_nodes: int, skip: list[str]
                 found[name].append(run())
     name = Path(case).stem if case.endswith(".npz") else case
     print(
-        f"\n{name}: N = {n_spins}, {len(spins)} rows, alpha = {alpha:g}; peak memory of our fit above the "
+        f"\n{name}: our tol = {tol:g}, N = {n_spins}, {len(spins)} rows, alpha = {alpha:g}; peak memory of our fit above the "
         f"samples {memory:.0f} MB; {tight.n_iter_} passes to 1e-9, converged: {tight.converged_}"
     )
     print(f"  {'':44s} {'seconds':>9s} {'min':>8s} {'max':>8s} {'deviation':>10s}   times slower")
