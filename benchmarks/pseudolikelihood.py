@@ -190,7 +190,7 @@ def compare(case: str, alpha: float, repeats: int, n_nodes: int, skip: list[str]
                 found[name].append(run())
     name = Path(case).stem if case.endswith(".npz") else case
     print(
-        f"\n{name}: our tol = {tol:g}, N = {n_spins}, {len(spins)} rows, alpha = {alpha:g}; peak memory of ours above the "
+        f"\n{name}: our tol = {tol:g}, N = {n_spins}, {len(spins)} rows, alpha = {alpha:g}; peak memory above the "
         f"samples {memory:.0f} MB; {tight.n_iter_} passes to 1e-9, converged: {tight.converged_}"
     )
     print(f"  {'':44s} {'seconds':>9s} {'min':>8s} {'max':>8s} {'deviation':>10s}   times slower")
