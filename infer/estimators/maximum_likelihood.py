@@ -278,7 +278,9 @@ class MaximumLikelihood(SpinEstimator):
             start = PseudoLikelihood(
                 alpha=max(float(self.alpha), 1.0 / samples.n_samples), fit_fields=self.fit_fields, tol=1e-3
             ).fit(rows, sample_weight=samples.weight)
-        picked = rng.choice(len(rows), size=self.n_chains, p=samples.share())
+        # evenly through the samples, so that states that chains cannot leave get their share of chains
+        places = (np.arange(self.n_chains) + rng.random_sample()) / self.n_chains
+        picked = np.searchsorted(np.cumsum(samples.share()), places).clip(max=len(rows) - 1)
         chains = PersistentChains(rows[picked], int(rng.randint(np.iinfo(np.int32).max)))
         max_iter = MOST_UPDATES if self.max_iter is None else int(self.max_iter)
         found = maximise_likelihood(

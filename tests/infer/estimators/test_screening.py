@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import linprog, minimize
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -218,3 +218,28 @@ def test_goes_with_the_tools_of_scikit_learn():
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).couplings_, model.couplings_)
     with pytest.raises(ValueError, match="'objective' parameter of InteractionScreening must be a str among"):
         InteractionScreening("magic").fit(spins)
+
+
+@pytest.mark.parametrize("objective", ["rise", "logrise"])
+def test_infinite_couplings_are_found_where_a_linear_program_finds_them(objective):
+    # no finite optimum: some couplings and field have no negative margin and a positive one
+    rng = np.random.default_rng(13)
+    outcomes = []
+    for _ in range(25):
+        n_spins, n_samples = int(rng.integers(3, 8)), int(10 ** rng.uniform(1.3, 2.5))
+        couplings, fields = exact.random_couplings(n_spins, 1.0, rng), rng.normal(0, 0.3, n_spins)
+        spins = exact.draw(couplings, n_samples, fields, temperature=rng.uniform(0.3, 2), seed=rng)
+        spins = spins[:, spins.std(axis=0) > 0]
+        if spins.shape[1] < 2:
+            continue
+        margins = 0.0
+        for node in range(spins.shape[1]):
+            features = spins[:, node, None] * np.column_stack([np.delete(spins, node, axis=1), np.ones(len(spins))])
+            found = linprog(-features.sum(axis=0), A_ub=-features, b_ub=np.zeros(len(spins)), bounds=(-1, 1))
+            margins = max(margins, -found.fun)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = InteractionScreening(objective, 0.0, fit_fields=True).fit(spins)
+        assert model.converged_ == (margins < 1e-6)
+        outcomes.append(model.converged_)
+    assert 3 < sum(outcomes) < len(outcomes) - 3  # both kinds occur
