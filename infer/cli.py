@@ -19,6 +19,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+contrastive = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(
+    contrastive, name="contrastive", help="Temporal contrastive learning: couplings learned without explicit memory."
+)
 
 
 class Method(StrEnum):
@@ -33,6 +37,21 @@ class Method(StrEnum):
     BETHE = "bethe"
     SESSAK_MONASSON = "sessak-monasson"
     INDEPENDENT_PAIR = "independent-pair"
+
+
+class Rule(StrEnum):
+    """How synapses find the contrast between clamped and free state."""
+
+    TEMPORAL = "temporal"
+    IDEAL = "ideal"
+
+
+class FreeState(StrEnum):
+    """What a network left to itself is read out as."""
+
+    FIXED_POINT = "fixed-point"
+    GRADED = "graded"
+    THERMAL = "thermal"
 
 
 class Missing(StrEnum):
@@ -68,13 +87,14 @@ Fields = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 Jobs = Annotated[int, typer.Option("--n-jobs", help="Threads, -1 for all processors; results do not depend on it.")]
+FigureFile = Annotated[Path | None, typer.Option(help="Figure of the results (.svg, .pdf or .png).")]
 Progress = Annotated[
     bool | None,
     typer.Option("--progress/--no-progress", help="Show progress bars. [default: on a terminal]"),
 ]
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
+def command(function: Callable[..., None], group: typer.Typer = app) -> Callable[..., None]:
     """Register a command that ends with status 0, or 1 and one line on standard error when its input is bad."""
 
     @functools.wraps(function)
@@ -83,13 +103,13 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             try:
                 function(*args, **kwargs)
             except KeyboardInterrupt:
-                _complain("interrupted; nothing was written")
+                _complain("interrupted; no output was written")
                 raise typer.Exit(130) from None
             except (ValueError, OSError, MemoryError) as error:
                 _complain(str(error) or type(error).__name__)
                 raise typer.Exit(1) from None
 
-    return app.command()(wrapped)
+    return group.command()(wrapped)
 
 
 @contextmanager
@@ -305,6 +325,76 @@ def demo(
     analysis, page = run_demo(output, seed=seed, n_jobs=n_jobs, progress=_wants_progress(progress))
     _show_headline(analysis)
     typer.echo(f"report: {page}")
+
+
+@functools.partial(command, group=contrastive)
+def memory(
+    output: Annotated[Path | None, typer.Option(help="NetCDF file for couplings and every number (.nc).")] = None,
+    figure: FigureFile = None,
+    n_spins: Annotated[int, typer.Option(min=2, help="Number of spins.")] = 100,
+    n_patterns: Annotated[int, typer.Option(min=1, help="Number of random patterns.")] = 20,
+    cycles: Annotated[int, typer.Option(min=1, help="Cycles of training, one pattern each.")] = 5000,
+    rule: Annotated[
+        Rule, typer.Option(help="Synapses with a memory in time, or the exact difference clamped - free.")
+    ] = Rule.TEMPORAL,
+    free_state: Annotated[
+        FreeState, typer.Option(help="Spins at zero temperature, graded mean-field spins, or thermal averages.")
+    ] = FreeState.FIXED_POINT,
+    seed: Seed = 0,
+    progress: Progress = None,
+) -> None:
+    """Train an associative memory by contrast; compare its couplings with Hebbian, unlearned and dreamed ones."""
+    from infer.contrastive import check_results, memory_summary, train_memory, write_results
+
+    check_results(output, figure)
+    table = train_memory(
+        n_spins,
+        n_patterns,
+        cycles,
+        rule=rule.value,
+        free_state=free_state.value.replace("-", " "),
+        seed=seed,
+        progress=_wants_progress(progress),
+    )
+    write_results(table, output, figure, "memory_panels")
+    typer.echo(memory_summary(table))
+
+
+@functools.partial(command, group=contrastive)
+def digits(
+    output: Annotated[Path | None, typer.Option(help="NetCDF file for the error curves (.nc).")] = None,
+    figure: FigureFile = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes through the data.")] = 30,
+    n_hidden: Annotated[int, typer.Option(min=1, help="Number of hidden units.")] = 100,
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints; run again with the same one to go on from there.")
+    ] = None,
+    seed: Seed = 0,
+    progress: Progress = None,
+) -> None:
+    """Train classifiers of handwritten digits by contrast, with a control that must not learn."""
+    from infer.contrastive import check_results, digits_summary, train_digits, write_results
+
+    check_results(output, figure)
+    table = train_digits(
+        epochs, n_hidden=n_hidden, checkpoint_folder=checkpoints, seed=seed, progress=_wants_progress(progress)
+    )
+    write_results(table, output, figure, "digits_errors")
+    typer.echo(digits_summary(table))
+
+
+@functools.partial(command, group=contrastive)
+def synapse(
+    output: Annotated[Path, typer.Option(help="Figure (.svg, .pdf or .png).")],
+    seed: Seed = 0,
+) -> None:
+    """Draw what a synapse with a memory in time learns, and what that memory dissipates."""
+    from infer.contrastive_figures import synapse_panels, write_figure
+    from infer.fits import check_output
+
+    check_output(output, ".svg", ".pdf", ".png")
+    write_figure(output, synapse_panels(seed))
+    typer.echo(f"figure: {output}")
 
 
 def _show_headline(analysis: Any) -> None:
