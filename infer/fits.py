@@ -127,7 +127,8 @@ def fit_recording(
         if method == "pseudolikelihood":
             variables["couplings_std"] = (square, model.couplings_std_)
             steps.update()
-            if n_replicates:
+            # where the samples leave couplings open their errors are not finite, and there is nothing to resample
+            if n_replicates and np.isfinite(model.couplings_std_).all():
                 above = np.triu_indices(recording.n_spins, 1)
                 replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
                 variables["replicates"] = (("replicate", "pair"), replicates[:, *above].astype(np.float32))

@@ -13,7 +13,7 @@ FloatArray = NDArray[np.float64]
 def half_states(n_spins: int) -> FloatArray:
     """All states (2^n_spins, n_spins) of +-1."""
     bits = (np.arange(2**n_spins)[:, None] >> np.arange(n_spins)) & 1
-    states: FloatArray = 2.0 * bits - 1.0
+    states: FloatArray = (2 * bits - 1).astype(np.float64)
     return states
 
 

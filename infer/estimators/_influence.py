@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators._products import SpinRows
 from infer.uncertainty import batch_labels
@@ -96,7 +96,10 @@ def batch_influence(
         matrix[np.diag_indices_from(matrix)] += penalty + max(1e-10 * np.trace(matrix) / len(others), 1e-300)
         # the inverse of a matrix estimated from n rows is too large by n / (n - parameters - 1)
         debias = 1.0 if n_hessian is None else max(1.0 - (len(others) + 1) / n_hessian, 0.1)
-        change = -debias * cho_solve(cho_factor(matrix), gradients[:, node, others].T.astype(np.float64)).T
+        try:
+            change = -debias * cho_solve(cho_factor(matrix), gradients[:, node, others].T.astype(np.float64)).T
+        except LinAlgError:  # flat in some direction: the samples do not tell the couplings, so no error is finite
+            change = np.full((len(gradients), len(others)), np.nan)
         partners = others[others < len(varying)]
         coupling_change[:, varying[node], varying[partners]] = change[:, : len(partners)]
         if fit_fields:

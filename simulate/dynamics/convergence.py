@@ -64,6 +64,10 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
             r_hat.append(np.nan)
             size.append(np.nan)
             continue
+        if not np.ptp(chains.values, axis=1).any():  # every chain stands still, each elsewhere
+            r_hat.append(np.inf)
+            size.append(float(chains.shape[0]))
+            continue
         dataset = chains.to_dataset(name="value")
         r_hat.append(float(arviz.rhat(dataset)["value"]))
         size.append(float(arviz.ess(dataset)["value"]))
@@ -82,7 +86,7 @@ def settled(samples: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
         cost = n_spins**2
     at_most = max(_FEWEST_DRAWS, min(1000, int(1e10 / (chains * cost))))
     found = convergence(samples, dynamics, at_most=at_most)
-    worst = float(np.nanmax(found["r_hat"])) if np.isfinite(found["r_hat"]).any() else np.nan
+    worst = np.nan if np.isnan(found["r_hat"]).all() else float(np.nanmax(found["r_hat"]))
     if draws >= _FEWEST_DRAWS and worst > _LARGEST_R_HAT:
         name = str(found["quantity"].values[int(np.nanargmax(found["r_hat"]))])
         warnings.warn(
