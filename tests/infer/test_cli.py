@@ -443,9 +443,10 @@ def test_requests_to_stop(tmp_path: Path, request_to_stop: signal.Signals, statu
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), False)
         written, deadline = b"", time.monotonic() + 60
-        while b"sweep" not in written and time.monotonic() < deadline:
+        while b"update" not in written and time.monotonic() < deadline:
             written += process.stderr.read() or b""
             time.sleep(0.05)
+        assert b"update" in written  # the simulation was under way
         process.send_signal(request_to_stop)
         assert process.wait(timeout=30) == status
         os.set_blocking(process.stderr.fileno(), True)
