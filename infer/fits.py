@@ -155,7 +155,7 @@ def fit_recording(
 def _number_or_text(value: float | str | None) -> Any:
     """A number where the text is one."""
     try:
-        return float(value)  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]  # what is no number is caught below
     except (TypeError, ValueError):
         return value
 

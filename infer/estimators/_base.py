@@ -180,7 +180,7 @@ class SpinEstimator(BaseEstimator):
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit couplings and fields to samples."""
-        raise NotImplementedError
+        raise NotImplementedError  # every estimator writes its own; this one only says how it is called
 
     def _validate(
         self, X: Any, sample_weight: ArrayLike | None = None, *, reset: bool
