@@ -7,12 +7,14 @@ imports arviz; it gives and takes plain xarray Datasets, which arviz 0.2x and 1.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
 
 from infer.batches import (
     LongRunCovariance,
@@ -37,6 +39,7 @@ __all__ = [
     "chains_dataset",
     "convergence",
     "covariance_from_batches",
+    "laplace_posterior",
     "posterior_dataset",
     "student_quantile",
 ]
@@ -170,6 +173,120 @@ def posterior_dataset(draws: Mapping[str, np.ndarray], attributes: Mapping[str, 
         variables[name] = (("chain", "draw", *extra), values)
     dataset = xr.Dataset(variables, attrs=dict(attributes or {}))
     return dataset.assign_coords(chain=np.arange(dataset.sizes["chain"]), draw=np.arange(dataset.sizes["draw"]))
+
+
+def laplace_posterior(
+    mean: Mapping[str, ArrayLike],
+    covariance: ArrayLike | None = None,
+    *,
+    factor: ArrayLike | None = None,
+    dims: Mapping[str, tuple[str, ...]] | None = None,
+    coords: Mapping[str, Any] | None = None,
+    draws: int = 250,
+    chains: int = 4,
+    random_state: int | np.random.RandomState | None = None,
+    accept: Callable[[dict[str, np.ndarray]], np.ndarray] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """
+    Draws from a Gaussian posterior: estimates as its mean, their covariance as its covariance (Laplace approximation).
+
+    Parameters
+    ----------
+    mean : mapping of str to number or array
+        Estimates of the parameters. Flattened and put one behind the other they are the k components of the Gaussian.
+    covariance : array (k, k), optional
+        For example a sandwich covariance. Positive semi-definite; directions without variance do not vary.
+    factor : array (m, k), optional
+        In place of `covariance`, a root of it: `covariance = factor^T factor`. Where there are many parameters and few
+        batches of samples this is far smaller.
+    dims : mapping of str to tuple of str, optional
+        Names of the dimensions of each parameter, behind "chain" and "draw". Default: `<name>_dim_0`, ...
+    coords : mapping, optional
+        Coordinates of these dimensions, as xarray takes them.
+    draws, chains : int
+        Draws of each chain, and independent chains, so that arviz finds what it expects.
+    random_state : int, RandomState or None
+    accept : callable, optional
+        Given a dict of draws (n, ...) of all parameters, says which of the n lie in the allowed range; the others are
+        drawn again (a flat prior cut off there).
+    attributes : mapping, optional
+        Where the draws come from.
+
+    Returns
+    -------
+    xarray.Dataset
+        Every parameter with dims (chain, draw, ...), as arviz (0.2x and 1.x) takes it.
+
+    Raises
+    ------
+    ValueError
+        If not one of `covariance` and `factor` is given, shapes do not fit, a value is not finite, the covariance has a
+        clearly negative eigenvalue, or nearly all draws are refused.
+
+    References
+    ----------
+    L. Tierney, J. B. Kadane 1986, J. American Statistical Association 81, 82.
+    """
+    if draws < 1 or chains < 1:
+        raise ValueError(f"draws and chains must be at least 1, got draws={draws}, chains={chains}")
+    centres = {name: np.asarray(value, dtype=np.float64) for name, value in mean.items()}
+    centre = np.concatenate([value.ravel() for value in centres.values()])
+    root = _root(covariance, factor, len(centre))
+    if not (np.isfinite(centre).all() and np.isfinite(root).all()):
+        raise ValueError("the estimates or their covariance are not finite, so there is no posterior to draw from")
+    generator = check_random_state(random_state)
+
+    def draw(count: int) -> np.ndarray:
+        return centre + generator.standard_normal((count, len(root))) @ root
+
+    points = draw(chains * draws)
+    if accept is not None:
+        refused = ~accept(_split(points, centres))
+        for _ in range(1000):
+            if not refused.any():
+                break
+            points[refused] = draw(int(refused.sum()))
+            refused[refused] = ~accept(_split(points[refused], centres))
+        if refused.any():
+            raise ValueError("nearly all draws lie outside the allowed range: the covariance is too wide for it")
+    parts = {name: v.reshape(chains, draws, *v.shape[1:]) for name, v in _split(points, centres).items()}
+    result = posterior_dataset(parts, attributes)
+    if dims:
+        renamed = {f"{n}_dim_{axis}": dim for n, names in dims.items() for axis, dim in enumerate(names)}
+        result = xr.Dataset(
+            {n: (tuple(renamed.get(str(d), str(d)) for d in v.dims), v.values) for n, v in result.data_vars.items()},
+            coords={"chain": result["chain"], "draw": result["draw"]},
+            attrs=result.attrs,
+        )
+    return result.assign_coords(dict(coords)) if coords else result
+
+
+def _root(covariance: ArrayLike | None, factor: ArrayLike | None, size: int) -> np.ndarray:
+    """Root (m, k) of a covariance, given as it is or as a root."""
+    if (covariance is None) == (factor is None):
+        raise ValueError("give either the covariance or a factor of it")
+    if factor is not None:
+        root = np.asarray(factor, dtype=np.float64)
+        if root.ndim != 2 or root.shape[1] != size:
+            raise ValueError(f"the factor must have shape (m, {size}) for {size} parameters, got {root.shape}")
+        return root
+    matrix = np.asarray(covariance, dtype=np.float64)
+    if matrix.shape != (size, size):
+        raise ValueError(f"the covariance must have shape ({size}, {size}) for {size} parameters, got {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        return matrix  # refused by its values
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
+    if values[0] < -1e-8 * np.abs(values).max():
+        raise ValueError(f"the covariance has a negative eigenvalue, {values[0]:.3g}: it is no covariance")
+    return (vectors * np.sqrt(np.maximum(values, 0.0))).T
+
+
+def _split(points: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Parameters (n, ...) by name from vectors (n, k) of all of them."""
+    ends = np.cumsum([value.size for value in like.values()])
+    pieces = np.split(points, ends[:-1], axis=1)
+    return {name: p.reshape(len(points), *v.shape) for (name, v), p in zip(like.items(), pieces, strict=True)}
 
 
 def _arviz() -> ModuleType:

@@ -251,3 +251,63 @@ def test_posterior_dataset_goes_through_arviz():
     assert xr.DataTree.from_dict({"posterior": dataset})["posterior"]["rate"].shape == (4, 250)
     with pytest.raises(ValueError, match="must have shape"):
         uncertainty.posterior_dataset({"rate": np.zeros(3)})
+
+
+# --- Laplace posterior -----------------------------------------------------------------------------------------------
+
+
+def test_laplace_posterior_has_the_given_mean_and_covariance():
+    rng = np.random.default_rng(30)
+    factor = rng.normal(size=(3, 5))
+    mean = {"a": 2.0, "b": np.array([[1.0, -1.0], [0.5, 3.0]])}
+    found = uncertainty.laplace_posterior(
+        mean,
+        factor.T @ factor,
+        dims={"b": ("row", "column")},
+        coords={"column": ["left", "right"]},
+        draws=5000,
+        chains=4,
+        random_state=1,
+        attributes={"model": "none"},
+    )
+    assert found["a"].dims == ("chain", "draw")
+    assert found["b"].dims == ("chain", "draw", "row", "column")
+    assert list(found["column"].values) == ["left", "right"]
+    assert found.attrs == {"model": "none"}
+    points = np.column_stack([found["a"].values.ravel(), found["b"].values.reshape(20_000, 4)])
+    np.testing.assert_allclose(points.mean(axis=0), [2, 1, -1, 0.5, 3], atol=0.1)  # 0.1 is 6 standard errors or more
+    np.testing.assert_allclose(np.cov(points.T), factor.T @ factor, atol=0.25)
+    assert np.linalg.matrix_rank(points - points.mean(axis=0), tol=1e-6) == 3  # no variance where there is none
+    by_factor = uncertainty.laplace_posterior(mean, factor=factor, draws=5000, random_state=2)
+    spread = np.column_stack([by_factor["a"].values.ravel(), by_factor["b"].values.reshape(20_000, 4)])
+    np.testing.assert_allclose(np.cov(spread.T), factor.T @ factor, atol=0.25)
+    summary = uncertainty.convergence(found)
+    assert float(summary["b_r_hat"].max()) < 1.01
+    again = uncertainty.laplace_posterior(mean, factor=factor, draws=5000, random_state=2)
+    xr.testing.assert_identical(by_factor, again)
+
+
+def test_laplace_posterior_cut_off_at_a_bound():
+    found = uncertainty.laplace_posterior(
+        {"x": 0.0}, [[1.0]], draws=10_000, random_state=3, accept=lambda draws: draws["x"] > 0.0
+    )["x"]
+    assert float(found.min()) > 0.0
+    assert float(found.mean()) == pytest.approx(np.sqrt(2 / np.pi), abs=0.02)  # half a Gaussian; 6 standard errors
+    with pytest.raises(ValueError, match="nearly all draws lie outside"):
+        uncertainty.laplace_posterior({"x": 0.0}, [[1.0]], accept=lambda draws: draws["x"] > 50.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "either the covariance or a factor"),
+        ({"covariance": np.eye(3)}, r"must have shape \(2, 2\)"),
+        ({"factor": np.eye(3)}, r"must have shape \(m, 2\)"),
+        ({"covariance": np.diag([1.0, -1.0])}, "negative eigenvalue"),
+        ({"covariance": np.full((2, 2), np.nan)}, "not finite"),
+        ({"covariance": np.eye(2), "draws": 0}, "draws and chains must be at least 1"),
+    ],
+)
+def test_bad_posteriors_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        uncertainty.laplace_posterior({"x": np.zeros(2)}, **arguments)
