@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from infer.conversion import to_binary_parameters, to_spin_parameters
     from infer.estimators.continuous import GaussianCouplings, ScoreMatching
     from infer.estimators.dreaming import DreamingModel
     from infer.estimators.maximum_likelihood import MaximumLikelihood
@@ -51,6 +52,8 @@ _HOME = {
     "read_patterns": "infer.recordings",
     "read_recording": "infer.recordings",
     "read_spins": "infer.recordings",
+    "to_binary_parameters": "infer.conversion",
+    "to_spin_parameters": "infer.conversion",
     "write_report": "infer.report",
 }
 
@@ -82,6 +85,8 @@ __all__ = [
     "read_patterns",
     "read_recording",
     "read_spins",
+    "to_binary_parameters",
+    "to_spin_parameters",
     "write_report",
 ]
 
