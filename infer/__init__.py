@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from infer.estimators.selection import decimate, penalty_path
     from infer.recordings import InputError, Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import Analysis, analyse, write_report
+    from infer.sweeps.run import sweep
+    from infer.sweeps.table import average_repeats, read_sweep, sweep_map
     from infer.verdict.adequacy import Adequacy, goodness_of_fit
     from infer.verdict.families import data_correlations
     from infer.verdict.paths import UnlearningSimilarity, compare_unlearning
@@ -40,6 +42,7 @@ _HOME = {
     "Similarity": "infer.verdict.similarity",
     "UnlearningSimilarity": "infer.verdict.paths",
     "analyse": "infer.report",
+    "average_repeats": "infer.sweeps.table",
     "compare": "infer.verdict.similarity",
     "compare_unlearning": "infer.verdict.paths",
     "data_correlations": "infer.verdict.families",
@@ -52,6 +55,9 @@ _HOME = {
     "read_patterns": "infer.recordings",
     "read_recording": "infer.recordings",
     "read_spins": "infer.recordings",
+    "read_sweep": "infer.sweeps.table",
+    "sweep": "infer.sweeps.run",
+    "sweep_map": "infer.sweeps.table",
     "to_binary_parameters": "infer.conversion",
     "to_spin_parameters": "infer.conversion",
     "write_report": "infer.report",
@@ -73,6 +79,7 @@ __all__ = [
     "Similarity",
     "UnlearningSimilarity",
     "analyse",
+    "average_repeats",
     "compare",
     "compare_unlearning",
     "data_correlations",
@@ -85,6 +92,9 @@ __all__ = [
     "read_patterns",
     "read_recording",
     "read_spins",
+    "read_sweep",
+    "sweep",
+    "sweep_map",
     "to_binary_parameters",
     "to_spin_parameters",
     "write_report",

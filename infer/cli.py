@@ -3,14 +3,14 @@
 import functools
 import signal
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from infer._console import complain, one_line_errors, wants_progress
 
 app = typer.Typer(
     help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",
@@ -70,6 +70,14 @@ class Constant(StrEnum):
     DROP = "drop"
 
 
+class Backend(StrEnum):
+    """Where the cells of a sweep are computed."""
+
+    LOKY = "loky"
+    THREADING = "threading"
+    DASK = "dask"
+
+
 Data = Annotated[Path, typer.Argument(help="Recording: npy, npz, csv, tsv, txt or nc (as `reverie simulate` writes).")]
 Key = Annotated[str | None, typer.Option(help="Array of an npz, or variable of an nc file, to read.")]
 ZeroOne = Annotated[bool, typer.Option("--zero-one", help="Values are 0 and 1 and mean -1 and +1.")]
@@ -96,51 +104,7 @@ Progress = Annotated[
 
 def command(function: Callable[..., None], group: typer.Typer = app) -> Callable[..., None]:
     """Register a command that ends with status 0, or 1 and one line on standard error when its input is bad."""
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        with warnings_on_one_line():
-            try:
-                function(*args, **kwargs)
-            except KeyboardInterrupt:
-                _complain("interrupted; no output was written")
-                raise typer.Exit(130) from None
-            except (ValueError, OSError, MemoryError) as error:
-                _complain(str(error) or type(error).__name__)
-                raise typer.Exit(1) from None
-
-    return group.command()(wrapped)
-
-
-@contextmanager
-def warnings_on_one_line() -> Iterator[None]:
-    """Show each warning that is meant for users once, as one line on standard error."""
-    seen: set[str] = set()
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        text = str(message)
-        if text not in seen:
-            seen.add(text)
-            _complain(text, "warning")
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning):
-            warnings.simplefilter("ignore", category)
-        warnings.showwarning = show
-        yield
-
-
-def _complain(text: str, kind: str = "error") -> None:
-    """One line on standard error."""
-    from infer._tables import one_line
-
-    typer.echo(f"{kind}: {one_line(text)}", err=True)
-
-
-def _wants_progress(progress: bool | None) -> bool:
-    """Whether to show progress bars."""
-    return sys.stderr.isatty() if progress is None else progress
+    return group.command()(one_line_errors(function))
 
 
 def _show_version(wanted: bool) -> None:
@@ -196,7 +160,7 @@ def simulate(
         thin=thin,
         seed=seed,
         n_jobs=n_jobs,
-        progress=_wants_progress(progress),
+        progress=wants_progress(progress),
     )
     write_netcdf(output, samples.assign_attrs(rate=rate), stored)
     typer.echo(f"{output}: {chains} chains x {draws} draws of {stored.shape[1]} spins, {len(stored)} patterns")
@@ -238,7 +202,7 @@ def fit(
         n_replicates=replicates,
         seed=seed,
         n_jobs=n_jobs,
-        progress=_wants_progress(progress),
+        progress=wants_progress(progress),
     )
     write_netcdf(output, result, recording.patterns)
     about = result.attrs
@@ -268,7 +232,7 @@ def compare(
     if output:
         check_output(output, ".json", ".nc")
     stored = read_patterns(patterns) if patterns else None
-    similarity = compare_file(couplings, stored, key=key, seed=seed, n_jobs=n_jobs, progress=_wants_progress(progress))
+    similarity = compare_file(couplings, stored, key=key, seed=seed, n_jobs=n_jobs, progress=wants_progress(progress))
     if output:
         write_similarity(output, similarity)
     typer.echo(similarity.summary())
@@ -302,7 +266,7 @@ def report(
         match_patterns(recording, read_patterns(patterns)) if patterns else None,
         seed=seed,
         n_jobs=n_jobs,
-        progress=_wants_progress(progress),
+        progress=wants_progress(progress),
         alpha=alpha,
         fit_fields=fields,
     )
@@ -310,6 +274,41 @@ def report(
     _show_headline(analysis)
     typer.echo(f"report: {page}")
     typer.echo(f"numbers: {numbers}")
+
+
+@command
+def sweep(
+    config: Annotated[Path, typer.Argument(help="TOML file: dynamics, loads, temperatures, persistences, repeats.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Store (SQLite file), or a folder for it; it is gone on with. [default: CONFIG.sqlite here]"),
+    ] = None,
+    backend: Annotated[Backend | None, typer.Option(help="Where cells are computed. [default: processes]")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute failed cells again.")] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers. [default: the config's]")] = None,
+    n_jobs: Annotated[
+        int | None,
+        typer.Option("--n-jobs", help="Worker processes, -1 for all processors. [default: all]"),
+    ] = None,
+    progress: Progress = None,
+) -> None:
+    """Measure dreaming rates over a grid; a sweep that was stopped goes on where it was."""
+    from infer.sweeps.run import default_store, sweep
+    from infer.sweeps.table import describe_sweep, refuse_failures
+
+    table = sweep(
+        config,
+        output,
+        n_jobs=-1 if n_jobs is None else n_jobs,
+        backend=None if backend is None else backend.value,
+        scheduler=scheduler,
+        seed=seed,
+        retry_failed=retry_failed,
+        progress=wants_progress(progress),
+    )
+    typer.echo(f"{default_store(config, output)}: {describe_sweep(table)}")
+    refuse_failures(table)
 
 
 @command
@@ -322,7 +321,7 @@ def demo(
     """Run the whole way once: simulate 100 active spins with 20 patterns, fit, compare, report."""
     from infer.demo import run_demo
 
-    analysis, page = run_demo(output, seed=seed, n_jobs=n_jobs, progress=_wants_progress(progress))
+    analysis, page = run_demo(output, seed=seed, n_jobs=n_jobs, progress=wants_progress(progress))
     _show_headline(analysis)
     typer.echo(f"report: {page}")
 
@@ -354,7 +353,7 @@ def memory(
         rule=rule.value,
         free_state=free_state.value.replace("-", " "),
         seed=seed,
-        progress=_wants_progress(progress),
+        progress=wants_progress(progress),
     )
     write_results(table, output, figure, "memory_panels")
     typer.echo(memory_summary(table))
@@ -377,7 +376,7 @@ def digits(
 
     check_results(output, figure)
     table = train_digits(
-        epochs, n_hidden=n_hidden, checkpoint_folder=checkpoints, seed=seed, progress=_wants_progress(progress)
+        epochs, n_hidden=n_hidden, checkpoint_folder=checkpoints, seed=seed, progress=wants_progress(progress)
     )
     write_results(table, output, figure, "digits_errors")
     typer.echo(digits_summary(table))
@@ -400,7 +399,7 @@ def synapse(
 def _show_headline(analysis: Any) -> None:
     """The numbers to read first, and what the reader is warned of."""
     for text in analysis.warnings:
-        _complain(text, "warning")
+        complain(text, "warning")
     found = analysis.headline()
     low, high = found["rate_interval"]
     typer.echo(

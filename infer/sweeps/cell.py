@@ -1,0 +1,150 @@
+"""One cell of a sweep, from patterns to numbers."""
+
+from __future__ import annotations
+
+import math
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from time import process_time
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from infer._tables import one_line
+from infer.estimators.dreaming import DreamingModel
+from infer.sweeps.plan import Cell
+from simulate import hebbian, random_patterns, sample, theory
+from simulate.dynamics.convergence import convergence
+
+__all__ = ["NUMBERS", "Outcome", "compute_cell", "try_cell"]
+
+# every number that a cell gives, as the store and the table name it
+NUMBERS = (
+    "rate",
+    "rate_std",
+    "inverse_temperature",
+    "inverse_temperature_std",
+    "slope",
+    "slope_std",
+    "degrees_of_freedom",
+    "batch_correlation",
+    "converged",
+    "r_hat_energy",
+    "r_hat_overlap",
+    "ess_energy",
+    "ess_overlap",
+    "theory_rate",
+    "theory_slope",
+    "formula_rate",
+    "formula_slope",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: its numbers, or the error in which it ended."""
+
+    key: str
+    numbers: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    seconds: float = math.nan
+
+
+def try_cell(cell: Cell) -> Outcome:
+    """Compute a cell; an error becomes part of the outcome."""
+    start = process_time()
+    try:
+        numbers = compute_cell(cell)
+    except Exception as error:
+        return Outcome(cell.key, error=one_line(f"{type(error).__name__}: {error}"), seconds=process_time() - start)
+    return Outcome(cell.key, numbers, seconds=process_time() - start)
+
+
+def compute_cell(cell: Cell) -> dict[str, float]:
+    """Patterns, couplings, samples, fit, convergence and theory of one cell.
+
+    Parameters
+    ----------
+    cell : Cell
+
+    Returns
+    -------
+    dict of str to float
+        The values of `NUMBERS`; those that are not known are nan. R-hat and effective size of overlaps are the worst
+        over the leading overlaps.
+
+    Raises
+    ------
+    ValueError
+        If the dynamics or the fit refuse the values of the cell.
+    """
+    patterns = random_patterns(cell.n_patterns, cell.n_spins, seed=cell.pattern_seed())
+    dynamics = cell.build(hebbian(patterns))
+    with _one_thread(), warnings.catch_warnings():
+        # what warnings say is kept as numbers: convergence of the fit, correlation of batches, R-hat
+        warnings.simplefilter("ignore")
+        samples = sample(
+            dynamics,
+            cell.draws,
+            chains=cell.chains,
+            burn_in=cell.burn_in,
+            thin=cell.thin,
+            seed=cell.chain_seed(),
+            n_jobs=1,
+            check=False,
+        )
+        settled = convergence(samples, dynamics)
+        method: Any = "pseudolikelihood" if dynamics.variable == "spins" else "gaussian"
+        model = DreamingModel(patterns, method=method).fit(samples)
+    r_hat, ess = settled["r_hat"].values, settled["effective_size"].values
+    numbers = {
+        "rate": model.rate_,
+        "rate_std": model.rate_std_,
+        "inverse_temperature": model.inverse_temperature_,
+        "inverse_temperature_std": model.inverse_temperature_std_,
+        "slope": model.slope_,
+        "slope_std": model.slope_std_,
+        "degrees_of_freedom": model.degrees_of_freedom_,
+        "batch_correlation": model.batch_correlation_,
+        "converged": model.converged_,
+        "r_hat_energy": r_hat[0],
+        "r_hat_overlap": np.max(r_hat[1:]),
+        "ess_energy": ess[0],
+        "ess_overlap": np.min(ess[1:]),
+        **_predictions(dynamics),
+    }
+    return {name: float(value) for name, value in numbers.items()}
+
+
+def _predictions(dynamics: Any) -> dict[str, float]:
+    """Rate and slope at leading order, and by the formula measured for persistent spins; nan where none is known."""
+    rate = slope = formula_rate = formula_slope = math.nan
+    with suppress(ValueError):
+        rate, slope = theory.dreaming_rate(dynamics), theory.effective_slope(dynamics)
+    with suppress(ValueError):
+        formula_rate, formula_slope = theory.fitted_rate_and_slope(dynamics)
+    return {
+        "theory_rate": rate,
+        "theory_slope": slope,
+        "formula_rate": formula_rate,
+        "formula_slope": formula_slope,
+    }
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Matrix products on one thread: their rounding must not depend on how many threads share them.
+
+    The limit holds for the whole process, so that a thread of a cluster's worker must not lift it while another one
+    computes: it stays there.
+    """
+    limits = threadpool_limits(limits=1, user_api="blas")
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            limits.restore_original_limits()

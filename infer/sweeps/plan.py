@@ -1,0 +1,332 @@
+"""What a sweep computes: a config, checked key by key, and the list of its cells."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infer._tables import InputError, shown
+from simulate import ActiveOrnsteinUhlenbeck, ColoredFieldGlauber, Harmonic, PersistentGlauber, Spherical
+from simulate._validation import check_count, check_number
+from simulate.dynamics.base import Dynamics
+from simulate.dynamics.spins import Glauber, Metropolis
+
+__all__ = ["Cell", "Plan", "plan_sweep", "transition_temperature"]
+
+# lists that span the grid, with the bounds that `check_number` takes
+AXES: dict[str, dict[str, Any]] = {
+    "load": {"low": 0.0, "open_low": True},
+    "temperature": {"low": 0.0},
+    "reduced_temperature": {"low": 0.0},
+    "active_temperature": {"low": 0.0},
+    "reduced_active_temperature": {"low": 0.0},
+    "persistence": {"low": 0.0, "high": 1.0, "open_high": True},
+    "persistence_time": {"low": 0.0},
+    "stiffness": {"low": 0.0, "open_low": True},
+}
+REDUCED = {"temperature": "reduced_temperature", "active_temperature": "reduced_active_temperature"}
+SAMPLING = {"draws": 20, "burn_in": 0, "thin": 1}  # with their least values
+SHARED = ("load", *REDUCED, *REDUCED.values(), *SAMPLING)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A dynamics that sweeps know: the parameters it needs, how it is built, and sweeps between its draws."""
+
+    parameters: tuple[str, ...]
+    build: Callable[..., Dynamics]
+    thin: int = 4
+    optional: tuple[str, ...] = ()
+    athermal: bool = False
+
+
+def _units(couplings: Any, *, stiffness: float | None = None, **parameters: float) -> Dynamics:
+    """Active Ornstein-Uhlenbeck units, harmonic where a stiffness is given, else spherical."""
+    potential = Spherical() if stiffness is None else Harmonic(stiffness)
+    return ActiveOrnsteinUhlenbeck(couplings, potential=potential, **parameters)
+
+
+KINDS = {
+    "persistent-threshold": Kind(("temperature", "persistence"), PersistentGlauber),
+    "coloured-field": Kind(("temperature", "persistence_time", "active_temperature"), ColoredFieldGlauber),
+    "active-ornstein-uhlenbeck": Kind(
+        ("temperature", "persistence_time", "active_temperature"),
+        _units,
+        thin=2,
+        optional=("stiffness",),
+        athermal=True,
+    ),
+    "glauber": Kind(("temperature",), Glauber),
+    "metropolis": Kind(("temperature",), Metropolis),
+}
+PARAMETERS = ("temperature", "active_temperature", "persistence", "persistence_time", "stiffness")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid: a dynamics with Hebbian couplings of random patterns, and how it is sampled.
+
+    Every random number follows from these values (`pattern_seed`, `chain_seed`): neither the order of cells, nor what
+    else is in the grid, nor who computes them can change a result. Cells that differ in dynamics, temperature or
+    persistence only share their patterns, so that curves along these axes are not roughened by other patterns.
+    """
+
+    dynamics: str
+    n_spins: int
+    n_patterns: int
+    repeat: int
+    seed: int
+    chains: int
+    draws: int
+    burn_in: int
+    thin: int
+    temperature: float | None = None
+    active_temperature: float | None = None
+    persistence: float | None = None
+    persistence_time: float | None = None
+    stiffness: float | None = None
+
+    @property
+    def load(self) -> float:
+        """Number of patterns over number of spins."""
+        return self.n_patterns / self.n_spins
+
+    @property
+    def key(self) -> str:
+        """Name of the cell in the store: every value, exactly."""
+        return json.dumps({field.name: getattr(self, field.name) for field in fields(self)})
+
+    def pattern_seed(self) -> np.random.SeedSequence:
+        """Of the patterns."""
+        return _seed("patterns", self.seed, self.n_spins, self.n_patterns, self.repeat)
+
+    def chain_seed(self) -> np.random.SeedSequence:
+        """Of the chains; the same for more draws, so that a longer run begins with a shorter one."""
+        physics = [getattr(self, name) for name in ("dynamics", *PARAMETERS)]
+        return _seed("chains", self.seed, self.n_spins, self.n_patterns, self.repeat, *physics)
+
+    def build(self, couplings: Any) -> Dynamics:
+        """The dynamics with these couplings."""
+        given = {name: getattr(self, name) for name in PARAMETERS if getattr(self, name) is not None}
+        return KINDS[self.dynamics].build(couplings, **given)
+
+
+def _seed(*parts: Any) -> np.random.SeedSequence:
+    """Seed sequence that follows from numbers and words."""
+    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return np.random.SeedSequence(int.from_bytes(digest[:16], "big"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked config, with every default filled in, and its cells in order."""
+
+    config: dict[str, Any]
+    cells: tuple[Cell, ...]
+
+
+def transition_temperature(load: float) -> float:
+    """Temperature 1 + sqrt(load) below which the paramagnet of the Hopfield model is unstable.
+
+    The same holds for spherical units, whose stiffness reaches the edge (1 + sqrt(load))^2 of the spectrum there.
+
+    Parameters
+    ----------
+    load : float
+        Number of patterns over number of spins.
+
+    Returns
+    -------
+    float
+        In units of the couplings.
+
+    References
+    ----------
+    Amit, Gutfreund, Sompolinsky 1987, Ann. Phys. 173, 30, doi:10.1016/0003-4916(87)90092-3 (spin-glass line).
+    """
+    return 1.0 + math.sqrt(load)
+
+
+def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int | None = None) -> Plan:
+    """Check a config and list its cells.
+
+    Parameters
+    ----------
+    config : mapping or path of a TOML file
+        See `infer.sweep`.
+    seed : int, optional
+        Takes the place of the config's.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError
+        In one line that names the file and the key.
+    """
+    source = "config" if isinstance(config, Mapping) else str(config)
+    try:
+        given = dict(config) if isinstance(config, Mapping) else _read_toml(config)
+        checked = _check(given if seed is None else {**given, "seed": seed})
+        cells = tuple(_cells(checked))
+        _check_distinct(cells)
+    except ValueError as error:
+        text = str(error)
+        raise InputError(text if text.startswith(source) else f"{source}: {text}") from None
+    return Plan(checked, cells)
+
+
+def _read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """A TOML file as a dict."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"not a TOML file: {error}") from None
+    except UnicodeDecodeError:
+        raise ValueError("not a TOML file: it is not text in UTF-8") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise ValueError("there is no such file") from None
+
+
+def _check(given: dict[str, Any]) -> dict[str, Any]:
+    """The config with every default filled in; one-line errors that name the key."""
+    _known(given, ("n_spins", "repeats", "seed", "chains", *SHARED, "dynamics"), "")
+    checked: dict[str, Any] = {"n_spins": check_count(_needed(given, "n_spins", ""), "n_spins", low=2)}
+    checked["repeats"] = check_count(given.get("repeats", 1), "repeats", low=1)
+    checked["seed"] = check_count(given.get("seed", 0), "seed")
+    checked["chains"] = check_count(given.get("chains", 4), "chains", low=2)
+    shared = {name: given[name] for name in SHARED if name in given}
+    tables = _needed(given, "dynamics", "")
+    if isinstance(tables, Mapping):
+        tables = [tables]
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, Mapping) for table in tables):
+        raise ValueError(
+            'dynamics must be one or more tables, each headed [[dynamics]] with name = "persistent-threshold" or such'
+        )
+    checked["dynamics"] = [
+        _check_dynamics(table, shared, f"dynamics[{place}].", checked["n_spins"]) for place, table in enumerate(tables)
+    ]
+    return checked
+
+
+def _check_dynamics(table: Mapping[str, Any], shared: dict[str, Any], place: str, n_spins: int) -> dict[str, Any]:
+    """One table [[dynamics]], completed by what is shared."""
+    name = _needed(table, "name", place)
+    if name not in KINDS:
+        raise ValueError(f"{place}name must be one of {', '.join(KINDS)}, got {shown(name)}")
+    kind = KINDS[name]
+    own = (*kind.parameters, *kind.optional)
+    allowed = ("name", "load", *own, *(REDUCED[one] for one in own if one in REDUCED), *SAMPLING)
+    _known(table, allowed, place)
+    # a table's own value, plain or reduced, replaces the shared one, plain or reduced
+    values: dict[str, tuple[Any, str]] = {key: (value, key) for key, value in shared.items() if key in allowed}
+    for key, value in table.items():
+        for other in {key, REDUCED.get(key), *(plain for plain, reduced in REDUCED.items() if reduced == key)} - {None}:
+            values.pop(str(other), None)
+        values[key] = (value, f"{place}{key}")
+    if kind.athermal and "temperature" not in values and "reduced_temperature" not in values:
+        values["temperature"] = (0.0, f"{place}temperature")
+    checked: dict[str, Any] = {"name": name}
+    for parameter in ("load", *own):
+        reduced = REDUCED.get(parameter, parameter)
+        if parameter in values and reduced != parameter and reduced in values:
+            raise ValueError(f"{values[reduced][1]}: give either {parameter} or {reduced}, not both")
+        key = reduced if parameter not in values else parameter
+        if key in values:
+            checked[key] = _numbers(*values[key], key, positive=not kind.athermal and parameter == "temperature")
+        elif parameter not in kind.optional:
+            choices = parameter if reduced == parameter else f"{parameter} (or {reduced})"
+            raise ValueError(f"{place}{choices} is missing: {name} needs it")
+    for place_of, load in enumerate(checked["load"]):
+        if round(load * n_spins) < 2:
+            raise ValueError(
+                f"{values['load'][1]}[{place_of}] = {load:g} is less than two patterns of {n_spins} spins, which have "
+                "no dreaming rate"
+            )
+    for key, low in SAMPLING.items():
+        default = {"draws": 4000, "burn_in": 500, "thin": kind.thin}[key]
+        value, name_of = values.get(key, (default, key))
+        checked[key] = check_count(value, name_of, low=low)
+    return checked
+
+
+def _numbers(value: Any, name: str, key: str, *, positive: bool) -> list[float]:
+    """A number or a list of different numbers, as list."""
+    bounds = AXES[key] | ({"open_low": True} if positive else {})
+    if not isinstance(value, list | tuple | np.ndarray):
+        return [check_number(value, name, **bounds)]
+    if len(value) == 0:
+        raise ValueError(f"{name} is empty: give at least one number")
+    numbers = [check_number(one, f"{name}[{place}]", **bounds) for place, one in enumerate(value)]
+    if len(set(numbers)) < len(numbers):
+        twice = next(one for one in numbers if numbers.count(one) > 1)
+        raise ValueError(f"{name} holds {twice:g} twice")
+    return numbers
+
+
+def _known(table: Mapping[str, Any], allowed: tuple[str, ...], place: str) -> None:
+    """Refuse keys that mean nothing, with the one that was probably meant."""
+    for key in table:
+        if key not in allowed:
+            meant = get_close_matches(str(key), allowed, n=1)
+            hint = f"did you mean {meant[0]}?" if meant else f"known keys are {', '.join(allowed)}"
+            raise ValueError(f"{place}{key} is not a key here; {hint}")
+
+
+def _needed(table: Mapping[str, Any], key: str, place: str) -> Any:
+    """The value of a key that has no default."""
+    if key not in table:
+        raise ValueError(f"{place}{key} is missing")
+    return table[key]
+
+
+def _cells(config: dict[str, Any]) -> Iterator[Cell]:
+    """Cells of a checked config: dynamics, then load, then parameters, then repeats."""
+    n_spins = config["n_spins"]
+    for table in config["dynamics"]:
+        axes = [key for key in AXES if key in table and key != "load"]
+        sampling = {key: table[key] for key in SAMPLING}
+        for load in table["load"]:
+            n_patterns = round(load * n_spins)
+            scale = transition_temperature(n_patterns / n_spins)
+            for values in itertools.product(*(table[axis] for axis in axes)):
+                given = dict(zip(axes, values, strict=True))
+                for plain, reduced in REDUCED.items():
+                    if reduced in given:
+                        given[plain] = given.pop(reduced) * scale
+                for repeat in range(config["repeats"]):
+                    yield Cell(
+                        dynamics=table["name"],
+                        n_spins=n_spins,
+                        n_patterns=n_patterns,
+                        repeat=repeat,
+                        seed=config["seed"],
+                        chains=config["chains"],
+                        **sampling,
+                        **given,
+                    )
+
+
+def _check_distinct(cells: tuple[Cell, ...]) -> None:
+    """Refuse grids in which two points are one."""
+    seen: set[str] = set()
+    for cell in cells:
+        if cell.key in seen:
+            raise ValueError(
+                f"two points of the grid are the same cell: {cell.dynamics} with {cell.n_patterns} patterns of "
+                f"{cell.n_spins} spins; take out a load that rounds to the same number of patterns, or a table"
+            )
+        seen.add(cell.key)

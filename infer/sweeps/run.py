@@ -1,0 +1,188 @@
+"""The driver of a sweep: hands out the cells that are missing, and writes each as soon as it comes back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from joblib import Parallel, delayed, parallel_config
+from tqdm.auto import tqdm
+
+from infer._tables import InputError
+from infer.sweeps.cell import try_cell
+from infer.sweeps.plan import Cell, plan_sweep
+from infer.sweeps.store import Store
+from infer.sweeps.table import read_sweep
+
+__all__ = ["default_store", "sweep"]
+
+BACKENDS = ("loky", "threading", "dask")
+
+
+def sweep(
+    config: Mapping[str, Any] | str | os.PathLike[str],
+    store: str | os.PathLike[str] | None = None,
+    *,
+    n_jobs: int | None = None,
+    backend: str | None = None,
+    scheduler: str | None = None,
+    seed: int | None = None,
+    retry_failed: bool = False,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Measure the dreaming rate over a grid of dynamics, loads, temperatures, persistences and repeats.
+
+    Each cell draws random patterns, stores them in Hebbian couplings, samples the steady state of a dynamics, fits
+    inverse temperature and dreaming rate (`DreamingModel`), judges convergence, and notes what theory predicts. Cells
+    that the store holds already are not computed again, so that a sweep that was stopped, even killed, goes on where it
+    was when it is called again. The numbers are the same, to the last bit, whatever the order of the cells, the number
+    of workers and of restarts (on processors of the same kind).
+
+    Parameters
+    ----------
+    config : mapping or path of a TOML file
+        Keys (* needed; lists span the grid, a number is a list of one):
+
+        - `n_spins` *: number of spins N;
+        - `repeats`: number of pattern sets (default 1); `seed`: of all random numbers (0); `chains`: for each cell (4);
+        - `load` *: numbers of patterns over N; `temperature` * or `reduced_temperature` *, in units of the transition
+          temperature 1 + sqrt(load); `draws` (4000 a chain), `burn_in` (500), `thin` (4; 2 for continuous units), in
+          sweeps or units of time;
+        - tables `[[dynamics]]` *, with `name` "persistent-threshold" (with `persistence`), "coloured-field"
+          (`persistence_time`, and `active_temperature` or `reduced_active_temperature`), "active-ornstein-uhlenbeck"
+          (as before; temperature 0 and spherical potential by default, harmonic with `stiffness`), or "glauber" and
+          "metropolis" (equilibrium). Each may have its own `load`, temperatures, `draws`, `burn_in` and `thin`.
+    store : path-like, optional
+        SQLite file of the results, `<name of the config>.sqlite` in the working directory by default. A folder means
+        that name in it. It may be read (`read_sweep`) while the sweep runs.
+    n_jobs : int, optional
+        Number of worker processes, -1 for all processors; 1 by default, all workers with "dask".
+    backend : {"loky", "threading", "dask"}, optional
+        Of joblib. By default that of `joblib.parallel_config`, or processes.
+    scheduler : str, optional
+        Address of a Dask scheduler (tcp://host:port), for backend "dask"; reverie must be installed on its workers.
+        Without one, the current `distributed.Client`.
+    seed : int, optional
+        Takes the place of the config's.
+    retry_failed : bool, default False
+        Compute again the cells that ended in an error.
+    progress : bool, default False
+        Show a progress bar with the remaining time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each cell, see `read_sweep`.
+
+    Raises
+    ------
+    ValueError
+        If the config is wrong (the line names the key), or the store is that of another config.
+    OSError
+        If the store cannot be written, the cluster cannot be reached, or a worker was killed; results so far are kept.
+
+    Examples
+    --------
+    >>> from infer import sweep
+    >>> config = {
+    ...     "n_spins": 50,
+    ...     "load": [0.1, 0.2],
+    ...     "temperature": 2.0,
+    ...     "dynamics": [{"name": "persistent-threshold", "persistence": [0.0, 0.5]}],
+    ... }
+    >>> table = sweep(config, "map.sqlite", n_jobs=2)  # doctest: +SKIP
+    """
+    if backend not in (None, *BACKENDS):
+        raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if scheduler is not None and backend != "dask":
+        raise InputError("a scheduler needs the backend dask")
+    plan = plan_sweep(config, seed=seed)
+    path = default_store(config, store)
+    with Store.open_for(path, plan.config) as kept:
+        done = kept.outcomes()
+        waiting = [cell for cell in plan.cells if cell.key not in done or (retry_failed and done[cell.key].error)]
+        # cells of all kinds mixed: the remaining time is honest from the start, and no costly kind is left to the end
+        waiting.sort(key=lambda cell: sha256(cell.key.encode()).digest())
+        if waiting:
+            with _workers(backend, scheduler, n_jobs), _kept_message(kept, len(plan.cells)):
+                _compute(waiting, kept, n_jobs, len(plan.cells), progress)
+    return read_sweep(path)
+
+
+def default_store(
+    config: Mapping[str, Any] | str | os.PathLike[str], store: str | os.PathLike[str] | None = None
+) -> Path:
+    """The file that results go to: as given, or named after the config, in the folder given or the working directory.
+
+    Parameters
+    ----------
+    config : mapping or path-like
+    store : path-like, optional
+        A file, or a folder that exists.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    name = "sweep.sqlite" if isinstance(config, Mapping) else f"{Path(config).stem}.sqlite"
+    if store is None:
+        return Path(name)
+    return Path(store) / name if Path(store).is_dir() else Path(store)
+
+
+def _compute(waiting: list[Cell], kept: Store, n_jobs: int | None, total: int, progress: bool) -> None:
+    """Compute cells wherever joblib runs them; results come back in any order and are written here."""
+    parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
+    outcomes = parallel(delayed(try_cell)(cell) for cell in waiting)
+    with tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar:
+        for outcome in outcomes:
+            kept.put(outcome)
+            bar.update()
+
+
+@contextmanager
+def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> Iterator[None]:
+    """The joblib backend asked for; with a scheduler, connected to it."""
+    if backend is None:
+        yield
+        return
+    if backend != "dask":
+        with parallel_config(backend=backend, n_jobs=n_jobs):
+            yield
+        return
+    try:
+        from distributed import Client, get_client
+    except ImportError:
+        raise InputError("the backend dask needs dask and distributed: pip install 'reverie[dask]'") from None
+    if scheduler is None:
+        try:
+            get_client()
+        except ValueError:
+            raise InputError("the backend dask needs a scheduler: give its address, such as tcp://host:8786") from None
+        with parallel_config(backend="dask", n_jobs=-1 if n_jobs is None else n_jobs):
+            yield
+        return
+    with Client(scheduler, set_as_default=True), parallel_config(backend="dask", n_jobs=n_jobs or -1):
+        yield
+
+
+@contextmanager
+def _kept_message(kept: Store, total: int) -> Iterator[None]:
+    """Say, where a sweep breaks off, that its results so far are kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; {len(kept.outcomes())} of {total} cells are kept in {kept.path}, run again to go on"
+        ) from None
+    except BrokenProcessPool:
+        raise ChildProcessError(
+            f"a worker was killed, perhaps for want of memory (fewer jobs need less); {len(kept.outcomes())} of "
+            f"{total} cells are kept in {kept.path}, run again to go on"
+        ) from None

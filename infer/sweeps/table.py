@@ -1,0 +1,223 @@
+"""What a sweep found, as a table and as a map, with cells left open where samples had not settled."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from infer.sweeps.cell import NUMBERS, Outcome
+from infer.sweeps.plan import PARAMETERS, Cell, plan_sweep, transition_temperature
+from infer.sweeps.store import Store
+
+__all__ = ["average_repeats", "describe_sweep", "read_sweep", "refuse_failures", "sweep_map"]
+
+# what a cell says of its steady state; of no use where there was none
+MEASURED = ("rate", "rate_std", "inverse_temperature", "inverse_temperature_std", "slope", "slope_std")
+COORDINATES = ("dynamics", "load", "temperature", "active_temperature", "persistence", "persistence_time", "stiffness")
+REDUCED = {"temperature": "reduced_temperature", "active_temperature": "reduced_active_temperature"}
+
+LARGEST_R_HAT = 1.05
+LEAST_EFFECTIVE_SIZE = 100.0
+# batches of a chain that are this much alike are shorter than its memory: standard errors from them are too small
+LARGEST_BATCH_CORRELATION = 0.5
+
+
+def read_sweep(
+    store: str | os.PathLike[str],
+    *,
+    largest_r_hat: float = LARGEST_R_HAT,
+    least_effective_size: float = LEAST_EFFECTIVE_SIZE,
+) -> pd.DataFrame:
+    """Read the results of a sweep, finished or not.
+
+    Parameters
+    ----------
+    store : path-like
+        As `sweep` wrote it.
+    largest_r_hat : float, default 1.05
+        Cells in which R-hat of the energy or of a leading overlap is above are left open: chains that started apart
+        differ by more than about a third of their spread.
+    least_effective_size : float, default 100
+        Cells with a smaller effective sample size of these quantities are left open: R-hat cannot be told from so few.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each cell of the grid, in its order: its parameters (`reduced_...` in units of the transition
+        temperature 1 + sqrt(load)); `status` ("settled", "open", "failed", or "missing" where it was not computed yet)
+        and the `reason` for leaving it open or the error in which it failed; `rate`, `inverse_temperature` and `slope`
+        of the fitted `DreamingModel` with standard errors `..._std`, nan unless settled; `r_hat_...`, `ess_...` of
+        energy and leading overlaps (the worst); `theory_rate`, `theory_slope` (`theory.dreaming_rate`,
+        `effective_slope`) and `formula_rate`, `formula_slope` (`theory.fitted_rate_and_slope`), nan where not known.
+
+    Raises
+    ------
+    ValueError
+        If the file is no store.
+
+    References
+    ----------
+    Vehtari, Gelman, Simpson, Carpenter, Buerkner 2021, Bayesian Analysis 16, 667 (R-hat, effective sample size).
+    """
+    with Store.open(store) as kept:
+        plan = plan_sweep({name: value for name, value in kept.config.items() if name != "version"})
+        outcomes = kept.outcomes()
+    rows = []
+    for cell in plan.cells:
+        outcome = outcomes.get(cell.key)
+        status, reason = _judge(outcome, largest_r_hat, least_effective_size)
+        numbers = dict.fromkeys(NUMBERS, math.nan) | (outcome.numbers if outcome else {})
+        if status != "settled":
+            numbers |= dict.fromkeys(MEASURED, math.nan)
+        rows.append({**_parameters(cell), "status": status, "reason": reason, **numbers})
+    return pd.DataFrame(rows)
+
+
+def _parameters(cell: Cell) -> dict[str, Any]:
+    """The columns that say which cell a row is."""
+    values = {name: getattr(cell, name) for name in PARAMETERS}
+    scale = transition_temperature(cell.load)
+    return {
+        "dynamics": cell.dynamics,
+        "n_spins": cell.n_spins,
+        "n_patterns": cell.n_patterns,
+        "load": cell.load,
+        **{name: math.nan if value is None else value for name, value in values.items()},
+        # rounded, so that equal values in the config are equal here
+        **{
+            reduced: math.nan if values[plain] is None else round(values[plain] / scale, 12)
+            for plain, reduced in REDUCED.items()
+        },
+        "repeat": cell.repeat,
+    }
+
+
+def _judge(outcome: Outcome | None, largest_r_hat: float, least_effective_size: float) -> tuple[str, str]:
+    """Status of a cell, and why it has no number."""
+    if outcome is None:
+        return "missing", "not computed yet"
+    if outcome.error is not None:
+        return "failed", outcome.error
+    numbers = {name: outcome.numbers.get(name, math.nan) for name in NUMBERS}
+    for quantity in ("energy", "overlap"):
+        # written so that nan, of a quantity that never changed, is not accepted
+        if not numbers[f"r_hat_{quantity}"] <= largest_r_hat:
+            return "open", f"R-hat of the {quantity} is {numbers[f'r_hat_{quantity}']:.3g} (at most {largest_r_hat:g})"
+        if not numbers[f"ess_{quantity}"] >= least_effective_size:
+            size = numbers[f"ess_{quantity}"]
+            return "open", f"effective size of the {quantity} is {size:.0f} (at least {least_effective_size:g})"
+    if not numbers["converged"]:
+        return "open", "the fit did not converge: the rate ran off to its bound or to infinity"
+    if numbers["batch_correlation"] > LARGEST_BATCH_CORRELATION:
+        correlation = numbers["batch_correlation"]
+        return "open", f"successive batches are correlated ({correlation:.2f}): standard errors would be too small"
+    return "settled", ""
+
+
+def average_repeats(table: pd.DataFrame) -> pd.DataFrame:
+    """Average over repeats, that is, over pattern sets.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `read_sweep` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each point of the grid, with its parameters, `n_repeats`, `n_settled`, and the means of the
+        numbers. `rate_std`, `slope_std` and `inverse_temperature_std` are standard errors of the means: the larger of
+        what the cells' own errors and what the scatter between repeats give. Where a repeat did not settle all
+        measured numbers are nan, since those that did would be a selection.
+    """
+    keys = [*COORDINATES, *REDUCED.values(), "n_spins", "n_patterns"]
+    rows = []
+    for values, group in table.groupby(keys, dropna=False, sort=False):
+        row: dict[str, Any] = dict(zip(keys, values, strict=True))
+        count, settled = len(group), int((group["status"] == "settled").sum())
+        row |= {"n_repeats": count, "n_settled": settled}
+        for name in NUMBERS:
+            row[name] = float(group[name].mean()) if settled == count or name not in MEASURED else math.nan
+        for name in ("rate", "inverse_temperature", "slope"):
+            own = math.sqrt(float((group[f"{name}_std"] ** 2).sum(min_count=count))) / count
+            scatter = float(group[name].std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+            row[f"{name}_std"] = max(own, scatter) if settled == count else math.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def sweep_map(table: pd.DataFrame, dynamics: str | None = None) -> xr.Dataset:
+    """A table as an array for each number, with the parameters that vary as dimensions.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `read_sweep`, or of `average_repeats`.
+    dynamics : str, optional
+        Which one, where the table holds several.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims are those of load, temperature, active_temperature, persistence, persistence_time, stiffness and repeat
+        that take more than one value (reduced temperatures in place of temperatures where fewer of them differ);
+        parameters with one value are attributes. Points outside of the grid, and open cells, are nan.
+
+    Raises
+    ------
+    ValueError
+        If the table holds no rows of the dynamics, or several dynamics of which none is chosen.
+    """
+    names = list(table["dynamics"].unique())
+    if dynamics is None and len(names) > 1:
+        raise ValueError(f"choose one of the dynamics of this table: {', '.join(names)}")
+    if dynamics is not None:
+        table = table[table["dynamics"] == dynamics]
+    if table.empty:
+        raise ValueError(f"the table has no rows of {dynamics or 'any dynamics'}; it has {', '.join(names) or 'none'}")
+    axes = list(COORDINATES)
+    for plain, reduced in REDUCED.items():
+        if table[reduced].nunique() < table[plain].nunique():
+            axes[axes.index(plain)] = reduced
+    if "repeat" in table:
+        axes.append("repeat")
+    dims = [axis for axis in axes if table[axis].nunique(dropna=False) > 1] or ["load"]
+    attributes = {axis: table[axis].iloc[0] for axis in axes if axis not in dims and table[axis].notna().iloc[0]}
+    kept = [name for name in table if name not in (*COORDINATES, *REDUCED.values(), "repeat")]
+    found = table.set_index(dims)[kept].to_xarray()
+    return found.assign_attrs({name: getattr(value, "item", lambda v=value: v)() for name, value in attributes.items()})
+
+
+def describe_sweep(table: pd.DataFrame) -> str:
+    """How many cells settled, are open, failed or are missing, with the first reasons, as lines for a terminal."""
+    counts = table["status"].value_counts()
+    shares = [f"{counts[status]} {status}" for status in ("settled", "open", "failed", "missing") if status in counts]
+    lines = [f"{len(table)} cells: {', '.join(shares)}"]
+    for status in ("open", "failed"):
+        reasons = table.loc[table["status"] == status, ["dynamics", "load", "temperature", "reason"]]
+        for dynamics, load, temperature, reason in reasons.head(3).itertuples(index=False):
+            lines.append(f"{status}: {dynamics}, load {load:g}, temperature {temperature:g}: {reason}")
+        if len(reasons) > 3:
+            lines.append(f"{status}: and {len(reasons) - 3} more")
+    settled = table[table["status"] == "settled"]
+    for dynamics, group in settled.groupby("dynamics", sort=False):
+        lines.append(
+            f"{dynamics}: rate {group['rate'].min():.3g} to {group['rate'].max():.3g}, standard error "
+            f"{np.median(group['rate_std']):.2g} (median of cells)"
+        )
+    return "\n".join(lines)
+
+
+def refuse_failures(table: pd.DataFrame) -> None:
+    """Raise a ValueError, in one line, where cells of a sweep failed."""
+    failed = int((table["status"] == "failed").sum())
+    if failed:
+        raise ValueError(
+            f"{failed} of {len(table)} cells failed; the others are kept. Mend what the errors say and retry the "
+            "failed ones (retry_failed=True, --retry-failed)"
+        )
