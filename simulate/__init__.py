@@ -3,6 +3,7 @@
 from simulate import contrastive, retrieval, theory
 from simulate.dynamics import (
     ActiveOrnsteinUhlenbeck,
+    BlockGibbs,
     ColoredFieldGlauber,
     Glauber,
     Harmonic,
@@ -33,6 +34,7 @@ from simulate.memory import (
 
 __all__ = [
     "ActiveOrnsteinUhlenbeck",
+    "BlockGibbs",
     "ColoredFieldGlauber",
     "Glauber",
     "Harmonic",

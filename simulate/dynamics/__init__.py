@@ -2,6 +2,7 @@
 
 from simulate.dynamics.active import ActiveOrnsteinUhlenbeck, Harmonic, SoftSpin, Spherical
 from simulate.dynamics.base import Dynamics
+from simulate.dynamics.block_gibbs import BlockGibbs
 from simulate.dynamics.kinetic import KineticIsing
 from simulate.dynamics.sampling import sample, trajectory
 from simulate.dynamics.spins import (
@@ -14,6 +15,7 @@ from simulate.dynamics.spins import (
 
 __all__ = [
     "ActiveOrnsteinUhlenbeck",
+    "BlockGibbs",
     "ColoredFieldGlauber",
     "Dynamics",
     "Glauber",

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from simulate.memory.couplings import PatternCouplings
 
-__all__ = ["Dynamics", "Schedule"]
+__all__ = ["Dynamics", "Schedule", "even_groups"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,15 @@ class Schedule:
     def duration(self) -> int:
         """Ticks of one chain."""
         return self.burn_in + self.draws * self.thin
+
+
+def even_groups(chains: int) -> list[int]:
+    """Sizes of groups that follow from the number of chains alone.
+
+    For dynamics of matrix products, whose rounding depends on their shape: results then do not depend on the jobs.
+    """
+    groups = max(min(chains, 4), -(-chains // 32))
+    return [len(part) for part in np.array_split(np.arange(chains), groups)]
 
 
 class Dynamics(ABC):

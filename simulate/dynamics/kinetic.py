@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulate._validation import check_couplings, check_fields, check_number
 from simulate.dynamics import _threshold_kernels as kernels
-from simulate.dynamics.base import Schedule
+from simulate.dynamics.base import Schedule, even_groups
 from simulate.dynamics.sequential import SpinDynamics, Thresholds, generator_state
 
 __all__ = ["KineticIsing"]
@@ -66,9 +65,7 @@ class KineticIsing(SpinDynamics):
     def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
         if self.update == "sequential":
             return super().group_sizes(chains, n_jobs)
-        # the rounding of a matrix product depends on its shape: groups follow from the number of chains alone
-        groups = max(min(chains, 4), math.ceil(chains / 32))
-        return [len(part) for part in np.array_split(np.arange(chains), groups)]
+        return even_groups(chains)
 
     def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         scale = np.float32(self.temperature)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulate.dynamics.active import ActiveOrnsteinUhlenbeck, SoftSpin
+from simulate.dynamics.block_gibbs import BlockGibbs
 from simulate.dynamics.spins import ColoredFieldGlauber, Glauber, Metropolis, PersistentGlauber, TwoTemperatureGlauber
 from simulate.theory._common import full_matrix, no_closed_form
 from simulate.theory.quadratic import harmonic_variances
@@ -260,7 +261,7 @@ def _gain(dynamics: Any) -> float | None:
         return _coloured_noise(dynamics.temperature, dynamics.persistence_time, dynamics.active_temperature)[0]
     if isinstance(dynamics, TwoTemperatureGlauber):
         return dynamics.share / dynamics.hot_temperature + (1 - dynamics.share) / dynamics.temperature
-    if isinstance(dynamics, PersistentGlauber | Metropolis) or (
+    if isinstance(dynamics, PersistentGlauber | Metropolis | BlockGibbs) or (
         isinstance(dynamics, Glauber) and np.ndim(dynamics.temperature) == 0
     ):
         return 1 / float(dynamics.temperature)  # type: ignore[arg-type]  # a number, as was just seen
