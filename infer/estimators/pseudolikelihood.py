@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from infer.estimators._base import SpinEstimator, name_spins
-from infer.estimators._influence import Influence, batch_influence
+from infer.estimators._error_bars import ErrorBars
+from infer.estimators._firth import fit_firth_nodes
 from infer.estimators._joint_solver import fit_joint
-from infer.estimators._products import SpinRows, collapse_rows, one_blas_thread
+from infer.estimators._preparation import Preparation, prepare
 from infer.estimators._solvers import NodeFit, fit_nodes
 from infer.estimators._sparse_solver import fit_sparse_nodes
 
 
-class PseudoLikelihood(SpinEstimator):
+class PseudoLikelihood(ErrorBars):
     """Couplings and fields that maximise the pseudo-likelihood of +-1 spins.
 
     For every spin the conditional probability
@@ -37,9 +34,12 @@ class PseudoLikelihood(SpinEstimator):
 
     Parameters
     ----------
-    penalty : {"l2", "l1", "elasticnet", None}, default="l2"
+    penalty : {"l2", "l1", "elasticnet", "firth", None}, default="l2"
         Penalty on the couplings of each node: ``alpha/2 sum_j J_ij^2``, ``alpha sum_j |J_ij|``, or
-        ``alpha sum_j (l1_ratio |J_ij| + (1 - l1_ratio)/2 J_ij^2)``; None ignores ``alpha``.
+        ``alpha sum_j (l1_ratio |J_ij| + (1 - l1_ratio)/2 J_ij^2)``. "firth" adds ``1/2 log det`` of the Fisher
+        information to each node's log-likelihood of all samples (Firth 1993), which takes away the bias of order
+        ``1 / n_samples`` and keeps couplings finite where samples are separable; meant for few samples, since its time
+        grows as ``n_samples n_spins^3``. "firth" and None ignore ``alpha``.
     alpha : float, default=0.0
         Strength of the penalty, relative to the mean (per sample) negative log pseudo-likelihood. A small value
         (say 0.01) keeps couplings finite where the data alone do not: separable data, fewer samples than spins.
@@ -94,6 +94,8 @@ class PseudoLikelihood(SpinEstimator):
     ----------
     J. Besag (1975), The Statistician 24, 179, doi:10.2307/2987782.
     E. Aurell, M. Ekeberg (2012), Phys. Rev. Lett. 108, 090201, arXiv:1107.3536.
+    D. Firth (1993), Biometrika 80, 27; G. Heinze, M. Schemper (2002), Statistics in Medicine 21, 2409; I. Kosmidis,
+    D. Firth (2021), Biometrika 108, 71, arXiv:1812.01938 (the estimates are finite).
 
     Examples
     --------
@@ -105,7 +107,7 @@ class PseudoLikelihood(SpinEstimator):
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
+        "penalty": [StrOptions({"l2", "l1", "elasticnet", "firth"}), None],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "symmetrisation": [StrOptions({"mean", "joint"})],
@@ -153,7 +155,8 @@ class PseudoLikelihood(SpinEstimator):
         y : Ignored
             Present for compatibility with scikit-learn.
         sample_weight : array-like (n_samples,), optional
-            Non-negative weights of the rows; only their ratios matter to the fit.
+            Non-negative weights of the rows; only their ratios matter to the fit (except with ``penalty="firth"``, for
+            which they count samples).
 
         Returns
         -------
@@ -172,144 +175,73 @@ class PseudoLikelihood(SpinEstimator):
             was reached; the message says what to do.
         """
         self._validate_params()
-        spins, weight, chains, names = self._validate(X, sample_weight, reset=True)
-        ridge, sparsity = self._penalties()
-        joint = self.symmetrisation == "joint"
-        if joint and sparsity:
-            raise ValueError("symmetrisation='joint' takes no l1 penalty: use penalty='l2', or symmetrisation='mean'")
-        constant = self._find_constant(spins, weight, names)
-        n_spins = spins.shape[1]
-        varying = np.setdiff1d(np.arange(n_spins), constant)
-        couplings = np.zeros((n_spins, n_spins))
-        self.fields_ = np.zeros(n_spins)
+        samples = prepare(self, X, sample_weight)
+        if self.symmetrisation == "joint" and (self._ridge_and_sparsity()[1] or self.penalty == "firth"):
+            raise ValueError(
+                "symmetrisation='joint' takes no l1 penalty and no Firth penalty: use penalty='l2', or symmetrisation='mean'"
+            )
+        n_varying = len(samples.varying)
+        found = np.zeros((n_varying, n_varying)), np.zeros(n_varying)
         self.converged_, self.gradient_norm_, self.n_iter_ = True, 0.0, 0
-        if self.fit_fields:
-            self.fields_[constant] = _add_half_fields(spins, weight, constant)
-        if len(varying):
-            distinct, distinct_weight = collapse_rows(spins, weight)
-            rows = SpinRows(distinct, distinct_weight, varying, self.n_jobs)
-            if joint:
-                result = fit_joint(rows, ridge, self.fit_fields, self.tol, self.max_iter)
-            elif sparsity:
-                result = fit_sparse_nodes(rows, ridge, sparsity, self.fit_fields, self.tol, self.max_iter)
-            else:
-                result = fit_nodes(rows, ridge, self.fit_fields, self.tol, self.max_iter)
-            couplings[np.ix_(varying, varying)] = result.couplings
-            self.fields_[varying] = result.fields
+        if n_varying:
+            result = self._fit_rows(samples)
+            found = result.couplings, result.fields
             self.gradient_norm_ = float(result.largest_gradient.max())
             self.converged_ = self.gradient_norm_ <= self.tol
             self.n_iter_ = result.n_iter
-            self._warn(
-                result, varying, names, ridge + sparsity, len(spins) if weight is None else int((weight > 0).sum())
-            )
-        self.couplings_by_node_ = couplings
-        self.couplings_ = (couplings + couplings.T) / 2
-        self._data = (spins, weight, chains, varying)
-        self.__dict__.pop("_influence", None)
+            self._warn(result, samples)
+        self.couplings_by_node_, self.fields_ = samples.expand(*found, self.fit_fields)
+        self.couplings_ = (self.couplings_by_node_ + self.couplings_by_node_.T) / 2
+        self._data = samples
+        self._forget_errors()
         return self
 
-    def _penalties(self) -> tuple[float, float]:
+    def _fit_rows(self, samples: Preparation) -> NodeFit:
+        """Solve for couplings and fields of the spins that vary."""
+        rows = samples.rows(self.n_jobs)
+        ridge, sparsity = self._ridge_and_sparsity()
+        if self.penalty == "firth":
+            return fit_firth_nodes(rows, samples.n_samples, self.fit_fields, self.tol, self.max_iter)
+        if self.symmetrisation == "joint":
+            return fit_joint(rows, ridge, self.fit_fields, self.tol, self.max_iter)
+        if sparsity:
+            return fit_sparse_nodes(rows, ridge, sparsity, self.fit_fields, self.tol, self.max_iter)
+        return fit_nodes(rows, ridge, self.fit_fields, self.tol, self.max_iter)
+
+    def _ridge_and_sparsity(self) -> tuple[float, float]:
         """Strengths of the quadratic and of the absolute part of the penalty."""
         alpha = float(self.alpha)
-        share = {"l2": 0.0, "l1": 1.0, "elasticnet": float(self.l1_ratio), None: 0.0}[self.penalty]
-        return (0.0, 0.0) if self.penalty is None else (alpha * (1.0 - share), alpha * share)
+        share = {"l2": 0.0, "l1": 1.0, "elasticnet": float(self.l1_ratio)}
+        if self.penalty not in share:
+            return 0.0, 0.0
+        return alpha * (1.0 - share[self.penalty]), alpha * share[self.penalty]
 
-    def _warn(
-        self, result: NodeFit, varying: NDArray, names: tuple[str, ...] | None, alpha: float, n_rows: int
-    ) -> None:
+    def _warn(self, result: NodeFit, samples: Preparation) -> None:
         """Say in one warning why a fit is not to be trusted, and what to do."""
         remedy = "pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples"
+        n_rows, n_varying = samples.n_rows, len(samples.varying)
         left = np.flatnonzero(result.largest_gradient > self.tol)
-        if result.separable.any():
+        unpenalised = sum(self._ridge_and_sparsity()) == 0.0
+        undetermined = np.flatnonzero(getattr(result, "undetermined", np.zeros(n_varying, dtype=bool)))
+        if len(undetermined):
             text = (
-                f"the samples separate {name_spins(varying[result.separable], names)} perfectly by the other spins, so "
-                f"the best couplings are infinite and those returned mean little; {remedy}"
+                f"the samples leave combinations of the couplings of {samples.named(undetermined)} open (fewer "
+                "different rows than spins, or spins that repeat others), which are held at zero; pass penalty='l2' "
+                "with alpha > 0 (say 0.01), or give more samples"
             )
-        elif alpha == 0 and n_rows < len(varying):
-            text = f"{n_rows} rows do not determine the couplings of {len(varying)} spins; {remedy}"
+        elif result.separable.any():
+            text = (
+                f"the samples separate {samples.named(np.flatnonzero(result.separable))} perfectly by the other spins, "
+                f"so the best couplings are infinite and those returned mean little; {remedy}, or pass penalty='firth'"
+            )
+        elif unpenalised and self.penalty != "firth" and n_rows < n_varying:
+            text = f"{n_rows} rows do not determine the couplings of {n_varying} spins; {remedy}"
         elif len(left):
             text = (
-                f"{name_spins(varying[left], names)} did not converge in {result.n_iter} passes: largest gradient "
+                f"{samples.named(left)} did not converge in {result.n_iter} passes: largest gradient "
                 f"{result.largest_gradient.max():.2g} > tol = {self.tol:.2g}; raise max_iter or tol"
-                + (", or pass alpha > 0 (say 0.01)" if alpha == 0 else "")
+                + (", or pass alpha > 0 (say 0.01)" if unpenalised else "")
             )
         else:
             return
         warnings.warn(text, ConvergenceWarning, stacklevel=3)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """State without the samples: a pickled estimator keeps standard errors only if they were asked for before."""
-        state = dict(super().__getstate__())
-        state.pop("_data", None)
-        return state
-
-    @cached_property
-    def _influence(self) -> Influence:
-        """Influences of batches of samples on couplings and fields."""
-        check_is_fitted(self, "couplings_")
-        if self.symmetrisation == "joint":
-            raise AttributeError("standard errors are computed for symmetrisation='mean' only")
-        if not hasattr(self, "_data"):
-            raise AttributeError(
-                "standard errors need the samples, which are not pickled: compute them before pickling"
-            )
-        spins, weight, chains, varying = self._data
-        ridge, sparsity = self._penalties()
-        with one_blas_thread():
-            return batch_influence(
-                spins,
-                self.couplings_by_node_,
-                self.fields_,
-                weight,
-                chains,
-                varying,
-                ridge,
-                self.fit_fields,
-                sparsity > 0,
-                self.n_jobs,
-            )
-
-    @property
-    def couplings_std_(self) -> NDArray[np.float64]:
-        """Standard errors of the couplings (n_spins, n_spins), NaN for constant spins; zero diagonal."""
-        return self._influence.std()[0]
-
-    @property
-    def fields_std_(self) -> NDArray[np.float64]:
-        """Standard errors of the fields (n_spins,); zero when no fields are fitted, NaN for constant spins."""
-        return self._influence.std()[1]
-
-    def bootstrap_couplings(
-        self, n_replicates: int = 200, random_state: int | np.random.RandomState | None = None
-    ) -> NDArray[np.float64]:
-        """Replicates of the couplings by a one-step block bootstrap.
-
-        Batches of consecutive samples are drawn with replacement, and each replicate is the fit plus the first-order
-        change that this reweighting makes. Where rows are independent with counts, batches are weighted by Gaussian
-        numbers instead (wild bootstrap).
-
-        Parameters
-        ----------
-        n_replicates : int, default=200
-            Number of replicates.
-        random_state : int, RandomState or None
-            Seed.
-
-        Returns
-        -------
-        ndarray (n_replicates, n_spins, n_spins)
-            Symmetric with zero diagonal.
-        """
-        check_is_fitted(self, "couplings_")
-        influence = self._influence
-        multipliers = influence.draw_multipliers(n_replicates, check_random_state(random_state))
-        n_batches = len(influence.couplings)
-        change = multipliers @ influence.couplings.reshape(n_batches, -1).astype(np.float64)
-        return self.couplings_ + change.reshape(n_replicates, *self.couplings_.shape)
-
-
-def _add_half_fields(spins: NDArray[np.int8], weight: NDArray | None, constant: NDArray) -> NDArray[np.float64]:
-    """Fields of constant spins after half a sample of either sign has been added."""
-    n_rows = len(spins) if weight is None else int((weight > 0).sum())
-    first = 0 if weight is None else int(np.argmax(weight > 0))
-    return spins[first, constant] * 0.5 * np.log(2.0 * n_rows + 1.0)
