@@ -23,7 +23,7 @@ BOOKKEEPING = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue"
 def read_netcdf(path: Path, content: str, key: str | None) -> Table:
     """The variable `key` (or `content`, there or in a group of that name, or the only table) and what belongs to it."""
     with h5py.File(path, "r") as file:
-        _check_heaps(path)
+        check_heaps(path)
         variables = _variables(file)
         inner = _variables(file[content]) if _is_group(file, content) else {}
         if key is None and content not in variables and content in inner:
@@ -33,7 +33,7 @@ def read_netcdf(path: Path, content: str, key: str | None) -> Table:
         else:
             tables = [name for name, variable in variables.items() if variable.ndim == 2]
             variable = variables[choose(path, list(variables), tables, content, key)]
-        values, dimensions = _values(path, variable), _dimensions(file, variable)
+        values, dimensions = read_values(path, variable), _dimensions(file, variable)
         table = Table(values)
         if content == "spins" and values.ndim == 3:
             if set(dimensions) == {"chain", "draw", "spin"}:
@@ -46,10 +46,10 @@ def read_netcdf(path: Path, content: str, key: str | None) -> Table:
         table.attributes = {**_attributes(file), **_attributes(variable)}
         if content == "spins":
             if "counts" in variables:
-                table.counts = _values(path, variables["counts"])
+                table.counts = read_values(path, variables["counts"])
             stored = _variables(file["patterns"]) if _is_group(file, "patterns") else variables
             if "patterns" in stored and key != "patterns":
-                table.patterns = _values(path, stored["patterns"])
+                table.patterns = read_values(path, stored["patterns"])
         return table
 
 
@@ -57,15 +57,15 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """Those of the variables that the file, or a group of the same name, has."""
     found = {}
     with h5py.File(path, "r") as file:
-        _check_heaps(path)
+        check_heaps(path)
         for name in names:
             variables = _variables(file[name]) if _is_group(file, name) else _variables(file)
             if name in variables:
-                found[name] = _values(path, variables[name])
+                found[name] = read_values(path, variables[name])
     return found
 
 
-def _check_heaps(path: Path) -> None:
+def check_heaps(path: Path) -> None:
     """Walk through the global heaps, where HDF5 keeps texts and references of variable length.
 
     They carry no checksum, and the library (2.0.0) never comes back from one whose free space claims no bytes. Layout:
@@ -101,7 +101,7 @@ def _variables(group: h5py.Group) -> dict[str, h5py.Dataset]:
     return {name: item for name, item in members if isinstance(item, h5py.Dataset) and "CLASS" not in item.attrs}
 
 
-def _values(path: Path, variable: h5py.Dataset) -> NDArray[Any]:
+def read_values(path: Path, variable: h5py.Dataset) -> NDArray[Any]:
     """The numbers of a variable, NaN where NetCDF marks them as missing."""
     name = variable.name.rsplit("/", 1)[-1]
     if variable.is_virtual or variable.external:

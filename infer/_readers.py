@@ -11,23 +11,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer._netcdf_reader import read_netcdf
+from infer._nwb_reader import read_nwb
+from infer._parquet_reader import read_parquet, read_spike_parquet
+from infer._spike_times import SpikeTimes, bin_spikes, find_columns, spikes_of_labels
 from infer._tables import InputError, Table, choose, one_line, shown
-from infer._text_reader import read_text
+from infer._text_reader import read_spike_text, read_text
+from infer._trial import try_reading
 
 Content = Literal["spins", "patterns", "couplings"]
 
-MAGIC = {b"\x93NUMPY": "npy", b"PK\x03\x04": "npz", b"PK\x05\x06": "npz", b"\x89HDF\r\n\x1a\n": "NetCDF"}
-FORMATS = {".npy": "npy", ".npz": "npz", ".csv": "text", ".tsv": "text", ".txt": "text", ".nc": "NetCDF"}
+MAGIC = {
+    b"\x93NUMPY": "npy",
+    b"PK\x03\x04": "npz",
+    b"PK\x05\x06": "npz",
+    b"\x89HDF\r\n\x1a\n": "HDF5",
+    b"PAR1": "parquet",
+    b"CDF": "classic NetCDF",
+}
+FORMATS = {
+    ".npy": "npy",
+    ".npz": "npz",
+    ".csv": "text",
+    ".tsv": "text",
+    ".txt": "text",
+    ".parquet": "parquet",
+    ".nc": "NetCDF",
+    ".nwb": "NWB",
+}
+CONTAINERS = {"NetCDF": "HDF5", "NWB": "HDF5"}
+ONE_TABLE = ("npy", "text", "parquet")
+NO_WIDTH = "give the width of the bins with bin_width= (--bin-width on the command line), in the unit of the times"
 
 
 def read_table(path: str | os.PathLike[str], content: Content, key: str | None = None) -> Table:
     """Read the array called `key` (or `content`, or the only possible one) from a file of any known format."""
     source = Path(path)
     kind = _format_of(source)
-    if key is not None and kind in ("npy", "text"):
-        raise InputError(
-            f"{source}: key={shown(key)} was given, but {source.suffix} files hold one array; leave it out"
-        )
+    _check_key(source, kind, key)
+    if kind == "NWB":
+        raise InputError(f"{source} is read as spike times: {NO_WIDTH} (it holds no {content})")
     with one_line_errors(source, kind):
         if kind == "npy":
             table = Table(np.load(source, mmap_mode="r", allow_pickle=False))
@@ -35,10 +57,45 @@ def read_table(path: str | os.PathLike[str], content: Content, key: str | None =
             table = _read_npz(source, content, key)
         elif kind == "text":
             table = read_text(source)
+        elif kind == "parquet":
+            try_reading("infer._parquet_reader:read_parquet", source)
+            table = read_parquet(source)
         else:
+            try_reading("infer._netcdf_reader:read_netcdf", source, content, key)
             table = read_netcdf(source, content, key)
-    _check_two_dimensional(source, table)
+    check_two_dimensional(str(source), table)
     return table
+
+
+def read_spikes(path: str | os.PathLike[str], key: str | None, width: float) -> Table:
+    """Read spike times from a file of any known format and put them into bins."""
+    source = Path(path)
+    kind = _format_of(source)
+    _check_key(source, kind, key)
+    with one_line_errors(source, kind):
+        if kind == "npy":
+            spikes = _spikes_of_matrix(source, np.load(source, allow_pickle=False))
+        elif kind == "npz":
+            spikes = _read_npz_spikes(source, key)
+        elif kind == "text":
+            spikes = read_spike_text(source)
+        elif kind == "parquet":
+            try_reading("infer._parquet_reader:read_spike_parquet", source)
+            spikes = read_spike_parquet(source)
+        elif kind == "NWB":
+            try_reading("infer._nwb_reader:read_nwb", source, key)
+            spikes = read_nwb(source, key)
+        else:
+            raise InputError(f"{source}: spike times are not read from NetCDF; leave the bin width out for spins")
+        return bin_spikes(str(source), spikes, width)
+
+
+def _check_key(source: Path, kind: str, key: str | None) -> None:
+    """Refuse a choice where there is none."""
+    if key is not None and kind in ONE_TABLE:
+        raise InputError(
+            f"{source}: key={shown(key)} was given, but {source.suffix} files hold one table; leave it out"
+        )
 
 
 def _format_of(path: Path) -> str:
@@ -60,7 +117,9 @@ def _format_of(path: Path) -> str:
     if not start:
         raise InputError(f"{path} is empty")
     found = next((name for magic, name in MAGIC.items() if start.startswith(magic)), "text")
-    if found != kind:
+    if found == "classic NetCDF" and kind == "NetCDF":
+        raise InputError(f"{path} is a classic NetCDF file; save it as NetCDF 4 (for xarray: engine='h5netcdf')")
+    if found != CONTAINERS.get(kind, kind):
         what = "no such data" if found == "text" else f"{found} data"
         raise InputError(f"{path} is named as {kind} but holds {what}; rename it, or check that it was written in full")
     return kind
@@ -88,7 +147,7 @@ def one_line_errors(path: Path, kind: str) -> Iterator[None]:
         raise InputError(f"{path} cannot be read as {kind}, it may be damaged or cut short: {text}") from error
 
 
-def _check_two_dimensional(path: Path, table: Table) -> None:
+def check_two_dimensional(path: str, table: Table) -> None:
     """Refuse everything but a table of real numbers."""
     values = table.values
     if values.dtype.kind not in "biuf":
@@ -127,6 +186,28 @@ def _read_npz(path: Path, content: Content, key: str | None) -> Table:
             if "patterns" in shapes and key != "patterns":
                 table.patterns = archive["patterns"]
         return table
+
+
+def _read_npz_spikes(path: Path, key: str | None) -> SpikeTimes:
+    """Two arrays named as times and units, or a table of two columns."""
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+        shapes = {name: _npz_header(archive, name)[0] for name in archive.files}
+        lists = [name for name, shape in shapes.items() if len(shape) == 1]
+        if key is None and len(lists) >= 2:
+            time, unit = find_columns(str(path), lists, len(lists))
+            return spikes_of_labels(str(path), archive[lists[time]], archive[lists[unit]])
+        tables = [name for name, shape in shapes.items() if len(shape) == 2]
+        return _spikes_of_matrix(path, archive[choose(path, list(shapes), tables, "spikes", key)])
+
+
+def _spikes_of_matrix(path: Path, values: NDArray[Any]) -> SpikeTimes:
+    """Rows of time and unit."""
+    if values.ndim != 2 or values.shape[1] != 2 or values.dtype.kind not in "iuf":
+        raise InputError(
+            f"{path} holds {values.dtype} of shape {values.shape}; spike times are rows of time and unit (leave the "
+            "bin width out if the values are spins already)"
+        )
+    return spikes_of_labels(str(path), values[:, 0], values[:, 1])
 
 
 def _npz_header(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any] | None]:

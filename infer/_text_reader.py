@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from infer._spike_times import SpikeTimes, find_columns, spikes_of_labels
 from infer._tables import InputError, Table, place, shown
 
 MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
@@ -150,3 +151,27 @@ def _explain(path: Path, delimiter: str | None, names: tuple[str, ...] | None) -
                     raise InputError(f"{path}: {where} holds {shown(cell)}, which is not a number{hint}")
         if row < 0:
             raise InputError(f"{path} holds names but no data")
+
+
+def read_spike_text(path: Path) -> SpikeTimes:
+    """Spike times and units from delimited text; units may be numbers or names."""
+    delimiter = _delimiter(path)
+    with _open_text(path) as handle:
+        first = [cell.strip() for cell in next(_rows(handle, delimiter))]
+    named = not any(_is_number(cell) for cell in first)  # a time is a number in every row but that of names
+    time, unit = find_columns(str(path), first if named else (), len(first))
+    times, labels = [], []
+    with _open_text(path) as handle:
+        for row, (line, cells) in enumerate(_numbered(handle, delimiter, tuple(first) if named else None)):
+            if len(cells) != len(first):
+                raise InputError(
+                    f"{path}: row {row} (line {line}) has {len(cells)} cells, where {len(first)} are expected"
+                )
+            if not _is_number(cells[time]):
+                where = place(row, time, tuple(first) if named else None, line)
+                raise InputError(f"{path}: {where} holds {shown(cells[time])}, which is not a time")
+            times.append(_number(cells[time]))
+            labels.append(cells[unit].strip())
+    if not times:
+        raise InputError(f"{path} holds names but no data")
+    return spikes_of_labels(str(path), np.array(times), np.array(labels))

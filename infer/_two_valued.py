@@ -70,7 +70,8 @@ def two_valued(source: str, table: Table, zero_one: bool) -> tuple[NDArray[np.in
         what = "0, which stands for a missing value" if values[first] == 0 else "no value"
         absent.complaint = (
             f"{source}: {table.place(*first)} holds {what} ({absent.total} of {values.size} are missing); "
-            "pass missing='drop' to leave such rows out or missing='fill' (--missing on the command line)"
+            "choose missing='drop' to leave such rows out, 'fill' to put the more common value, or 'mask' to average "
+            "over what they may have been (--missing on the command line)"
         )
     return spins, absent
 
@@ -90,7 +91,7 @@ def complete(source: str, table: Table, zero_one: bool) -> NDArray[np.int8]:
     """Values -1 and +1 with none missing."""
     spins, absent = two_valued(source, table, zero_one)
     if absent.total:
-        raise InputError(absent.complaint.split("; pass")[0] + "; patterns have a value everywhere")
+        raise InputError(absent.complaint.split("; choose")[0] + "; patterns have a value everywhere")
     return spins
 
 
@@ -103,10 +104,11 @@ def filled(spins: NDArray[np.int8], counts: NDArray[np.int64] | None) -> NDArray
 
 
 def constant_columns(spins: NDArray[np.int8]) -> NDArray[np.intp]:
-    """The columns in which all rows are equal."""
-    changing = np.zeros(spins.shape[1], dtype=bool)
+    """The columns that do not hold both values; what is missing (0) is none."""
+    up, down = np.zeros((2, spins.shape[1]), dtype=bool)
     for rows in _chunks(*spins.shape):
-        changing |= (spins[rows] != spins[0]).any(axis=0)
-        if changing.all():
+        up |= (spins[rows] == 1).any(axis=0)
+        down |= (spins[rows] == -1).any(axis=0)
+        if (up & down).all():
             break
-    return np.flatnonzero(~changing)
+    return np.flatnonzero(~(up & down))

@@ -60,6 +60,7 @@ class Missing(StrEnum):
     ERROR = "error"
     DROP = "drop"
     FILL = "fill"
+    MASK = "mask"
 
 
 class Constant(StrEnum):
@@ -78,11 +79,24 @@ class Backend(StrEnum):
     DASK = "dask"
 
 
-Data = Annotated[Path, typer.Argument(help="Recording: npy, npz, csv, tsv, txt or nc (as `reverie simulate` writes).")]
-Key = Annotated[str | None, typer.Option(help="Array of an npz, or variable of an nc file, to read.")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Recording: npy, npz, csv, tsv, txt, parquet or nc (as `reverie simulate` writes); with --bin-width spike "
+        "times: nwb, or a table of times and units."
+    ),
+]
+Key = Annotated[str | None, typer.Option(help="Array of an npz, variable of an nc or units of an nwb file to read.")]
+BinWidth = Annotated[
+    float | None, typer.Option(help="Read spike times, and put them into bins of this width (unit of the times).")
+]
 ZeroOne = Annotated[bool, typer.Option("--zero-one", help="Values are 0 and 1 and mean -1 and +1.")]
 MissingOption = Annotated[
-    Missing, typer.Option(help="Missing values: refuse them, drop their rows, or fill in the spin's more common value.")
+    Missing,
+    typer.Option(
+        help="Missing values: refuse them, drop their rows, fill in the spin's more common value, or mask them, that "
+        "is, average over what they may have been."
+    ),
 ]
 ConstantOption = Annotated[
     Constant, typer.Option(help="Spins that never change: refuse them, keep them without couplings, or drop them.")
@@ -181,6 +195,7 @@ def fit(
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap replicates kept for `compare`; 0 for none.")] = 200,
     key: Key = None,
     zero_one: ZeroOne = False,
+    bin_width: BinWidth = None,
     missing: MissingOption = Missing.ERROR,
     constant: ConstantOption = Constant.ERROR,
     seed: Seed = 0,
@@ -192,7 +207,9 @@ def fit(
     from infer.recordings import read_recording
 
     check_output(output, ".nc")
-    recording = read_recording(data, key=key, zero_one=zero_one, missing=missing.value, constant=constant.value)
+    recording = read_recording(
+        data, key=key, zero_one=zero_one, missing=missing.value, constant=constant.value, bin_width=bin_width
+    )
     result = fit_recording(
         recording,
         method.value,
@@ -247,6 +264,7 @@ def report(
     fields: Fields = None,
     key: Key = None,
     zero_one: ZeroOne = False,
+    bin_width: BinWidth = None,
     missing: MissingOption = Missing.ERROR,
     constant: ConstantOption = Constant.ERROR,
     seed: Seed = 0,
@@ -260,7 +278,9 @@ def report(
     from infer.report.page import write_report
 
     check_output(output, ".html", ".htm")
-    recording = read_recording(data, key=key, zero_one=zero_one, missing=missing.value, constant=constant.value)
+    recording = read_recording(
+        data, key=key, zero_one=zero_one, missing=missing.value, constant=constant.value, bin_width=bin_width
+    )
     analysis = analyse(
         recording,
         match_patterns(recording, read_patterns(patterns)) if patterns else None,

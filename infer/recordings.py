@@ -2,12 +2,15 @@
 
 import os
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infer._readers import read_table
+from infer._objects import kind_of_object, spikes_of_group, table_of_frame
+from infer._readers import NO_WIDTH, check_two_dimensional, read_spikes, read_table
+from infer._spike_times import bin_spikes
 from infer._tables import InputError, Table, shown
 from infer._two_valued import complete, constant_columns, filled, two_valued
 
@@ -21,7 +24,7 @@ __all__ = [
     "read_spins",
 ]
 
-Missing = Literal["error", "drop", "fill"]
+Missing = Literal["error", "drop", "fill", "mask"]
 Constant = Literal["error", "keep", "drop"]
 
 
@@ -32,7 +35,8 @@ class Recording:
     Attributes
     ----------
     spins : ndarray of int8, shape (n_rows, n_spins)
-        Values -1 and +1; a read-only memory map where a large npy file could be used as it is.
+        Values -1 and +1, and 0 where a value is missing and ``missing="mask"`` was asked for; a read-only memory map
+        where a large npy file could be used as it is.
     counts : ndarray of int64, shape (n_rows,), or None
         How often each row was seen; None: once.
     chains : ndarray of int64, shape (n_rows,), or None
@@ -41,14 +45,16 @@ class Recording:
     names : tuple of str
         One name per spin; the column numbers "0", "1", ... where the file gives none.
     source : str
-        The file it was read from.
+        The file it was read from, or the type of the object.
     patterns : ndarray of int8, shape (n_patterns, n_spins), or None
         Stored patterns that came in the same file, as `reverie simulate` writes them.
     columns : ndarray of int64, shape (n_spins,)
         Which columns of the file the spins are (all, unless constant ones were dropped).
     attributes : dict
         The metadata of the file and what was done on reading: "missing" (the option), "missing_values",
-        "dropped_rows", "filled_values" (numbers), "constant" (the option), "constant_spins" (names, kept or dropped).
+        "dropped_rows", "filled_values", "masked_values" (numbers), "constant" (the option), "constant_spins" (names,
+        kept or dropped). For spike times also "bin_width", "first_bin_edge", "spikes" (in bins), "spikes_outside_bins"
+        and "spikes_sharing_a_bin" (with another one of the same unit).
     """
 
     spins: NDArray[np.int8]
@@ -72,34 +78,46 @@ class Recording:
 
 
 def read_recording(
-    path: str | os.PathLike[str],
+    data: Any,
     *,
     key: str | None = None,
     zero_one: bool = False,
     missing: Missing = "error",
     constant: Constant = "error",
+    bin_width: float | None = None,
 ) -> Recording:
-    """Read a recording of two-valued units from a file.
+    """Read a recording of two-valued units from a file, or from an object of pynapple.
 
     Formats, by the ending of the name: npy (2-D; large int8 files stay memory maps), npz ("spins"; or "spins_packed"
     with "n_spins", bit 1 being +1; or the only 2-D array; "counts", "chains", "names" and "patterns" beside it are
-    used), csv, tsv and txt (a first row of names is recognised), and nc, the NetCDF of `simulate.sample` ("spins" with
-    dims chain, draw, spin, stacked chain by chain). Nothing is ever unpickled.
+    used), csv, tsv and txt (a first row of names is recognised), parquet (columns of numbers or booleans; needs the
+    extra ``parquet``), and nc, the NetCDF of `simulate.sample` ("spins" with dims chain, draw, spin, stacked chain by
+    chain). Nothing is ever unpickled. Of pynapple, a ``TsdFrame`` holds values, each interval of its time support being
+    a chain.
+
+    With a bin width, spike times are read instead and a spin is +1 in the bins in which its unit fired: from a table of
+    times and units (csv, tsv, txt, parquet and npz tell them by the names of the columns, "time" and "unit" for
+    example; without names the time comes first), the units of an NWB file, or a ``TsGroup``. Bins are half-open and
+    their edges exact: whole multiples of the width from the bin of the first spike to that of the last, or, for a
+    ``TsGroup``, the whole bins that fit into each interval of its time support, from the start of the interval on.
 
     Parameters
     ----------
-    path : str or path-like
-        The file.
+    data : str, path-like, pynapple.TsdFrame or pynapple.TsGroup
+        The file or the object.
     key : str, optional
-        Which array of an npz or variable of a NetCDF file holds the spins.
+        Which array of an npz, variable of a NetCDF file, or table of units of an NWB file to read.
     zero_one : bool, default False
         Values are 0 and 1 (or booleans) and mean -1 and +1. By default they must be -1 and +1.
-    missing : {"error", "drop", "fill"}, default "error"
+    missing : {"error", "drop", "fill", "mask"}, default "error"
         What to do about missing values: NaN, empty cells, and 0 among -1 and +1. "drop" leaves out rows that have any;
-        "fill" puts the more common value of that spin (+1 in a tie), which weakens the couplings that are inferred.
+        "fill" puts the more common value of that spin (+1 in a tie), which weakens the couplings that are inferred;
+        "mask" leaves them open, as 0 in the spins, for ``PseudoLikelihood(missing="mask")`` to average over.
     constant : {"error", "keep", "drop"}, default "error"
         What to do about spins that have the same value in all rows, about whose couplings a recording says nothing:
         "keep" them, or "drop" their columns.
+    bin_width : float, optional
+        Width of the bins for spike times, in the unit of the times (seconds in NWB files and pynapple).
 
     Returns
     -------
@@ -111,7 +129,8 @@ def read_recording(
     InputError
         A ValueError of one line that names the file, and the row, column and value where there is one to blame: no
         such file, an unknown ending, a damaged or truncated file, pickled objects, values other than the two allowed,
-        missing values, constant spins, fewer than two rows or two spins.
+        missing values, constant spins, fewer than two rows or two spins; spike times without a bin width, or bins so
+        wide that most spikes share one with another spike of their unit.
 
     Examples
     --------
@@ -124,8 +143,8 @@ def read_recording(
     """
     _check_option("missing", missing, get_args(Missing))
     _check_option("constant", constant, get_args(Constant))
-    source = os.fspath(path)
-    table = read_table(path, "spins", key)
+    source, table = _load(data, key, bin_width)
+    zero_one = zero_one and bin_width is None  # bins are spins already
     n_rows, n_columns = table.values.shape
     if n_rows < 2:
         raise InputError(f"{source} has one row only; couplings need many samples, one a row (transpose the table?)")
@@ -137,7 +156,8 @@ def read_recording(
         chains = np.zeros(n_rows, dtype=np.int64)
     spins, absent = two_valued(source, table, zero_one)
     attributes = dict(table.attributes)
-    attributes |= {"missing": missing, "missing_values": absent.total, "dropped_rows": 0, "filled_values": 0}
+    attributes |= {"missing": missing, "missing_values": absent.total}
+    attributes |= {"dropped_rows": 0, "filled_values": 0, "masked_values": 0}
     if absent.total and missing == "error":
         raise InputError(absent.complaint)
     if absent.total and missing == "drop":
@@ -145,12 +165,14 @@ def read_recording(
         if keep.sum() < 2:
             raise InputError(
                 f"{source}: missing='drop' would leave {keep.sum()} of {n_rows} rows, since almost all have missing "
-                "values; use missing='fill' (--missing fill on the command line) or leave out columns with many of them"
+                "values; use missing='mask' (--missing mask on the command line) or leave out columns with many of them"
             )
         spins = spins[keep]
         counts = None if counts is None else counts[keep]
         chains = None if chains is None else chains[keep]
         attributes["dropped_rows"] = n_rows - len(spins)
+    elif absent.total and missing == "mask":
+        attributes["masked_values"] = absent.total
     elif absent.total:
         spins = filled(spins, counts)
         attributes["filled_values"] = absent.total
@@ -158,11 +180,12 @@ def read_recording(
     still = constant_columns(spins)
     attributes |= {"constant": constant, "constant_spins": [names[i] for i in still]}
     if len(still) and constant == "error":
-        value = shown(int(spins[0, still[0]]))
+        column = spins[:, still[0]]
+        value = f"{column[np.argmax(column != 0)]} in all rows" if column.any() else "missing in all rows"
         listed = ", ".join(f"{i} {shown(names[i])}" if table.names else str(i) for i in still[:10])
         raise InputError(
             f"{source}: {len(still)} of {n_columns} spins never change, column {listed}"
-            f"{', ...' if len(still) > 10 else ''} (counted from 0; the first is {value} in all rows); "
+            f"{', ...' if len(still) > 10 else ''} (counted from 0; the first is {value}); "
             "leave them out with constant='drop', or keep them with constant='keep' (--constant on the command line)"
         )
     if len(still) and constant == "drop":
@@ -181,31 +204,34 @@ def read_recording(
 
 
 def read_spins(
-    path: str | os.PathLike[str],
+    data: Any,
     *,
     key: str | None = None,
     zero_one: bool = False,
     missing: Missing = "error",
     constant: Constant = "error",
+    bin_width: float | None = None,
 ) -> NDArray[np.int8]:
     """Read the spins of a recording as one array, rows with counts repeated so that statistics come out right.
 
     Parameters
     ----------
-    path, key, zero_one, missing, constant
+    data, key, zero_one, missing, constant, bin_width
         As for `read_recording`, which also keeps names, counts and runs.
 
     Returns
     -------
     ndarray of int8, shape (n_samples, n_spins)
-        Values -1 and +1.
+        Values -1 and +1, and 0 for missing values with ``missing="mask"``.
 
     Raises
     ------
     InputError
         A ValueError of one line, as for `read_recording`.
     """
-    recording = read_recording(path, key=key, zero_one=zero_one, missing=missing, constant=constant)
+    recording = read_recording(
+        data, key=key, zero_one=zero_one, missing=missing, constant=constant, bin_width=bin_width
+    )
     return recording.spins if recording.counts is None else np.repeat(recording.spins, recording.counts, axis=0)
 
 
@@ -266,7 +292,7 @@ def match_patterns(recording: Recording, patterns: NDArray[np.int8]) -> NDArray[
 
 
 def read_couplings(path: str | os.PathLike[str], *, key: str | None = None) -> NDArray[np.float64]:
-    """Read a matrix of couplings from npy, npz, csv, tsv, txt or NetCDF, such as `reverie fit` writes.
+    """Read a matrix of couplings from npy, npz, csv, tsv, txt, parquet or NetCDF, such as `reverie fit` writes.
 
     Parameters
     ----------
@@ -306,6 +332,33 @@ def read_couplings(path: str | os.PathLike[str], *, key: str | None = None) -> N
             f"column {row} holds {couplings[column, row]:.6g}; couplings are symmetric: save (J + J.T) / 2"
         )
     return couplings
+
+
+def _load(data: Any, key: str | None, bin_width: float | None) -> tuple[str, Table]:
+    """What messages call the source, and its table: values as they are, or spike times in bins."""
+    if bin_width is not None and not (isinstance(bin_width, Real) and 0 < bin_width < np.inf):
+        raise InputError(f"bin_width must be a number above 0, in the unit of the times, got {shown(bin_width)}")
+    kind = kind_of_object(data)
+    if kind is None:
+        if not isinstance(data, str | os.PathLike):
+            raise InputError(
+                f"a recording is read from a file or from a TsGroup or TsdFrame of pynapple, not from "
+                f"{type(data).__name__}; estimators take arrays as they are"
+            )
+        source = os.fspath(data)
+        return source, read_table(source, "spins", key) if bin_width is None else read_spikes(source, key, bin_width)
+    source = f"the {kind}"
+    if key is not None:
+        raise InputError(f"{source} takes no key; leave it out")
+    if kind == "TsGroup":
+        if bin_width is None:
+            raise InputError(f"{source} holds spike times: {NO_WIDTH}")
+        return source, bin_spikes(source, spikes_of_group(data), bin_width)
+    if bin_width is not None:
+        raise InputError(f"{source} holds values, not spike times; leave the bin width out")
+    table = table_of_frame(data)
+    check_two_dimensional(source, table)
+    return source, table
 
 
 def _check_option(name: str, value: object, allowed: tuple[str, ...]) -> None:
