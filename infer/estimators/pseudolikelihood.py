@@ -178,7 +178,8 @@ class PseudoLikelihood(ErrorBars):
         samples = prepare(self, X, sample_weight)
         if self.symmetrisation == "joint" and (self._ridge_and_sparsity()[1] or self.penalty == "firth"):
             raise ValueError(
-                "symmetrisation='joint' takes no l1 penalty and no Firth penalty: use penalty='l2', or symmetrisation='mean'"
+                "symmetrisation='joint' takes no l1 penalty and no Firth penalty: use penalty='l2', or "
+                "symmetrisation='mean'"
             )
         n_varying = len(samples.varying)
         found = np.zeros((n_varying, n_varying)), np.zeros(n_varying)

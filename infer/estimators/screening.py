@@ -231,6 +231,8 @@ def _newton_targets(
         index = np.argsort(~wanted[block], axis=1, kind="stable")[:, :width]
         among = np.arange(width) < counts[block][:, None]
         margins = (parameters[block].astype(design.dtype) @ design) * design[nodes[block]]
+        if logarithm:  # only ratios of weights matter, and large ones would overflow
+            margins -= margins.min(axis=1, keepdims=True)
         with np.errstate(over="ignore"):
             weights = np.exp(-margins) * share
         features = design[index]  # (n_block, width, n_rows)
