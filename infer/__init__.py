@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from infer.sweeps.run import sweep
     from infer.sweeps.table import average_repeats, read_sweep, sweep_map
     from infer.verdict.adequacy import Adequacy, goodness_of_fit
+    from infer.verdict.diagnosis import Diagnosis, diagnose
     from infer.verdict.families import data_correlations
     from infer.verdict.paths import UnlearningSimilarity, compare_unlearning
     from infer.verdict.similarity import Similarity, compare
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Adequacy": "infer.verdict.adequacy",
     "Analysis": "infer.report",
+    "Diagnosis": "infer.verdict.diagnosis",
     "DreamingModel": "infer.estimators.dreaming",
     "InputError": "infer.recordings",
     "GaussianCouplings": "infer.estimators.continuous",
@@ -47,6 +49,7 @@ _HOME = {
     "compare_unlearning": "infer.verdict.paths",
     "data_correlations": "infer.verdict.families",
     "decimate": "infer.estimators.selection",
+    "diagnose": "infer.verdict.diagnosis",
     "goodness_of_fit": "infer.verdict.adequacy",
     "log_likelihood": "infer.estimators.partition",
     "log_partition": "infer.estimators.partition",
@@ -66,6 +69,7 @@ _HOME = {
 __all__ = [
     "Adequacy",
     "Analysis",
+    "Diagnosis",
     "DreamingModel",
     "GaussianCouplings",
     "InputError",
@@ -84,6 +88,7 @@ __all__ = [
     "compare_unlearning",
     "data_correlations",
     "decimate",
+    "diagnose",
     "goodness_of_fit",
     "log_likelihood",
     "log_partition",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from infer.estimators._base import check_spins, unpack_samples
 from infer.uncertainty import batch_labels, convergence
 from infer.verdict import _wording
+from infer.verdict.distributions import equal_share_bins, merge_neighbours, shares_in_batches
 from infer.verdict.families import validate_symmetric
 from infer.verdict.inputs import blas_threads
 from infer.verdict.moments import (
@@ -52,10 +54,11 @@ class Adequacy:
         without any difference rms_z is about 1, and below 1 for moments that the model was fitted to.
     sum_of_spins : dict
         ``values`` of sum_i s_i, their ``observed`` and ``predicted`` probabilities and ``observed_std``,
-        ``predicted_std``.
+        ``predicted_std``; ``rms_z`` and ``p_value`` of the distribution, as for moments. The number of spins that are
+        +1 is (n_spins + sum)/2, so this is its distribution, too.
     energies : dict
-        Energy in units of the temperature: ``edges`` of bins, ``observed`` and ``predicted`` shares, and
-        ``observed_mean``, ``predicted_mean``.
+        Energy in units of the temperature: ``edges`` of bins, ``observed`` and ``predicted`` shares,
+        ``observed_mean``, ``predicted_mean``, and ``rms_z`` and ``p_value`` of its distribution.
     r_hat : float
         Largest R-hat among the energy and the leading modes of the model's own chains; near 1 when they mixed.
     n_samples, n_batches : int
@@ -69,7 +72,7 @@ class Adequacy:
     """
 
     moments: dict[str, dict[str, Any]]
-    sum_of_spins: dict[str, FloatArray]
+    sum_of_spins: dict[str, Any]
     energies: dict[str, Any]
     r_hat: float
     n_samples: int
@@ -149,20 +152,15 @@ def goodness_of_fit(
     across a chain boundary), and for rows with counts batches that the samples are dealt out to at random. The p-value
     of a group of moments refers to its rms z: the deviations of the batches get random signs, which leaves
     correlations between entries as they are. For moments that the model was fitted to it errs on the safe side.
+    Distributions are tested likewise, by their shares in at most twelve bins that are about equally filled.
     """
-    estimator = couplings if hasattr(couplings, "fit") else None
-    if estimator is not None:
-        if not hasattr(estimator, "couplings_"):
-            raise ValueError(f"couplings: this {type(estimator).__name__} is not fitted; call fit first")
-        couplings, fields = estimator.couplings_, getattr(estimator, "fields_", None) if fields is None else fields
-    matrix = validate_symmetric(couplings, "couplings")
-    np.fill_diagonal(matrix, 0.0)
-    field = _check_fields(fields, len(matrix))
-    rows, number, runs = _observed(spins, counts, chains, len(matrix))
+    matrix, field = check_model(couplings, fields)
+    rows, number, runs = check_observed(spins, counts, chains, len(matrix))
     for name, value, least in (("n_draws", n_draws, 2), ("n_chains", n_chains, 4), ("n_triples", n_triples, 1)):
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
-    start_seed, chain_seed, triple_seed, batch_seed, flip_seed = np.random.SeedSequence(random_state).spawn(5)
+    seeds = np.random.SeedSequence(random_state).spawn(6)
+    start_seed, chain_seed, triple_seed, batch_seed, flip_seed, shape_seed = seeds
 
     with blas_threads(len(matrix)):
         triples = choose_triples(len(matrix), n_triples, triple_seed)
@@ -170,11 +168,12 @@ def goodness_of_fit(
         n_batches = int(np.clip(n_samples // 8, 2, _N_BATCHES))
         if number is None:
             labels = batch_labels(len(rows), runs, n_batches=n_batches)
-            observed = batch_moments(rows, batches_by_label(labels), triples)
+            observed_batches = functools.partial(batches_by_label, labels)
             method = "batch means over contiguous batches of rows" + ("" if runs is None else " within chains")
         else:
-            observed = batch_moments(rows, batches_by_thinning(number, n_batches, batch_seed), triples)
+            observed_batches = functools.partial(batches_by_thinning, number, n_batches, batch_seed)
             method = "samples with counts taken as independent, dealt out to batches at random"
+        observed = batch_moments(rows, observed_batches(), triples)
 
         weight = None if number is None else number / number.sum()
         starts = rows[np.sort(np.random.default_rng(start_seed).choice(len(rows), size=n_chains, p=weight))]
@@ -192,7 +191,8 @@ def goodness_of_fit(
         )
         states = np.ascontiguousarray(drawn["spins"].transpose("chain", "draw", "spin").values)
         flat = states.reshape(-1, len(matrix))
-        predicted = batch_moments(flat, batches_by_label(np.repeat(np.arange(n_chains), n_draws)), triples)
+        predicted_batches = functools.partial(batches_by_label, np.repeat(np.arange(n_chains), n_draws))
+        predicted = batch_moments(flat, predicted_batches(), triples)
 
         ours, theirs = cumulants(observed), cumulants(predicted)
         upper = np.argwhere(np.triu(np.ones(matrix.shape, dtype=bool), 1))
@@ -204,11 +204,24 @@ def goodness_of_fit(
             }
             for name, seed in zip(MOMENTS, flip_seed.spawn(3), strict=True)
         }
-        model_energies = _energies(flat, matrix, field)
+        row_energies, model_energies = _energies(rows, matrix, field), _energies(flat, matrix, field)
+        edges = equal_share_bins(row_energies, weight, model_energies)
+        shapes = (
+            merge_neighbours(ours["sum of spins"], theirs["sum of spins"]),
+            (
+                shares_in_batches(row_energies, observed_batches(), edges),
+                shares_in_batches(model_energies, predicted_batches(), edges),
+            ),
+        )
+        sizes = (observed.n_samples, predicted.n_samples)
+        sum_test, energy_test = (
+            _score(moment_test(ours_seen, theirs_seen, sizes, seed))
+            for (ours_seen, theirs_seen), seed in zip(shapes, shape_seed.spawn(2), strict=True)
+        )
         result = Adequacy(
             moments=moments,
-            sum_of_spins=_sum_of_spins(ours["sum of spins"], theirs["sum of spins"]),
-            energies=_energy_histogram(_energies(rows, matrix, field), number, model_energies),
+            sum_of_spins=_sum_of_spins(ours["sum of spins"], theirs["sum of spins"]) | sum_test,
+            energies=_energy_histogram(row_energies, number, model_energies) | energy_test,
             r_hat=_r_hat(states, matrix, model_energies),
             n_samples=n_samples,
             n_batches=len(observed.weights),
@@ -283,6 +296,18 @@ def _normal_scores(
     return (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(squares / (total * freedom)))
 
 
+def check_model(couplings: Any, fields: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
+    """Zero-diagonal couplings and fields of arrays or of a fitted estimator."""
+    estimator = couplings if hasattr(couplings, "fit") else None
+    if estimator is not None:
+        if not hasattr(estimator, "couplings_"):
+            raise ValueError(f"couplings: this {type(estimator).__name__} is not fitted; call fit first")
+        couplings, fields = estimator.couplings_, getattr(estimator, "fields_", None) if fields is None else fields
+    matrix = validate_symmetric(couplings, "couplings")
+    np.fill_diagonal(matrix, 0.0)
+    return matrix, _check_fields(fields, len(matrix))
+
+
 def _check_fields(fields: ArrayLike | None, n_spins: int) -> FloatArray:
     """Fields (n_spins,), zero by default."""
     field = np.zeros(n_spins) if fields is None else np.asarray(fields, dtype=np.float64)
@@ -294,7 +319,7 @@ def _check_fields(fields: ArrayLike | None, n_spins: int) -> FloatArray:
     return field
 
 
-def _observed(
+def check_observed(
     spins: Any, counts: ArrayLike | None, chains: ArrayLike | None, n_spins: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int64] | None, NDArray[np.int64] | None]:
     """Rows of spins, their counts and their chains, checked."""
@@ -347,7 +372,12 @@ def _energy_histogram(observed: FloatArray, counts: NDArray[np.int64] | None, pr
     }
 
 
-def _sum_of_spins(observed: Estimates, predicted: Estimates) -> dict[str, FloatArray]:
+def _score(test: dict[str, Any]) -> dict[str, float]:
+    """What a test of a distribution tells."""
+    return {key: test[key] for key in ("rms_z", "p_value")}
+
+
+def _sum_of_spins(observed: Estimates, predicted: Estimates) -> dict[str, Any]:
     """P(sum_i s_i), observed and predicted."""
     n_spins = len(observed.values) - 1
     return {
