@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from infer.estimators._dreaming_likelihood import Maximum, Samples, fit_pseudolikelihood, profile_hessian
+from infer.estimators._dreaming_modes import PatternModes
 from infer.uncertainty import LongRunCovariance, batch_means_covariance
 
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """
+    Where the objective of a method is largest, and what error bars need.
+
+    The p parameters are amplitude, rate and whatever else the method fits (stiffness, quartic), but for the fields,
+    which are eliminated from Hessian and scores.
+    """
+
+    theta: FloatArray  # (p,)
+    fields: FloatArray  # (N,)
+    value: float  # mean objective per sample
+    hessian: FloatArray  # (p, p) of minus the mean objective
+    scores: FloatArray  # (n_rows, p) gradient of the objective of each row
+    noise: FloatArray  # (p, p) covariance of the mean score that the method's own random numbers leave
+    n_iter: int
+    converged: bool
+
+    @property
+    def amplitude(self) -> float:
+        """Amplitude of the couplings."""
+        return float(self.theta[0])
+
+    @property
+    def rate(self) -> float:
+        """Dreaming rate."""
+        return float(self.theta[1])
+
+
+class Method(Protocol):
+    """A way to fit the dreaming model to the samples it was made for."""
+
+    @property
+    def weight(self) -> FloatArray:
+        """Weights of the rows (n_rows,)."""
+
+    def fit(self, rate: float | None = None, start: Estimate | None = None) -> Estimate:
+        """Maximise the objective over all parameters, or over all but the rate."""
+
+    def gain(self, full: Estimate, restricted: Estimate) -> float:
+        """By how much the mean objective is larger at the first than at the second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +82,11 @@ class Grouping:
         return LongRunCovariance(mean, covariance, 1.0 / concentration - 1.0, n_samples, float("nan"), total)
 
 
-def sandwich(
-    samples: Samples, best: Maximum, grouping: Grouping, fit_fields: bool
-) -> tuple[LongRunCovariance, FloatArray]:
-    """Covariance of the estimates of (amplitude, rate) from batch means of the scores, and the inverse Hessian."""
-    hessian, projection = profile_hessian(best.likelihood, fit_fields)
-    here = samples.evaluate(best.amplitude, best.rate, best.fields, with_scores=True, projection=projection)
-    assert here.scores is not None
-    inverse = np.asarray(np.linalg.pinv(hessian, rcond=1e-14, hermitian=True), dtype=np.float64)
-    return grouping.mean_covariance(here.scores @ inverse, samples.weight), inverse
+def sandwich(found: Estimate, grouping: Grouping, weight: FloatArray) -> tuple[LongRunCovariance, FloatArray]:
+    """Covariance (p, p) of the estimates from batch means of the scores, and the inverse Hessian."""
+    inverse = np.asarray(np.linalg.pinv(found.hessian, rcond=1e-14, hermitian=True), dtype=np.float64)
+    inner = grouping.mean_covariance(found.scores @ inverse, weight)
+    return replace(inner, covariance=inner.covariance + inverse @ found.noise @ inverse), inverse
 
 
 @dataclass(frozen=True)
@@ -65,12 +104,13 @@ class RateTest:
     wald, wald_p_value : float
         Squared distance of the fitted rate from `rate` in standard errors.
     score, score_p_value : float
-        Squared slope of the log pseudo-likelihood by the rate, at `rate` and the best inverse temperature (and
+        Squared slope of the log (pseudo-)likelihood by the rate, at `rate` and the best inverse temperature (and
         fields) for it, in standard errors. Does not depend on how the rate is parametrised; to be preferred near the
         lower bound.
     likelihood_ratio, likelihood_ratio_p_value : float
-        Twice the gain in log pseudo-likelihood, divided by what it would be on average by chance (Kent 1982): without
-        that, neither pseudo-likelihood nor correlated rows give a chi-square variable.
+        Twice the gain in the log (pseudo-)likelihood, divided by what it would be on average by chance (Kent 1982;
+        for one parameter this is the first-order adjustment of Rotnitzky and Jewell 1990 too): without that, neither
+        pseudo-likelihood nor correlated rows give a chi-square variable.
     degrees_of_freedom : float
     inverse_temperature : float
         The best one when the rate is `rate`.
@@ -91,32 +131,23 @@ class RateTest:
         return asdict(self)
 
 
-def rate_test(
-    samples: Samples,
-    grouping: Grouping,
-    found: tuple[float, float, FloatArray],
-    rate: float,
-    *,
-    fit_fields: bool,
-    tol: float,
-    max_iter: int,
-) -> RateTest:
-    """Wald, score and adjusted likelihood-ratio test of a rate; `found` is (amplitude, rate, fields) of the fit."""
-    modes = samples.modes
-    fit = partial(fit_pseudolikelihood, fit_fields=fit_fields, tol=tol, max_iter=max_iter)
-    restricted, full = fit(samples, rate=rate), fit(samples, start=found)
-    inner, inverse_hessian = sandwich(samples, full, grouping, fit_fields)
+def rate_test(method: Method, modes: PatternModes, grouping: Grouping, start: Estimate, rate: float) -> RateTest:
+    """Wald, score and adjusted likelihood-ratio test of a rate; the fit over all parameters begins at `start`."""
+    restricted, full = method.fit(rate=rate), method.fit(start=start)
+    inner, inverse_hessian = sandwich(full, grouping, method.weight)
     variance = inner.covariance[1, 1]
     wald = (full.rate - rate) ** 2 / variance
-    gain = 2.0 * (full.likelihood.value - restricted.likelihood.value)
-    likelihood_ratio = max(gain, 0.0) * inverse_hessian[1, 1] / variance
+    gain = max(2.0 * method.gain(full, restricted), 0.0)
+    likelihood_ratio = gain * inverse_hessian[1, 1] / variance
 
-    hessian, projection = profile_hessian(restricted.likelihood, fit_fields)
-    here = samples.evaluate(restricted.amplitude, rate, restricted.fields, with_scores=True, projection=projection)
-    assert here.scores is not None
-    effective = here.scores[:, 1] - hessian[0, 1] / hessian[0, 0] * here.scores[:, 0]
-    slope = grouping.mean_covariance(effective[:, None], samples.weight)
-    score = slope.mean[0] ** 2 / slope.covariance[0, 0]
+    # slope by the rate that the other parameters cannot take up
+    others = np.delete(np.arange(len(restricted.theta)), 1)
+    hessian = restricted.hessian
+    effective = np.zeros(len(hessian))
+    effective[1] = 1.0
+    effective[others] = -np.linalg.solve(hessian[np.ix_(others, others)], hessian[others, 1])
+    slope = grouping.mean_covariance((restricted.scores @ effective)[:, None], method.weight)
+    score = slope.mean[0] ** 2 / (slope.covariance[0, 0] + effective @ restricted.noise @ effective)
     wald_p, score_p, ratio_p = stats.f.sf([wald, score, likelihood_ratio], 1, slope.degrees_of_freedom)
     return RateTest(
         rate=rate,

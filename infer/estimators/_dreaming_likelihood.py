@@ -1,98 +1,23 @@
-"""Pseudo-likelihood of the two-parameter dreaming model in the eigenbasis of the pattern correlations.
-
-Couplings are `beta * dreaming(patterns, rate)`. In the basis of the non-zero eigenvalues c_k of `C = xi xi^T / N`, with
-orthonormal spin-space vectors v_k, a sample enters through its R <= min(P, N) overlaps `m = v^T s` only, computed once.
-The solver works with the amplitude `A` of the family
-
-    J = A sum_k w_k v_k v_k^T  (off the diagonal),   w_k = (c_k - c0) (1 + rate c1) / (1 + rate c_k),
-
-which is the dreaming family up to the factor between A and beta, but stays finite and different from zero at both ends
-of the range of rates: c1 is the largest eigenvalue, and c0, which moves the diagonal only, is the mean eigenvalue when
-the modes span all spins and 0 otherwise.
-"""
+"""Pseudo-likelihood of the dreaming model: each pass over the rows costs O(M N R) with R modes of the patterns."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.estimators._dreaming_errors import Estimate
 from infer.estimators._dreaming_kernels import accumulate_rows, local_fields
+from infer.estimators._dreaming_modes import PatternModes
 
 FloatArray = NDArray[np.float64]
 
-RANK_TOLERANCE = 1e-10
 OVERLAP_BYTES = 256 * 2**20  # overlaps are kept up to this size, and computed afresh in every pass above it
 CHUNK_VALUES = 2**17  # spins worked on at a time: their local fields stay in the cache
 ROUGH = 1e-3  # tolerance where only a start for the next stage is wanted
-LOWEST, HIGHEST = 1e-5, 1e5  # 1 + rate c beyond these, the rate counts as having run to the end of its range
-
-
-@dataclass(frozen=True, eq=False)
-class PatternModes:
-    """Non-zero modes of the pattern correlations, and the dreaming family in terms of them."""
-
-    eigenvalues: FloatArray  # (R,), largest first
-    vectors: FloatArray  # (N, R)
-    offset: float  # c0
-    centre: float  # c1
-
-    @classmethod
-    def from_patterns(cls, patterns: NDArray) -> PatternModes:
-        """Modes of patterns (P, N) of +-1; linearly dependent patterns simply give fewer modes."""
-        xi = patterns.astype(np.float64)
-        _, singular, vectors = np.linalg.svd(xi / np.sqrt(xi.shape[1]), full_matrices=False)
-        values = singular**2
-        keep = values > RANK_TOLERANCE * values[0]
-        values, vectors = values[keep], vectors[keep].T
-        offset = float(values.mean()) if len(values) == xi.shape[1] else 0.0
-        return cls(values, np.ascontiguousarray(vectors), offset, float(values[0]))
-
-    @property
-    def lower_bound(self) -> float:
-        """Open lower bound of the rate."""
-        return float(-1.0 / self.eigenvalues[0])
-
-    def weights(self, rate: float) -> FloatArray:
-        """Mode weights w and their first two derivatives by the rate, (3, R)."""
-        q = 1.0 + rate * self.eigenvalues
-        shifted, distance = self.eigenvalues - self.offset, self.centre - self.eigenvalues
-        return np.stack(
-            [
-                shifted * (1.0 + rate * self.centre) / q,
-                shifted * distance / q**2,
-                -2.0 * shifted * distance * self.eigenvalues / q**3,
-            ]
-        )
-
-    def rate_matters(self) -> bool:
-        """Whether rates differ in more than the scale of the couplings off the diagonal."""
-        w, slope, _ = self.weights(0.0)
-        squares = self.vectors**2
-        gram = np.eye(len(w)) - squares.T @ squares
-        inner, length, slope_length = w @ gram @ slope, w @ gram @ w, slope @ gram @ slope
-        return bool(length * slope_length - inner**2 > 1e-10 * length * max(slope_length, length))
-
-    def inverse_temperature(self, amplitude: float, rate: float) -> float:
-        """Beta of the couplings with this amplitude: beta dreaming(rate) = A sum_k w_k v_k v_k^T off the diagonal."""
-        return amplitude * (1.0 + rate * self.offset) * (1.0 + rate * self.centre) / (1.0 + rate)
-
-    def amplitude(self, inverse_temperature: float, rate: float) -> float:
-        """Amplitude of the couplings with this beta."""
-        return inverse_temperature * (1.0 + rate) / ((1.0 + rate * self.offset) * (1.0 + rate * self.centre))
-
-    def jacobian(self, amplitude: float, rate: float) -> FloatArray:
-        """Derivatives of (rate, beta) by (amplitude, rate), (2, 2)."""
-        beta = self.inverse_temperature(amplitude, rate)
-        logarithmic = self.offset / (1.0 + rate * self.offset) + self.centre / (1.0 + rate * self.centre)
-        by_amplitude = self.inverse_temperature(1.0, rate)
-        return np.array([[0.0, 1.0], [by_amplitude, beta * (logarithmic - 1.0 / (1.0 + rate))]])
-
-    def at_end(self, rate: float) -> bool:
-        """Whether the rate has run to the end of its range, where the likelihood no longer feels it."""
-        return 1.0 + rate * self.eigenvalues[0] < LOWEST or 1.0 + rate * self.eigenvalues[-1] > HIGHEST
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +58,17 @@ class Samples:
                 overlaps[rows] = spins[rows].astype(np.float64) @ modes.vectors
         return cls(spins, weight, modes, overlaps)
 
+    def overlap_chunks(self) -> Iterator[tuple[slice, FloatArray]]:
+        """Slices of rows with their overlaps."""
+        for rows in _chunks(*self.spins.shape):
+            yield rows, self._overlaps_of(rows)
+
+    def _overlaps_of(self, rows: slice) -> FloatArray:
+        """Overlaps of some rows, computed afresh if they are not kept."""
+        if self.overlaps is not None:
+            return self.overlaps[rows]
+        return np.asarray(self.spins[rows].astype(np.float64) @ self.modes.vectors)
+
     def thinned(self, step: int) -> Samples:
         """Every step-th row, spread over all chains."""
         overlaps = None if self.overlaps is None else self.overlaps[::step]
@@ -163,7 +99,7 @@ class Samples:
         scores = np.empty((n_rows if with_scores else 0, 2))
         for rows in _chunks(n_rows, n_spins):
             spins = self.spins[rows]
-            overlaps = spins.astype(np.float64) @ vectors if self.overlaps is None else self.overlaps[rows]
+            overlaps = self._overlaps_of(rows)
             row_scores = scores[rows] if with_scores else np.empty((len(spins), 2))
             weight = self.weight[rows]
             unit = overlaps @ mixing
@@ -329,3 +265,46 @@ def fit_pseudolikelihood(
             if (found.converged, found.likelihood.value) > (best.converged, best.likelihood.value):
                 best = found
     return best
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLikelihoodMethod:
+    """The dreaming model by maximum pseudo-likelihood; a `Method`."""
+
+    samples: Samples
+    fit_fields: bool
+    tol: float
+    max_iter: int
+
+    @property
+    def weight(self) -> FloatArray:
+        """Weights of the rows."""
+        return self.samples.weight
+
+    def fit(self, rate: float | None = None, start: Estimate | None = None) -> Estimate:
+        """Maximise over all parameters, or over all but the rate."""
+        best = fit_pseudolikelihood(
+            self.samples,
+            rate=rate,
+            fit_fields=self.fit_fields,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            start=None if start is None else (start.amplitude, start.rate, start.fields),
+        )
+        hessian, projection = profile_hessian(best.likelihood, self.fit_fields)
+        here = self.samples.evaluate(best.amplitude, best.rate, best.fields, with_scores=True, projection=projection)
+        assert here.scores is not None
+        return Estimate(
+            theta=np.array([best.amplitude, best.rate]),
+            fields=best.fields,
+            value=best.likelihood.value,
+            hessian=hessian,
+            scores=here.scores,
+            noise=np.zeros((2, 2)),
+            n_iter=best.n_iter,
+            converged=best.converged,
+        )
+
+    def gain(self, full: Estimate, restricted: Estimate) -> float:
+        """Difference of the mean log pseudo-likelihoods."""
+        return full.value - restricted.value

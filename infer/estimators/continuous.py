@@ -20,6 +20,17 @@ from infer.estimators._score_matching import SINGULAR, Moments, linear_cubes, ma
 FloatArray = NDArray[np.float64]
 
 
+def check_finite(values: NDArray) -> None:
+    """A ValueError names the first real value that is not finite."""
+    for rows in row_chunks(*values.shape):
+        if not np.isfinite(values[rows]).all():
+            row, column = (int(index) for index in np.argwhere(~np.isfinite(values[rows]))[0])
+            value = "NaN" if np.isnan(values[rows][row, column]) else "infinity"
+            raise ValueError(
+                f"row {rows.start + row}, column {column} of X is {value}: drop or fill missing values first"
+            )
+
+
 class ContinuousEstimator(BaseEstimator):
     """Base class of the estimators of couplings between units of real values."""
 
@@ -40,13 +51,7 @@ class ContinuousEstimator(BaseEstimator):
             ensure_min_samples=2 if reset else 1,
             ensure_min_features=2 if reset else 1,
         )
-        for rows in row_chunks(*array.shape):
-            if not np.isfinite(array[rows]).all():
-                row, column = (int(index) for index in np.argwhere(~np.isfinite(array[rows]))[0])
-                value = "NaN" if np.isnan(array[rows][row, column]) else "infinity"
-                raise ValueError(
-                    f"row {rows.start + row}, column {column} of X is {value}: drop or fill missing values first"
-                )
+        check_finite(array)
         return array, row_weights(X, array, sample_weight)
 
     def _check_units(self, moments: Moments) -> None:

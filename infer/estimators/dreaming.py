@@ -14,14 +14,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from infer.estimators._base import SpinEstimator, constant_spins, name_spins
-from infer.estimators._dreaming_errors import Grouping, RateTest, rate_test, sandwich
-from infer.estimators._dreaming_likelihood import Maximum, PatternModes, Samples, fit_pseudolikelihood
-from infer.uncertainty import batch_labels, posterior_dataset, student_quantile
-from simulate._validation import check_patterns
+from infer.estimators._base import SpinEstimator
+from infer.estimators._dreaming_errors import Estimate, RateTest, rate_test, sandwich
+from infer.estimators._dreaming_problem import CONTINUOUS, Problem, explain_failure, pose, unit_scores
+from infer.uncertainty import laplace_posterior, student_quantile
 from simulate.memory.couplings import dreaming
-
-METHODS = ("pseudolikelihood",)
 
 
 class DreamingModel(SpinEstimator):
@@ -34,30 +31,60 @@ class DreamingModel(SpinEstimator):
               \qquad J(\lambda) = \tfrac1N \xi^T (1+\lambda)(I + \lambda C)^{-1} \xi, \quad C = \xi \xi^T / N.
 
     `rate = 0` is the Hebbian matrix, positive rates are unlearned (dreamed) matrices. The rate is free down to its open
-    lower bound `-1 / max eig(C)`: a constraint at zero would hide the truth. Both parameters maximise the mean log
-    pseudo-likelihood :math:`\sum_i \log p(s_i \mid \text{rest})` by Newton's method with exact derivatives. Everything
-    is computed from the overlaps with the at most min(P, N) eigenvectors of C, in O(M N P) for M samples.
+    lower bound `-1 / max eig(C)`: a constraint at zero would hide the truth. For continuous units there is a potential
+    :math:`\beta (k x_i^2 / 2 + b x_i^4 / 4)` for each, with two more parameters.
+
+    Four objectives, all from the overlaps with the at most min(P, N) eigenvectors of C, in O(M N P) for M samples:
+
+    "pseudolikelihood"
+        The mean log pseudo-likelihood :math:`\sum_i \log p(s_i \mid \text{rest})`, by Newton's method.
+    "hybrid-rbm"
+        The likelihood, in the restricted Boltzmann machine of binary visible and Gaussian hidden units,
+        :math:`P(s, y) \propto \exp(-\frac12 y^T K^{-1} y + \sqrt{\beta / N}\, y^T \xi s + h \cdot s)` with
+        :math:`K = (1+\lambda)(I + \lambda C)^{-1}`, which gives the model when y is summed out. K is positive definite
+        for all rates above the bound. Averages come from persistent chains that alternate between the layers
+        (`simulate.BlockGibbs`), the step from the natural gradient. Chains must mix: far below the transition
+        they do not, and a warning says so.
+    "gaussian"
+        Continuous units (no b): the likelihood of the Gaussian of precision :math:`\beta (k I - J(\lambda))`.
+    "score-matching"
+        Continuous units: the score-matching objective, which needs no partition function, so that b may be fitted too.
 
     Standard errors are those of the sandwich `H^-1 V H^-1`, V the long-run covariance of the score from batch means
     inside chains, so that they hold for autocorrelated samples, and for samples that the model describes imperfectly.
 
+    **Unknown patterns.** Without `patterns`, vectors of +-1 are looked for in the leading eigenvectors of the
+    correlations, which span the couplings of the low-rank Hopfield model of largest likelihood (Cocco, Monasson, Sessak
+    2011). The rate then measures dreaming from the Hebbian couplings of `patterns_`, whose signs and order are left
+    open, and do not matter. It means what it means for known patterns where `pattern_quality_` is near one. Any
+    couplings of low rank are Hebbian couplings of *some* real patterns: the rate owes its meaning to patterns that
+    are binary. Error bars take the patterns found as given.
+
     Parameters
     ----------
-    patterns : array-like of +-1, shape (n_patterns, n_spins)
+    patterns : array-like of +-1, shape (n_patterns, n_spins), optional
         Linearly dependent patterns are fine. At least two patterns that are not orthogonal to each other, since
-        orthogonal patterns give the same couplings at all rates.
-    method : {"pseudolikelihood"}
+        orthogonal patterns give the same couplings at all rates. None: unknown, `n_patterns` are looked for.
+    method : {"pseudolikelihood", "hybrid-rbm", "gaussian", "score-matching"}
+    n_patterns : int, optional
+        Number of unknown patterns.
     fit_fields : bool, default False
         Whether to fit an external field to every spin (in units of temperature) too.
+    quartic : bool, default True
+        With "score-matching": fit the quartic term b; otherwise it is zero.
     n_batches : int, optional
         Number of batches for the standard errors. Default: see `infer.uncertainty.batch_labels`. Batches should be
         several times longer than the autocorrelation time.
     tol : float, default 1e-8
         Converged when a Newton step changes inverse temperature, distance of the rate from its bound (both relative)
-        and fields by less.
+        and fields by less. "hybrid-rbm" instead stops when the next step would be well below the standard error.
     max_iter : int, default 100
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
+    random_state : int, RandomState or None, default 0
+        For the chains of "hybrid-rbm" and the search for patterns.
+    progress : bool, default False
+        Show the steps of "hybrid-rbm".
 
     Attributes
     ----------
@@ -68,6 +95,8 @@ class DreamingModel(SpinEstimator):
     slope_, slope_std_ : float
         `inverse_temperature_ * (1 + rate_)`, the coefficient of the Hebbian matrix at small load, and its standard
         error.
+    stiffness_, stiffness_std_, quartic_, quartic_std_ : float
+        k and b of continuous units, in units of the couplings; of spins nan.
     covariance_ : ndarray (2, 2)
         Covariance of the estimates of (rate, inverse temperature).
     rate_interval_ : tuple of float
@@ -81,7 +110,11 @@ class DreamingModel(SpinEstimator):
     fields_ : ndarray (n_spins,)
         Zero unless `fit_fields`; contain 1/T.
     log_pseudolikelihood_ : float
-        Mean per sample at the maximum.
+        Mean per sample, of spins, at the parameters found; of continuous units nan.
+    patterns_ : ndarray of int8 (n_patterns, n_spins)
+        The patterns, given or found.
+    pattern_quality_ : ndarray (n_patterns,)
+        Share of each found pattern's squared length in the leading subspace; one for given patterns.
     lowest_rate_ : float
         The open bound `-1 / max eig(C)`.
     n_iter_ : int
@@ -92,9 +125,11 @@ class DreamingModel(SpinEstimator):
     References
     ----------
     Fachechi, Agliari, Barra 2019, arXiv:1810.12217 (dreaming); Behera et al. 2024, arXiv:2410.06269 (the rate as a
-    measure of activity); Besag 1975, The Statistician 24, 179 (pseudo-likelihood); Varin, Reid, Firth 2011,
-    Statistica Sinica 21, 5 (sandwich and tests for composite likelihoods); Kent 1982, Biometrika 69, 19 (adjusted
-    likelihood ratio).
+    measure of activity); Besag 1975, The Statistician 24, 179 (pseudo-likelihood); Barra, Bernacchia, Santucci,
+    Contucci 2012, arXiv:1105.2790 (hybrid machine); Hyvärinen 2005, J. Machine Learning Research 6, 695 (score
+    matching); Cocco, Monasson, Sessak 2011, Phys. Rev. E 83, 051123 (low-rank Hopfield models); Varin, Reid, Firth
+    2011, Statistica Sinica 21, 5 (sandwich and tests for composite likelihoods); Kent 1982, Biometrika 69, 19
+    (adjusted likelihood ratio).
 
     Examples
     --------
@@ -109,22 +144,30 @@ class DreamingModel(SpinEstimator):
 
     def __init__(
         self,
-        patterns: ArrayLike,
-        method: Literal["pseudolikelihood"] = "pseudolikelihood",
+        patterns: ArrayLike | None = None,
+        method: Literal["pseudolikelihood", "hybrid-rbm", "gaussian", "score-matching"] = "pseudolikelihood",
         *,
+        n_patterns: int | None = None,
         fit_fields: bool = False,
+        quartic: bool = True,
         n_batches: int | None = None,
         tol: float = 1e-8,
         max_iter: int = 100,
         threshold: float | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+        progress: bool = False,
     ) -> None:
         self.patterns = patterns
         self.method = method
+        self.n_patterns = n_patterns
         self.fit_fields = fit_fields
+        self.quartic = quartic
         self.n_batches = n_batches
         self.tol = tol
         self.max_iter = max_iter
         self.threshold = threshold
+        self.random_state = random_state
+        self.progress = progress
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """
@@ -134,7 +177,7 @@ class DreamingModel(SpinEstimator):
         ----------
         X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
             A Dataset from `simulate.sample` (dims chain, draw, spin) or a recording with chains informs the error bars;
-            the rows of a plain array count as one time-ordered chain.
+            the rows of a plain array count as one time-ordered chain. Real values for "gaussian" and "score-matching".
         y : Ignored
             Present for compatibility with scikit-learn.
         sample_weight : array-like (n_samples,), optional
@@ -148,35 +191,31 @@ class DreamingModel(SpinEstimator):
         Raises
         ------
         ValueError
-            If X or the patterns hold anything but +-1, do not fit each other, or cannot determine the parameters.
+            If X or the patterns hold anything but +-1 (X of continuous units anything but finite numbers), do not fit
+            each other, or cannot determine the parameters.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If there is no maximum, chains do not mix, or patterns that were found cannot tell the rate.
+        UserWarning
+            If batches are too short, or unknown patterns were not found.
         """
-        samples, grouping = self._prepare(X, sample_weight, reset=True)
-        modes = samples.modes
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        problem = pose(self, X, sample_weight, None, seed)
         with _one_thread():
-            best = fit_pseudolikelihood(samples, fit_fields=self.fit_fields, tol=self.tol, max_iter=self.max_iter)
-            inner, _ = sandwich(samples, best, grouping, self.fit_fields)
-        self.rate_ = best.rate
-        self.inverse_temperature_ = modes.inverse_temperature(best.amplitude, best.rate)
-        self.slope_ = self.inverse_temperature_ * (1.0 + self.rate_)
-        self.fields_ = best.fields
-        self.couplings_ = self.inverse_temperature_ * dreaming(self.patterns, self.rate_)
-        self.log_pseudolikelihood_ = best.likelihood.value
-        self.lowest_rate_ = modes.lower_bound
-        self.n_iter_ = best.n_iter
-        self.converged_ = best.converged
-        if not best.converged:
-            self._warn_not_converged(modes, best)
-        jacobian = modes.jacobian(best.amplitude, best.rate)
-        self.covariance_ = jacobian @ inner.covariance @ jacobian.T
-        self.rate_std_, self.inverse_temperature_std_ = (float(x) for x in np.sqrt(np.diag(self.covariance_)))
-        slope = np.array([self.inverse_temperature_, 1.0 + self.rate_])
-        self.slope_std_ = float(np.sqrt(slope @ self.covariance_ @ slope))
+            best = problem.method.fit(rate=None if problem.rate_matters else 0.0)
+            inner, _ = sandwich(best, problem.grouping, problem.method.weight)
+        self._unpack(problem, best, inner.covariance)
         self.degrees_of_freedom_ = inner.degrees_of_freedom
         self.batch_correlation_ = inner.batch_correlation
         self.rate_interval_ = self.confidence_interval()
+        if not self.converged_:
+            with _one_thread():
+                warnings.warn(explain_failure(problem, best), ConvergenceWarning, stacklevel=2)
         if inner.batch_correlation > max(0.3, 5.0 / np.sqrt(inner.n_batches)):
             warnings.warn(
-                f"successive batches of {len(samples.spins) // inner.n_batches} rows are still correlated "
+                f"successive batches of {len(best.scores) // inner.n_batches} rows are still correlated "
                 f"({inner.batch_correlation:.2f}): the standard errors are too small; draw longer chains, or ask for "
                 "fewer and longer batches with n_batches",
                 UserWarning,
@@ -184,8 +223,42 @@ class DreamingModel(SpinEstimator):
             )
         return self
 
+    def _unpack(self, problem: Problem, best: Estimate, covariance: np.ndarray) -> None:
+        """Attributes from where the objective is largest and the covariance of (amplitude, rate, ...)."""
+        modes = problem.modes
+        self.patterns_, self.pattern_quality_ = problem.patterns, problem.quality
+        self.lowest_rate_ = modes.lower_bound
+        self.rate_ = best.rate
+        self.inverse_temperature_ = modes.inverse_temperature(best.amplitude, best.rate)
+        self.slope_ = self.inverse_temperature_ * (1.0 + self.rate_)
+        self.fields_ = best.fields
+        self.couplings_ = self.inverse_temperature_ * dreaming(self.patterns_, self.rate_)
+        self.log_pseudolikelihood_ = problem.log_pseudolikelihood(best)
+        self.n_iter_, self.converged_ = best.n_iter, best.converged and problem.rate_matters
+        # (rate, inverse temperature, potential terms over inverse temperature) by (amplitude, rate, potential terms)
+        jacobian = np.eye(len(best.theta))
+        jacobian[:2, :2] = modes.jacobian(best.amplitude, best.rate)
+        terms = best.theta[2:] / self.inverse_temperature_ if len(best.theta) > 2 else np.empty(0)
+        jacobian[2:] = (jacobian[2:] - terms[:, None] * jacobian[1]) / self.inverse_temperature_
+        full = jacobian @ covariance @ jacobian.T
+        if not problem.rate_matters:
+            full[0] = full[:, 0] = 0.0
+            full[0, 0] = np.inf
+        self.covariance_ = full[:2, :2]
+        stds = np.sqrt(np.diag(full))
+        self.rate_std_, self.inverse_temperature_std_ = float(stds[0]), float(stds[1])
+        slope = np.array([self.inverse_temperature_, 1.0 + self.rate_])
+        self.slope_std_ = float(np.sqrt(slope @ self.covariance_ @ slope)) if problem.rate_matters else float("inf")
+        values, errors = (np.concatenate([x, np.full(2, np.nan)])[:2] for x in (terms, stds[2:]))
+        (self.stiffness_, self.quartic_), (self.stiffness_std_, self.quartic_std_) = (
+            map(float, values),
+            map(float, errors),
+        )
+
     def confidence_interval(
-        self, level: float = 0.95, parameter: Literal["rate", "inverse_temperature", "slope"] = "rate"
+        self,
+        level: float = 0.95,
+        parameter: Literal["rate", "inverse_temperature", "slope", "stiffness", "quartic"] = "rate",
     ) -> tuple[float, float]:
         """
         Interval of a parameter: estimate -+ Student's t quantile times standard error.
@@ -197,15 +270,16 @@ class DreamingModel(SpinEstimator):
         Parameters
         ----------
         level : float, default 0.95
-        parameter : {"rate", "inverse_temperature", "slope"}
+        parameter : {"rate", "inverse_temperature", "slope", "stiffness", "quartic"}
 
         Returns
         -------
         (float, float)
         """
         check_is_fitted(self, "rate_std_")
-        if parameter not in ("rate", "inverse_temperature", "slope"):
-            raise ValueError(f"parameter must be 'rate', 'inverse_temperature' or 'slope', got {parameter!r}")
+        names = ("rate", "inverse_temperature", "slope", "stiffness", "quartic")
+        if parameter not in names:
+            raise ValueError(f"parameter must be one of {', '.join(map(repr, names))}, got {parameter!r}")
         centre, std = getattr(self, f"{parameter}_"), getattr(self, f"{parameter}_std_")
         half = student_quantile(level, self.degrees_of_freedom_) * std
         if parameter == "rate":
@@ -233,23 +307,18 @@ class DreamingModel(SpinEstimator):
         Raises
         ------
         ValueError
-            If `rate` is not above its lower bound.
+            If `rate` is not above its lower bound, or these patterns give the same couplings at all rates.
         """
         check_is_fitted(self, "rate_")
         if not rate > self.lowest_rate_:
             raise ValueError(f"rate must be above -1 / max eig(C) = {self.lowest_rate_:.6g}, got {rate:g}")
-        samples, grouping = self._prepare(X, sample_weight, reset=False)
-        amplitude = samples.modes.amplitude(self.inverse_temperature_, self.rate_)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        problem = pose(self, X, sample_weight, self.patterns_, seed)
+        if not problem.rate_matters:
+            raise ValueError("these patterns give the same couplings at all rates: there is nothing to test")
+        start = problem.start(self)
         with _one_thread():
-            return rate_test(
-                samples,
-                grouping,
-                (amplitude, self.rate_, self.fields_),
-                float(rate),
-                fit_fields=self.fit_fields,
-                tol=self.tol,
-                max_iter=self.max_iter,
-            )
+            return rate_test(problem.method, problem.modes, problem.grouping, start, float(rate))
 
     def posterior(
         self, draws: int = 1000, random_state: int | np.random.RandomState | None = None, *, chains: int = 4
@@ -272,58 +341,42 @@ class DreamingModel(SpinEstimator):
             rate are drawn again.
         """
         check_is_fitted(self, "covariance_")
-        if draws < 1 or chains < 1:
-            raise ValueError(f"draws and chains must be at least 1, got draws={draws}, chains={chains}")
-        if not np.isfinite(self.covariance_).all():
-            raise ValueError("the standard errors are not known, so there is no posterior to draw from")
-        generator = check_random_state(random_state)
-        values, vectors = np.linalg.eigh(self.covariance_)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        centre = np.array([self.rate_, self.inverse_temperature_])
-        points = centre + generator.normal(size=(chains * draws, 2)) @ root.T
-        while np.any(outside := points[:, 0] <= self.lowest_rate_):
-            points[outside] = centre + generator.normal(size=(int(outside.sum()), 2)) @ root.T
-        rate, beta = points.T.reshape(2, chains, draws)
-        return posterior_dataset(
-            {"rate": rate, "inverse_temperature": beta, "slope": beta * (1.0 + rate)},
-            {"model": "DreamingModel", "method": self.method, "approximation": "Gaussian, sandwich covariance"},
+        lowest = self.lowest_rate_
+        result = laplace_posterior(
+            {"rate": self.rate_, "inverse_temperature": self.inverse_temperature_},
+            self.covariance_,
+            draws=draws,
+            chains=chains,
+            random_state=random_state,
+            accept=lambda found: found["rate"] > lowest,
+            attributes={
+                "model": "DreamingModel",
+                "method": self.method,
+                "approximation": "Gaussian, sandwich covariance",
+            },
         )
+        return result.assign(slope=result["inverse_temperature"] * (1.0 + result["rate"]))
 
-    def _prepare(self, X: Any, sample_weight: ArrayLike | None, *, reset: bool) -> tuple[Samples, Grouping]:
-        """Checked samples in the basis of the patterns, and which rows belong together."""
-        if self.method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {self.method!r}")
-        patterns = check_patterns(self.patterns)
-        spins, weight, chains, names = self._validate(X, sample_weight, reset=reset)
-        if patterns.shape[1] != spins.shape[1]:
-            raise ValueError(f"patterns have {patterns.shape[1]} spins, but X has {spins.shape[1]} columns")
-        modes = PatternModes.from_patterns(patterns)
-        if not modes.rate_matters():
-            raise ValueError(
-                "the dreaming rate cannot be told: these patterns give the same couplings (up to a factor) at all "
-                "rates, as patterns orthogonal to each other do; give at least two correlated patterns"
-            )
-        if self.fit_fields and len(constant := constant_spins(spins, weight)):
-            raise ValueError(
-                f"{name_spins(constant, names)} never change, so that their fields would be infinite: drop these "
-                "columns of X and of the patterns, or pass fit_fields=False"
-            )
-        counts = getattr(X, "counts", None) if hasattr(X, "spins") else None
-        counts = None if counts is None else np.asarray(counts, dtype=np.float64)
-        labels = batch_labels(len(spins), chains, self.n_batches)
-        return Samples.prepare(spins, weight, modes), Grouping(labels, chains, counts)
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """
+        Mean log pseudo-likelihood per sample of spins; of continuous units what their method maximises.
 
-    def _warn_not_converged(self, modes: PatternModes, best: Maximum) -> None:
-        """Say why there is no maximum, and what to do."""
-        if modes.at_end(best.rate):
-            end = "its lower bound" if best.rate < 0 else "infinity (the pseudo-inverse couplings)"
-            text = (
-                f"the rate ran off to {end}: no dreaming matrix in between fits better, or the couplings are too weak "
-                "to tell the rate; more samples help in the latter case"
-            )
-        else:
-            text = f"no convergence after {best.n_iter} iterations: raise max_iter or tol"
-        warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        Parameters
+        ----------
+        X : array-like (n_samples, n_spins), xarray.Dataset or Recording
+        y : Ignored
+            Present for compatibility with scikit-learn.
+        sample_weight : array-like (n_samples,), optional
+
+        Returns
+        -------
+        float
+            In nats for all but "score-matching"; the larger the better.
+        """
+        check_is_fitted(self, "couplings_")
+        if self.method not in CONTINUOUS:
+            return super().score(X, y, sample_weight)
+        return unit_scores(self, X, sample_weight)
 
 
 def _one_thread() -> threadpool_limits:

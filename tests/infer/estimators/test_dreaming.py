@@ -10,7 +10,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from infer.estimators._dreaming_kernels import accumulate_rows, local_fields
-from infer.estimators._dreaming_likelihood import PatternModes, Samples, fit_pseudolikelihood
+from infer.estimators._dreaming_likelihood import Samples, fit_pseudolikelihood
+from infer.estimators._dreaming_modes import PatternModes
 from infer.estimators.dreaming import DreamingModel
 from simulate.memory.couplings import dreaming, lowest_rate
 from tests import exact
@@ -372,7 +373,7 @@ def test_scikit_learn_manners():
         (patterns_of(4, 8) * 2, {}, r"patterns\[0, 0\] = "),
         (patterns_of(1, 8), {}, "the dreaming rate cannot be told"),
         (np.array([[1] * 8, [1, -1] * 4]), {}, "the dreaming rate cannot be told"),
-        (patterns_of(4, 8), {"method": "magic"}, "method must be one of 'pseudolikelihood'"),
+        (patterns_of(4, 8), {"method": "magic"}, "method must be one of 'pseudolikelihood', 'hybrid-rbm'"),
         (patterns_of(4, 8), {"n_batches": 1}, "at least two batches"),
     ],
 )
