@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infer.conversion import to_binary_parameters, to_spin_parameters
+    from infer.estimators.bias import TemperatureBias, temperature_bias
     from infer.estimators.continuous import GaussianCouplings, ScoreMatching
     from infer.estimators.dreaming import DreamingModel
     from infer.estimators.maximum_likelihood import MaximumLikelihood
@@ -42,6 +43,7 @@ _HOME = {
     "Recording": "infer.recordings",
     "ScoreMatching": "infer.estimators.continuous",
     "Similarity": "infer.verdict.similarity",
+    "TemperatureBias": "infer.estimators.bias",
     "UnlearningSimilarity": "infer.verdict.paths",
     "analyse": "infer.report",
     "average_repeats": "infer.sweeps.table",
@@ -63,6 +65,7 @@ _HOME = {
     "sweep_map": "infer.sweeps.table",
     "to_binary_parameters": "infer.conversion",
     "to_spin_parameters": "infer.conversion",
+    "temperature_bias": "infer.estimators.bias",
     "write_report": "infer.report",
 }
 
@@ -81,6 +84,7 @@ __all__ = [
     "Recording",
     "ScoreMatching",
     "Similarity",
+    "TemperatureBias",
     "UnlearningSimilarity",
     "analyse",
     "average_repeats",
@@ -100,6 +104,7 @@ __all__ = [
     "read_sweep",
     "sweep",
     "sweep_map",
+    "temperature_bias",
     "to_binary_parameters",
     "to_spin_parameters",
     "write_report",

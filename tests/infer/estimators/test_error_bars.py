@@ -47,10 +47,10 @@ def test_posterior_has_estimates_and_standard_errors():
 
 
 def test_posterior_knows_how_couplings_go_together():
-    """Correlations of pairs of couplings agree with those of refitted independent data sets (60 batches, 300 sets)."""
+    """Correlations of pairs of couplings agree with those of refitted independent data sets (150 sets)."""
     couplings = exact.random_couplings(5, 1.5, 4)
     rng = np.random.default_rng(5)
-    fits = [PseudoLikelihood().fit(exact.draw(couplings, 1500, seed=rng)).couplings_[UPPER] for _ in range(300)]
+    fits = [PseudoLikelihood().fit(exact.draw(couplings, 1500, seed=rng)).couplings_[UPPER] for _ in range(150)]
     truth = np.corrcoef(np.array(fits).T)
     model = PseudoLikelihood().fit(exact.draw(couplings, 10_000, seed=rng))
     found = np.corrcoef(model.posterior(draws=2500, random_state=6)["couplings"].values.reshape(10_000, -1).T)
