@@ -44,12 +44,13 @@ class DenseFields:
         self._couplings = couplings
         self._incoming = np.ascontiguousarray(couplings.T, dtype=np.float32)
         self._external = external
-        self._spins = np.ascontiguousarray(spins, dtype=np.float32)
+        self._n_chains = len(spins)
+        self._spins = _to_strips(spins)
         self.refresh()
 
     def refresh(self) -> None:
         # chain by chain: the rounding of one product for all could depend on how many chains there are
-        rows = [self._couplings @ state.astype(np.float64) + self._external for state in self._spins]
+        rows = [self._couplings @ state.astype(np.float64) + self._external for state in self.states()]
         self._fields = np.array(rows, dtype=np.float32)
 
     def advance(
@@ -63,7 +64,7 @@ class DenseFields:
         kernels.advance_dense(sites, thresholds, metropolis, self._incoming, self._spins, self._fields, every, record)
 
     def states(self) -> NDArray[np.int8]:
-        return self._spins.astype(np.int8)
+        return _from_strips(self._spins, self._n_chains, len(self._couplings))
 
 
 class SparseFields:
@@ -116,17 +117,21 @@ class PatternFields:
     ) -> None:
         self._few = few
         self._weighted = couplings.weighted_patterns
-        self._left = np.ascontiguousarray(couplings.patterns.T, dtype=np.float32)
-        self._right = np.ascontiguousarray(self._weighted.T, dtype=np.float32)
+        # columns of zeros fill up what the kernels work on at a time: tiles of four, or registers of sixteen
+        columns = -(-len(self._weighted) // (16 if few else 4)) * (16 if few else 4)
+        self._left = _padded(couplings.patterns.T, columns)
+        self._right = _padded(self._weighted.T, columns)
         self._self_couplings = couplings.self_couplings.astype(np.float32)
         self._external = external.astype(np.float32)
-        self._spins = np.ascontiguousarray(spins if few else spins.T, dtype=np.float32)
+        self._n_chains = len(spins)
+        self._spins = np.array(spins, dtype=np.float32) if few else _to_strips(spins)
         self.refresh()
 
     def refresh(self) -> None:
-        chains = self._spins if self._few else self._spins.T
-        rows = np.array([self._weighted @ state.astype(np.float64) for state in chains])
-        self._overlaps = np.ascontiguousarray(rows if self._few else rows.T, dtype=np.float32)
+        # chain by chain, as for full matrices
+        rows = np.array([self._weighted @ state.astype(np.float64) for state in self.states()])
+        overlaps = _padded(rows, self._left.shape[1])
+        self._overlaps = overlaps if self._few else _to_strips(overlaps)
 
     def advance(
         self,
@@ -152,7 +157,30 @@ class PatternFields:
         )
 
     def states(self) -> NDArray[np.int8]:
-        return np.ascontiguousarray(self._spins if self._few else self._spins.T).astype(np.int8)
+        if self._few:
+            return self._spins.astype(np.int8)
+        return _from_strips(self._spins, self._n_chains, len(self._left))
+
+
+def _padded(values: NDArray[Any], columns: int) -> NDArray[np.float32]:
+    """The values (n_rows, n) in single precision, with zeros up to the given number of columns."""
+    padded = np.zeros((len(values), columns), dtype=np.float32)
+    padded[:, : values.shape[1]] = values
+    return padded
+
+
+def _to_strips(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Rows of chains (n_chains, n) as the lanes of strips, flat (n_strips, n, STRIP)."""
+    chains, n = values.shape
+    padded = np.zeros((-(-chains // kernels.STRIP) * kernels.STRIP, n), dtype=np.float32)
+    padded[:chains] = values
+    return np.ascontiguousarray(padded.reshape(-1, kernels.STRIP, n).transpose(0, 2, 1)).reshape(-1)
+
+
+def _from_strips(strips: NDArray[np.float32], n_chains: int, n_spins: int) -> NDArray[np.int8]:
+    """The spins (n_chains, n_spins) that are the lanes of flat strips."""
+    lanes = strips.reshape(-1, n_spins, kernels.STRIP).transpose(0, 2, 1)
+    return lanes.reshape(-1, n_spins)[:n_chains].astype(np.int8)
 
 
 def local_fields(

@@ -89,11 +89,12 @@ def plain_advance(couplings, external, spins, sites, thresholds, metropolis):
     return np.array(states)
 
 
-@pytest.mark.parametrize("n_chains", [1, 3, 16, 21])
+@pytest.mark.parametrize("every", [1, 7, 18])  # a record ends a block of updates: blocks of one, cut ones, whole ones
+@pytest.mark.parametrize("n_chains", [1, 21, 70])
 @pytest.mark.parametrize("kind", ["dense", "patterns", "patterns, few chains", "sparse"])
 @pytest.mark.parametrize("n_patterns", [3, 8])
 @pytest.mark.parametrize("metropolis", [False, True])
-def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_patterns, metropolis):
+def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_patterns, metropolis, every):
     rng = np.random.default_rng(2)
     patterns = random_patterns(n_patterns, 30, seed=1)
     low_rank = PatternCouplings(patterns, 0.4)
@@ -103,13 +104,13 @@ def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_pa
     couplings = {"dense": matrix, "sparse": sparse.csr_array(matrix)}.get(kind, low_rank)
     external = rng.normal(size=30)
     spins = rng.choice([-1, 1], size=(n_chains, 30)).astype(np.int8)
-    sites = rng.integers(0, 30, size=600).astype(np.int32)
-    thresholds = rng.logistic(scale=0.5, size=(600, n_chains)).astype(np.float32)
+    sites = rng.integers(0, 30, size=630).astype(np.int32)
+    thresholds = rng.logistic(scale=0.5, size=(630, n_chains)).astype(np.float32)
     fields = local_fields(couplings, external, spins, few="few" in kind)
-    record = np.empty((n_chains, 600, 30), dtype=np.int8)
-    fields.advance(sites, thresholds, metropolis, 1, record)
+    record = np.empty((n_chains, 630 // every, 30), dtype=np.int8)
+    fields.advance(sites, thresholds, metropolis, every, record)
     expected = plain_advance(matrix, external, spins, sites, thresholds, metropolis)
-    np.testing.assert_array_equal(record, expected.transpose(1, 0, 2))
+    np.testing.assert_array_equal(record, expected[every - 1 :: every].transpose(1, 0, 2))
     np.testing.assert_array_equal(fields.states(), expected[-1])
 
 
