@@ -12,6 +12,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from infer._tables import one_line
@@ -115,24 +116,36 @@ def compute_cell(cell: Cell) -> dict[str, float]:
         "r_hat_overlap": np.max(r_hat[1:]),
         "ess_energy": ess[0],
         "ess_overlap": np.min(ess[1:]),
-        **_predictions(dynamics),
+        **_predictions(dynamics, patterns),
     }
     return {name: float(value) for name, value in numbers.items()}
 
 
-def _predictions(dynamics: Any) -> dict[str, float]:
-    """Rate and slope at leading order, and by the formula measured for persistent spins; nan where none is known."""
+def _predictions(dynamics: Any, patterns: NDArray[np.int8]) -> dict[str, float]:
+    """Rate and slope at leading order, and what a fit to endless samples is expected to find; nan where not known."""
     rate = slope = formula_rate = formula_slope = math.nan
     with suppress(ValueError):
         rate, slope = theory.dreaming_rate(dynamics), theory.effective_slope(dynamics)
     with suppress(ValueError):
-        formula_rate, formula_slope = theory.fitted_rate_and_slope(dynamics)
+        if dynamics.variable == "spins":
+            formula_rate, formula_slope = theory.fitted_rate_and_slope(dynamics)
+        else:
+            formula_rate, formula_slope = _fit_covariance(theory.stationary_covariance(dynamics), patterns)
     return {
         "theory_rate": rate,
         "theory_slope": slope,
         "formula_rate": formula_rate,
         "formula_slope": formula_slope,
     }
+
+
+def _fit_covariance(covariance: NDArray[np.float64], patterns: NDArray[np.int8]) -> tuple[float, float]:
+    """Rate and slope of the Gaussian closest to one of this covariance: N rows that have exactly these moments."""
+    rows = np.linalg.cholesky(covariance).T * math.sqrt(len(covariance))
+    with _one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rows without an order have no batches
+        model = DreamingModel(patterns, method="gaussian").fit(rows)
+    return (model.rate_, model.slope_) if model.converged_ else (math.nan, math.nan)
 
 
 @contextmanager

@@ -42,10 +42,11 @@ SHARED = ("load", *REDUCED, *REDUCED.values(), *SAMPLING)
 
 @dataclass(frozen=True)
 class Kind:
-    """A dynamics that sweeps know: the parameters it needs, how it is built, and sweeps between its draws."""
+    """A dynamics that sweeps know: the parameters it needs, how it is built, and how often it is drawn by default."""
 
     parameters: tuple[str, ...]
     build: Callable[..., Dynamics]
+    draws: int = 8000
     thin: int = 4
     optional: tuple[str, ...] = ()
     athermal: bool = False
@@ -63,6 +64,7 @@ KINDS = {
     "active-ornstein-uhlenbeck": Kind(
         ("temperature", "persistence_time", "active_temperature"),
         _units,
+        draws=2000,
         thin=2,
         optional=("stiffness",),
         athermal=True,
@@ -257,7 +259,7 @@ def _check_dynamics(table: Mapping[str, Any], shared: dict[str, Any], place: str
                 "no dreaming rate"
             )
     for key, low in SAMPLING.items():
-        default = {"draws": 4000, "burn_in": 500, "thin": kind.thin}[key]
+        default = {"draws": kind.draws, "burn_in": 500, "thin": kind.thin}[key]
         value, name_of = values.get(key, (default, key))
         checked[key] = check_count(value, name_of, low=low)
     return checked

@@ -52,8 +52,8 @@ def sweep(
         - `n_spins` *: number of spins N;
         - `repeats`: number of pattern sets (default 1); `seed`: of all random numbers (0); `chains`: for each cell (4);
         - `load` *: numbers of patterns over N; `temperature` * or `reduced_temperature` *, in units of the transition
-          temperature 1 + sqrt(load); `draws` (4000 a chain), `burn_in` (500), `thin` (4; 2 for continuous units), in
-          sweeps or units of time;
+          temperature 1 + sqrt(load); `draws` (8000 a chain; 2000 of continuous units), `burn_in` (500) and `thin` (4;
+          2), in sweeps or units of time;
         - tables `[[dynamics]]` *, with `name` "persistent-threshold" (with `persistence`), "coloured-field"
           (`persistence_time`, and `active_temperature` or `reduced_active_temperature`), "active-ornstein-uhlenbeck"
           (as before; temperature 0 and spherical potential by default, harmonic with `stiffness`), or "glauber" and

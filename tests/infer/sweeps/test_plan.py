@@ -45,14 +45,14 @@ def test_cells_span_the_grid_in_the_order_of_the_config():
     assert len(cells) == 2 * (2 * 2 * 3 + 2 + 2 + 4)
     first = cells[0]
     assert (first.dynamics, first.n_patterns, first.temperature, first.persistence) == ("persistent-threshold", 4, 2, 0)
-    assert (first.chains, first.draws, first.burn_in, first.thin) == (4, 4000, 500, 4)
+    assert (first.chains, first.draws, first.burn_in, first.thin) == (4, 8000, 500, 4)
     coloured = [cell for cell in cells if cell.dynamics == "coloured-field"]
     assert {(cell.n_patterns, cell.persistence_time, cell.thin) for cell in coloured} == {(12, 2.0, 6)}
     units = [cell for cell in cells if cell.dynamics == "active-ornstein-uhlenbeck"]
     assert [cell.active_temperature for cell in units if cell.repeat == 0] == [
         pytest.approx(2 * (1 + np.sqrt(load))) for load in (0.1, 0.2)
     ]
-    assert {cell.temperature for cell in units} == {0.0}
+    assert {(cell.temperature, cell.draws, cell.thin) for cell in units} == {(0.0, 2000, 2)}
     assert len({cell.key for cell in cells}) == len(cells)
 
 
