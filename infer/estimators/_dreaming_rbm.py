@@ -29,6 +29,7 @@ SWEEPS = (40, 20_000)  # fewest and most sweeps between two looks at the noise, 
 EVERY = 2  # sweeps between states that count
 NOISE = 0.2  # of the standard error that the samples leave: more than that the chains must not add
 LARGEST_R_HAT = 1.1
+FROZEN = 1e-20  # variances below this are none: chains or samples of a single state
 CLOSE = 0.3  # standard errors: a step shorter than this is the last one
 NODES = 3  # of the Gauss-Legendre rule along the way between two models
 
@@ -69,7 +70,7 @@ class Point:
 
 @dataclass(eq=False)
 class Averages:
-    """Running averages of the derivatives t of minus the energy over the states of chains at fixed parameters."""
+    """Running averages of the derivatives t of minus the energy, less those of the samples, over states of chains."""
 
     n_chains: int
     size: int
@@ -111,8 +112,8 @@ class Averages:
     def r_hat(self) -> float:
         """Root of the variance between chains over that within, plus one, of the worst of amplitude and rate."""
         between = self.sums[:, :2].std(axis=0, ddof=1) / self.count
-        total = np.sqrt(np.diag(self.covariance)[:2])
-        share = np.divide(between**2, total**2, out=np.zeros(2), where=total > 0)
+        total = np.diag(self.covariance)[:2]
+        share = np.divide(between**2, total, out=np.zeros(2), where=total > 0.0)
         return float(np.sqrt(1.0 / (1.0 - min(float(share.max()), 1.0 - 1e-9))))
 
 
@@ -143,7 +144,7 @@ class Look:
         """Step (p,) that a quadratic likelihood would call for, over the free ones among (amplitude, rate)."""
         keep = np.array([*free, *range(2, len(self.gradient))])
         hessian = self.hessian[np.ix_(keep, keep)]
-        scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+        scale = np.sqrt(np.maximum(np.diag(hessian), FROZEN))
         values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
         values = np.maximum(np.abs(values), 1e-6)
         step = np.zeros(len(self.gradient))
@@ -155,7 +156,7 @@ def _standard_errors(hessian: FloatArray, spread: FloatArray, free: list[int], h
     """Standard errors (2,) from the covariance of the mean score; `held` stands for parameters that are not free."""
     inverse = np.linalg.pinv(hessian[np.ix_(free, free)], hermitian=True)
     errors = np.full(2, held)
-    errors[free] = np.sqrt(np.maximum(np.diag(inverse @ spread[np.ix_(free, free)] @ inverse), 1e-300))
+    errors[free] = np.sqrt(np.maximum(np.diag(inverse @ spread[np.ix_(free, free)] @ inverse), FROZEN))
     return errors
 
 
@@ -231,7 +232,7 @@ class HybridMachineMethod:
             sweep += 1
             if sweep % EVERY == 0:
                 squares = np.square(self._vectors @ spins).astype(np.float64)
-                averages.add(self.derivatives(point, squares.T, spins.T), squares)
+                averages.add(self.derivatives(point, squares.T, spins.T) - data, squares)
 
         # the chains follow the change of parameters before they count
         self._chains.advance(factor, external, SWEEPS[0], lambda spins: None)
@@ -244,11 +245,11 @@ class HybridMachineMethod:
                 projection[2:] = -np.linalg.solve(hessian[2:, 2:] + 1e-9 * np.eye(size - 2), hessian[2:, :2])
             found = Look(
                 point=point,
-                gradient=data - averages.mean,
+                gradient=-averages.mean,
                 hessian=hessian,
                 projection=projection,
                 noise=averages.noise(projection),
-                model_mean=averages.mean,
+                model_mean=data + averages.mean,
                 r_hat=averages.r_hat,
                 errors=np.full(2, np.inf),
                 enough=True,

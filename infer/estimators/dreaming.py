@@ -238,8 +238,9 @@ class DreamingModel(SpinEstimator):
         # (rate, inverse temperature, potential terms over inverse temperature) by (amplitude, rate, potential terms)
         jacobian = np.eye(len(best.theta))
         jacobian[:2, :2] = modes.jacobian(best.amplitude, best.rate)
-        terms = best.theta[2:] / self.inverse_temperature_ if len(best.theta) > 2 else np.empty(0)
-        jacobian[2:] = (jacobian[2:] - terms[:, None] * jacobian[1]) / self.inverse_temperature_
+        beta = self.inverse_temperature_ or float("nan")  # without couplings potentials have no scale
+        terms = best.theta[2:] / beta
+        jacobian[2:] = (jacobian[2:] - terms[:, None] * jacobian[1]) / beta
         full = jacobian @ covariance @ jacobian.T
         if not problem.rate_matters:
             full[0] = full[:, 0] = 0.0
