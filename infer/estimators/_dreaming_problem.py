@@ -124,6 +124,11 @@ def unit_scores(model: Any, X: Any, sample_weight: ArrayLike | None) -> float:
     return float(-np.average((0.5 * slopes**2 + curvatures).sum(axis=1), weights=weight))
 
 
+def rate_is_known(problem: Problem, best: Estimate) -> bool:
+    """Whether there is a rate to speak of: patterns that can tell it, and an estimate inside the range."""
+    return problem.rate_matters and not problem.modes.at_end(best.rate)
+
+
 def explain_failure(problem: Problem, best: Estimate) -> str:
     """Why there is no maximum, and what to do."""
     if not problem.rate_matters:
@@ -131,9 +136,11 @@ def explain_failure(problem: Problem, best: Estimate) -> str:
             "the patterns that were found give the same couplings at all rates, so that only the inverse temperature "
             "is known: give the patterns, or other n_patterns"
         )
-    held = problem.method.fit(rate=0.0)
+    # without chains, which would take long and say no more
+    plain = problem.method if problem.samples is None else PseudoLikelihoodMethod(problem.samples, False, 1e-6, 100)
+    held = plain.fit(rate=0.0)
     slope = problem.grouping.mean_covariance(held.scores[:, :1], problem.method.weight).covariance[0, 0]
-    error = np.sqrt(slope + held.noise[0, 0]) / abs(held.hessian[0, 0])
+    error = np.sqrt(slope) / abs(held.hessian[0, 0])
     if abs(held.amplitude) < SIGNAL * error:
         scale = problem.modes.inverse_temperature(1.0, 0.0)
         return (

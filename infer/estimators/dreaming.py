@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from infer.estimators._base import SpinEstimator
 from infer.estimators._dreaming_errors import Estimate, RateTest, rate_test, sandwich
-from infer.estimators._dreaming_problem import CONTINUOUS, Problem, explain_failure, pose, unit_scores
+from infer.estimators._dreaming_problem import CONTINUOUS, Problem, explain_failure, pose, rate_is_known, unit_scores
 from infer.uncertainty import laplace_posterior, student_quantile
 from simulate.memory.couplings import dreaming
 
@@ -89,7 +89,7 @@ class DreamingModel(SpinEstimator):
     Attributes
     ----------
     rate_, rate_std_ : float
-        Dreaming rate and its standard error.
+        Dreaming rate and its standard error, infinite where the rate ran off to an end of its range.
     inverse_temperature_, inverse_temperature_std_ : float
         In units of the couplings of the patterns, `1 / T`.
     slope_, slope_std_ : float
@@ -242,14 +242,15 @@ class DreamingModel(SpinEstimator):
         terms = best.theta[2:] / beta
         jacobian[2:] = (jacobian[2:] - terms[:, None] * jacobian[1]) / beta
         full = jacobian @ covariance @ jacobian.T
-        if not problem.rate_matters:
+        known = rate_is_known(problem, best)
+        if not known:
             full[0] = full[:, 0] = 0.0
             full[0, 0] = np.inf
         self.covariance_ = full[:2, :2]
         stds = np.sqrt(np.diag(full))
         self.rate_std_, self.inverse_temperature_std_ = float(stds[0]), float(stds[1])
         slope = np.array([self.inverse_temperature_, 1.0 + self.rate_])
-        self.slope_std_ = float(np.sqrt(slope @ self.covariance_ @ slope)) if problem.rate_matters else float("inf")
+        self.slope_std_ = float(np.sqrt(slope @ self.covariance_ @ slope)) if known else float("inf")
         values, errors = (np.concatenate([x, np.full(2, np.nan)])[:2] for x in (terms, stds[2:]))
         (self.stiffness_, self.quartic_), (self.stiffness_std_, self.quartic_std_) = (
             map(float, values),
