@@ -1,0 +1,208 @@
+"""Missing values: draws held to enumeration, estimates to the truth and to those from complete samples."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from infer.estimators._missing import complete, find_gaps
+from infer.estimators._missing_kernels import draw_entries
+from infer.estimators.pseudolikelihood import PseudoLikelihood
+from infer.recordings import Recording
+from tests import exact
+
+
+def some_samples(n_spins=8, n_samples=20_000, scale=0.9, share=0.2, seed=0):
+    """Couplings, fields, complete samples, and the same with a share of the values missing at random (0)."""
+    rng = np.random.default_rng(seed)
+    couplings, fields = exact.random_couplings(n_spins, scale, rng), rng.normal(0, 0.4, n_spins)
+    spins = exact.draw(couplings, n_samples, fields, seed=rng)
+    return couplings, fields, spins, np.where(rng.random(spins.shape) < share, 0, spins).astype(np.int8)
+
+
+# --- the draws
+
+
+def test_kernel_does_what_its_plain_twin_does():
+    couplings, fields, _, gappy = some_samples(n_samples=50)
+    rows, columns = np.nonzero(gappy == 0)
+    uniforms = np.random.default_rng(1).random((2, len(rows)))
+    start = np.where(gappy == 0, 1, gappy).astype(np.int8)
+    compiled, plain = start.copy(), start.copy()
+    draw_entries(compiled, rows, columns, couplings, fields, uniforms)
+    for sweep in uniforms:
+        for row, column, uniform in zip(rows, columns, sweep, strict=True):
+            local = fields[column] + couplings[column] @ plain[row]
+            plain[row, column] = 1 if uniform < 1 / (1 + np.exp(-2 * local)) else -1
+    np.testing.assert_array_equal(compiled, plain)
+    assert (compiled != start).any()
+
+
+def test_missing_values_are_drawn_from_the_conditional_distribution():
+    couplings, fields, _, _ = some_samples(5, 10)
+    observed = np.array([1, 0, -1, 0, 0], dtype=np.int8)
+    n_rows = 20_000
+    # rows that are constant where observed would never be drawn, so the other sign is there too, and is left out below
+    spins = np.concatenate([np.tile(observed, (n_rows, 1)), exact.all_states(5)])
+    completed = complete(spins, couplings, fields)[:n_rows]
+    states = exact.all_states(5)
+    fitting = (states[:, observed != 0] == observed[observed != 0]).all(axis=1)
+    expected = exact.boltzmann(couplings, fields)[fitting]
+    expected *= n_rows / expected.sum()
+    found = np.bincount(exact.state_index(completed), minlength=32)
+    assert found[~fitting].sum() == 0
+    chi_square = ((found[fitting] - expected) ** 2 / expected).sum()
+    assert chi_square < 24.3  # 7 degrees of freedom, false alarm 0.1 %
+
+
+# --- the estimates
+
+
+def test_estimates_are_those_of_the_truth_and_filling_is_not():
+    couplings, fields, spins, gappy = some_samples()
+    model = PseudoLikelihood(fit_fields=True, missing="mask").fit(gappy)
+    above = np.triu_indices(8, 1)
+    z = (
+        (model.couplings_ - couplings)[above] / model.couplings_std_[above],
+        (model.fields_ - fields) / model.fields_std_,
+    )
+    # 28 and 8 of them; their errors are up to 10 % too small: chi-square below 69 and 32, false alarms 0.1 % each
+    assert (z[0] ** 2).sum() < 56.9 * 1.1**2
+    assert (z[1] ** 2).sum() < 26.1 * 1.1**2
+    plain = PseudoLikelihood(fit_fields=True)
+    std = model.couplings_std_[above]
+    common = np.where(gappy.sum(axis=0) >= 0, 1, -1)
+    filled = plain.fit(np.where(gappy == 0, common, gappy)).couplings_[above]
+    assert np.mean(((filled - couplings[above]) / std) ** 2) > 10
+    # the estimate from complete samples is nearer to it than the truth is to either
+    whole = plain.fit(spins)
+    assert np.mean(((whole.couplings_[above] - model.couplings_[above]) / std) ** 2) < 1
+    assert std.mean() == pytest.approx(whole.couplings_std_[above].mean() / 0.8, rel=0.1)
+
+
+def test_values_missing_where_others_say_so():
+    """Missing at random, not completely: a spin is missing more often when its neighbour, always observed, is up."""
+    couplings, fields, spins, _ = some_samples(6, 40_000, scale=0.7, seed=3)
+    gappy = spins.copy()
+    gappy[(spins[:, 0] == 1) & (np.random.default_rng(0).random(len(spins)) < 0.7), 1] = 0
+    model = PseudoLikelihood(fit_fields=True, missing="mask").fit(gappy)
+    assert model.converged_
+    # a coupling's error is about 1 / sqrt(0.3 x 15 000) at worst, from the samples with the neighbour up
+    np.testing.assert_allclose(model.couplings_, couplings, atol=4 / np.sqrt(0.3 * (spins[:, 0] == 1).sum()))
+    np.testing.assert_allclose(model.fields_, fields, atol=4 / np.sqrt(0.3 * (spins[:, 0] == 1).sum()))
+    # samples in which everything was observed are other samples
+    whole = PseudoLikelihood(fit_fields=True).fit(gappy[gappy.all(axis=1)])
+    assert abs(whole.fields_[0] - fields[0]) > 0.3
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"penalty": "l1", "alpha": 0.01}, {"symmetrisation": "joint"}, {"alpha": 0.1}, {"fit_fields": False}]
+)
+def test_every_kind_of_fit_comes_near_the_one_to_complete_samples(parameters):
+    _, _, spins, gappy = some_samples(6, 8000, share=0.1)
+    model = PseudoLikelihood(**{"fit_fields": True, **parameters})
+    whole = clone(model).fit(spins)
+    masked = clone(model).set_params(missing="mask").fit(gappy)
+    np.testing.assert_allclose(masked.couplings_, whole.couplings_, atol=0.035)  # three errors of sqrt(0.2 / 8000) ...
+    assert masked.converged_
+
+
+def test_nothing_missing_changes_nothing():
+    _, _, spins, _ = some_samples(n_samples=1000)
+    plain, masked = PseudoLikelihood().fit(spins), PseudoLikelihood(missing="mask").fit(spins)
+    np.testing.assert_array_equal(plain.couplings_, masked.couplings_)
+    np.testing.assert_array_equal(plain.couplings_std_, masked.couplings_std_)
+    assert plain.score(spins) == pytest.approx(masked.score(spins), abs=1e-12)
+    np.testing.assert_array_equal(masked.complete(spins), spins)
+
+
+def test_same_samples_same_result_and_samples_stay_as_they_are():
+    _, _, _, gappy = some_samples(5, 1000)
+    before = gappy.copy()
+    first, second = (PseudoLikelihood(missing="mask", n_jobs=n).fit(gappy) for n in (1, 2))
+    np.testing.assert_array_equal(first.couplings_, second.couplings_)
+    np.testing.assert_array_equal(gappy, before)
+    values = np.where(gappy == 0, np.nan, gappy)
+    np.testing.assert_array_equal(PseudoLikelihood(missing="mask").fit(values).couplings_, first.couplings_)
+    graded = np.where(gappy == 0, np.nan, 0.3 * gappy + 5)
+    found = PseudoLikelihood(missing="mask", threshold=5.0).fit(graded)
+    np.testing.assert_array_equal(found.couplings_, first.couplings_)
+
+
+def test_counts():
+    couplings, _, _, gappy = some_samples(5, 20_000)
+    rows, counts = np.unique(gappy, axis=0, return_counts=True)
+    recording = Recording(rows, counts, None, tuple("abcde"), "here", None, np.arange(5))
+    model = PseudoLikelihood(fit_fields=True, missing="mask").fit(recording)
+    above = np.triu_indices(5, 1)
+    z = (model.couplings_ - couplings)[above] / model.couplings_std_[above]
+    assert (z**2).sum() < 29.6 * 1.15**2  # 10 degrees of freedom, false alarm 0.1 %
+    ordered = PseudoLikelihood(fit_fields=True, missing="mask").fit(gappy)
+    np.testing.assert_allclose(model.couplings_std_[above], ordered.couplings_std_[above], rtol=0.3)
+
+
+def test_score_is_that_of_complete_samples():
+    _, _, spins, gappy = some_samples(8, 20_000, share=0.3)
+    model = PseudoLikelihood(fit_fields=True, missing="mask").fit(gappy)
+    # the scores of rows spread by about 2 nats, and a third of them is other rows
+    assert model.score(gappy) == pytest.approx(model.score(spins), abs=5 * 2 / np.sqrt(20_000))
+    completed = model.complete(gappy)
+    assert set(np.unique(completed)) == {-1, 1}
+    np.testing.assert_array_equal(completed[gappy != 0], gappy[gappy != 0])
+
+
+def test_bootstrap_is_as_wide_as_the_errors():
+    _, _, _, gappy = some_samples(6, 4000)
+    model = PseudoLikelihood(missing="mask").fit(gappy)
+    replicates = model.bootstrap_couplings(400, random_state=0)
+    above = np.triu_indices(6, 1)
+    np.testing.assert_allclose(replicates.std(axis=0)[above], model.couplings_std_[above], rtol=0.2)
+    with pytest.raises(ValueError, match="refit=False"):
+        model.bootstrap(draws=2, refit=True)
+
+
+# --- what cannot be
+
+
+def test_complaints():
+    _, _, _, gappy = some_samples(n_samples=200)
+    with pytest.raises(ValueError, match="row 0, column 1 of X is 0"):
+        PseudoLikelihood().fit(np.array([[1, 0], [1, -1], [-1, 1]]))
+    with pytest.raises(ValueError, match="missing='mask'"):
+        PseudoLikelihood().fit(np.array([[1, np.nan], [1, -1], [-1, 1]]))
+    with pytest.raises(ValueError, match=r"column 3 of X is 2\.0"):
+        PseudoLikelihood(missing="mask").fit(np.where(gappy == 0, np.nan, gappy) + np.eye(200, 8, 3))
+    gappy[:, 2] = 0
+    with pytest.raises(ValueError, match="spin 2 are never observed: drop"):
+        PseudoLikelihood(missing="mask").fit(gappy)
+
+
+def test_spins_that_are_never_observed_together():
+    _, _, spins, _ = some_samples(n_samples=4000)
+    gappy = spins.copy()
+    gappy[:2000, 1] = 0
+    gappy[2000:, 4] = 0
+    with pytest.warns(ConvergenceWarning, match="spins 1, 4 are never observed together"):
+        model = PseudoLikelihood(alpha=1e-3, missing="mask").fit(gappy)
+    assert np.isnan(model.couplings_std_[1, 4])
+    assert np.isfinite(np.delete(np.delete(model.couplings_std_, 1, 0), 1, 1)).all()
+
+
+def test_spins_that_are_constant_where_observed_stay_so():
+    _, _, _, gappy = some_samples(n_samples=500)
+    gappy[:, 5] = np.abs(gappy[:, 5])
+    with pytest.warns(ConvergenceWarning, match="spin 5 never change"), warnings.catch_warnings():
+        model = PseudoLikelihood(missing="mask").fit(gappy)
+    assert not model.couplings_[5].any()
+    assert (model.complete(gappy)[:, 5] == 1).all()
+
+
+def test_rows_with_counts_are_completed_in_several_ways():
+    spins = np.array([[1, 1], [0, -1], [-1, 0], [1, -1]], dtype=np.int8)
+    gaps = find_gaps(spins, np.array([5.0, 3.0, 100.0, 7.0]), np.arange(4))
+    assert len(gaps.spins) == 1 + 3 + 16 + 1
+    np.testing.assert_allclose(gaps.weight.sum(), 115)
+    np.testing.assert_array_equal(np.bincount(gaps.chains), [1, 3, 16, 1])
+    np.testing.assert_allclose(gaps.pair_shares, np.array([[112, 12], [12, 15]]) / 115)
