@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from infer._netcdf_reader import read_arrays
 from infer._readers import one_line_errors
 from infer._tables import InputError
+from infer._trial import try_reading
 from infer.files import atomic_write, check_writable
 from infer.recordings import Recording, read_couplings
 
@@ -78,15 +79,15 @@ def fit_recording(
     -------
     xarray.Dataset
         "couplings" (beta J) and "correlations" of shape (n_spins, n_spins), "fields" (beta h) of shape (n_spins,),
-        all dimensionless, the spins labelled with their names; with the pseudo-likelihood also standard errors
-        "couplings_std", and "replicates" (n_replicates, n_pairs) of the couplings above the diagonal, row by row. The
-        attributes hold the parameters, "converged" (0 or 1), "score" (mean log pseudo-likelihood per sample, nats),
-        "rows", "samples" and what was done on reading.
+        all dimensionless, the spins labelled with their names (for correlations masked values are drawn from the fit);
+        with the pseudo-likelihood also standard errors "couplings_std", and "replicates" (n_replicates, n_pairs) of the
+        couplings above the diagonal, row by row. The attributes hold the parameters, "converged" (0 or 1), "score"
+        (mean log pseudo-likelihood per sample, nats), "rows", "samples" and what was done on reading.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of its range, or values are masked and the method is not the pseudo-likelihood.
     """
     from infer.verdict.families import data_correlations
 
@@ -96,6 +97,7 @@ def fit_recording(
         fields = recording.attributes.get("fields", "none")
         without = fields == "none" if isinstance(fields, str) else not np.any(np.asarray(fields, dtype=float))
         fit_fields = not ("dynamics" in recording.attributes and without)
+    masked = bool(recording.attributes.get("masked_values"))
     model: Any
     if method == "pseudolikelihood":
         from infer.estimators.pseudolikelihood import PseudoLikelihood
@@ -103,7 +105,14 @@ def fit_recording(
         if shrinkage is not None:
             raise InputError("shrinkage goes with mean-field methods; the pseudo-likelihood has alpha instead")
         alpha = 1.0 / recording.n_samples if alpha is None else alpha
-        model = PseudoLikelihood(alpha=alpha, fit_fields=fit_fields, n_jobs=n_jobs)
+        model = PseudoLikelihood(
+            alpha=alpha, fit_fields=fit_fields, missing="mask" if masked else "error", n_jobs=n_jobs
+        )
+    elif masked:
+        raise InputError(
+            f"method {method!r} takes no masked values, only the pseudo-likelihood does; drop or fill missing values "
+            "(--missing drop or --missing fill on the command line)"
+        )
     elif method == "interaction-screening" or method == "probability-flow" or method == "maximum-likelihood":
         if shrinkage is not None:
             raise InputError(f"shrinkage goes with mean-field methods; {method} has alpha instead")
@@ -118,11 +127,12 @@ def fit_recording(
     with steps:
         model.fit(recording)
         steps.update()
+        spins = model.complete(recording, seed) if masked else recording.spins
         square, names = ("spin", "other_spin"), list(recording.names)
         variables: dict[str, Any] = {
             "couplings": (square, model.couplings_),
             "fields": ("spin", model.fields_),
-            "correlations": (square, data_correlations(recording.spins, recording.counts)),
+            "correlations": (square, data_correlations(spins, recording.counts)),
         }
         if method == "pseudolikelihood":
             variables["couplings_std"] = (square, model.couplings_std_)
@@ -277,7 +287,9 @@ def compare_file(
         found: dict[str, NDArray[Any]] = {}
         if Path(path).suffix.lower() == ".nc":
             with one_line_errors(Path(path), "NetCDF"):
-                found = read_arrays(Path(path), ("replicates", "correlations", "patterns"))
+                wanted = ("replicates", "correlations", "patterns")
+                try_reading("infer._netcdf_reader:read_arrays", Path(path), wanted)
+                found = read_arrays(Path(path), wanted)
         patterns = found.get("patterns") if patterns is None else patterns
         correlations = None if patterns is not None else found.get("correlations")
         if patterns is None and correlations is None:
