@@ -20,7 +20,7 @@ from infer.recordings import read_recording
 from simulate import random_patterns
 
 REVERIE = Path(sys.executable).with_name("reverie")
-COMMANDS = ("simulate", "fit", "compare", "report", "demo")
+COMMANDS = ("simulate", "fit", "compare", "report", "sweep", "demo")
 SMALL = ("--n-spins", 12, "--n-patterns", 3, "--draws", 300, "--chains", 2, "--burn-in", 50, "--temperature", 1.5)
 
 
