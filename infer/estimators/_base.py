@@ -18,6 +18,11 @@ CHUNK_VALUES = 1 << 21  # values looked at in one go when large (memory-mapped) 
 _NAMES_SHOWN = 8
 
 
+def is_dask(X: Any) -> bool:
+    """Whether these are the blocks of a Dask array (which need not be installed)."""
+    return type(X).__module__.startswith("dask.array")
+
+
 def unpack_samples(X: Any) -> tuple[Any, NDArray[np.int64] | None, tuple[str, ...] | None]:
     """Array of samples, chain of each row and names of the spins, from whatever holds samples.
 
@@ -48,7 +53,8 @@ def unpack_samples(X: Any) -> tuple[Any, NDArray[np.int64] | None, tuple[str, ..
         n_chains, n_draws, n_spins = X.shape
         labels = X.coords["spin"].values if "spin" in X.coords else np.arange(n_spins)
         names = tuple(map(str, labels)) if labels.dtype.kind in "UO" else None
-        return X.values.reshape(-1, n_spins), np.repeat(np.arange(n_chains), n_draws), names
+        values = X.data if is_dask(X.data) else X.values
+        return values.reshape(-1, n_spins), np.repeat(np.arange(n_chains), n_draws), names
     if hasattr(X, "spins") and hasattr(X, "chains"):
         names = getattr(X, "names", None)
         return X.spins, X.chains, tuple(names) if names is not None else None
@@ -102,15 +108,22 @@ def passing_rows(samples: NDArray) -> Iterator[slice]:
     release_pages(samples)
 
 
-def check_spins(spins: NDArray) -> NDArray[np.int8]:
-    """The same samples as int8; a ValueError names the first entry that is not -1 or +1."""
+def check_spins(spins: NDArray, gaps: bool = False, first_row: int = 0) -> NDArray[np.int8]:
+    """The same samples as int8; a ValueError names the first entry that is not -1 or +1, rows counted from `first_row`.
+
+    With ``gaps`` values may be missing: 0 or NaN, which become 0.
+    """
     out = spins if spins.dtype == np.int8 else np.empty(spins.shape, dtype=np.int8)
     for rows in passing_rows(spins):
         chunk = spins[rows]
+        if gaps and chunk.dtype.kind == "f":
+            chunk = np.where(np.isnan(chunk), 0, chunk)
         wrong = (chunk != 1) & (chunk != -1)
+        if gaps:
+            wrong &= chunk != 0
         if wrong.any():
             row, column = (int(index) for index in np.argwhere(wrong)[0])
-            _refuse_value(chunk[row, column], rows.start + row, column)
+            _refuse_value(chunk[row, column], first_row + rows.start + row, column)
         if out is not spins:
             out[rows] = chunk
     return out
@@ -121,7 +134,8 @@ def _refuse_value(value: Any, row: int, column: int) -> None:
     where = f"row {row}, column {column} of X is"
     if isinstance(value, np.floating) and not np.isfinite(value):
         kind = "NaN" if np.isnan(value) else "infinity"
-        raise ValueError(f"{where} {kind}: spins must be -1 or +1, so drop or fill missing values first")
+        remedy = "drop or fill missing values first, or fit with PseudoLikelihood(missing='mask')"
+        raise ValueError(f"{where} {kind}: spins must be -1 or +1, so {remedy}")
     shown = value.item() if isinstance(value, np.generic) else value
     if value == 0:
         hint = "for 0/1 data pass threshold=0.5 or convert with 2 * X - 1"
@@ -132,15 +146,19 @@ def _refuse_value(value: Any, row: int, column: int) -> None:
     raise ValueError(f"{where} {shown}: spins must be -1 or +1; {hint}")
 
 
-def binarise(values: NDArray, threshold: float) -> NDArray[np.int8]:
-    """+1 where a value exceeds the threshold, else -1; a ValueError names the first value that is not finite."""
+def binarise(values: NDArray, threshold: float, gaps: bool = False, first_row: int = 0) -> NDArray[np.int8]:
+    """+1 where a value exceeds the threshold, else -1; a ValueError names the first value that is not finite.
+
+    With ``gaps`` NaN are missing values and become 0.
+    """
     out = np.empty(values.shape, dtype=np.int8)
     for rows in passing_rows(values):
         chunk = values[rows]
-        if chunk.dtype.kind == "f" and not np.isfinite(chunk).all():
-            row, column = (int(index) for index in np.argwhere(~np.isfinite(chunk))[0])
-            _refuse_value(chunk[row, column], rows.start + row, column)
-        out[rows] = np.where(chunk > threshold, 1, -1)
+        missing = np.isnan(chunk) if gaps and chunk.dtype.kind == "f" else np.zeros(chunk.shape, dtype=bool)
+        if chunk.dtype.kind == "f" and not (np.isfinite(chunk) | missing).all():
+            row, column = (int(index) for index in np.argwhere(~(np.isfinite(chunk) | missing))[0])
+            _refuse_value(chunk[row, column], first_row + rows.start + row, column)
+        out[rows] = np.where(missing, 0, np.where(chunk > threshold, 1, -1))
     return out
 
 
@@ -174,6 +192,7 @@ class SpinEstimator(BaseEstimator):
 
     threshold: float | None = None
     constant: str = "field"
+    missing: str = "error"
 
     couplings_: NDArray[np.float64]
     fields_: NDArray[np.float64]
@@ -199,16 +218,20 @@ class SpinEstimator(BaseEstimator):
         if names is None and hasattr(self, "feature_names_in_"):
             names = tuple(map(str, self.feature_names_in_))
         weight = row_weights(X, array, sample_weight)
-        spins = check_spins(array) if self.threshold is None else binarise(array, float(self.threshold))
+        gaps = self.missing == "mask"
+        spins = check_spins(array, gaps) if self.threshold is None else binarise(array, float(self.threshold), gaps)
         return spins, weight, chains, names
 
     def _find_constant(
         self, spins: NDArray[np.int8], weight: NDArray | None, names: tuple[str, ...] | None
     ) -> NDArray[np.intp]:
         """Indices of the constant spins, refused or warned about as ``constant`` says."""
+        return self.report_constant(constant_spins(spins, weight), names)
+
+    def report_constant(self, constant: NDArray[np.intp], names: tuple[str, ...] | None) -> NDArray[np.intp]:
+        """The same indices of constant spins, refused or warned about as ``constant`` says."""
         if self.constant not in ("field", "error"):
             raise ValueError(f"constant must be 'field' or 'error', got {self.constant!r}")
-        constant = constant_spins(spins, weight)
         if len(constant):
             text = f"{name_spins(constant, names)} never change: no coupling to them can be estimated"
             if self.constant == "error":
@@ -216,7 +239,7 @@ class SpinEstimator(BaseEstimator):
             warnings.warn(
                 f"{text}; they are kept without couplings (drop these columns, or pass constant='error' to refuse)",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return constant
 
@@ -238,5 +261,9 @@ class SpinEstimator(BaseEstimator):
             Natural logarithm, at most 0; ``-n_spins log 2`` for free spins.
         """
         check_is_fitted(self, "couplings_")
+        if is_dask(unpack_samples(X)[0]):
+            from infer.estimators._distributed import block_score
+
+            return block_score(self, X, sample_weight)
         spins, weight, _, _ = self._validate(X, sample_weight, reset=False)
         return mean_log_pseudolikelihood(spins, self.couplings_, self.fields_, weight)

@@ -169,7 +169,7 @@ class ErrorBars(SpinEstimator):
         samples = self._samples()
         ridge, sparsity = self._ridge_and_sparsity()
         with one_blas_thread():
-            return batch_influence(
+            found = batch_influence(
                 samples.ordered_rows(self.n_jobs),
                 self.couplings_by_node_,
                 self.fields_,
@@ -180,6 +180,11 @@ class ErrorBars(SpinEstimator):
                 self.fit_fields,
                 sparsity > 0,
             )
+        return self._for_what_was_observed(found)
+
+    def _for_what_was_observed(self, influence: Influence) -> Influence:
+        """The same where no values were missing."""
+        return influence
 
     @property
     def couplings_std_(self) -> NDArray[np.float64]:
@@ -305,6 +310,8 @@ class ErrorBars(SpinEstimator):
     def _refits(self, n_replicates: int, rng: np.random.RandomState) -> dict[str, NDArray[np.float64]]:
         """Fits of samples made of blocks drawn with replacement."""
         samples = self._samples()
+        if not hasattr(samples, "given"):
+            raise ValueError("refit=True needs samples in memory, not in the blocks of a Dask array: use refit=False")
         spins, weight = samples.given, samples.given_weight
         independent = weight is not None and samples.chains is None
         model = clone(self).set_params(threshold=None, n_jobs=1)

@@ -71,7 +71,7 @@ class Preparation(Columns):
 
 
 def prepare(estimator: SpinEstimator, X: Any, sample_weight: ArrayLike | None) -> Preparation:
-    """Validate the samples of a fit, find constant spins and collapse equal rows."""
+    """Validate the samples of a fit, find constant spins and collapse equal rows; Dask arrays are read into memory."""
     spins, weight, chains, names = estimator._validate(X, sample_weight, reset=True)
     constant = estimator._find_constant(spins, weight, names)
     # counts add up to more than the number of rows; weights that are shares say nothing about it

@@ -76,7 +76,7 @@ class SpinRows:
         chunk = self.spins[rows] if self.columns is None else self.spins[rows][:, self.columns]
         return np.ascontiguousarray(chunk, dtype=dtype)
 
-    def _over_chunks(self, work: Callable[[slice], tuple]) -> Iterator[tuple]:
+    def over_chunks(self, work: Callable[[slice], tuple]) -> Iterator[tuple]:
         """Results of ``work`` on all chunks, in order, handed on as they come."""
         chunks = (slice(k, min(k + CHUNK_ROWS, self.n_rows)) for k in range(0, self.n_rows, CHUNK_ROWS))
         if self.n_jobs == 1:
@@ -108,7 +108,7 @@ class SpinRows:
             weighted = chunk if self.weight is None else chunk * self._share(rows, dtype)[:, None]
             return weighted.sum(axis=0, dtype=np.float64), weighted.T @ chunk
 
-        for chunk_mean, chunk_second in self._over_chunks(work):
+        for chunk_mean, chunk_second in self.over_chunks(work):
             mean += chunk_mean
             second += chunk_second
         if self.weight is None:
@@ -145,7 +145,7 @@ class SpinRows:
         means = np.zeros(n_targets)
         sums = np.zeros((3, n_targets))
         margins = None if targets is None else np.full(n_targets, np.inf)
-        for chunk_products, chunk_means, chunk_sums, chunk_margins in self._over_chunks(work):
+        for chunk_products, chunk_means, chunk_sums, chunk_margins in self.over_chunks(work):
             products += chunk_products
             means += chunk_means
             sums += chunk_sums

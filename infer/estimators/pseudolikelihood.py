@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
-from infer.estimators._error_bars import ErrorBars
+from infer.estimators._base import is_dask, name_spins, unpack_samples
+from infer.estimators._distributed import prepare_blocks
+from infer.estimators._error_bars import ErrorBars, Influence
 from infer.estimators._firth import fit_firth_nodes
 from infer.estimators._joint_solver import fit_joint
+from infer.estimators._missing import Gaps, complete, find_gaps, fit_by_completion, observed_score, widened
 from infer.estimators._preparation import Preparation, prepare
 from infer.estimators._solvers import NodeFit, fit_nodes
 from infer.estimators._sparse_solver import fit_sparse_nodes
@@ -61,8 +67,11 @@ class PseudoLikelihood(ErrorBars):
         What to do with spins that never change, to which no coupling can be estimated: keep them without couplings
         and warn, or raise. Kept ones get, if fields are fitted, the finite field ``+-1/2 log(2 n + 1)`` that follows
         from adding half a sample of either sign to the ``n`` rows.
+    missing : {"error", "mask"}, default="error"
+        What to do about missing values, NaN or 0: refuse them, or mask them: average over what they may have been,
+        given the observed spins of the same sample and the model itself (see Notes).
     n_jobs : int, default=1
-        Threads for the products over samples; results do not depend on it.
+        Threads for the products over samples; results do not depend on it. Dask arrays go where their scheduler says.
 
     Attributes
     ----------
@@ -90,12 +99,23 @@ class PseudoLikelihood(ErrorBars):
     chains are taken as independent, a weight meaning that many repeats. With an l1 part in the penalty they hold given
     which couplings are zero; those have standard error zero.
 
+    Missing values, with ``missing="mask"``, are drawn from the fitted model given the observed spins of their sample,
+    and the fit is repeated to the completed samples, in turns, until neither moves the other; the last fits are
+    averaged. This is consistent where values are missing at random, that is, do not decide on their own being missing
+    (stochastic EM; Nielsen 2000), whereas a missing neighbour that contributes nothing to the local field changes
+    couplings by about ``sum_k f_k J_ik J_kj``, ``f_k`` being the share that is missing. Standard errors of ``J_ij`` are
+    those for completed samples divided by the root of the share of samples in which both spins were observed, which
+    holds to lowest order in the couplings and for values missing completely at random (5 % too small with a tenth of
+    the values missing, 10 to 20 % with three tenths, at couplings of ``0.9 / sqrt(n_spins)``). The draws have a seed of
+    their own, always the same.
+
     References
     ----------
     J. Besag (1975), The Statistician 24, 179, doi:10.2307/2987782.
     E. Aurell, M. Ekeberg (2012), Phys. Rev. Lett. 108, 090201, arXiv:1107.3536.
     D. Firth (1993), Biometrika 80, 27; G. Heinze, M. Schemper (2002), Statistics in Medicine 21, 2409; I. Kosmidis,
     D. Firth (2021), Biometrika 108, 71, arXiv:1812.01938 (the estimates are finite).
+    S. F. Nielsen (2000), Bernoulli 6, 457, doi:10.2307/3318671 (stochastic EM).
 
     Examples
     --------
@@ -116,6 +136,7 @@ class PseudoLikelihood(ErrorBars):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "threshold": [Real, None],
         "constant": [StrOptions({"field", "error"})],
+        "missing": [StrOptions({"error", "mask"})],
         "n_jobs": [Integral, None],
     }
 
@@ -131,6 +152,7 @@ class PseudoLikelihood(ErrorBars):
         max_iter: int = 500,
         threshold: float | None = None,
         constant: str = "field",
+        missing: str = "error",
         n_jobs: int | None = 1,
     ) -> None:
         self.penalty = penalty
@@ -142,6 +164,7 @@ class PseudoLikelihood(ErrorBars):
         self.max_iter = max_iter
         self.threshold = threshold
         self.constant = constant
+        self.missing = missing
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -151,7 +174,9 @@ class PseudoLikelihood(ErrorBars):
         ----------
         X : array-like (n_samples, n_spins), xarray.Dataset or Recording
             Samples of +-1 (or real values when ``threshold`` is set). int8 arrays, memory maps among them, are read in
-            chunks and not copied; the estimator keeps a reference to them for the standard errors.
+            chunks and not copied; the estimator keeps a reference to them for the standard errors. A Dask array (or a
+            Dataset of one) stays in its blocks: every pass is mapped over them and only sums of the size of the
+            couplings come back; call its ``persist()`` first where blocks are costly to make.
         y : Ignored
             Present for compatibility with scikit-learn.
         sample_weight : array-like (n_samples,), optional
@@ -175,7 +200,12 @@ class PseudoLikelihood(ErrorBars):
             was reached; the message says what to do.
         """
         self._validate_params()
-        samples = prepare(self, X, sample_weight)
+        self._pair_shares: NDArray[np.float64] | None = None  # of samples in which both spins were observed
+        if self.missing == "mask":
+            spins, weight, chains, names = self._validate(X, sample_weight, reset=True)
+            if not spins.all():
+                return self._fit_masked(find_gaps(spins, weight, chains, names))
+        samples: Any = (prepare_blocks if is_dask(unpack_samples(X)[0]) else prepare)(self, X, sample_weight)
         if self.symmetrisation == "joint" and (self._ridge_and_sparsity()[1] or self.penalty == "firth"):
             raise ValueError(
                 "symmetrisation='joint' takes no l1 penalty and no Firth penalty: use penalty='l2', or "
@@ -196,6 +226,98 @@ class PseudoLikelihood(ErrorBars):
         self._data = samples
         self._forget_errors()
         return self
+
+    def _fit_masked(self, gaps: Gaps) -> Self:
+        """Alternate fits to completed samples and draws of what is missing."""
+        inner = clone(self).set_params(missing="error", threshold=None)
+        self.n_iter_ = 0
+
+        def fit(spins: NDArray[np.int8], last: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            with warnings.catch_warnings():
+                if not last:
+                    warnings.simplefilter("ignore", ConvergenceWarning)
+                inner.fit(replace(gaps, spins=spins), sample_weight=gaps.weight)
+            self.n_iter_ += inner.n_iter_
+            return inner.couplings_by_node_, inner.fields_
+
+        self.couplings_by_node_, self.fields_, steady = fit_by_completion(gaps, fit)
+        self.couplings_ = (self.couplings_by_node_ + self.couplings_by_node_.T) / 2
+        self.converged_, self.gradient_norm_ = inner.converged_ and steady, inner.gradient_norm_
+        self._data, self._pair_shares = inner._data, gaps.pair_shares
+        self._forget_errors()
+        if not steady:
+            warnings.warn(
+                "fits and draws of missing values did not settle: too little was observed; pass alpha > 0 (say 0.01), "
+                "or leave out spins of which many values are missing",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        apart = np.flatnonzero((gaps.pair_shares == 0).any(axis=0))
+        if len(apart):
+            warnings.warn(
+                f"{name_spins(apart, gaps.names)} are never observed together with some other spins: the samples say "
+                "nothing about the couplings between these, which have no standard error",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def _for_what_was_observed(self, influence: Influence) -> Influence:
+        return influence if self._pair_shares is None else widened(influence, self._pair_shares)
+
+    def _refits(self, n_replicates: int, rng: np.random.RandomState) -> dict[str, NDArray[np.float64]]:
+        if self._pair_shares is not None:
+            raise ValueError("refit=True goes with complete samples; values are missing here, so use refit=False")
+        return super()._refits(n_replicates, rng)
+
+    def complete(self, X: Any, random_state: int = 0) -> NDArray[np.int8]:
+        """Samples with their missing values drawn from the fitted model, given the observed spins of the same sample.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_spins), xarray.Dataset or Recording
+            Samples with missing values (NaN or 0), for ``missing="mask"``.
+        random_state : int, default=0
+            Seed.
+
+        Returns
+        -------
+        ndarray of int8 (n_samples, n_spins)
+            Values -1 and +1. What such samples say about the model they say of its own draws in part.
+
+        Raises
+        ------
+        ValueError
+            If values are missing and ``missing="error"``, or a spin is never observed.
+        """
+        check_is_fitted(self, "couplings_")
+        spins = self._validate(X, reset=False)[0]
+        return spins if spins.all() else complete(spins, self.couplings_, self.fields_, random_state)
+
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Mean log pseudo-likelihood per sample, ``sum_i <log p(s_i | rest of s)>``.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_spins), xarray.Dataset or Recording
+            Samples of +-1 (or real values when ``threshold`` is set). With ``missing="mask"`` the mean of each spin is
+            over the samples in which it was observed, and missing neighbours are drawn from the model.
+        y : Ignored
+            Present for compatibility with scikit-learn.
+        sample_weight : array-like (n_samples,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            Natural logarithm, at most 0; ``-n_spins log 2`` for free spins.
+        """
+        if self.missing == "error":
+            return super().score(X, y, sample_weight)
+        check_is_fitted(self, "couplings_")
+        spins, weight, _, _ = self._validate(X, sample_weight, reset=False)
+        completed = spins if spins.all() else complete(spins, self.couplings_, self.fields_)
+        return observed_score(spins, completed, self.couplings_, self.fields_, weight)
 
     def _fit_rows(self, samples: Preparation) -> NodeFit:
         """Solve for couplings and fields of the spins that vary."""

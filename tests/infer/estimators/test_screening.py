@@ -11,10 +11,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from infer.estimators import screening
+from infer.estimators import _screening_solver
 from infer.estimators._products import SpinRows
 from infer.estimators._screening_kernels import descend
-from infer.estimators.screening import InteractionScreening, screening_sums
+from infer.estimators._screening_solver import screening_sums
+from infer.estimators.screening import InteractionScreening
 from tests import exact
 
 BATTERY = [InteractionScreening(threshold=0.0), InteractionScreening("logrise", alpha=0.1, threshold=0.0)]
@@ -143,11 +144,19 @@ def test_coordinate_descent_against_its_plain_twin():
 def test_curvatures_from_few_rows_lead_to_the_same_optimum(monkeypatch):
     spins = exact.draw(exact.random_couplings(12, 1.0, 6), 4000, seed=7)
     best = InteractionScreening(alpha=0.01, fit_fields=True).fit(spins)
-    monkeypatch.setattr(screening, "MODEL_ROWS", (150, 1))
+    monkeypatch.setattr(_screening_solver, "MODEL_ROWS", (150, 1))
     rough = InteractionScreening(alpha=0.01, fit_fields=True).fit(spins)
     assert best.converged_
     assert rough.converged_
     np.testing.assert_allclose(rough.couplings_, best.couplings_, atol=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["rise", "logrise"])
+def test_same_result_for_any_number_of_jobs(objective, monkeypatch):
+    monkeypatch.setattr(_screening_solver, "BLOCK_VALUES", 1 << 17)  # several blocks of nodes
+    spins = np.random.default_rng(14).choice([-1, 1], size=(9000, 20))
+    one, two = (InteractionScreening(objective, 0.01, n_jobs=n, tol=1e-6).fit(spins) for n in (1, 2))
+    np.testing.assert_array_equal(one.row_couplings_, two.row_couplings_)
 
 
 def test_default_penalty_counts_samples_and_finds_the_graph():
