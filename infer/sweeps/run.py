@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from infer._tables import InputError
@@ -97,6 +99,16 @@ def sweep(
     ...     "dynamics": [{"name": "persistent-threshold", "persistence": [0.0, 0.5]}],
     ... }
     >>> table = sweep(config, "map.sqlite", n_jobs=2)  # doctest: +SKIP
+
+    The same as a file, for `reverie sweep map.toml`::
+
+        n_spins = 50
+        load = [0.1, 0.2]
+        temperature = 2.0
+
+        [[dynamics]]
+        name = "persistent-threshold"
+        persistence = [0.0, 0.5]
     """
     if backend not in (None, *BACKENDS):
         raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
@@ -139,9 +151,13 @@ def default_store(
 def _compute(waiting: list[Cell], kept: Store, n_jobs: int | None, total: int, progress: bool) -> None:
     """Compute cells wherever joblib runs them; results come back in any order and are written here."""
     parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
-    outcomes = parallel(delayed(try_cell)(cell) for cell in waiting)
-    with tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar:
-        for outcome in outcomes:
+    with (
+        # threads that compute cells change these for the whole process: here they are put back
+        threadpool_limits(limits=1, user_api="blas"),
+        warnings.catch_warnings(),
+        tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar,
+    ):
+        for outcome in parallel(delayed(try_cell)(cell) for cell in waiting):
             kept.put(outcome)
             bar.update()
 

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from joblib import parallel_config
+from threadpoolctl import threadpool_info, threadpool_limits
 from typer.testing import CliRunner
 
 from infer import DreamingModel, average_repeats, read_sweep, sweep, sweep_map
@@ -119,9 +121,13 @@ def test_workers_and_order_change_nothing(tmp_path: Path, config: Path, whole: p
     assert_same(sweep(config, tmp_path / "s.sqlite", n_jobs=2, backend=backend), whole)
 
 
-def test_joblib_context_is_heeded(tmp_path: Path):
-    with parallel_config(backend="threading", n_jobs=2):
-        table = sweep(SMALL, tmp_path / "two.sqlite")
+def test_joblib_context_is_heeded_and_the_process_left_as_it_was(tmp_path: Path):
+    with threadpool_limits(limits=2, user_api="blas"):
+        filters = list(warnings.filters)
+        with parallel_config(backend="threading", n_jobs=2):
+            table = sweep(SMALL, tmp_path / "two.sqlite")
+        assert list(warnings.filters) == filters
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
     assert_same(table, sweep(SMALL, tmp_path / "one.sqlite"))
 
 
