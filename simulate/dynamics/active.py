@@ -12,92 +12,27 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from scipy.optimize import brentq
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from simulate._validation import check_couplings, check_fields, check_number
 from simulate.dynamics import _active_kernels as kernels
 from simulate.dynamics._threshold_kernels import fill_normals
 from simulate.dynamics.base import Dynamics, Schedule
+from simulate.dynamics.linear_modes import mode_transition
+from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical, spherical_stiffness
 from simulate.dynamics.sequential import generator_state
 from simulate.memory.couplings import PatternCouplings
 
-__all__ = ["ActiveOrnsteinUhlenbeck", "Harmonic", "SoftSpin", "Spherical", "mode_variance"]
+__all__ = ["ActiveOrnsteinUhlenbeck"]
 
 # generators a chain, side by side: as many as fill the widest registers
 _LANES = 16
-# random numbers drawn in one go, for all chains of a group (4 bytes each)
-_NORMALS_AT_ONCE = 1 << 18
-
-
-@dataclass(frozen=True)
-class Harmonic:
-    """Potential u(x) = k x^2 / 2.
-
-    Parameters
-    ----------
-    stiffness : float
-        k > 0, above the largest eigenvalue of the couplings for a steady state to exist.
-
-    Raises
-    ------
-    ValueError
-        If the stiffness is not a positive number.
-    """
-
-    stiffness: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stiffness", check_number(self.stiffness, "stiffness", low=0.0, open_low=True))
-
-
-@dataclass(frozen=True)
-class Spherical:
-    """Potential k x^2 / 2 with the stiffness k at which the steady state has <|x|^2> / N = 1 (mean spherical model)."""
-
-
-@dataclass(frozen=True)
-class SoftSpin:
-    """Potential u(x) = b (x^2 - 1)^2 / 4: two wells at +-1, u'(x) = b x (x^2 - 1).
-
-    Parameters
-    ----------
-    barrier : float
-        b > 0; the barrier between the wells is b / 4.
-
-    Raises
-    ------
-    ValueError
-        If the barrier is not a positive number.
-    """
-
-    barrier: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "barrier", check_number(self.barrier, "barrier", low=0.0, open_low=True))
-
-
-def mode_variance(
-    stiffness: ArrayLike, temperature: float, active_temperature: float, persistence_time: float
-) -> NDArray[np.float64]:
-    """Stationary variance of a mode a under dx = -a x dt + v dt + sqrt(2 T) dW: T / a + T_a / (a (1 + a tau)).
-
-    Parameters
-    ----------
-    stiffness : array_like
-        Eigenvalues a > 0 of A = k I - J.
-    temperature, active_temperature : float
-        T and T_a, in units of energy.
-    persistence_time : float
-        tau, in units of time.
-
-    Returns
-    -------
-    ndarray
-        Of the shape of `stiffness`.
-    """
-    a = np.asarray(stiffness, dtype=np.float64)
-    return temperature / a + active_temperature / (a * (1 + a * persistence_time))
+# random numbers drawn in one go, for all chains of a group (4 bytes each): they stay in the cache until they are used
+_NORMALS_AT_ONCE = 1 << 17
+# from here on only the extreme eigenvalues of couplings that are no full matrix are computed
+_LANCZOS_FROM = 500
+# couplings kept as patterns or sparse are taken apart into modes up to this number of units
+_MOST_MODES = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +42,12 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         dx = -grad E dt + v dt + sqrt(2 T) dW,    E(x) = -1/2 x^T J x + sum_i u(x_i) - H . x,
 
     where v_i is an Ornstein-Uhlenbeck process, <v_i(t) v_j(t')> = delta_ij (T_a / tau) exp(-|t - t'| / tau). At tau = 0
-    this is Langevin dynamics at temperature T + T_a. The coloured noise and its integral over a step are drawn from
-    their exact joint law; x moves by a Heun step, whose error in stationary averages is of second order in the time
-    step (relative error of the stiffest variance about (a dt)^2 / 4).
+    this is Langevin dynamics at temperature T + T_a.
+
+    In a harmonic or spherical potential the dynamics is linear: its modes are carried from one recorded state to the
+    next by their exact law, however far apart the two are. In other potentials, or where a time step is given, x moves
+    by Heun steps, whose error in stationary averages is of second order in the step (relative error of the stiffest
+    variance about (a dt)^2 / 4); the coloured noise and its integral over a step are drawn from their exact joint law.
 
     Parameters
     ----------
@@ -125,7 +63,8 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     fields : array_like of shape (n_spins,), float or None
         External fields H.
     time_step : float, optional
-        Longest step dt; a unit of time is cut into equal steps. By default 0.1 over the stiffness of the stiffest mode.
+        Longest step dt; a unit of time is cut into equal steps. By default linear dynamics need none (beyond 2000 units
+        only if the couplings are a full matrix); others take 0.1 over the stiffness of the stiffest mode.
 
     Attributes
     ----------
@@ -134,7 +73,9 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     stiffest : float
         Largest curvature that the dynamics meets: k - min eig(J), or an estimate for soft spins.
     steps_per_unit : int
-        Steps in a unit of time.
+        Steps in a unit of time, the ticks of `trajectory`.
+    exact : bool
+        Whether modes are carried by their exact law, without error of a time step.
 
     Raises
     ------
@@ -179,35 +120,60 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
                 f"potential: the stiffness {self.potential.stiffness:g} must be above the largest eigenvalue of the "
                 f"couplings, {largest:.6g}, for a steady state to exist"
             )
-        if self.time_step is None:
-            object.__setattr__(self, "time_step", min(0.1 / self.stiffest, 1.0))
-        step = check_number(self.time_step, "time_step", low=0.0, open_low=True) * self.stiffest
+        if self.time_step is not None:
+            object.__setattr__(self, "time_step", check_number(self.time_step, "time_step", low=0.0, open_low=True))
+            self._check_step(self.time_step)
+
+    def _check_step(self, time_step: float) -> None:
+        """Refuse a step that is unstable, and warn of one that is coarse."""
+        step = time_step * self.stiffest
         if step >= 2.0:
             raise ValueError(
-                f"time_step {self.time_step:g} is unstable: it must be well below {2 / self.stiffest:.3g}, "
+                f"time_step {time_step:g} is unstable: it must be well below {2 / self.stiffest:.3g}, "
                 f"twice the time of the stiffest mode (default {0.1 / self.stiffest:.3g})"
             )
         if step > 0.5:
             warnings.warn(
-                f"time_step {self.time_step:g} is coarse: variances of the stiffest mode will be off by about "
+                f"time_step {time_step:g} is coarse: variances of the stiffest mode will be off by about "
                 f"{100 * step**2 / 4:.0f} %; {0.1 / self.stiffest:.3g} keeps them within 0.3 %",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
+
+    @property
+    def exact(self) -> bool:
+        """Whether modes are carried by their exact law."""
+        linear = self.time_step is None and not isinstance(self.potential, SoftSpin)
+        return linear and (isinstance(self.couplings, np.ndarray) or self.n_spins <= _MOST_MODES)
 
     @cached_property
     def eigenvalues(self) -> NDArray[np.float64]:
         """All eigenvalues of the couplings, ascending, shape (n_spins,)."""
-        matrix = self.couplings.toarray() if hasattr(self.couplings, "toarray") else self.couplings
-        return np.linalg.eigvalsh(matrix)
+        values: NDArray[np.float64] = np.linalg.eigvalsh(self._matrix())
+        return values
+
+    @cached_property
+    def _eigensystem(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Eigenvalues and eigenvectors (in columns) of the couplings."""
+        system: tuple[NDArray[np.float64], NDArray[np.float64]] = np.linalg.eigh(self._matrix())
+        return system
+
+    def _matrix(self) -> NDArray[np.float64]:
+        matrix: NDArray[np.float64] = self.couplings
+        return self.couplings.toarray() if hasattr(self.couplings, "toarray") else matrix
 
     @cached_property
     def extreme_eigenvalues(self) -> tuple[float, float]:
-        """Least and largest eigenvalue of the couplings (by Lanczos iteration where they are sparse and many)."""
-        if sparse.issparse(self.couplings) and self.n_spins > 500:
-            both = eigsh(self.couplings, k=2, which="BE", return_eigenvectors=False, v0=np.ones(self.n_spins))
-            return float(both.min()), float(both.max())
-        return float(self.eigenvalues[0]), float(self.eigenvalues[-1])
+        """Least and largest eigenvalue of the couplings (by Lanczos iteration where they are no matrix and many)."""
+        if isinstance(self.couplings, np.ndarray) or self.n_spins <= _LANCZOS_FROM:
+            return float(self.eigenvalues[0]), float(self.eigenvalues[-1])
+        shape = (self.n_spins, self.n_spins)
+        product = LinearOperator(shape, matvec=lambda x: self.couplings @ x, dtype=np.float64)
+        ends = [
+            eigsh(product, k=1, which=which, return_eigenvectors=False, v0=np.ones(self.n_spins))[0]
+            for which in ("SA", "LA")
+        ]
+        return float(ends[0]), float(ends[1])
 
     @cached_property
     def stiffness(self) -> float:
@@ -238,8 +204,8 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     @property
     def steps_per_unit(self) -> int:
         """Number of equal steps into which a unit of time is cut."""
-        assert self.time_step is not None
-        return max(1, math.ceil(1 / self.time_step - 1e-9))
+        step = min(0.1 / self.stiffest, 1.0) if self.time_step is None else self.time_step
+        return max(1, math.ceil(1 / step - 1e-9))
 
     def energies(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
         if isinstance(self.potential, SoftSpin):
@@ -248,7 +214,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
     def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
         # the rounding of a matrix product depends on its shape: groups follow from the number of chains alone
-        groups = max(min(chains, 4), math.ceil(chains / 32))
+        groups = max(min(chains, 2), math.ceil(chains / 32))
         return [len(part) for part in np.array_split(np.arange(chains), groups)]
 
     def trajectories(
@@ -268,8 +234,10 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         coloured = self.persistence_time > 0 and self.active_temperature > 0
         strength = math.sqrt(self.active_temperature / self.persistence_time) if coloured else 0.0
         velocity = np.array([strength * rng.standard_normal(self.n_spins) for rng in generators], dtype=np.float32)
-        advance = _advance(self.couplings)
         states = [generator_state(seed.spawn(_LANES)) for seed in chain_seeds]
+        if self.exact:
+            return self._carry_modes(x, velocity, states, schedule, advanced)
+        advance = _advance(self.couplings)
         external = np.zeros(self.n_spins) if self.fields is None else np.asarray(self.fields)
         external = external.astype(np.float32)
         scalars = tuple(np.float32(value) for value in self._scalars(coloured, strength))
@@ -289,6 +257,50 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         for draw in range(schedule.draws):
             run(schedule.thin)
             record[:, draw] = x
+        return record
+
+    def _carry_modes(
+        self,
+        x: NDArray[np.float32],
+        velocity: NDArray[np.float32],
+        states: list[NDArray[np.uint32]],
+        schedule: Schedule,
+        advanced: Callable[[int], Any],
+    ) -> NDArray[np.float32]:
+        """Trajectories of linear dynamics from x, each recorded state drawn given the one before."""
+        eigenvalues, vectors = self._eigensystem
+        stiffness = self.stiffness - eigenvalues
+        rest = np.zeros(self.n_spins) if self.fields is None else vectors.T @ np.asarray(self.fields) / stiffness
+        modes = x @ vectors - rest
+        drive: NDArray[np.float64] = velocity.astype(np.float64)  # white across modes as it is across units
+        back = np.ascontiguousarray(vectors.T, dtype=np.float32)
+        block = max(1, min(256, _NORMALS_AT_ONCE // (2 * x.size)))
+        noise = np.empty((len(x), block, 2, self.n_spins), dtype=np.float32)
+        record = np.empty((len(x), schedule.draws, self.n_spins), dtype=np.float32)
+
+        def carry(ticks: int, count: int, first: int | None) -> None:
+            nonlocal modes, drive
+            law = mode_transition(
+                stiffness,
+                self.temperature,
+                self.active_temperature,
+                self.persistence_time,
+                ticks / self.steps_per_unit,
+            )
+            for chain, state in enumerate(states):
+                fill_normals(state, noise[chain, :count].reshape(-1))
+            for at in range(count):
+                kicks, own = noise[:, at, 0], noise[:, at, 1]
+                modes = law.decay * modes + law.carry * drive + law.shared * kicks + law.own * own
+                drive = law.keep * drive + law.kick * kicks
+                if first is not None:
+                    record[:, first + at] = (modes + rest).astype(np.float32) @ back
+            advanced(count * ticks * len(x))
+
+        if schedule.burn_in:
+            carry(schedule.burn_in, 1, None)
+        for first in range(0, schedule.draws, block):
+            carry(schedule.thin, min(block, schedule.draws - first), first)
         return record
 
     def _scalars(self, coloured: bool, strength: float) -> tuple[float, ...]:
@@ -345,48 +357,3 @@ def _advance(couplings: Any) -> Callable[..., None]:
         kernel(x, velocity, noise, count, *arrays, external, scalars)
 
     return advance
-
-
-def spherical_stiffness(
-    eigenvalues: ArrayLike, temperature: float, active_temperature: float, persistence_time: float
-) -> float:
-    """Stiffness k at which <|x|^2> / N = 1: the mean of `mode_variance(k - eig(J), ...)` over the spectrum is 1.
-
-    The mean falls from infinity at k = max eig(J) to 0, so there is exactly one solution at any finite N.
-
-    Parameters
-    ----------
-    eigenvalues : array_like, shape (n_spins,)
-        Spectrum of the couplings.
-    temperature, active_temperature : float
-        T and T_a, in units of energy, not both 0.
-    persistence_time : float
-        tau, in units of time.
-
-    Returns
-    -------
-    float
-        k, above max eig(J).
-
-    Raises
-    ------
-    ValueError
-        If both temperatures are 0.
-    """
-    spectrum = np.asarray(eigenvalues, dtype=np.float64)
-    total = temperature + active_temperature
-    if total <= 0:
-        raise ValueError("temperature and active_temperature are both 0: the spherical constraint has no solution")
-    top = float(spectrum.max())
-
-    def excess(log_gap: float) -> float:
-        gaps = math.exp(log_gap) + (top - spectrum)
-        return float(mode_variance(gaps, temperature, active_temperature, persistence_time).mean()) - 1.0
-
-    # a variance is at most total / gap, so at a gap of `total` the mean is at most 1: the root lies below
-    high = math.log(total) + 0.1
-    low = high - 1.0
-    while excess(low) < 0:
-        low -= 2.0
-    root: float = brentq(excess, low, high, xtol=1e-13)
-    return top + math.exp(root)

@@ -3,7 +3,7 @@
 Every function takes a dynamics and answers for it, or says that no closed form is known.
 """
 
-from simulate.dynamics.active import mode_variance, spherical_stiffness
+from simulate.dynamics.potentials import mode_variance, spherical_stiffness
 from simulate.theory.effective_energy import effective_energy
 from simulate.theory.empirical import fitted_rate_and_slope
 from simulate.theory.entropy import entropy_production, estimate_entropy_production, linear_entropy_production

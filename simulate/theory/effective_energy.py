@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate.dynamics.active import ActiveOrnsteinUhlenbeck, SoftSpin
+from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
+from simulate.dynamics.potentials import SoftSpin
 from simulate.theory._common import full_matrix, no_closed_form
 
 __all__ = ["effective_energy"]

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulate.dynamics.active import ActiveOrnsteinUhlenbeck, SoftSpin
+from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
 from simulate.dynamics.block_gibbs import BlockGibbs
+from simulate.dynamics.potentials import SoftSpin
 from simulate.dynamics.spins import ColoredFieldGlauber, Glauber, Metropolis, PersistentGlauber, TwoTemperatureGlauber
 from simulate.theory._common import full_matrix, no_closed_form
 from simulate.theory.quadratic import harmonic_variances

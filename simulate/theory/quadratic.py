@@ -11,7 +11,8 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from simulate._validation import check_number
-from simulate.dynamics.active import ActiveOrnsteinUhlenbeck, SoftSpin, mode_variance
+from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
+from simulate.dynamics.potentials import SoftSpin, mode_variance
 from simulate.theory._common import full_matrix, no_closed_form
 
 __all__ = ["harmonic_variances", "limiting_stiffness", "stationary_covariance"]

@@ -14,7 +14,8 @@ from simulate import (
     theory,
 )
 from simulate.dynamics._threshold_kernels import fill_normals
-from simulate.dynamics.active import spherical_stiffness
+from simulate.dynamics.linear_modes import mode_transition
+from simulate.dynamics.potentials import spherical_stiffness
 from simulate.dynamics.sequential import generator_state
 
 PATTERNS = random_patterns(3, 12, seed=1)
@@ -64,7 +65,13 @@ def plain_run(dynamics, chain_seeds, units):
 def test_kernels_follow_their_plain_twin(kind, potential):
     couplings = {"dense": COUPLINGS, "patterns": PatternCouplings(PATTERNS), "sparse": sparse.csr_array(COUPLINGS)}
     dynamics = ActiveOrnsteinUhlenbeck(
-        couplings[kind], 0.7, 0.4, temperature=0.2, potential=potential, fields=np.linspace(-1, 1, 12)
+        couplings[kind],
+        0.7,
+        0.4,
+        temperature=0.2,
+        potential=potential,
+        fields=np.linspace(-1, 1, 12),
+        time_step=0.02,
     )
     samples = sample(dynamics, draws=1, chains=5, burn_in=1, thin=1, seed=3)["x"].values[:, 0]
     _, *seeds = np.random.SeedSequence(3).spawn(6)
@@ -102,11 +109,71 @@ def test_noise_and_its_integral_have_their_exact_joint_covariance():
     assert (carry * kick) ** 2 + jitter**2 == pytest.approx(covariance[1, 1], rel=1e-7)
 
 
+@pytest.mark.parametrize("thermal", [0.0, 0.2])
+@pytest.mark.parametrize("tau", [0.0, 0.4, 0.5, 8.0])
+@pytest.mark.parametrize("duration", [0.01, 1.0, 1000.0])
+def test_mode_transition_is_the_exact_law(thermal, tau, duration):
+    # against the matrix exponential (Van Loan 1978); 1 / tau = 2 is the rate of one of the modes
+    stiffness = np.array([0.05, 2.0, 7.0])
+    law = mode_transition(stiffness, thermal, 0.6, tau, duration)
+    for i, a in enumerate(stiffness):
+        if tau == 0:
+            assert law.own[i] ** 2 == pytest.approx((thermal + 0.6) / a * (1 - np.exp(-2 * a * duration)), rel=1e-12)
+            continue
+        drift = np.array([[-a, 1.0], [0.0, -1 / tau]])
+        diffusion = np.diag([2 * thermal, 2 * 0.6 / tau**2])
+        # Q = S - M S M^T with S from the Lyapunov equation, in which nothing grows with the duration
+        propagator = linalg.expm(drift * duration)
+        stationary = linalg.solve_continuous_lyapunov(drift, -diffusion)
+        np.testing.assert_allclose([[law.decay[i], law.carry[i]], [0, law.keep]], propagator, atol=1e-13)
+        factor = np.array([[law.shared[i], law.own[i]], [law.kick, 0.0]])
+        expected = stationary - propagator @ stationary @ propagator.T
+        np.testing.assert_allclose(factor @ factor.T, expected, atol=1e-12 * stationary.max())
+
+
+def test_exact_modes_and_small_steps_have_one_law_in_time():
+    # covariance of x(0) and x(t) along a trajectory from far away: means relax along exp(-A t), step by step or at once
+    start = np.linspace(-3, 3, 12)
+    fields = np.linspace(1, -1, 12)
+    ends = []
+    for step in (None, 0.02):
+        dynamics = ActiveOrnsteinUhlenbeck(
+            COUPLINGS, 0.7, 0.4, temperature=0.2, potential=Harmonic(2.5), fields=fields, time_step=step
+        )
+        assert dynamics.exact == (step is None)
+        run = sample(dynamics, draws=1, chains=2000, burn_in=0, thin=1, seed=5, initial=start, check=False)
+        ends.append(run["x"].values[:, 0].astype(float))
+    stiffness = 2.5 * np.eye(12) - COUPLINGS
+    rest = np.linalg.solve(stiffness, fields)
+    mean = rest + linalg.expm(-stiffness) @ (start - rest)
+    for end in ends:
+        # 12 means at 4.5 standard errors: false alarm 8e-5
+        assert (abs(end.mean(axis=0) - mean) < 4.5 * end.std(axis=0) / np.sqrt(2000) + 0.002).all()
+    spread = [np.linalg.eigvalsh(np.cov(end.T)) for end in ends]
+    # eigenvalues of two sample covariances, each known to sqrt(2 / 2000) = 3 %, ordered alike
+    np.testing.assert_allclose(spread[0], spread[1], rtol=0.2)
+
+
+@pytest.mark.parametrize("potential", [Harmonic(2.5), Spherical()])
+def test_exact_modes_depend_neither_on_jobs_nor_on_the_length_of_the_run(potential):
+    dynamics = ActiveOrnsteinUhlenbeck(COUPLINGS, 0.7, 0.4, potential=potential)
+    shapes = ((40, 1), (40, 2), (300, 1))
+    short, jobs, longer = (
+        sample(dynamics, draws, chains=6, burn_in=5, thin=2, seed=2, n_jobs=n_jobs, check=False)["x"].values
+        for draws, n_jobs in shapes
+    )
+    np.testing.assert_array_equal(short, jobs)
+    np.testing.assert_array_equal(short, longer[:, :40])
+
+
+@pytest.mark.parametrize("time_step", [None, 0.045])
 @pytest.mark.parametrize("persistence_time", [0.0, 0.3, 3.0])
 @pytest.mark.parametrize("potential", [Harmonic(2.2), Spherical()])
-def test_covariance_agrees_with_theory(potential, persistence_time):
+def test_covariance_agrees_with_theory(potential, persistence_time, time_step):
     """Each mode's variance within five standard errors of the Monte Carlo run, and the modes uncorrelated."""
-    dynamics = ActiveOrnsteinUhlenbeck(COUPLINGS, persistence_time, 0.6, temperature=0.2, potential=potential)
+    dynamics = ActiveOrnsteinUhlenbeck(
+        COUPLINGS, persistence_time, 0.6, temperature=0.2, potential=potential, time_step=time_step
+    )
     samples = sample(dynamics, draws=700, chains=32, burn_in=50, thin=4, seed=4)["x"].values.astype(float)
     expected = theory.stationary_covariance(dynamics)
     values, modes = np.linalg.eigh(expected)
