@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -15,7 +17,19 @@ import numpy as np
 from numba import njit
 from threadpoolctl import threadpool_limits
 
-from simulate import ActiveOrnsteinUhlenbeck, Glauber, Harmonic, PatternCouplings, hebbian, random_patterns, sample
+from simulate import (
+    ActiveOrnsteinUhlenbeck,
+    Glauber,
+    Harmonic,
+    PatternCouplings,
+    SoftSpin,
+    hebbian,
+    random_patterns,
+    sample,
+)
+
+# sweeps of the shorter of the two runs whose difference times a peer
+_PEER_SWEEPS = 20
 
 
 @njit(cache=True)
@@ -57,7 +71,7 @@ def report(title: str, rates: dict[str, np.ndarray], baseline: str, unit: float,
         )
 
 
-def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int = 64, sweeps: int = 200) -> None:
+def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int = 64, sweeps: int = 1000) -> None:
     patterns = random_patterns(n_patterns, n_spins, seed=0)
     couplings = hebbian(patterns)
     temperature = 1.0 / beta
@@ -85,7 +99,6 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
     if importlib.util.find_spec("dwave"):
         from dwave.samplers import SimulatedAnnealingSampler
 
-        peer_sweeps = max(5, sweeps // 10)
         linear = dict.fromkeys(range(n_spins), 0.0)
         sampler = SimulatedAnnealingSampler()
 
@@ -95,12 +108,11 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
             )
 
         # the time of one sweep is that of many less that of few: setting up the problem is not counted
-        runs["dwave-samplers (many sweeps)"] = (dwave(11 * peer_sweeps), updates)
-        runs["dwave-samplers (few sweeps)"] = (dwave(peer_sweeps), updates)
+        runs["dwave-samplers (many sweeps)"] = (dwave(11 * _PEER_SWEEPS), updates)
+        runs["dwave-samplers (few sweeps)"] = (dwave(_PEER_SWEEPS), updates)
     if importlib.util.find_spec("openjij"):
         import openjij
 
-        peer_sweeps = max(5, sweeps // 10)
         jij = openjij.SASampler()
 
         def openjij_run(few: int) -> Callable[[int], object]:
@@ -108,14 +120,14 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
                 {}, upper, beta_min=beta, beta_max=beta, num_sweeps=few, num_reads=chains, seed=seed + 1
             )
 
-        runs["openjij (many sweeps)"] = (openjij_run(11 * peer_sweeps), updates)
-        runs["openjij (few sweeps)"] = (openjij_run(peer_sweeps), updates)
+        runs["openjij (many sweeps)"] = (openjij_run(11 * _PEER_SWEEPS), updates)
+        runs["openjij (few sweeps)"] = (openjij_run(_PEER_SWEEPS), updates)
     rates = median_rates(runs, repeats)
     for peer in ("dwave-samplers", "openjij"):
         many, few = rates.pop(f"{peer} (many sweeps)", None), rates.pop(f"{peer} (few sweeps)", None)
         if many is not None and few is not None:
             seconds = updates / many - updates / few
-            rates[peer] = chains * n_spins * 10 * max(5, sweeps // 10) / seconds
+            rates[peer] = chains * n_spins * 10 * _PEER_SWEEPS / seconds
     report(
         f"Spins: N = {n_spins}, P = {n_patterns}, beta = {beta:g}, {chains} chains, one thread; million updates/s",
         rates,
@@ -126,26 +138,47 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
 
 
 def two_threads(repeats: int) -> None:
-    dynamics = Glauber(PatternCouplings(random_patterns(50, 1000, seed=0)), 1.0)
-    updates = 8 * 400 * 1000
+    """Eight chains on one thread and on two, in runs of a second or more: shorter ones measure the scheduler."""
+    patterns = random_patterns(50, 1000, seed=0)
+    for name, couplings, sweeps in (
+        ("patterns", PatternCouplings(patterns), 8000),
+        ("matrix", hebbian(patterns), 4000),
+    ):
+        dynamics = Glauber(couplings, 1.0)
+        updates = 8 * sweeps * 1000
 
-    def run(jobs: int) -> Callable[[int], object]:
-        return lambda seed: sample(
-            dynamics, draws=1, chains=8, burn_in=0, thin=400, seed=seed, n_jobs=jobs, check=False
+        def run(jobs: int, dynamics: Glauber = dynamics, sweeps: int = sweeps) -> Callable[[int], object]:
+            return lambda seed: sample(
+                dynamics, draws=1, chains=8, burn_in=0, thin=sweeps, seed=seed, n_jobs=jobs, check=False
+            )
+
+        rates = median_rates({"one thread": (run(1), updates), "two threads": (run(2), updates)}, repeats)
+        report(
+            f"Spins: N = 1000, P = 50, beta = 1, 8 chains, {name}; million updates a second",
+            rates,
+            "one thread",
+            1e6,
+            "median",
         )
 
-    rates = median_rates({"one thread": (run(1), updates), "two threads": (run(2), updates)}, repeats)
-    report("Spins: N = 1000, P = 50, 8 chains; million updates a second", rates, "one thread", 1e6, "median")
 
-
-def active(repeats: int, n_spins: int = 400, chains: int = 64) -> None:
+def active(potential: Harmonic | SoftSpin, repeats: int, n_spins: int = 400, chains: int = 64) -> None:
     couplings = hebbian(random_patterns(40, n_spins, seed=0))
-    dynamics = ActiveOrnsteinUhlenbeck(couplings, 1.0, 0.5, temperature=0.1, potential=Harmonic(3.0))
-    units = 5
+    parameters = {"temperature": 0.1, "potential": potential}
+    dynamics = ActiveOrnsteinUhlenbeck(couplings, 1.0, 0.5, **parameters)
+    units = 20
     steps = units * dynamics.steps_per_unit
     dt = 1 / dynamics.steps_per_unit
+    stepping = (
+        dynamics
+        if isinstance(potential, SoftSpin)
+        else ActiveOrnsteinUhlenbeck(couplings, 1.0, 0.5, time_step=dt, **parameters)
+    )
 
-    def euler(vectorised: bool) -> Callable[[int], object]:
+    def own_force(x: np.ndarray) -> np.ndarray:
+        return x - x**3 if isinstance(potential, SoftSpin) else -potential.stiffness * x
+
+    def euler(vectorised: bool, steps: int) -> Callable[[int], object]:
         shape = (chains, n_spins) if vectorised else (n_spins,)
 
         def run(seed: int) -> None:
@@ -153,7 +186,7 @@ def active(repeats: int, n_spins: int = 400, chains: int = 64) -> None:
             for _ in range(1 if vectorised else chains):
                 x, v = rng.standard_normal(shape), np.zeros(shape)
                 for _ in range(steps):
-                    force = x @ couplings - 3.0 * x
+                    force = x @ couplings + own_force(x)
                     x = x + dt * (force + v) + np.sqrt(2 * 0.1 * dt) * rng.standard_normal(shape)
                     v = v - dt * v + np.sqrt(2 * 0.5 * dt) * rng.standard_normal(shape)
 
@@ -166,28 +199,41 @@ def active(repeats: int, n_spins: int = 400, chains: int = 64) -> None:
         for _ in range(2 * steps):
             np.matmul(x, matrix, out=out)
 
+    def ours(dynamics: ActiveOrnsteinUhlenbeck) -> Callable[[int], object]:
+        return lambda seed: sample(
+            dynamics, draws=units, chains=chains, burn_in=0, thin=1, seed=seed, n_jobs=1, check=False
+        )
+
     total = float(steps * chains)
-    rates = median_rates(
-        {
-            "numpy Euler, replica by replica": (euler(False), total),
-            "numpy Euler, all replicas at once": (euler(True), total),
-            "reverie (Heun, exact noise)": (
-                lambda seed: sample(
-                    dynamics, draws=1, chains=chains, burn_in=0, thin=units, seed=seed, n_jobs=1, check=False
-                ),
-                total,
-            ),
-            "its two matrix products alone": (products, total),
-        },
-        repeats,
-    )
+    runs: dict[str, tuple[Callable[[int], object], float]] = {
+        "numpy Euler, replica by replica": (euler(False, steps // 10), total / 10),
+        "numpy Euler, all replicas at once": (euler(True, steps), total),
+        "reverie, Heun steps": (ours(stepping), total),
+        "two matrix products a step, alone": (products, total),
+    }
+    if dynamics.exact:
+        runs["reverie, exact law from draw to draw"] = (ours(dynamics), total)
+    title = f"Active units, {potential}: N = {n_spins}, {chains} replicas, one thread, {units} draws one unit apart"
     report(
-        f"Active units: N = {n_spins}, {chains} replicas, one thread; thousand replica steps a second",
-        rates,
+        f"{title}, {steps // units} steps a unit; thousand replica steps a second",
+        median_rates(runs, repeats),
         "numpy Euler, replica by replica",
         1e3,
         "median",
     )
+
+
+def memory(n_spins: int = 20_000, n_patterns: int = 500) -> None:
+    """Peak memory of a process that makes patterns and samples them."""
+    code = (
+        "import resource\n"
+        "from simulate import Glauber, PatternCouplings, random_patterns, sample\n"
+        f"couplings = PatternCouplings(random_patterns({n_patterns}, {n_spins}, seed=0))\n"
+        "sample(Glauber(couplings, 0.5), draws=5, chains=64, burn_in=2, thin=1, seed=0)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    print(f"\nMemory: N = {n_spins}, P = {n_patterns}, 64 chains: at most {float(done.stdout.split()[-1]):.0f} MB")
 
 
 def main() -> None:
@@ -201,8 +247,10 @@ def main() -> None:
         for n_spins, n_patterns in ((1000, 50), (200, 10)):
             for beta in (1.0, 2.0):
                 spins(n_spins, n_patterns, beta, repeats)
-        active(repeats)
+        for potential in (Harmonic(3.0), SoftSpin(1.0)):
+            active(potential, repeats)
     two_threads(repeats)
+    memory()
 
 
 if __name__ == "__main__":
