@@ -149,8 +149,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     @cached_property
     def eigenvalues(self) -> NDArray[np.float64]:
         """All eigenvalues of the couplings, ascending, shape (n_spins,)."""
-        values: NDArray[np.float64] = np.linalg.eigvalsh(self._matrix())
-        return values
+        return np.asarray(np.linalg.eigvalsh(self._matrix()), dtype=np.float64)
 
     @cached_property
     def _eigensystem(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
