@@ -3,8 +3,8 @@
 python benchmarks/sweeps.py [--cells 48] [--seed 0] [--skip-cluster]
 
 The map has 450 cells: 6 persistences x 5 temperatures x 5 loads x 3 pattern sets of 200 spins, with the default draws.
-A random subset is computed and the whole extrapolated. Workers compute on one thread each. The gain of a second worker is
-measured in turns (one, two, two, one) on the same cells, the start of the clusters left out; it means something on a
+A random subset is computed and the whole extrapolated. Workers compute on one thread each. The gain of a second worker
+is measured in turns (one, two, two, one) on the same cells, the start of the clusters left out; it means something on a
 machine with two idle processors only, so that the load is printed beside it.
 """
 
@@ -41,7 +41,8 @@ def time_cells(count, seed):
     assert all(outcome.error is None for outcome in outcomes)
     seconds = np.array([outcome.seconds for outcome in outcomes])
     error = seconds.std(ddof=1) / np.sqrt(count)
-    print(f"{count} of {total} cells: {seconds.mean():.2f} +- {error:.2f} {each}, at most {seconds.max():.2f}")
+    cost = f"{seconds.mean():.2f} +- {error:.2f} CPU seconds each, {seconds.max():.2f} at most"
+    print(f"{count} of {total} cells: {cost}")
     print(f"the map on two processors: {total * seconds.mean() / 2 / 60:.1f} minutes")
 
 
