@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any, Self
@@ -15,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 CHUNK_VALUES = 1 << 21  # values looked at in one go when large (memory-mapped) input is checked or scored
+MATRICES = 12  # (n_spins, n_spins) in double precision that a fit holds at once, about
 _NAMES_SHOWN = 8
 
 
@@ -74,6 +76,20 @@ def row_weights(X: Any, samples: NDArray, sample_weight: ArrayLike | None) -> ND
     if not weight.sum() > 0:
         raise ValueError("the sample weights are all zero: give at least two rows a positive weight")
     return weight
+
+
+def check_memory(n_spins: int) -> None:
+    """Refuse to start on couplings that cannot fit into the memory of this machine (where that is known)."""
+    try:
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return
+    needed = 8 * MATRICES * n_spins**2
+    if needed > available:
+        raise ValueError(
+            f"couplings of {n_spins} spins need about {needed / 1e9:.0f} GB of memory, and there are "
+            f"{available / 1e9:.0f} GB; choose fewer spins (transpose the samples if rows are spins)"
+        )
 
 
 def name_spins(indices: ArrayLike, names: tuple[str, ...] | None = None) -> str:
@@ -215,6 +231,8 @@ class SpinEstimator(BaseEstimator):
             ensure_min_samples=2 if reset else 1,
             ensure_min_features=2 if reset else 1,
         )
+        if reset:
+            check_memory(array.shape[1])
         if names is None and hasattr(self, "feature_names_in_"):
             names = tuple(map(str, self.feature_names_in_))
         weight = row_weights(X, array, sample_weight)
