@@ -40,6 +40,8 @@ FORMATS = {
 }
 CONTAINERS = {"NetCDF": "HDF5", "NWB": "HDF5"}
 ONE_TABLE = ("npy", "text", "parquet")
+# spikes in narrow bins may well pack a hundred to one; an archive that claims more, and much of it, is a trap
+FREE_BYTES, LARGEST_PACKING = 1 << 28, 500
 NO_WIDTH = "give the width of the bins with bin_width= (--bin-width on the command line), in the unit of the times"
 
 
@@ -169,6 +171,7 @@ def _read_npz(path: Path, content: Content, key: str | None) -> Table:
     """One array of an archive and its companions: counts, chains, names."""
     # opened here, since numpy leaves a damaged archive open
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+        _check_packing(path, archive)
         shapes = {name: _npz_header(archive, name) for name in archive.files}
         if key is None and content == "spins" and "spins" not in shapes and "spins_packed" in shapes:
             if "n_spins" not in shapes:
@@ -191,6 +194,7 @@ def _read_npz(path: Path, content: Content, key: str | None) -> Table:
 def _read_npz_spikes(path: Path, key: str | None) -> SpikeTimes:
     """Two arrays named as times and units, or a table of two columns."""
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+        _check_packing(path, archive)
         shapes = {name: _npz_header(archive, name)[0] for name in archive.files}
         lists = [name for name, shape in shapes.items() if len(shape) == 1]
         if key is None and len(lists) >= 2:
@@ -208,6 +212,16 @@ def _spikes_of_matrix(path: Path, values: NDArray[Any]) -> SpikeTimes:
             "bin width out if the values are spins already)"
         )
     return spikes_of_labels(str(path), values[:, 0], values[:, 1])
+
+
+def _check_packing(path: Path, archive: Any) -> None:
+    """Refuse an archive of a few bytes that would fill memory."""
+    for member in archive.zip.infolist():
+        if member.file_size > max(FREE_BYTES, LARGEST_PACKING * member.compress_size):
+            raise InputError(
+                f"{path}: {shown(member.filename)} claims to unpack from {member.compress_size} to {member.file_size} "
+                "bytes, more than any recording does; it is damaged, or not meant to be read"
+            )
 
 
 def _npz_header(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any] | None]:

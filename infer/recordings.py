@@ -26,6 +26,7 @@ __all__ = [
 
 Missing = Literal["error", "drop", "fill", "mask"]
 Constant = Literal["error", "keep", "drop"]
+MOST_SAMPLES = 2**53  # sums of counts up to here are exact in double precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +152,8 @@ def read_recording(
     if n_columns < 2:
         raise InputError(f"{source} has one column only; couplings need at least two spins, one a column")
     counts = None if table.counts is None else _row_integers(source, "counts", table.counts, n_rows, 1)
+    if counts is not None and counts.sum(dtype=np.float64) > MOST_SAMPLES:
+        raise InputError(f"{source}: the counts add up to {counts.sum(dtype=np.float64):.4g} samples; check them")
     chains = None if table.chains is None else _row_integers(source, "chains", table.chains, n_rows, None)
     if counts is None and chains is None:
         chains = np.zeros(n_rows, dtype=np.int64)
@@ -232,7 +235,15 @@ def read_spins(
     recording = read_recording(
         data, key=key, zero_one=zero_one, missing=missing, constant=constant, bin_width=bin_width
     )
-    return recording.spins if recording.counts is None else np.repeat(recording.spins, recording.counts, axis=0)
+    if recording.counts is None:
+        return recording.spins
+    try:
+        return np.repeat(recording.spins, recording.counts, axis=0)
+    except MemoryError as error:
+        raise InputError(
+            f"{recording.source}: {recording.n_samples} samples do not fit into memory; use read_recording, which "
+            "keeps rows and counts, and which estimators take as it is"
+        ) from error
 
 
 def read_patterns(path: str | os.PathLike[str], *, key: str | None = None, zero_one: bool = False) -> NDArray[np.int8]:
