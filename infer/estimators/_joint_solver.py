@@ -14,10 +14,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from infer.estimators._products import SpinRows, one_blas_thread
 from infer.estimators._solvers import (
+    CURVATURE_FLOOR,
     HISTORY_BYTES,
     LATE,
     LEAST_RADIUS,
     OVERSHOOT,
+    SEPARATED,
     SINGLE_PRECISION,
     UNBOUNDED,
     NodeFit,
@@ -29,6 +31,7 @@ from infer.estimators._solvers import (
 PAIRS = 12  # limited-memory pairs kept, at most
 INNER_ACCURACY = 1e-3  # relative residual at which conjugate gradients end
 INNER_STEPS = 100
+CERTAIN = CURVATURE_FLOOR  # <sech^2> of a node whose every sample is certain to one part in ten thousand or so
 
 
 def fit_joint(rows: SpinRows, alpha: float, fit_fields: bool, tol: float, max_iter: int) -> NodeFit:
@@ -92,9 +95,19 @@ class _JointSolver(NodeSolver):
             if not self.penalised and np.abs(self.points.position).max() > UNBOUNDED:
                 break
         position = self.points.position
-        largest = self.evaluate(position, nodes, np.float64) if not double else self.points
-        unbounded = (np.abs(position).max(axis=1) > UNBOUNDED) & (not self.penalised)
-        return NodeFit(position[:, :-1], position[:, -1], np.abs(largest.gradient).max(axis=1), unbounded, n_iter)
+        if not double:
+            self.points = self.evaluate(position, nodes, np.float64)
+        unbounded = np.zeros(n_spins, dtype=bool)
+        if not self.penalised:
+            unbounded = (np.abs(position).max(axis=1) > UNBOUNDED) | self._certain(nodes)
+        return NodeFit(position[:, :-1], position[:, -1], self.largest(), unbounded, n_iter)
+
+    def _certain(self, nodes: NDArray) -> NDArray:
+        """Nodes that the others tell in every sample, beyond doubt: gradients end there because couplings run away."""
+        certain = self.points.scale <= CERTAIN
+        if certain.any():
+            certain &= self.evaluate(self.points.position, nodes, np.float64, with_margins=True).margins > SEPARATED
+        return certain
 
     def _direction(self, pairs: list[tuple[NDArray, NDArray]]) -> NDArray:
         """Quasi-Newton direction of descent (two-loop recursion)."""

@@ -252,12 +252,7 @@ class MaximumLikelihood(SpinEstimator):
         self.mismatch_, self.n_iter_ = minimum.gradient_norm, minimum.n_iter
         self.converged_ = self.mismatch_ <= self.tol_ and not minimum.unbounded
         if minimum.unbounded:
-            warnings.warn(
-                "some states of a few spins never occur, so that the best couplings are infinite and those returned "
-                "mean little; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+            self._warn_of_states_never_seen(4)
         elif not self.converged_:
             warnings.warn(
                 f"no convergence in {self.n_iter_} Newton steps: moments differ by up to {self.mismatch_:.2g} > "
@@ -298,9 +293,21 @@ class MaximumLikelihood(SpinEstimator):
         self.mismatch_, self.mismatch_noise_, self.n_iter_ = found.mismatch, found.noise, found.n_iter
         # chains that hardly mix agree with the data that they once came from
         self.converged_ = max(found.mismatch, found.noise) <= self.tol_
-        if not self.converged_:
+        if self.alpha == 0.0 and _dependent(means, second, self.fit_fields):
+            self.converged_ = False
+            self._warn_of_states_never_seen(4)
+        elif not self.converged_:
             self._warn_of_chains(found)
         return found.couplings, found.fields
+
+    def _warn_of_states_never_seen(self, level: int) -> None:
+        """Say that there is no finite maximum, and what to do."""
+        warnings.warn(
+            "some states of a few spins never occur, so that the best couplings are infinite and those returned "
+            "mean little; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
+            ConvergenceWarning,
+            stacklevel=level,
+        )
 
     def _warn_of_chains(self, found: Divergence) -> None:
         """Say why moments do not agree, and what to do."""
@@ -317,3 +324,11 @@ class MaximumLikelihood(SpinEstimator):
             ConvergenceWarning,
             stacklevel=4,
         )
+
+
+def _dependent(means: FloatArray, second_moments: FloatArray, fit_fields: bool) -> bool:
+    """Whether a combination of spins vanishes in all samples, so that weight on its square has no finite optimum."""
+    moments = second_moments
+    if fit_fields:
+        moments = np.block([[np.ones((1, 1)), means[None, :]], [means[:, None], second_moments]])
+    return bool(np.linalg.eigvalsh(moments)[0] < 1e-10)

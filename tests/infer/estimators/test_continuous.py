@@ -8,47 +8,11 @@ from scipy.special import roots_legendre
 from sklearn.base import clone
 from sklearn.covariance import ledoit_wolf
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from infer.estimators._score_matching import match_scores, moments_of
 from infer.estimators.continuous import GaussianCouplings, ScoreMatching
 from simulate import ActiveOrnsteinUhlenbeck, Harmonic, SoftSpin, sample, theory
 from tests import exact
-
-BATTERY = [
-    GaussianCouplings(0.1),
-    GaussianCouplings("ledoit-wolf", fit_fields=False),
-    ScoreMatching(quartic=False, alpha=0.1),
-    GaussianCouplings(),
-    ScoreMatching(quartic=False),
-    ScoreMatching(),
-]
-
-
-def expected_failures(estimator):
-    """Checks whose data determine no couplings, which is an error that says so; with shrinkage or alpha they pass."""
-    failures = {}
-    if getattr(estimator, "shrinkage", None) is None and not getattr(estimator, "alpha", 0.0):
-        few = "fits fewer rows than units: the covariance has no inverse"
-        failures |= {"check_sample_weight_equivalence_on_dense_data": few, "check_array_api_input": few}
-    if getattr(estimator, "quartic", False):
-        two = "fits units of two values, which have no quartic potential"
-        failures |= {"check_sample_weights_shape": two, "check_sample_weights_not_overwritten": two}
-    return failures
-
-
-# quartic terms of uniformly distributed values are what they are
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(BATTERY, expected_failed_checks=expected_failures)
-def test_scikit_learn_checks(estimator, check, monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # without it one check leaves itself out
-    check(estimator)
-
-
-def test_no_check_is_left_out():
-    for estimator in BATTERY:
-        assert len(list(estimator_checks_generator(estimator))) >= 40
-    assert not any(expected_failures(estimator) for estimator in BATTERY[:3])
 
 
 def quartic_grid(couplings, fields, stiffness, quartic, width=4.0, points=60):

@@ -6,27 +6,12 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from infer.estimators._chains import PersistentChains
 from infer.estimators._contrastive_divergence import measure
 from infer.estimators._newton import Pairs
 from infer.estimators.maximum_likelihood import MaximumLikelihood, match_moments
 from tests import exact
-
-BATTERY = [MaximumLikelihood(threshold=0.0), MaximumLikelihood("pcd", 0.1, max_iter=2, tol=0.5, threshold=0.0)]
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # their few rows: constant columns
-@parametrize_with_checks(BATTERY)
-def test_scikit_learn_checks(estimator, check, monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # without it one check leaves itself out
-    check(estimator)
-
-
-def test_no_check_is_left_out():
-    for estimator in BATTERY:
-        assert len(list(estimator_checks_generator(estimator))) >= 40
 
 
 def model(n_spins, scale, seed, with_fields=True):

@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 from sklearn.covariance import ledoit_wolf
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from infer.estimators.mean_field import METHODS, MeanField, ledoit_wolf_strength, mean_field_couplings, spin_moments
 from tests import exact
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # their few rows: constant columns
-@parametrize_with_checks([MeanField(threshold=0.0), MeanField("tap", shrinkage=0.1, threshold=0.0)])
-def test_scikit_learn_checks(estimator, check, monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # without it one check leaves itself out
-    check(estimator)
 
 
 def exact_moments(couplings, fields):

@@ -6,23 +6,11 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from infer.estimators._newton import Pairs
 from infer.estimators._products import SpinRows
 from infer.estimators.probability_flow import MinimumProbabilityFlow, flow_curvature, probability_flow
 from tests import exact
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # their few rows: constant columns
-@parametrize_with_checks([MinimumProbabilityFlow(threshold=0.0), MinimumProbabilityFlow(0.1, threshold=0.0)])
-def test_scikit_learn_checks(estimator, check, monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # without it one check leaves itself out
-    check(estimator)
-
-
-def test_no_check_is_left_out():
-    assert len(list(estimator_checks_generator(MinimumProbabilityFlow(threshold=0.0)))) >= 40
 
 
 @pytest.mark.parametrize(("n_spins", "scale"), [(5, 0.5), (8, 1.0), (8, 3.0), (10, 2.0)])

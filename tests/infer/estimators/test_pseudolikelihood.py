@@ -9,7 +9,6 @@ import xarray as xr
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from infer.estimators._products import SpinRows, collapse_rows
 from infer.estimators._solvers import node_gradients
@@ -39,26 +38,6 @@ def some_spins(n_spins=10, n_samples=3000, scale=0.7, seed=0):
     J = exact.random_couplings(n_spins, scale, rng)
     h = rng.normal(0, 0.2, n_spins)
     return J, h, exact.draw(J, n_samples, h, seed=rng)
-
-
-@pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning"
-)  # the battery's tiny data: constant columns
-@parametrize_with_checks(
-    [
-        PseudoLikelihood(threshold=0.0),
-        PseudoLikelihood("l1", 0.1, threshold=0.0, fit_fields=True),
-        PseudoLikelihood(symmetrisation="joint", threshold=0.0),
-    ]
-)
-def test_scikit_learn_contract(estimator, check, monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else one check would skip itself
-    check(estimator)
-
-
-def test_the_contract_battery_is_not_empty():
-    checks = list(estimator_checks_generator(PseudoLikelihood(threshold=0.0)))
-    assert len(checks) >= 40
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -9,7 +9,6 @@ from scipy.optimize import linprog, minimize
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
-from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from infer.estimators import _screening_solver
 from infer.estimators._products import SpinRows
@@ -17,20 +16,6 @@ from infer.estimators._screening_kernels import descend
 from infer.estimators._screening_solver import screening_sums
 from infer.estimators.screening import InteractionScreening
 from tests import exact
-
-BATTERY = [InteractionScreening(threshold=0.0), InteractionScreening("logrise", alpha=0.1, threshold=0.0)]
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # their few rows: constant columns
-@parametrize_with_checks(BATTERY)
-def test_scikit_learn_checks(estimator, check, monkeypatch):
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # without it one check leaves itself out
-    check(estimator)
-
-
-def test_no_check_is_left_out():
-    for estimator in BATTERY:
-        assert len(list(estimator_checks_generator(estimator))) >= 40
 
 
 def plain_objective(spins, couplings, field, node, logarithm, weight=None):
