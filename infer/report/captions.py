@@ -1,6 +1,7 @@
 """The prose of a report: what to look for in each figure, what each section says, methods and references."""
 
-from infer.report.analysis import Analysis
+from infer.estimators.partition import MOST_EXACT_SPINS
+from infer.report.results import Analysis
 
 __all__ = ["CAPTIONS", "MEASURES", "REFERENCES", "SECTIONS", "methods"]
 
@@ -22,6 +23,20 @@ CAPTIONS = {
     "ranks": (
         "Look for a gap: it separates pairs that are connected from pairs that are not; a smooth decline has none. "
         "Couplings near their standard error (dots) cannot be told from 0."
+    ),
+    "transpose": (
+        "Every coupling is estimated twice, once by each of its two spins, then averaged. Samples of an equilibrium "
+        "model put all points on the dashed line up to noise (correlation {correlation}); a wide cloud means too few "
+        "samples, a systematic departure couplings that act one way only."
+    ),
+    "degrees": (
+        "How many couplings the spins have that differ from 0 by more than {threshold} standard errors, and how many "
+        "above the gap in strength, where there is one. Look for hubs on the right; a device of known wiring shows its "
+        "number of neighbours."
+    ),
+    "references": (
+        "The inferred couplings along the dreaming families of different references. Look for the reference with the "
+        "highest peak; how far right it peaks is measured on a scale of its own for each reference."
     ),
     "profile": (
         "From near the lower bound over Hebbian (0) to infinite rate; the axis is even in λ/(1 + λ). The cosine "
@@ -61,6 +76,20 @@ CAPTIONS = {
         "Energy under the fitted model. If the data sit higher or lower than the model’s own samples, the model "
         "puts its weight on other states than the data do."
     ),
+    "held-out": (
+        "Log-likelihood of samples that were not fitted to, above that of independent spins; bars are standard errors. "
+        "Pairwise to the right of independent: couplings are worth having. The kinetic model knows the row before "
+        "instead of the rest of the row; if it lies far to the right, successive rows remember each other."
+    ),
+    "reversal": (
+        "Covariance of each pair of spins one row apart. A record that looks the same backwards puts all points on the "
+        "dashed line within their error bars; points off the line go round in a cycle that equilibrium cannot have."
+    ),
+    "drift": (
+        "Mean energy of successive blocks under the fitted model, from the mean of the record. Shaded: two standard "
+        "deviations of blocks about their mean. A trend, or a step, means that one set of couplings does not describe "
+        "the whole record."
+    ),
     "rhat": (
         "R-hat compares the spread between chains with that within. Above the dashed line, chains have not seen the "
         "same states."
@@ -89,6 +118,10 @@ SECTIONS = {
     "goodness": (
         "Samples drawn from the fitted equilibrium model are set against the data. An equilibrium model with pairwise "
         "couplings is adequate when both agree within error bars, in what was not fitted, too."
+    ),
+    "time": (
+        "Equilibrium dynamics look the same backwards, and stay what they are. Blocks of the record are reversed at "
+        "random, or put in random order, to see how much asymmetry and drift chance alone produces."
     ),
     "background": (
         "Everything needed to repeat this analysis. The same samples, parameters and seed give the same numbers."
@@ -145,6 +178,34 @@ REFERENCES = (
         "arXiv 1903.08008",
         "https://arxiv.org/abs/1903.08008",
     ),
+    (
+        "R. M. Neal, Annealed importance sampling, Statistics and Computing 11, 125 (2001).",
+        "arXiv physics/9803008",
+        "https://arxiv.org/abs/physics/9803008",
+    ),
+    (
+        "Y. Roudi, J. Hertz, Mean field theory for nonequilibrium network reconstruction, Physical Review Letters 106, "
+        "048702 (2011).",
+        "arXiv 1009.5946",
+        "https://arxiv.org/abs/1009.5946",
+    ),
+    (
+        "I. Z. Steinberg, On the time reversal of noise signals, Biophysical Journal 50, 171 (1986).",
+        "doi 10.1016/S0006-3495(86)83449-X",
+        "https://doi.org/10.1016/S0006-3495(86)83449-X",
+    ),
+    (
+        "M. Aguilera, S. Ito, A. Kolchinsky, Inferring entropy production in many-body systems using nonequilibrium "
+        "maximum entropy, Physical Review Letters 136, 077101 (2026).",
+        "arXiv 2505.10444",
+        "https://arxiv.org/abs/2505.10444",
+    ),
+    (
+        "S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 65 "
+        "(1979).",
+        "JSTOR 4615733",
+        "https://www.jstor.org/stable/4615733",
+    ),
 )
 
 
@@ -193,4 +254,34 @@ def methods(analysis: Analysis) -> list[str]:
     )
     if analysis.convergence["applicable"]:
         judging += " Convergence was judged by rank-normalised split R-hat and bulk effective sample size [7]."
-    return [fitting, comparing, judging]
+    return [fitting, comparing, judging, *_diagnosing(analysis)]
+
+
+def _diagnosing(analysis: Analysis) -> list[str]:
+    """How the model was judged."""
+    found = analysis.diagnosis
+    folds = "one fold of contiguous blocks" if found.held_out.n_folds == 1 else f"{found.held_out.n_folds} folds"
+    partition = "by enumeration" if found.n_spins <= MOST_EXACT_SPINS else "by annealed importance sampling [8]"
+    text = (
+        f"Log-likelihoods of held-out samples ({folds}) were computed for independent spins and for the pairwise "
+        f"model, its partition function {partition}"
+    )
+    if "kinetic Ising" in found.held_out.scores:
+        text += ", and, given the row before, for a kinetic Ising model with asymmetric couplings [9]"
+    text += (
+        ". The p-values of all checks were judged together with Holm’s correction [12] at level "
+        f"{found.level:g}; those of moments and distributions come from random signs of the deviations of batches."
+    )
+    paragraphs = [text]
+    if found.time_reversal is not None:
+        lags = ", ".join(map(str, found.time_reversal.lags))
+        paragraphs.append(
+            "Time reversal was tested with the antisymmetric part of all lagged covariances of pairs of spins (lags "
+            f"{lags} rows) and with third-order lagged moments of the energy and the leading principal components "
+            f"[10], against the record with each of {found.time_reversal.n_blocks} blocks reversed at random. The "
+            "lower bound of the entropy production is the variational one for antisymmetric pair observables of "
+            "successive rows [11], evaluated on blocks that were not used to fit it. Drift was tested with means, "
+            "energy and products of the leading principal components in the quarters of the record, against blocks in "
+            "random order."
+        )
+    return paragraphs

@@ -1,13 +1,25 @@
 """The pieces that a page is built of, and numbers as they are read."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
 
-__all__ = ["FigureCard", "Number", "Section", "Table", "entry", "interval_text", "number", "readable", "setting"]
+__all__ = [
+    "FigureCard",
+    "Number",
+    "Section",
+    "Table",
+    "entry",
+    "interval_text",
+    "number",
+    "readable",
+    "setting",
+    "typeset",
+]
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -43,7 +55,11 @@ class Table:
     header: tuple[str, ...]
     rows: Sequence[Sequence[str | Number]]
     note: str = ""
-    sortable: bool = False
+
+    @property
+    def sortable(self) -> bool:
+        """Whether there is anything to sort."""
+        return len(self.rows) > 1
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,11 @@ def readable(value: Any, digits: int = 4) -> str:
         return f"{value:,.{places}f}".replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa}×10".replace("-", "−") + str(int(exponent)).translate(SUPERSCRIPTS)
+
+
+def typeset(text: str) -> str:
+    """A sentence that was written for terminals, too, with the signs that a page has."""
+    return re.sub(r"(?<=[ (])-(?=\d)", "−", text.replace(" +- ", " ± ").replace("<=", "≤"))
 
 
 def setting(value: float) -> str:

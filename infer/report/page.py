@@ -12,14 +12,53 @@ import jinja2
 from markupsafe import Markup
 
 from infer.files import atomic_write, check_writable
-from infer.report.analysis import Analysis
 from infer.report.captions import REFERENCES, methods
+from infer.report.results import Analysis
 from infer.report.sections import build_sections, headline, subtitle, verdicts
 
 __all__ = ["render_page", "write_report"]
 
-# sorts a table by the column whose head is pressed: by the exact numbers where there are any, else by the text
-SCRIPT = """
+#: Numbers of this many bytes go into the page itself; of larger analyses the matrices are left to the file beside it.
+MOST_EMBEDDED = 6_000_000
+MATRICES = ("couplings", "couplings_std", "couplings_by_node", "reference_couplings", "hebbian_couplings")
+
+# sorts a table by the column whose head is pressed: by the exact numbers where there are any, else by the text;
+# hands out the numbers of the page, and every table, as files that are made on the spot
+SCRIPT = r"""
+const download = (text, type, name) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], {type}));
+  link.download = name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+};
+const press = (text, place, action) => {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "download";
+  button.textContent = text;
+  button.addEventListener("click", action);
+  place.append(button);
+};
+const stem = document.documentElement.dataset.stem;
+for (const place of document.querySelectorAll(".download-numbers")) {
+  const numbers = document.getElementById("numbers").textContent;
+  press("Download all numbers (JSON)", place, () => download(numbers, "application/json", stem + ".json"));
+}
+for (const table of document.querySelectorAll("table")) {
+  const exact = (cell) => (cell.querySelector("data") ? cell.querySelector("data").value : cell.textContent.trim());
+  // a text that a spreadsheet would take for a formula is made a text
+  const quoted = (text) => '"' + (/^[=@+\t]|^-(?![0-9.])/.test(text) ? "'" + text : text).replaceAll('"', '""') + '"';
+  const line = (row) => Array.from(row.cells, (cell) => quoted(exact(cell))).join(",");
+  const name = stem + "-" + table.caption.textContent.trim().toLowerCase().replace(/[^a-z0-9]+/g, "-") + ".csv";
+  const head = table.tHead.rows[0], heading = line(head);
+  press("CSV", table.caption, () => {
+    const text = [heading, ...Array.from(table.tBodies[0].rows, line)].join("\r\n") + "\r\n";
+    download("\ufeff" + text, "text/csv", name);
+  });
+}
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = Array.from(table.tHead.rows[0].cells);
   heads.forEach((head, column) => {
@@ -33,10 +72,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
       const key = (row) => {
         const cell = row.cells[column], data = cell.querySelector("data");
-        return data ? Number(data.value.replace("inf", "Infinity")) : cell.textContent;
+        return data && data.value ? Number(data.value.replace("inf", "Infinity")) : cell.textContent;
       };
-      const both = (a, b) => typeof a === "number" && typeof b === "number";
-      const compare = (a, b) => (both(a, b) ? a - b : String(a).localeCompare(String(b)));
+      // numbers before texts, such as a dash
+      const kind = (a) => (typeof a === "number" ? 0 : 1);
+      const compare = (a, b) => kind(a) - kind(b) || (kind(a) ? a.localeCompare(b) : a - b);
       const rows = Array.from(table.tBodies[0].rows);
       rows.sort((a, b) => (up ? 1 : -1) * compare(key(a), key(b)));
       table.tBodies[0].append(...rows);
@@ -65,6 +105,7 @@ def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | No
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     template = environment.from_string(resources.files("infer.report").joinpath("page.html.jinja").read_text("utf-8"))
+    embedded, complete = embed(numbers)
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     return template.render(
         title=f"Dreaming report: {analysis.source}",
@@ -78,9 +119,22 @@ def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | No
         versions=analysis.versions,
         created=analysis.created,
         json_name=json_name,
+        stem=os.path.splitext(json_name)[0] if json_name else "report",
+        embedded=Markup(embedded),
+        complete=complete,
         script=Markup(SCRIPT),
         script_hash=f"sha256-{digest}",
     )
+
+
+def embed(numbers: dict[str, Any]) -> tuple[str, bool]:
+    """Numbers as JSON that can stand inside a script element, and whether they are all of them."""
+    text = json_text(numbers)
+    complete = len(text) <= MOST_EMBEDDED
+    if not complete:
+        text = json_text({key: value for key, value in numbers.items() if key not in MATRICES})
+    # nothing in it can end the element or begin a comment
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"), complete
 
 
 def write_report(analysis: Analysis, path: str | os.PathLike[str]) -> tuple[Path, Path]:

@@ -5,28 +5,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
-from matplotlib.figure import Figure as MatplotlibFigure
 
-from infer.report import figures, fit_figures
+from infer.report import diagnosis_figures, figures
 from infer.report._axes import MAX_PIXELS, MAX_POINTS
-from infer.report._svg import to_svg
-from infer.report.analysis import Analysis
-from infer.report.captions import CAPTIONS, MEASURES, SECTIONS
-from infer.report.layout import FigureCard, Number, Section, Table, entry, interval_text, number, readable
+from infer.report.captions import MEASURES, SECTIONS
+from infer.report.judgement import card, convergence, goodness, time_and_drift
+from infer.report.layout import FigureCard, Number, Section, Table, entry, interval_text, number, readable, typeset
+from infer.report.results import Analysis
+from infer.verdict.similarity import Similarity
 
 __all__ = ["build_sections", "headline", "subtitle", "verdicts"]
 
 Numbers = dict[str, Any]
 LABELS = {"hebbian": "Hebbian"}
+MOST_SPINS = 100
 Row = tuple[str | Number, ...]
-
-# which moments are shown, with their names on the axes: cumulants, so that means do not pass for correlations
-MOMENTS = {
-    "means": ("Means", "⟨sᵢ⟩"),
-    "correlations": ("Correlations", "covariance"),
-    "third moments": ("Third moments", "3rd cumulant"),
-}
 
 
 def subtitle(analysis: Analysis) -> str:
@@ -71,8 +64,12 @@ def headline(analysis: Analysis, numbers: Numbers) -> list[dict[str, Any]]:
 
 
 def verdicts(analysis: Analysis) -> list[str]:
-    """Sentences that sum up similarity, adequacy and convergence."""
-    found = [analysis.similarity.verdict, analysis.adequacy.verdict, analysis.convergence["note"]]
+    """Sentences that sum up similarity, diagnosis and convergence."""
+    judged = analysis.diagnosis
+    found = [analysis.similarity.verdict, judged.verdict, judged.held_out.verdict]
+    found += [part.verdict for part in (judged.time_reversal, judged.drift) if part is not None]
+    found.append(analysis.convergence["note"])
+    found[1:1] = [f"Against {name}: {other.verdict}" for name, other in analysis.references.items()]
     fitted = analysis.dreaming
     if fitted is not None and not fitted["converged"]:
         found.insert(1, "Fitted to the samples directly, by likelihood, no finite dreaming rate is the best one.")
@@ -84,7 +81,7 @@ def verdicts(analysis: Analysis) -> list[str]:
             f"{readable(fitted['inverse_temperature_std'], 2)}."
         )
         found.insert(1, sentence)
-    return found
+    return [typeset(text) for text in found]
 
 
 def build_sections(analysis: Analysis, numbers: Numbers) -> list[Section]:
@@ -103,17 +100,11 @@ def build_sections(analysis: Analysis, numbers: Numbers) -> list[Section]:
     return [
         _couplings(analysis, numbers),
         _similarity(analysis, numbers),
-        _goodness(analysis, numbers),
-        _convergence(analysis, numbers),
+        goodness(analysis, numbers),
+        time_and_drift(analysis, numbers),
+        convergence(analysis, numbers),
         _background(numbers),
     ]
-
-
-def _card(key: str, title: str, drawn: MatplotlibFigure, **values: str) -> FigureCard:
-    """A drawn figure with its caption."""
-    identifier = key.replace(" ", "-")
-    caption = CAPTIONS[key].format(**values)
-    return FigureCard(f"figure-{identifier}", title, Markup(to_svg(drawn, identifier, title)), caption)
 
 
 def _couplings(analysis: Analysis, numbers: Numbers) -> Section:
@@ -133,17 +124,24 @@ def _couplings(analysis: Analysis, numbers: Numbers) -> Section:
         scale += f" Each pixel is the mean of {block} × {block} couplings."
     rate = readable(found.best_rate, 3)
     cards = [
-        _card(key, title, figures.coupling_matrix(matrix, limit, analysis.names), scale=scale, rate=rate)
+        card(key, title, figures.coupling_matrix(matrix, limit, analysis.names), scale=scale, rate=rate)
         for key, (title, matrix) in pictures.items()
     ]
     cards += [
-        _card(
+        card(
             "scatter",
             "Inferred against dreamed",
             figures.coupling_scatter(found.couplings, found.reference_couplings),
             density=" Stronger colour means more pairs." if len(above[0]) > MAX_POINTS else "",
         ),
-        _card("ranks", "Couplings by strength", figures.coupling_ranks(analysis.couplings, analysis.couplings_std)),
+        card("ranks", "Couplings by strength", figures.coupling_ranks(analysis.couplings, analysis.couplings_std)),
+        card(
+            "transpose",
+            "Both estimates of each coupling",
+            diagnosis_figures.transpose_scatter(analysis.couplings_by_node),
+            correlation=readable(analysis.network["transpose_correlation"], 3),
+        ),
+        _degree_card(analysis.network),
     ]
     names = numbers["names"]
     rows: list[Row] = [
@@ -151,8 +149,95 @@ def _couplings(analysis: Analysis, numbers: Numbers) -> Section:
         for pair in numbers["strongest_couplings"]
     ]
     head = ("spin i", "spin j", "β J", "standard error", "β J / error")
-    table = Table(f"The {len(rows)} strongest couplings", head, rows, "Press a heading to sort.", sortable=True)
-    return Section("couplings", "Couplings", SECTIONS["couplings"], cards, [table])
+    tables = [
+        Table(f"The {len(rows)} strongest couplings", head, rows, "Press a heading to sort."),
+        _network_table(numbers),
+        _spins(numbers),
+    ]
+    return Section("couplings", "Couplings", f"{SECTIONS['couplings']} {_connections(analysis)}", cards, tables)
+
+
+def _connections(analysis: Analysis) -> str:
+    """Which couplings there are, in words, and how many samples stand behind them."""
+    found, data = analysis.network, analysis.data
+    text = (
+        f"{data['n_samples']:,} samples are {readable(data['samples_per_squared_spin'], 3)} for each of the N² = "
+        f"{data['n_spins'] ** 2:,} numbers that couplings and fields are: "
+    )
+    text += (
+        "enough to look at single couplings."
+        if data["samples_per_squared_spin"] >= 10
+        else "look at single couplings with their errors."
+        if data["samples_per_squared_spin"] >= 1
+        else "too few to look at single couplings."
+    )
+    if math.isfinite(found["transpose_correlation"]):
+        text += f" Both estimates of each coupling correlate at {readable(found['transpose_correlation'], 3)}."
+    text += (
+        f" {found['n_significant']:,} of {data['n_couplings']:,} couplings differ from 0 by more than "
+        f"{readable(found['z_threshold'], 3)} standard errors; a spin has {_range(found['degrees'])} of them."
+    )
+    if found["gap"] is not None:
+        gap = found["gap"]
+        text += (
+            f" The strengths show a gap: {gap['rank']:,} couplings reach {readable(gap['above'], 3)} or more, the next "
+            f"one {readable(gap['below'], 3)}; a spin has {_range(gap['degrees'])} of these strong ones."
+        )
+    return text
+
+
+def _range(degrees: Any) -> str:
+    """Least, most and mean of degrees."""
+    low, high = int(np.min(degrees)), int(np.max(degrees))
+    return f"{low} to {high} (mean {readable(float(np.mean(degrees)), 2)})" if high > low else f"{low}"
+
+
+def _degree_card(network: dict[str, Any]) -> FigureCard:
+    """Histogram of the couplings that spins have."""
+    counts = {"differ from 0": network["degrees"]}
+    if network["gap"] is not None:
+        counts["above the gap"] = network["gap"]["degrees"]
+    threshold = readable(network["z_threshold"], 3)
+    return card("degrees", "Couplings of a spin", diagnosis_figures.degrees(counts), threshold=threshold)
+
+
+def _network_table(numbers: Numbers) -> Table:
+    """Numbers of couplings that are there at all."""
+    found, gap = numbers["network"], numbers["network"]["gap"]
+    rows: list[Row] = [
+        ("correlation of J with its transpose, before averaging", number(found["transpose_correlation"])),
+        ("standard errors beyond which a coupling differs from 0", number(found["z_threshold"], 3)),
+        ("couplings that differ from 0", number(found["n_significant"])),
+    ]
+    if gap is not None:
+        rows += [
+            ("couplings above the gap", number(gap["rank"])),
+            ("strength above the gap", number(gap["above"], 3)),
+            ("strength below the gap", number(gap["below"], 3)),
+        ]
+    note = "5 % false alarms for all couplings together (Bonferroni)." + (
+        "" if gap is not None else " The strengths show no clear gap."
+    )
+    return Table("Connections", ("quantity", "value"), rows, note)
+
+
+def _spins(numbers: Numbers) -> Table:
+    """Mean, field and couplings of each spin, those with most couplings first where not all can be shown."""
+    degrees = np.asarray(numbers["network"]["degrees"])
+    order = np.arange(len(degrees))
+    if len(order) > MOST_SPINS:
+        order = np.sort(np.argsort(-degrees, kind="stable")[:MOST_SPINS])
+    rows: list[Row] = [
+        (
+            numbers["names"][k],
+            number(numbers["means"][k], 3),
+            number(numbers["fields"][k], 3),
+            number(numbers["network"]["degrees"][k]),
+        )
+        for k in order.tolist()
+    ]
+    note = "" if len(order) == len(degrees) else f"The {MOST_SPINS} with most couplings; all are among the numbers."
+    return Table("Spins", ("spin", "mean", "field β h", "couplings that differ from 0"), rows, note)
 
 
 def _similarity(analysis: Analysis, numbers: Numbers) -> Section:
@@ -165,7 +250,7 @@ def _similarity(analysis: Analysis, numbers: Numbers) -> Section:
     common = (found.rates, profile, found.best_rate, found.best_rate_interval)
     level = f"{100 * found.level:g} %"
     cards = [
-        _card("profile", "Similarity along the dreaming rate", figures.rate_profile(*common, nulls=nulls), level=level)
+        card("profile", "Similarity along the dreaming rate", figures.rate_profile(*common, nulls=nulls), level=level)
     ]
     if math.isfinite(found.best_rate):
         likelihood, remark = None, ""
@@ -173,19 +258,19 @@ def _similarity(analysis: Analysis, numbers: Numbers) -> Section:
             likelihood = (fitted["rate"], *fitted["rate_interval"])
             remark = "The diamond is the rate by likelihood with its interval; it should agree with the peak."
         drawn = figures.rate_profile(*common, likelihood=likelihood, zoom=True)
-        cards.append(_card("zoom", "From Hebbian to the best rate", drawn, likelihood=remark))
+        cards.append(card("zoom", "From Hebbian to the best rate", drawn, likelihood=remark))
     spectra = {LABELS.get(name, name): values for name, values in found.spectra.items()}
     measured = {
         "best dreamed": (found.at_best["cosine"], None),
         "Hebbian": (found.at_hebbian["cosine"], found.null_models["hebbian"]["std"]),
     }
     cards += [
-        _card(
+        card(
             "spectra",
             "Spectra",
             figures.spectra(spectra),
         ),
-        _card(
+        card(
             "nulls",
             "Is it more than chance?",
             figures.null_models(measured, nulls),
@@ -194,6 +279,10 @@ def _similarity(analysis: Analysis, numbers: Numbers) -> Section:
         ),
     ]
     tables = _similarity_tables(numbers, f"Interval of the cosine’s rate ({level}): {found.interval_method}.")
+    if analysis.references:
+        profiles = {name: (other.rates, other.profile["cosine"]) for name, other in all_references(analysis).items()}
+        cards.append(card("references", "Other references", diagnosis_figures.reference_profiles(profiles)))
+        tables.insert(1, _references(numbers))
     return Section("similarity", "How dreamed?", SECTIONS[found.reference], cards, tables)
 
 
@@ -232,6 +321,31 @@ def _similarity_tables(numbers: Numbers, note: str) -> list[Table]:
     return tables
 
 
+def all_references(analysis: Analysis) -> dict[str, Similarity]:
+    """The main reference, then those that were asked for, by name."""
+    main = "stored patterns" if analysis.similarity.reference == "patterns" else "own correlations"
+    return {main: analysis.similarity, **analysis.references}
+
+
+def _references(numbers: Numbers) -> Table:
+    """Rates and cosines with each reference."""
+    main = "stored patterns" if numbers["similarity"]["reference"] == "patterns" else "own correlations"
+    rows: list[Row] = [
+        (
+            name,
+            number(found["best_rate"], 3),
+            interval_text(found["best_rate_interval"]),
+            number(found["at_best"]["cosine"]),
+            number(found["at_hebbian"]["cosine"]),
+            number(found["hebbian_sigma"], 3),
+        )
+        for name, found in {main: numbers["similarity"], **numbers["references"]}.items()
+    ]
+    head = ("reference", "best rate λ", "interval", "cosine there", "cosine with Hebbian", "from Hebbian (errors)")
+    note = "Rates of different references are measured on different scales: compare cosines. References count as known."
+    return Table("How dreamed, by reference", head, rows, note)
+
+
 def _rates(numbers: Numbers) -> list[Row]:
     """Rates and inverse temperatures, from the cosine and by likelihood."""
     values, fitted = numbers["similarity"], numbers["dreaming"]
@@ -261,55 +375,6 @@ def _rates(numbers: Numbers) -> list[Row]:
     return rows
 
 
-def _goodness(analysis: Analysis, numbers: Numbers) -> Section:
-    """Moments, energies and the sum of spins: data against the fitted model."""
-    found, values = analysis.adequacy, numbers["adequacy"]
-    cards = []
-    rows: list[Row] = []
-    for name, (title, formula) in MOMENTS.items():
-        moment, shown = found.moments[name], values["moments"][name]
-        observed, predicted, *errors = (
-            moment[key] for key in ("observed", "predicted", "observed_std", "predicted_std")
-        )
-        cards.append(_card(name, title, fit_figures.agreement(observed, predicted, errors[0], errors[1], formula)))
-        numbers_shown = (shown[key] for key in ("rms_observed", "rms_difference", "rms_z", "p_value", "pearson"))
-        rows.append((name, str(len(moment["observed"])), *(number(value, 3) for value in numbers_shown)))
-    total = (found.sum_of_spins[key] for key in ("values", "observed", "predicted", "observed_std", "predicted_std"))
-    energies = (found.energies[key] for key in ("edges", "observed", "predicted"))
-    cards += [
-        _card("sum", "Sum of all spins", fit_figures.sum_distribution(*total)),
-        _card("energy", "Energy", fit_figures.energy_distribution(*energies)),
-    ]
-    head = ("moments", "number", "rms", "rms difference", "rms difference / error", "p-value", "correlation")
-    note = (
-        f"Errors of the data: {found.error_method}. A ratio near 1 is what noise alone gives (below 1 for moments that "
-        f"were fitted). Largest R-hat of the model’s own chains: {readable(found.r_hat, 4)}."
-    )
-    tables = [Table("Data against fitted model", head, rows, note)]
-    return Section("goodness", "Does an equilibrium model fit?", SECTIONS["goodness"], cards, tables)
-
-
-def _convergence(analysis: Analysis, numbers: Numbers) -> Section:
-    """R-hat and effective sample sizes."""
-    found, values = analysis.convergence, numbers["convergence"]
-    if not found["applicable"]:
-        return Section("convergence", "Did the chains converge?", found["note"])
-    r_hats, sizes = ({name: group[key] for name, group in found["groups"].items()} for key in ("r_hat", "ess"))
-    drawn = fit_figures.effective_sample_sizes(sizes, found["ess_threshold"], analysis.data["n_samples"])
-    cards = [
-        _card("rhat", "Do the chains agree?", fit_figures.rhats(r_hats, found["r_hat_threshold"])),
-        _card("ess", "How many are independent?", drawn),
-    ]
-    keys = ("number", "largest_r_hat", "smallest_ess", "median_ess")
-    rows: list[Row] = [
-        (name, *(number(group[key], 4 if key == "largest_r_hat" else 3) for key in keys))
-        for name, group in values["groups"].items()
-    ]
-    head = ("quantity", "number", "largest R-hat", "smallest effective sample size", "median effective sample size")
-    table = Table("Convergence", head, rows, "Energy is that of the fitted model, in units of the temperature.")
-    return Section("convergence", "Did the chains converge?", found["note"], cards, [table])
-
-
 def _background(numbers: Numbers) -> Section:
     """Data, fit, parameters and versions."""
     names = {
@@ -321,6 +386,7 @@ def _background(numbers: Numbers) -> Section:
         "load": "load (patterns per spin)",
         "n_couplings": "couplings",
         "samples_per_coupling": "samples per coupling",
+        "samples_per_squared_spin": "samples per N²",
         "mean_absolute_mean": "mean over spins of |⟨sᵢ⟩|",
         "time_ordered": "rows in time order",
     }
@@ -336,6 +402,7 @@ def _background(numbers: Numbers) -> Section:
         ("estimator", fit["estimator"]),
         ("penalty", "l2: alpha/2 times the sum of squared couplings of each spin"),
         ("alpha", entry(fit["alpha"])),
+        ("alpha chosen by", "held-out pseudo-likelihood" if fit["alpha_tried"] else "default or user"),
         ("fields fitted", "yes" if fit["fit_fields"] else "no, held at 0"),
         ("tolerance (largest gradient)", entry(fit["tol"])),
         ("passes over the samples", entry(fit["n_iter"])),

@@ -20,7 +20,7 @@ BOUND_SIGMA = 2.0
 
 def p_text(value: float) -> str:
     """A p-value in a few digits."""
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
+    return "p <= 0.001" if value <= 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
 
 
 def time_reversal_verdict(found: TimeReversal) -> str:
@@ -91,6 +91,9 @@ def diagnosis_verdict(found: Diagnosis) -> str:
         text = f"An equilibrium model with pair couplings is not good enough: it fails {len(failed)} of {n} checks, "
         text += names
     text += f" ({together})."
+    if any(check.name in ("means", "correlations") for check in failed):
+        text += " Means and correlations are what is fitted: where they fail, look at the penalty and at the number of"
+        text += " samples before the form of the model."
     if found.time_reversal is None:
         text += f" Time reversal and drift were not judged: {found.without_time}."
     return text

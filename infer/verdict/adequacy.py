@@ -36,7 +36,8 @@ _MOST_FLIPPED = 5000
 _N_FLIPS = 999
 _FLIP_BLOCK = 2**16
 _N_BATCHES = 64
-_FEWEST_ROWS = 16
+#: Fewest samples: two batches of eight, the least that has an error.
+FEWEST_SAMPLES = 16
 _CHUNK_ROWS = 16_384
 
 
@@ -345,8 +346,8 @@ def check_observed(
         if runs is not None:
             raise ValueError("give either counts or chains: rows with counts have no order in time")
     total = len(rows) if number is None else int(number.sum())
-    if total < _FEWEST_ROWS:
-        raise ValueError(f"spins: {total} samples; at least {_FEWEST_ROWS} are needed for errors of the moments")
+    if total < FEWEST_SAMPLES:
+        raise ValueError(f"spins: {total} samples; at least {FEWEST_SAMPLES} are needed for errors of the moments")
     return rows, number, runs
 
 

@@ -15,7 +15,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 #: Autocorrelation times that a block should hold, so that what its neighbours say is news.
-TIMES_IN_A_BLOCK = 5.0
+TIMES_IN_A_BLOCK = 8.0
 #: Fewest blocks that randomising them can say anything with: 2^12 signs, far more than 1/0.01.
 FEWEST_BLOCKS = 12
 #: Most blocks: more give no better test, only shorter blocks.
@@ -83,7 +83,7 @@ def collective_observables(
 
 
 def time_blocks(values: FloatArray, chains: IntArray | None, least_length: int) -> TimeBlocks | None:
-    """Blocks for observables (n_rows, k): five autocorrelation times long where the record allows, else what it allows.
+    """Blocks for observables (n_rows, k), eight autocorrelation times long where the record is long enough.
 
     None where there are too few rows for `FEWEST_BLOCKS` blocks of ``least_length`` rows.
     """

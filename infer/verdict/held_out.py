@@ -130,7 +130,7 @@ def held_out_scores(
     weights: list[FloatArray] = []
     partition_variance = 0.0
     n_evaluated = 1 if n_samples > _MANY_SAMPLES else n_folds
-    for fold in _folds(rows, counts, chains, ordered, n_folds, n_evaluated, deal_seed):
+    for fold in contiguous_folds(rows, counts, chains, ordered, n_folds, n_evaluated, deal_seed):
         train, train_weight = fold.train, fold.train_weight
         model_couplings, model_fields, alpha = couplings, fields, 1.0 / len(train)
         if estimator is not None:
@@ -189,7 +189,7 @@ def held_out_scores(
 
 
 @dataclass(frozen=True, eq=False)
-class _Fold:
+class Fold:
     """Rows to fit and rows to judge by; pairs of successive rows of both, where the rows are in time order."""
 
     train: NDArray[np.int8]
@@ -201,7 +201,7 @@ class _Fold:
     test_before: NDArray[np.int8]
 
 
-def _folds(
+def contiguous_folds(
     rows: NDArray[np.int8],
     counts: IntArray | None,
     chains: IntArray | None,
@@ -209,8 +209,8 @@ def _folds(
     n_folds: int,
     n_evaluated: int,
     seed: np.random.SeedSequence,
-) -> Iterator[_Fold]:
-    """The folds that are evaluated."""
+) -> Iterator[Fold]:
+    """The first ``n_evaluated`` of ``n_folds`` folds: blocks of rows in time order, else rows or samples at random."""
     rng = np.random.default_rng(seed)
     none = rows[:0]
     if counts is not None:
@@ -220,12 +220,12 @@ def _folds(
             left = left - dealt
             rest, held = counts - dealt, dealt > 0
             kept = rest > 0
-            yield _Fold(rows[kept], rest[kept].astype(float), rows[held], dealt[held].astype(float), none, none, none)
+            yield Fold(rows[kept], rest[kept].astype(float), rows[held], dealt[held].astype(float), none, none, none)
         return
     if not ordered:
         place = rng.permutation(len(rows)) % n_folds
         for fold in range(n_evaluated):
-            yield _Fold(rows[place != fold], None, rows[place == fold], None, none, none, none)
+            yield Fold(rows[place != fold], None, rows[place == fold], None, none, none, none)
         return
     n_blocks = min(n_folds * _BLOCKS_A_FOLD, len(rows) // 2)
     labels = batch_labels(len(rows), chains, n_batches=n_blocks)
@@ -235,7 +235,7 @@ def _folds(
         train, test = place != fold, (place == fold) & follows
         pairs = np.flatnonzero(train & follows)
         judged = np.flatnonzero(test)
-        yield _Fold(rows[train], None, rows[judged], None, rows[pairs - 1], rows[pairs], rows[judged - 1])
+        yield Fold(rows[train], None, rows[judged], None, rows[pairs - 1], rows[pairs], rows[judged - 1])
 
 
 def _independent(train: NDArray[np.int8], weight: FloatArray | None, test: NDArray[np.int8]) -> FloatArray:

@@ -47,8 +47,8 @@ class Drift:
     correlation_time : float
         Longest autocorrelation time in rows.
     long_enough : bool
-        Whether blocks hold at least five autocorrelation times. In shorter records slow fluctuations may pass for drift
-        (false alarms at 10 % where 5 % are meant, with blocks of two autocorrelation times).
+        Whether blocks hold at least eight autocorrelation times. In shorter records slow fluctuations may pass for
+        drift (false alarms at about 10 % where 5 % are meant, with blocks of two autocorrelation times).
     verdict : str
         One sentence built from these numbers.
     """

@@ -131,7 +131,7 @@ def time_reversal_test(
     References
     ----------
     Onsager 1931, Phys. Rev. 37, 405 (second order); Pomeau 1982, J. Physique 43, 859, and Steinberg 1986, Biophys. J.
-    50, 663 (third order).
+    50, 171 (third order).
     """
     choice_seed, flip_seed = seed.spawn(2)
     rng = np.random.default_rng(flip_seed)

@@ -78,6 +78,14 @@ def recorded(recording):
     return analyse(recording, seed=5)
 
 
+@pytest.fixture(scope="session")
+def referred(dataset):
+    """Rows in time order with events, compared with their average states and with estimated patterns, too."""
+    spins = dataset["spins"].values.reshape(-1, 12)[:800]
+    events = np.array(["", "left", "<b>right</b>"])[(spins[:, 0] + 2 * spins[:, 1] + 3) // 2 % 3]
+    return analyse(spins, events=events, n_patterns=2, seed=5)
+
+
 @pytest.fixture(scope="session", params=["simulated", "recorded"])
 def analysis(request):
     return request.getfixturevalue(request.param)

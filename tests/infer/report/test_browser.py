@@ -1,5 +1,7 @@
 """The page in a real browser, where one is found: no errors, no requests, nothing overlaps, nothing overflows."""
 
+import csv
+import html
 import json
 import re
 import shutil
@@ -19,7 +21,7 @@ OPTIONS += ["--host-resolver-rules=MAP * ~NOTFOUND"]  # the browser itself shall
 # the report stands in a frame as wide as a screen; what is measured there is written into this page
 WRAPPER = """<!DOCTYPE html><body style="margin:0">
 <iframe src="report.html" style="width:WIDTHpx;height:900px;border:0"></iframe><pre id="result"></pre><script>
-addEventListener("load", () => {
+addEventListener("load", async () => {
   const frame = document.querySelector("iframe"), page = frame.contentDocument, root = page.documentElement;
   const overlaps = [], small = [], outside = [];
   for (const svg of page.querySelectorAll("figure svg")) {
@@ -42,11 +44,21 @@ addEventListener("load", () => {
     });
   }
   const table = page.querySelector("table.sortable"), value = (row) => Number(row.cells[2].querySelector("data").value);
+  // what would be saved is looked at instead
+  const saved = {}, blobs = [], inside = frame.contentWindow;
+  inside.URL.createObjectURL = (blob) => { blobs.push(blob); return "blob:kept"; };
+  inside.HTMLAnchorElement.prototype.click = function () { saved[this.download] = blobs[blobs.length - 1]; };
+  page.querySelector(".download-numbers button").click();
+  table.caption.querySelector("button.download").click();
+  const names = Object.keys(saved), texts = await Promise.all(names.map((name) => saved[name].text()));
+  const kept = Object.fromEntries(names.map((name, k) => [name, texts[k]]));
   const column = () => Array.from(table.tBodies[0].rows, value);
   const before = column();
   table.tHead.rows[0].cells[2].querySelector("button").click();
   const result = {
     overflow: root.scrollWidth - root.clientWidth, overlaps, small, outside, before, sorted: column(),
+    saved: kept, tables: page.querySelectorAll("table").length, sortable: page.querySelectorAll("th button").length,
+    scripts: page.scripts.length, images: page.images.length,
     figures: page.querySelectorAll("figure svg").length,
     requests: frame.contentWindow.performance.getEntriesByType("resource").map((entry) => entry.name),
     background: getComputedStyle(page.body).backgroundColor,
@@ -66,8 +78,7 @@ def look(folder, width, *options):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     found = re.search("RESULT(.*)END</pre>", done.stdout, re.DOTALL)
     assert found, done.stderr
-    text = found.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    return json.loads(text), done.stderr
+    return json.loads(html.unescape(found.group(1))), done.stderr
 
 
 def brightness(colour):
@@ -88,6 +99,16 @@ def test_the_page_reads_well(name, width, scheme, written, tmp_path):
     assert found["small"] == []
     assert found["requests"] == []
     assert found["sorted"] == sorted(found["before"], reverse=True)
+    assert (found["scripts"], found["images"]) == (2, 0)  # a unit named <script> or <img> stays text
+    assert found["sortable"] > 30
+    assert set(found["saved"]) == {"report.json", "report-the-20-strongest-couplings.csv"}
+    numbers = json.loads((written(name) / "report.json").read_text("utf-8"))
+    assert json.loads(found["saved"]["report.json"]) == numbers
+    rows = list(csv.reader(found["saved"]["report-the-20-strongest-couplings.csv"].lstrip("\ufeff").splitlines()))
+    assert rows[0] == ["spin i", "spin j", "β J", "standard error", "β J / error"]
+    for row, pair in zip(rows[1:], numbers["strongest_couplings"], strict=True):
+        assert row[0].lstrip("'") == " ".join(numbers["names"][pair["i"]].split())
+        assert float(row[2]) == pair["coupling"]
     assert "CONSOLE" not in log, log
     sign = {"dark": -1, "light": 1}[scheme]
     assert sign * (brightness(found["card"]) - brightness(found["ink"])) > 150

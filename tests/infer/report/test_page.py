@@ -14,17 +14,17 @@ import pytest
 from infer.report import page as page_module
 from infer.report import write_report
 from infer.report.captions import CAPTIONS, REFERENCES
-from infer.report.layout import entry, readable, setting
+from infer.report.layout import entry, readable, setting, typeset
 
 
 class Page(HTMLParser):
-    """Elements with attributes, and what is inside <data> and <script>."""
+    """Elements with attributes, and what is inside <data>, <script> and the script element that holds the numbers."""
 
     VOID = frozenset({"meta", "link", "br", "img", "input", "hr"})
 
     def __init__(self, text):
         super().__init__()
-        self.elements, self.text, self.script, self.data, self.open = [], "", "", [], []
+        self.elements, self.text, self.script, self.embedded, self.data, self.open = [], "", "", "", [], []
         self.feed(text)
         self.close()
 
@@ -43,7 +43,10 @@ class Page(HTMLParser):
 
     def handle_data(self, text):
         if self.open and self.open[-1] == "script":
-            self.script += text
+            if "type" in self.elements[-1][1]:
+                self.embedded += text
+            else:
+                self.script += text
         elif self.open and self.open[-1] != "style":
             self.text += text
             if self.open[-1] == "data":
@@ -95,13 +98,28 @@ def test_the_policy_allows_nothing_but_the_page_itself(rendered):
     digest = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
     assert "default-src 'none'" in policy
     assert f"script-src 'sha256-{digest}'" in policy
-    assert sum(tag == "script" for tag, _ in page.elements) == 1
+    assert [a.get("type") for tag, a in page.elements if tag == "script"] == ["application/json", None]
+
+
+def test_all_numbers_are_part_of_the_page(rendered):
+    _, numbers, _, page = rendered
+    assert json.loads(page.embedded) == numbers
+    assert not set("<>&") & set(page.embedded)
+
+
+def test_matrices_that_are_too_large_are_left_to_the_file(simulated, no_figures, monkeypatch):
+    monkeypatch.setattr(page_module, "MOST_EMBEDDED", 10_000)
+    numbers = simulated.to_dict()
+    page = Page(page_module.render_page(simulated, numbers, "report.json"))
+    embedded = json.loads(page.embedded)
+    assert set(numbers) - set(embedded) == set(page_module.MATRICES)
+    assert "too large" in page.text
 
 
 def test_hostile_names_stay_text(written):
     html = (written("recorded") / "report.html").read_text("utf-8")
     page = Page(html)
-    assert sum(tag == "script" for tag, _ in page.elements) == 1
+    assert sum(tag == "script" for tag, _ in page.elements) == 2
     assert "alert" not in page.script
     assert {"img", "b", "i", "u"}.isdisjoint({tag for tag, _ in page.elements})
     for text in ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "<i>not markup</i>"):
@@ -141,12 +159,17 @@ def test_every_number_on_the_page_is_in_the_json(rendered):
 
 def test_headline_warnings_figures_and_captions_are_there(rendered):
     analysis, numbers, _, page = rendered
-    assert analysis.similarity.verdict in page.text
-    assert analysis.adequacy.verdict in page.text
+    page_ids = {attributes.get("id") for _, attributes in page.elements}
+    assert typeset(analysis.similarity.verdict) in page.text
+    assert typeset(analysis.adequacy.verdict) in page.text
+    assert typeset(analysis.diagnosis.verdict) in page.text
+    assert ("figure-reversal" in page_ids) == (analysis.diagnosis.time_reversal is not None)
+    assert ("figure-drift" in page_ids) == (analysis.diagnosis.drift is not None)
     assert all(warning in page.text for warning in analysis.warnings)
     assert readable(numbers["headline"]["rate"], 3) in page.text
     figures = [attributes["id"] for tag, attributes in page.elements if tag == "figure"]
-    for key in ("inferred", "reference", "hebbian", "scatter", "profile", "spectra", "nulls", "third-moments", "sum"):
+    usual = ("inferred", "reference", "hebbian", "scatter", "transpose", "degrees", "profile", "spectra", "nulls")
+    for key in (*usual, "third-moments", "sum", "energy", "held-out"):
         assert f"figure-{key}" in figures
     assert ("figure-zoom" in figures) == np.isfinite(analysis.similarity.best_rate)
     assert ("figure-rhat" in figures) == analysis.convergence["applicable"]
@@ -161,6 +184,7 @@ def test_headline_warnings_figures_and_captions_are_there(rendered):
 
 def test_every_caption_belongs_to_a_figure(written):
     html = (written("simulated") / "report.html").read_text("utf-8")
+    html += (written("referred") / "report.html").read_text("utf-8")
     assert all(f'id="figure-{key.replace(" ", "-")}"' in html for key in CAPTIONS)
 
 
@@ -254,6 +278,10 @@ def test_paths_that_cannot_be_are_refused(simulated, tmp_path):
 )
 def test_readable_numbers(value, text):
     assert readable(value) == text
+
+
+def test_sentences_get_the_signs_of_a_page():
+    assert typeset("rate -0.03, (-1.2 +- 0.1), p <= 0.001, 1-2") == "rate −0.03, (−1.2 ± 0.1), p ≤ 0.001, 1-2"
 
 
 def test_settings_have_no_idle_digits():

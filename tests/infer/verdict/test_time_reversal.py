@@ -84,7 +84,7 @@ def test_a_record_and_its_reversal_are_judged_alike():
         np.testing.assert_allclose(two.forward, one.backward, atol=1e-7)
 
 
-def test_blocks_stay_within_runs_and_hold_five_autocorrelation_times():
+def test_blocks_stay_within_runs_and_hold_eight_autocorrelation_times():
     rng = np.random.default_rng(0)
     values = np.zeros((6000, 1))
     for t in range(1, 6000):

@@ -1,0 +1,76 @@
+"""What single couplings say: both estimates of each, which of them are there at all, and how many each spin has."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Array = NDArray[np.float64]
+
+#: False alarms allowed among all couplings together when they are told from zero.
+LEVEL = 0.05
+#: Ratio of successive strengths that counts as a gap.
+CLEAR_GAP = 1.25
+
+
+def network(by_node: Array, couplings: Array, std: Array) -> dict[str, Any]:
+    """Agreement of the two estimates of each coupling, couplings that differ from zero, the gap in their strengths.
+
+    Parameters
+    ----------
+    by_node : ndarray (n_spins, n_spins)
+        Row i fitted by spin i; not symmetric.
+    couplings, std : ndarray (n_spins, n_spins)
+        Symmetric couplings (beta J) and their standard errors.
+
+    Returns
+    -------
+    dict
+        ``transpose_correlation``: Pearson correlation of J_ij and J_ji over all pairs. ``z_threshold``: standard errors
+        beyond which a coupling differs from zero (5 % for all together, Bonferroni). ``n_significant`` and
+        ``degrees``, shape (n_spins,), of the couplings beyond it. ``gap``: None, or ``rank`` (couplings above),
+        ``above`` and ``below`` (strengths on both sides), ``ratio`` and ``degrees`` of the couplings above it.
+    """
+    n_spins = len(couplings)
+    above = np.triu_indices(n_spins, 1)
+    one, other = by_node[above], by_node.T[above]
+    spread = min(float(np.std(one)), float(np.std(other)))
+    strength, error = np.abs(couplings[above]), std[above]
+    threshold = float(stats.norm.isf(LEVEL / 2 / len(strength)))
+    with np.errstate(invalid="ignore"):
+        significant = strength > threshold * error
+    return {
+        "transpose_correlation": float(np.corrcoef(one, other)[0, 1]) if spread > 1e-15 else float("nan"),
+        "z_threshold": threshold,
+        "n_significant": int(significant.sum()),
+        "degrees": _degrees(significant, above, n_spins),
+        "gap": _gap(strength, above, n_spins),
+    }
+
+
+def _degrees(chosen: NDArray[np.bool_], above: tuple[Any, ...], n_spins: int) -> NDArray[np.int64]:
+    """How many of the chosen pairs each spin belongs to."""
+    ends = np.concatenate([above[0][chosen], above[1][chosen]])
+    return np.bincount(ends, minlength=n_spins)
+
+
+def _gap(strength: Array, above: tuple[Any, ...], n_spins: int) -> dict[str, Any] | None:
+    """The largest ratio of successive strengths, among the stronger half of the pairs but its few first."""
+    ordered = np.sort(strength)[::-1]
+    # the first few of any sample lie far apart, and the last come close to zero
+    first, last = n_spins // 2, len(ordered) // 2
+    if last - first < 2 or ordered[last] <= 0:
+        return None
+    ratios = ordered[first - 1 : last - 1] / ordered[first:last]
+    place = int(np.argmax(ratios))
+    if ratios[place] < CLEAR_GAP:
+        return None
+    rank = first + place
+    return {
+        "rank": rank,
+        "above": float(ordered[rank - 1]),
+        "below": float(ordered[rank]),
+        "ratio": float(ratios[place]),
+        "degrees": _degrees(strength >= ordered[rank - 1], above, n_spins),
+    }
