@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 SPINS = ("pseudolikelihood", "hybrid-rbm")
 CONTINUOUS = ("gaussian", "score-matching")
 GOOD_QUALITY = 0.85  # the best vectors of +-1 in a subspace without any have 0.65 (large N) to 0.8 (four of forty)
-SIGNAL = 3.0  # standard errors of the inverse temperature from zero, below which samples show no sign of the patterns
+SIGNAL = 4.0  # standard errors of the couplings from none at all, below which samples show no sign of the patterns
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,24 +129,29 @@ def rate_is_known(problem: Problem, best: Estimate) -> bool:
     return problem.rate_matters and not problem.modes.at_end(best.rate)
 
 
+def without_signal(problem: Problem, best: Estimate) -> str | None:
+    """What to say where the samples might as well have no couplings at all: then the rate is a play of chance.
+
+    At a given rate the amplitude over its standard error is a standard normal if there are no couplings; at the best of
+    all rates it is somewhat larger, which `SIGNAL` leaves room for.
+    """
+    spread = problem.grouping.mean_covariance(best.scores[:, :1], problem.method.weight).covariance[0, 0]
+    error = np.sqrt(spread) / max(abs(float(best.hessian[0, 0])), 1e-300)
+    if not problem.rate_matters or abs(best.amplitude) > SIGNAL * error:
+        return None
+    return (
+        f"the samples show no sign of the patterns (couplings are {abs(best.amplitude) / max(error, 1e-300):.1f} "
+        "standard errors from none at all), so that the rate means nothing, nor does its error: check that patterns "
+        "and X have their spins in the same order, draw more samples, or lower the temperature"
+    )
+
+
 def explain_failure(problem: Problem, best: Estimate) -> str:
     """Why there is no maximum, and what to do."""
     if not problem.rate_matters:
         return (
             "the patterns that were found give the same couplings at all rates, so that only the inverse temperature "
             "is known: give the patterns, or other n_patterns"
-        )
-    # without chains, which would take long and say no more
-    plain = problem.method if problem.samples is None else PseudoLikelihoodMethod(problem.samples, False, 1e-6, 100)
-    held = plain.fit(rate=0.0)
-    slope = problem.grouping.mean_covariance(held.scores[:, :1], problem.method.weight).covariance[0, 0]
-    error = np.sqrt(slope) / abs(held.hessian[0, 0])
-    if abs(held.amplitude) < SIGNAL * error:
-        scale = problem.modes.inverse_temperature(1.0, 0.0)
-        return (
-            f"the samples show no sign of the patterns (inverse temperature {scale * held.amplitude:.2g} +- "
-            f"{scale * error:.2g} at rate 0), so that any rate fits and the one given means nothing: check that "
-            "patterns and X have their spins in the same order, draw more samples, or lower the temperature"
         )
     if problem.modes.at_end(best.rate):
         end = "its lower bound" if best.rate < 0 else "infinity (the pseudo-inverse couplings)"

@@ -16,7 +16,15 @@ from threadpoolctl import threadpool_limits
 
 from infer.estimators._base import SpinEstimator
 from infer.estimators._dreaming_errors import Estimate, RateTest, rate_test, sandwich
-from infer.estimators._dreaming_problem import CONTINUOUS, Problem, explain_failure, pose, rate_is_known, unit_scores
+from infer.estimators._dreaming_problem import (
+    CONTINUOUS,
+    Problem,
+    explain_failure,
+    pose,
+    rate_is_known,
+    unit_scores,
+    without_signal,
+)
 from infer.uncertainty import laplace_posterior, student_quantile
 from simulate.memory.couplings import dreaming
 
@@ -199,7 +207,7 @@ class DreamingModel(SpinEstimator):
         ConvergenceWarning
             If there is no maximum, chains do not mix, or patterns that were found cannot tell the rate.
         UserWarning
-            If batches are too short, or unknown patterns were not found.
+            If the samples show no sign of the patterns, batches are too short, or unknown patterns were not found.
         """
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         problem = pose(self, X, sample_weight, None, seed)
@@ -210,9 +218,11 @@ class DreamingModel(SpinEstimator):
         self.degrees_of_freedom_ = inner.degrees_of_freedom
         self.batch_correlation_ = inner.batch_correlation
         self.rate_interval_ = self.confidence_interval()
-        if not self.converged_:
-            with _one_thread():
-                warnings.warn(explain_failure(problem, best), ConvergenceWarning, stacklevel=2)
+        nothing = without_signal(problem, best)
+        if nothing is not None:
+            warnings.warn(nothing, UserWarning if self.converged_ else ConvergenceWarning, stacklevel=2)
+        elif not self.converged_:
+            warnings.warn(explain_failure(problem, best), ConvergenceWarning, stacklevel=2)
         if inner.batch_correlation > max(0.3, 5.0 / np.sqrt(inner.n_batches)):
             warnings.warn(
                 f"successive batches of {len(best.scores) // inner.n_batches} rows are still correlated "

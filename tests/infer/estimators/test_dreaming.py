@@ -16,8 +16,8 @@ from infer.estimators.dreaming import DreamingModel
 from simulate.memory.couplings import dreaming, lowest_rate
 from tests import exact
 
-# scikit-learn's parametrize_with_checks does not apply: the patterns fix the number of columns of X, while those checks
-# fit data of many widths. What can be checked (clone, get_params, unchanged inputs) is checked below.
+# scikit-learn's parametrize_with_checks fits data of many widths, while given patterns fix the number of columns of X:
+# it is run on unknown patterns (test_dreaming_patterns.py), and what remains of it is checked below.
 
 
 def patterns_of(n_patterns, n_spins, seed=0):
@@ -63,6 +63,7 @@ def test_exact_weights_give_back_fields_too():
     assert without.log_pseudolikelihood_ < model.log_pseudolikelihood_ - 0.1
 
 
+@pytest.mark.filterwarnings("ignore:the samples show no sign:UserWarning")  # 1024 samples at beta = 0.05 would not
 @pytest.mark.parametrize("beta", [-0.5, 0.05, 1.5])
 def test_exact_weights_at_other_temperatures(beta):
     patterns = patterns_of(4, 10)
