@@ -420,30 +420,3 @@ def test_activity_is_dreaming_and_its_absence_is_not(persistence, rate, rate_tol
     assert model.rate_ == pytest.approx(rate, abs=rate_tolerance)
     assert model.slope_ * 3.0 == pytest.approx(slope, abs=slope_tolerance)
     assert model.rate_std_ < 0.005
-
-
-# --- validation: minutes ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.validation
-@pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 1.0, 2.0])
-def test_coverage_at_a_hundred_spins(rate):
-    # 200 repeats of equilibrium samples, N = 100, P = 20, T = 2 (above the transition), 2 chains of 1500 draws every
-    # 2 sweeps. The binomial scatter of 200 intervals is 1.5 %: the window 93-97 % alone would be left by one in five.
-    from simulate.dynamics.sampling import sample
-    from simulate.dynamics.spins import PersistentGlauber
-
-    patterns = patterns_of(20, 100, seed=20)
-    dynamics = PersistentGlauber(dreaming(patterns, rate), temperature=2.0, persistence=0.0)
-    covered = np.zeros(2)
-    scores = []
-    for seed in range(200):
-        data = sample(dynamics, draws=1500, chains=2, burn_in=200, thin=2, seed=seed)
-        model = DreamingModel(patterns).fit(data)
-        for k, (parameter, truth) in enumerate([("rate", rate), ("inverse_temperature", 0.5)]):
-            low, high = model.confidence_interval(0.95, parameter)
-            covered[k] += low <= truth <= high
-        scores.append((model.rate_ - rate) / model.rate_std_)
-    assert np.all(np.abs(covered / 200 - 0.95) <= 0.047)  # three binomial standard deviations
-    assert np.std(scores) == pytest.approx(1.0, abs=0.16)  # of t variables; three standard deviations of its estimate
-    assert np.mean(scores) == pytest.approx(0.0, abs=0.3)  # bias under a third of a standard error (scatter 0.07)
