@@ -176,18 +176,16 @@ def _read_npz(path: Path, content: Content, key: str | None) -> Table:
         if key is None and content == "spins" and "spins" not in shapes and "spins_packed" in shapes:
             if "n_spins" not in shapes:
                 raise InputError(f"{path}: spins_packed needs n_spins, the number of spins in a row, beside it")
-            values = _unpack(path, archive["spins_packed"], archive["n_spins"])
+            values = _unpack(path, _member(path, archive, "spins_packed"), _member(path, archive, "n_spins"))
         else:
             tables = [name for name, (shape, _) in shapes.items() if len(shape) == 2]
-            values = archive[choose(path, list(shapes), tables, content, key)]
-        if not isinstance(values, np.ndarray):
-            raise InputError(f"{path}: {shown(key or content)} is not an array")
-        table = Table(values, names=_npz_names(archive, shapes, values.shape))
+            values = _member(path, archive, choose(path, list(shapes), tables, content, key))
+        table = Table(values, names=_npz_names(path, archive, shapes, values.shape))
         if content == "spins":
-            table.counts = archive["counts"] if "counts" in shapes else None
-            table.chains = archive["chains"] if "chains" in shapes else None
+            table.counts = _member(path, archive, "counts") if "counts" in shapes else None
+            table.chains = _member(path, archive, "chains") if "chains" in shapes else None
             if "patterns" in shapes and key != "patterns":
-                table.patterns = archive["patterns"]
+                table.patterns = _member(path, archive, "patterns")
         return table
 
 
@@ -199,9 +197,9 @@ def _read_npz_spikes(path: Path, key: str | None) -> SpikeTimes:
         lists = [name for name, shape in shapes.items() if len(shape) == 1]
         if key is None and len(lists) >= 2:
             time, unit = find_columns(str(path), lists, len(lists))
-            return spikes_of_labels(str(path), archive[lists[time]], archive[lists[unit]])
+            return spikes_of_labels(str(path), _member(path, archive, lists[time]), _member(path, archive, lists[unit]))
         tables = [name for name, shape in shapes.items() if len(shape) == 2]
-        return _spikes_of_matrix(path, archive[choose(path, list(shapes), tables, "spikes", key)])
+        return _spikes_of_matrix(path, _member(path, archive, choose(path, list(shapes), tables, "spikes", key)))
 
 
 def _spikes_of_matrix(path: Path, values: NDArray[Any]) -> SpikeTimes:
@@ -212,6 +210,14 @@ def _spikes_of_matrix(path: Path, values: NDArray[Any]) -> SpikeTimes:
             "bin width out if the values are spins already)"
         )
     return spikes_of_labels(str(path), values[:, 0], values[:, 1])
+
+
+def _member(path: Path, archive: Any, name: str) -> NDArray[Any]:
+    """One array; numpy gives a member that is none as bytes."""
+    values = archive[name]
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{path}: {shown(name)} is not an array")
+    return values
 
 
 def _check_packing(path: Path, archive: Any) -> None:
@@ -237,7 +243,7 @@ def _npz_header(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]
     return shape, dtype
 
 
-def _npz_names(archive: Any, shapes: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[str, ...] | None:
+def _npz_names(path: Path, archive: Any, shapes: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[str, ...] | None:
     """The names of the columns: the array called names, or the only list of texts with one entry a column."""
     if len(shape) != 2:
         return None
@@ -247,8 +253,8 @@ def _npz_names(archive: Any, shapes: Mapping[str, Any], shape: tuple[int, ...]) 
         if dtype is not None and dtype.kind == "U" and size == (shape[1],) and shape[0] != shape[1]
     ]
     if "names" in shapes:
-        return tuple(str(name) for name in np.ravel(archive["names"]))
-    return tuple(str(name) for name in archive[fitting[0]]) if len(fitting) == 1 else None
+        return tuple(str(name) for name in np.ravel(_member(path, archive, "names")))
+    return tuple(str(name) for name in _member(path, archive, fitting[0])) if len(fitting) == 1 else None
 
 
 def _unpack(path: Path, packed: NDArray[Any], n_spins: NDArray[Any]) -> NDArray[np.int8]:

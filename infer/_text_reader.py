@@ -46,6 +46,8 @@ def _open_text(path: Path) -> TextIO:
 
 def _number(cell: str) -> float:
     """A cell as a number, NaN where it is empty or says that the value is missing."""
+    if "_" in cell:  # Python reads 1_0 as 10
+        raise ValueError(f"{cell!r} is not a number")
     return np.nan if cell.strip().lower() in MISSING_WORDS else float(cell)
 
 
