@@ -3,7 +3,7 @@
 python kill_and_resume.py CONFIG STORE KILLS SEED
 
 Processes are forked from one that has everything imported and compiled, so that the moments fall on the work itself.
-Prints, as JSON, how many cells the store held after each kill, and the pid of every process that computed a cell.
+Prints, as JSON, how many cells the store held after each kill; notes beside the store which cells were computed.
 """
 
 import json
@@ -18,14 +18,14 @@ from infer.sweeps import run
 from infer.sweeps.plan import plan_sweep
 from infer.sweeps.store import Store
 
-computed_by = Path(sys.argv[2]).with_suffix(".pids")
+computed = Path(sys.argv[2]).with_suffix(".computed")
 
 
 def noted(cell, compute=run.try_cell):
     """Compute a cell and leave a note once it is done."""
     outcome = compute(cell)
-    with computed_by.open("a") as notes:
-        notes.write(f"{os.getpid()}\t{cell.key}\n")
+    with computed.open("a") as notes:
+        notes.write(f"{cell.key}\n")
     return outcome
 
 
@@ -65,13 +65,16 @@ run.try_cell = noted
 
 rng = random.Random(seed)
 kept_after_kill = []
-for kill in range(kills):
+# on a machine that has become slower since, kills go on until some have fallen into the midst of the work
+while len(kept_after_kill) < kills or (len(set(kept_after_kill)) < 4 and max(kept_after_kill) < len(cells)):
     pid = start(store)
     # the first while the store comes to be, the others anywhere in about twice their share of the work
-    time.sleep(rng.uniform(0, empty if kill == 0 else empty + 2 * share))
+    time.sleep(rng.uniform(0, empty + 2 * share if kept_after_kill else empty))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     kept_after_kill.append(count())
+    if kept_after_kill[-2:-1] == kept_after_kill[-1:]:
+        share *= 1.2
 _, status = os.waitpid(start(store), 0)
 assert status == 0
 sys.stdout.write(json.dumps({"kept": kept_after_kill, "cells": len(cells)}) + "\n")
