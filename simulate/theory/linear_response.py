@@ -138,8 +138,8 @@ def effective_couplings(dynamics: Any) -> NDArray[np.float64]:
     - persistent-threshold Glauber dynamics: minus the off-diagonal part of 1 / V(J / T) with V of
       `persistent_variance`; at persistence 0 exactly J / T;
     - coloured-field Glauber dynamics: the same with `coloured_variance`;
-    - heat-bath and Metropolis dynamics: J / T, exactly; with two baths beta J, beta the mean of the inverse
-      temperatures;
+    - heat-bath, block Gibbs and Metropolis dynamics: J / T, exactly; with two baths beta J, beta the mean of the
+      inverse temperatures;
     - active Ornstein-Uhlenbeck units in a harmonic or spherical potential: minus the off-diagonal part of the inverse
       of `stationary_covariance`; at T = 0 that inverse is A (I + tau A) / T_a with A = k I - J.
 
