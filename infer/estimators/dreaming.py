@@ -54,7 +54,9 @@ class DreamingModel(SpinEstimator):
         (`simulate.BlockGibbs`), the step from the natural gradient. Chains must mix: far below the transition
         they do not, and a warning says so.
     "gaussian"
-        Continuous units (no b): the likelihood of the Gaussian of precision :math:`\beta (k I - J(\lambda))`.
+        Continuous units (no b): the likelihood of the Gaussian of precision :math:`\beta (k I - J(\lambda))`. (Active
+        units have effective stiffnesses that differ a little from unit to unit. With one for all, the rate comes out a
+        few per cent above `simulate.theory.dreaming_rate` even for little activity.)
     "score-matching"
         Continuous units: the score-matching objective, which needs no partition function, so that b may be fitted too.
 
