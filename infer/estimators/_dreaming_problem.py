@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import validate_data
 
-from infer.estimators._base import SpinEstimator, constant_spins, name_spins, row_weights, unpack_samples
+from infer.estimators._base import constant_spins, name_spins, row_weights, unpack_samples
 from infer.estimators._dreaming_continuous import ContinuousMethod, GaussianMethod, ScoreMatchingMethod
 from infer.estimators._dreaming_errors import Estimate, Grouping, Method
 from infer.estimators._dreaming_likelihood import PseudoLikelihoodMethod, Samples
@@ -22,6 +22,9 @@ from infer.uncertainty import batch_labels
 from simulate._validation import check_count, check_patterns
 
 FloatArray = NDArray[np.float64]
+
+# samples, weights, chains and names of the spins
+_Checked = tuple[NDArray, FloatArray | None, NDArray[np.int64] | None, tuple[str, ...] | None]
 
 SPINS = ("pseudolikelihood", "hybrid-rbm")
 CONTINUOUS = ("gaussian", "score-matching")
@@ -162,12 +165,11 @@ def explain_failure(problem: Problem, best: Estimate) -> str:
     return f"no convergence after {best.n_iter} iterations: raise max_iter or tol"
 
 
-def _samples_of(
-    model: SpinEstimator, X: Any, sample_weight: ArrayLike | None, reset: bool
-) -> tuple[NDArray, FloatArray | None, NDArray[np.int64] | None, tuple[str, ...] | None]:
+def _samples_of(model: Any, X: Any, sample_weight: ArrayLike | None, reset: bool) -> _Checked:
     """Checked samples, weights, chains and names: spins, or finite numbers for the methods of continuous units."""
-    if model.get_params(deep=False)["method"] in SPINS:
-        return model._validate(X, sample_weight, reset=reset)
+    if model.method in SPINS:
+        checked: _Checked = model._validate(X, sample_weight, reset=reset)
+        return checked
     samples, chains, names = unpack_samples(X)
     array = validate_data(
         model,

@@ -308,6 +308,7 @@ class HybridMachineMethod:
                 bar.update()
                 bar.set_postfix(step=f"{length:.2g} standard errors", refresh=False)
         self._warn_of_chains(found)
+        # Hessian and scores are those of the last point that was looked at, well below a standard error away
         return Estimate(
             theta=np.array([point.amplitude, point.rate]),
             fields=point.fields,
