@@ -15,7 +15,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from infer.estimators._base import name_spins, row_chunks, row_weights, unpack_samples
-from infer.estimators._score_matching import SINGULAR, Moments, linear_cubes, match_scores, moments_of
+from infer.estimators._covariances import invert_covariance, repeat_rows
+from infer.estimators._score_matching import Moments, linear_cubes, match_scores, moments_of
 
 FloatArray = NDArray[np.float64]
 
@@ -192,30 +193,13 @@ class GaussianCouplings(ContinuousEstimator):
 
 
 def _inverse(covariance: FloatArray, remedy: str) -> FloatArray:
-    """Inverse of a covariance, by way of the correlation coefficients, or an error that says what to do."""
-    scale = np.sqrt(np.diag(covariance))
-    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-    if values[0] < SINGULAR * values[-1]:
-        rank = int(np.sum(values >= SINGULAR * values[-1]))
-        raise ValueError(
-            f"the covariance of the {len(scale)} units has no inverse (rank {rank}): too few different rows, or units "
-            f"that repeat others; give more rows, drop the copies, or pass {remedy}"
-        )
-    inverse = (vectors / values) @ vectors.T / np.outer(scale, scale)
-    return np.asarray((inverse + inverse.T) / 2.0)
+    """Inverse of a covariance, or an error that says what to do."""
+    return invert_covariance(covariance, np.sqrt(np.diag(covariance)), "unit", f"pass {remedy}")
 
 
 def _ledoit_wolf_strength(deviations: FloatArray, weight: FloatArray | None) -> float:
     """Shrinkage towards a multiple of the identity that is best for independent rows."""
-    if weight is not None:
-        if np.any(weight % 1 != 0):
-            row = int(np.flatnonzero(weight % 1 != 0)[0])
-            raise ValueError(
-                f"shrinkage='ledoit-wolf' needs to know how many rows there are, but the weight of row {row} is "
-                f"{weight[row]:g}: give whole numbers (counts), or the shrinkage as a number"
-            )
-        deviations = np.repeat(deviations, weight.astype(np.int64), axis=0)
-    return float(ledoit_wolf_shrinkage(deviations, assume_centered=True))
+    return float(ledoit_wolf_shrinkage(repeat_rows(deviations, weight), assume_centered=True))
 
 
 class ScoreMatching(ContinuousEstimator):

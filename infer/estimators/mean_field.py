@@ -11,11 +11,12 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.exceptions import ConvergenceWarning
 
 from infer.estimators._base import SpinEstimator, row_chunks
+from infer.estimators._covariances import invert_covariance, repeat_rows
+from infer.estimators._preparation import prepare
 
 FloatArray = NDArray[np.float64]
 
 METHODS = ("naive", "tap", "bethe", "sessak-monasson", "independent-pair")
-SINGULAR = 1e-10  # smallest eigenvalue of the correlation coefficients below which a covariance has no inverse
 
 
 def mean_field_couplings(
@@ -104,17 +105,8 @@ def _off_diagonal(matrix: FloatArray) -> FloatArray:
 
 
 def _inverse(m: FloatArray, C: FloatArray) -> FloatArray:
-    """Inverse of the covariance, by way of the correlation coefficients, or an error that says what to do."""
-    scale = np.sqrt(1.0 - m**2)
-    values, vectors = np.linalg.eigh(C / np.outer(scale, scale))
-    if values[0] < SINGULAR * values[-1]:
-        rank = int(np.sum(values >= SINGULAR * values[-1]))
-        raise ValueError(
-            f"the covariance of the {len(m)} spins has no inverse (rank {rank}): too few different rows, or spins that "
-            "repeat others; give more rows, drop the copies, or pass shrinkage=0.1 or shrinkage='ledoit-wolf'"
-        )
-    inverse = (vectors / values) @ vectors.T / np.outer(scale, scale)
-    return np.asarray((inverse + inverse.T) / 2.0)
+    """Inverse of the covariance, or an error that says what to do."""
+    return invert_covariance(C, np.sqrt(1.0 - m**2), "spin", "pass shrinkage=0.1 or shrinkage='ledoit-wolf'")
 
 
 def _tap(m: FloatArray, inverse: FloatArray) -> tuple[FloatArray, int]:
@@ -247,14 +239,7 @@ def ledoit_wolf_strength(spins: NDArray[np.int8], means: FloatArray, weight: Flo
     ----------
     O. Ledoit, M. Wolf 2004, J. Multivariate Analysis 88, 365; scikit-learn's `ledoit_wolf_shrinkage`.
     """
-    if weight is not None:
-        if np.any(weight % 1 != 0):
-            row = int(np.flatnonzero(weight % 1 != 0)[0])
-            raise ValueError(
-                f"shrinkage='ledoit-wolf' needs to know how many rows there are, but the weight of row {row} is "
-                f"{weight[row]:g}: give whole numbers (counts), or the shrinkage as a number"
-            )
-        spins = np.repeat(spins, weight.astype(np.int64), axis=0)
+    spins = repeat_rows(spins, weight)
     standardised = (spins - means) / np.sqrt(1.0 - means**2)
     return float(ledoit_wolf_shrinkage(standardised, assume_centered=True))
 
@@ -357,31 +342,26 @@ class MeanField(SpinEstimator):
             self.shrinkage != "ledoit-wolf" if text else not 0.0 <= float(self.shrinkage) <= 1.0
         ):
             raise ValueError(f"shrinkage must be a number from 0 to 1, 'ledoit-wolf' or None, got {self.shrinkage!r}")
-        spins, weight, _, names = self._validate(X, sample_weight, reset=True)
-        constant = self._find_constant(spins, weight, names)
-        moving = np.setdiff1d(np.arange(spins.shape[1]), constant)
-        means, covariance = spin_moments(spins, weight)
+        samples = prepare(self, X, sample_weight)
+        moving = samples.varying
+        means, covariance = spin_moments(samples.spins, samples.weight)
         if not self.fit_fields:
             covariance += np.outer(means, means)  # about zero, where the means of spins without fields are
             means = np.zeros_like(means)
         strength = 0.0
-        if self.shrinkage is not None and len(moving):
-            strength = ledoit_wolf_strength(spins[:, moving], means[moving], weight) if text else float(self.shrinkage)
+        if text and len(moving):
+            strength = ledoit_wolf_strength(samples.given[:, moving], means[moving], samples.given_weight)
+        elif self.shrinkage is not None and len(moving):
+            strength = float(self.shrinkage)
         shrunk = (1.0 - strength) * covariance
         np.fill_diagonal(shrunk, np.diag(covariance))
-        total = float(len(spins) if weight is None else weight.sum())
         self.means_, self.covariance_, self.shrinkage_ = means, shrunk, strength
-        self.couplings_ = np.zeros_like(covariance)
-        self.fields_ = np.zeros_like(means)
-        if self.fit_fields:
-            self.fields_[constant] = np.arctanh(means[constant] * (1.0 - 1.0 / (total + 1.0)))
-        self.n_clipped_ = 0
+        found = np.zeros((len(moving), len(moving))), np.zeros(len(moving)), 0
         if len(moving):
-            among = np.ix_(moving, moving)
-            found = mean_field_couplings(means[moving], shrunk[among], self.method)
-            self.couplings_[among], self.n_clipped_ = found[0], found[2]
-            if self.fit_fields:
-                self.fields_[moving] = found[1]
+            found = mean_field_couplings(means[moving], shrunk[np.ix_(moving, moving)], self.method)
+        fields = found[1] if self.fit_fields else np.zeros(len(moving))
+        self.couplings_, self.fields_ = samples.expand(found[0], fields, self.fit_fields)
+        self.n_clipped_ = found[2]
         self.n_iter_ = 1
         self.converged_ = self.n_clipped_ == 0
         if self.n_clipped_:
