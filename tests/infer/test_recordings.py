@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
@@ -166,6 +168,37 @@ def test_netcdf_of_samples(tmp_path: Path, names: list[str] | None) -> None:
     np.testing.assert_array_equal(read_patterns(tmp_path / "s.nc"), PATTERNS)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.float32, bool])
+def test_parquet(tmp_path: Path, dtype: type) -> None:
+    path = tmp_path / "s.parquet"
+    frame = pd.DataFrame((SPINS > 0) if dtype is bool else SPINS.astype(dtype), columns=NAMES)
+    frame.to_parquet(path)
+    recording = read_recording(path, zero_one=dtype is bool)
+    np.testing.assert_array_equal(recording.spins, SPINS)
+    assert recording.names == tuple(NAMES)
+    # row labels of pandas are no column
+    frame.set_axis([f"day {i}" for i in range(24)], axis="index").to_parquet(path)
+    np.testing.assert_array_equal(read_spins(path, zero_one=dtype is bool), SPINS)
+    frame.assign(day="monday").to_parquet(path)
+    assert "column 'day' holds values of type" in complaint(read_recording, path)
+    assert "hold one table" in complaint(read_recording, path, key="spins")
+
+
+def test_parquet_with_null_values(tmp_path: Path) -> None:
+    frame = pd.DataFrame(SPINS, columns=NAMES).astype("Int8")
+    frame.iloc[4, 2] = pd.NA
+    frame.to_parquet(tmp_path / "s.parquet")
+    assert "row 4, column 2 'c,d' (counted from 0) holds no value" in complaint(read_spins, tmp_path / "s.parquet")
+    spins = read_spins(tmp_path / "s.parquet", missing="drop")
+    np.testing.assert_array_equal(spins, np.delete(SPINS, 4, axis=0))
+
+
+def test_parquet_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pd.DataFrame(SPINS, columns=NAMES).to_parquet(tmp_path / "s.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    assert "pip install reverie[parquet]" in complaint(read_spins, tmp_path / "s.parquet")
+
+
 def test_netcdf_dimensions_are_taken_by_name(tmp_path: Path) -> None:
     spins = xr.Dataset({"spins": (("chain", "draw", "spin"), SPINS.reshape(2, 12, 5))}).transpose(
         "spin", "chain", "draw"
@@ -203,6 +236,27 @@ def test_missing_values(tmp_path: Path, empty: str) -> None:
     expected[2, 3] = 1 if np.delete(SPINS[:, 3], 2).sum() >= 0 else -1
     np.testing.assert_array_equal(filled.spins, expected)
     assert (filled.attributes["missing"], filled.attributes["filled_values"]) == ("fill", 1)
+
+
+def test_masked_values_stay_open(tmp_path: Path) -> None:
+    values = SPINS.astype(float)
+    values[2, 3], values[5, 0] = np.nan, 0
+    np.savez(tmp_path / "s.npz", spins=values, names=NAMES)
+    masked = read_recording(tmp_path / "s.npz", missing="mask")
+    np.testing.assert_array_equal(masked.spins, np.nan_to_num(values))
+    assert masked.spins.dtype == np.int8
+    assert [masked.attributes[key] for key in ("missing", "missing_values", "masked_values")] == ["mask", 2, 2]
+    np.testing.assert_array_equal(read_spins(tmp_path / "s.npz", missing="mask"), masked.spins)
+    bits = np.where(np.nan_to_num(values) == 0, np.nan, values > 0)
+    np.save(tmp_path / "bits.npy", bits)
+    np.testing.assert_array_equal(read_spins(tmp_path / "bits.npy", missing="mask", zero_one=True), masked.spins)
+    # what is missing does not count as a change
+    values[:, 1], values[:, 2] = np.abs(SPINS[:, 1]), np.nan
+    values[4, 1] = np.nan
+    np.savez(tmp_path / "s.npz", spins=values, names=NAMES)
+    message = complaint(read_recording, tmp_path / "s.npz", missing="mask")
+    assert "2 of 5 spins never change, column 1 'bob', 2 'c,d' (counted from 0; the first is 1 in all rows)" in message
+    assert read_recording(tmp_path / "s.npz", missing="mask", constant="drop").names == ("ann", "é", "<script>")
 
 
 def test_filling_goes_by_counts(tmp_path: Path) -> None:
@@ -332,6 +386,7 @@ def test_text_in_another_encoding(tmp_path: Path, encoding: str) -> None:
 
 def test_counts_that_are_none(tmp_path: Path) -> None:
     for counts, words in [
+        (np.full(24, 2**62), "counts add up to 1.107e+20 samples"),
         (np.ones(5), "must be 24 numbers"),
         (np.arange(24), "counts of row 0"),
         (np.r_[np.ones(23), 1.5], "counts of row 23 (counted from 0) is 1.5"),

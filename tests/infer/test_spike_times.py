@@ -1,6 +1,7 @@
 """Spike times in bins: held to rational arithmetic, to pynapple and to files that other libraries write."""
 
 import datetime
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from infer._spike_times import SpikeTimes, bin_spikes
+from infer.cli import app
+from infer.estimators.pseudolikelihood import PseudoLikelihood
 from infer.recordings import InputError, read_patterns, read_recording, read_spins
 
 TIMES = {"a1": [0.0, 0.1, 0.25, 0.3, 0.95], "b": [0.05, 0.6, 0.7], "<i>": [0.3, 0.41, 0.89]}
@@ -299,3 +304,63 @@ def test_group_of_pynapple_needs_a_width() -> None:
 
 def test_objects_that_are_no_recordings() -> None:
     assert "not from ndarray; estimators take arrays as they are" in complaint(np.ones((3, 3)))
+
+
+def test_names_and_bins_survive_to_the_report(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    units = ["CA1 <b>7</b>", "été", "x" * 60]
+    lines = [f"{time:.4f},{unit}" for unit in units for time in rng.uniform(0, 60, 150)]
+    (tmp_path / "spikes.csv").write_text("time,unit\n" + "\n".join(lines), encoding="utf-8")
+    result = CliRunner().invoke(
+        app,
+        [
+            "report",
+            str(tmp_path / "spikes.csv"),
+            "--bin-width",
+            "0.1",
+            "--output",
+            str(tmp_path / "r.html"),
+            "--n-jobs",
+            "1",
+        ],
+    )
+    assert result.exit_code == 0, result.output
+    numbers = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert numbers["names"] == sorted(units)
+    assert numbers["data"]["attributes"]["bin_width"] == 0.1
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "CA1 &lt;b&gt;7" in page
+    assert "<b>7" not in page
+    assert "bin width" in page
+
+
+def test_the_choice_about_missing_values_is_in_the_report(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    values = rng.choice([-1.0, 1.0], size=(400, 4))
+    values[rng.random(values.shape) < 0.1] = np.nan
+    np.save(tmp_path / "s.npy", values)
+    command = ["report", str(tmp_path / "s.npy"), "--missing", "mask", "--output", str(tmp_path / "r.html")]
+    result = CliRunner().invoke(app, [*command, "--n-jobs", "1"])
+    assert result.exit_code == 0, result.output
+    attributes = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["data"]["attributes"]
+    assert (attributes["missing"], attributes["masked_values"]) == ("mask", int(np.isnan(values).sum()))
+    assert "masked values" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_fit_with_masked_values(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    values = rng.choice([-1, 1], size=(400, 4))
+    np.savetxt(tmp_path / "s.csv", np.where(rng.random(values.shape) < 0.1, 0, values), fmt="%d", delimiter=",")
+    command = ["fit", str(tmp_path / "s.csv"), "--missing", "mask", "--output", str(tmp_path / "f.nc"), "--n-jobs", "1"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    with xr.open_dataset(tmp_path / "f.nc", engine="h5netcdf") as found:
+        assert found.attrs["missing"] == "mask"
+        assert found.attrs["samples"] == 400
+        model = PseudoLikelihood(alpha=1 / 400, fit_fields=True, missing="mask").fit(
+            read_recording(tmp_path / "s.csv", missing="mask")
+        )
+        np.testing.assert_allclose(found["couplings"], model.couplings_, atol=1e-12)
+    result = CliRunner().invoke(app, [*command, "--method", "tap"])
+    assert result.exit_code == 1
+    assert "takes no masked values" in result.stderr
