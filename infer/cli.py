@@ -102,7 +102,10 @@ ConstantOption = Annotated[
     Constant, typer.Option(help="Spins that never change: refuse them, keep them without couplings, or drop them.")
 ]
 Patterns = Annotated[Path | None, typer.Option(help="Stored patterns, one a row; by default those in the data file.")]
-Alpha = Annotated[float | None, typer.Option(help="Strength of the l2 penalty. [default: 1 / number of samples]")]
+Alpha = Annotated[float | None, typer.Option(help="Strength of the l2 penalty. [default: by the number of samples]")]
+Events = Annotated[Path | None, typer.Option(help="Text, a label a row: compare with average states of events, too.")]
+Estimated = Annotated[int | None, typer.Option(min=1, help="Compare with so many patterns estimated from data, too.")]
+Order = Annotated[bool, typer.Option("--time-order/--no-time-order", help="Are rows without counts in time order?")]
 Fields = Annotated[
     bool | None,
     typer.Option("--fields/--no-fields", help="Fit a field for every spin. [default: unless simulated without fields]"),
@@ -260,6 +263,9 @@ def report(
     data: Data,
     output: Annotated[Path, typer.Option(help="Page (.html); every number goes to a .json file beside it.")],
     patterns: Patterns = None,
+    events: Events = None,
+    n_patterns: Estimated = None,
+    time_order: Order = True,
     alpha: Alpha = None,
     fields: Fields = None,
     key: Key = None,
@@ -274,6 +280,7 @@ def report(
     """Write a report on a recording: couplings, similarity to dreamed ones, goodness of fit, convergence."""
     from infer.fits import check_output
     from infer.recordings import match_patterns, read_patterns, read_recording
+    from infer.report._references import read_events
     from infer.report.analysis import analyse
     from infer.report.page import write_report
 
@@ -289,6 +296,9 @@ def report(
         progress=wants_progress(progress),
         alpha=alpha,
         fit_fields=fields,
+        ordered=None if time_order else False,
+        events=read_events(events) if events else None,
+        n_patterns=n_patterns,
     )
     page, numbers = write_report(analysis, output)
     _show_headline(analysis)
@@ -430,6 +440,7 @@ def _show_headline(analysis: Any) -> None:
     typer.echo(f"inverse temperature: {found['inverse_temperature']:.4g}{error}")
     typer.echo(f"cosine similarity: {found['cosine_best']:.4f} at the best rate, {found['cosine_hebbian']:.4f} Hebbian")
     typer.echo(found["verdict"])
+    typer.echo(found["diagnosis"])
 
 
 def main() -> None:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from infer.estimators.dreaming import DreamingModel
 from infer.verdict.events import event_patterns
 
+#: Share of an estimated pattern in the subspace of the couplings below which it is not to be trusted.
+GOOD_QUALITY = 0.9
+
 
 def other_patterns(
     samples: Any,
@@ -26,7 +29,7 @@ def other_patterns(
     found: dict[str, NDArray[np.int8]] = {}
     if events is not None:
         stored, names = event_patterns(spins, events, weight)
-        found[f"average states of {len(names)} events"] = stored
+        found[f"averages of {len(names)} events"] = stored
     if n_patterns is not None:
         if not 1 <= n_patterns <= spins.shape[1]:
             raise ValueError(
@@ -38,7 +41,15 @@ def other_patterns(
             warnings.warn(f"no patterns were estimated: {error}", RuntimeWarning, stacklevel=2)
         else:
             worst = float(np.min(model.pattern_quality_))
-            found[f"{n_patterns} patterns estimated from the samples (quality {worst:.2f} or better)"] = model.patterns_
+            if worst < GOOD_QUALITY:
+                warnings.warn(
+                    f"The least certain of the {n_patterns} estimated patterns has {worst:.2f} of its length in the "
+                    "leading subspace of the couplings: they may not be patterns of +-1 at all, and a rate measured from "
+                    "them means little.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            found[f"{n_patterns} estimated patterns"] = model.patterns_
     return found
 
 

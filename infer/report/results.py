@@ -88,7 +88,8 @@ class Analysis:
         dict
             ``rate``, ``rate_std``, ``rate_interval``, ``inverse_temperature`` and ``inverse_temperature_std``: by
             likelihood when patterns are given and a finite rate fits best, else of the most similar member of the
-            family; ``level`` of the interval; ``cosine_best``, ``cosine_hebbian``; ``verdict``.
+            family; ``level`` of the interval; ``cosine_best``, ``cosine_hebbian``; ``verdict`` on similarity, and
+            ``diagnosis``, the verdict on the model.
         """
         similarity = self.similarity
         numbers: dict[str, Any] = {
@@ -104,6 +105,7 @@ class Analysis:
         numbers["cosine_best"] = similarity.at_best["cosine"]
         numbers["cosine_hebbian"] = similarity.at_hebbian["cosine"]
         numbers["verdict"] = similarity.verdict
+        numbers["diagnosis"] = self.diagnosis.verdict
         return numbers
 
     def strongest_couplings(self, n: int = 20) -> list[dict[str, Any]]:

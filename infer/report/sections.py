@@ -69,7 +69,7 @@ def verdicts(analysis: Analysis) -> list[str]:
     found = [analysis.similarity.verdict, judged.verdict, judged.held_out.verdict]
     found += [part.verdict for part in (judged.time_reversal, judged.drift) if part is not None]
     found.append(analysis.convergence["note"])
-    found[1:1] = [f"Against {name}: {other.verdict}" for name, other in analysis.references.items()]
+    found[1:1] = [f"Compared with {name}: {other.verdict}" for name, other in analysis.references.items()]
     fitted = analysis.dreaming
     if fitted is not None and not fitted["converged"]:
         found.insert(1, "Fitted to the samples directly, by likelihood, no finite dreaming rate is the best one.")

@@ -38,7 +38,7 @@ def time_reversal_verdict(found: TimeReversal) -> str:
     if np.isfinite(bound) and bound > BOUND_SIGMA * std:
         text += f" It produces at least {with_error(bound, std)} nats of entropy per row."
     elif np.isfinite(bound):
-        text += f" No entropy production is seen (lower bound {with_error(bound, std)} nats per row)."
+        text += f" The lower bound of its entropy production is not above zero ({with_error(bound, std)} nats per row)."
     return text
 
 

@@ -35,7 +35,8 @@ def similarity_verdict(found: Similarity) -> str:
     low, high = found.best_rate_interval
     interval = f"{100 * found.level:g} % interval {number(low)} to {number(high)}"
     scores = f"cosine {best:.4f} against {hebbian:.4f}"
-    if found.noise_ceiling is not None:
+    # couplings and the correlations of the same samples share their noise, which then sets no limit
+    if found.noise_ceiling is not None and found.noise_ceiling >= best:
         scores += f", where the noise of the couplings allows {found.noise_ceiling:.4f}"
     apart = found.hebbian_sigma > stats.norm.ppf((1 + found.level) / 2) and not low <= 0.0 <= high
     if not apart:

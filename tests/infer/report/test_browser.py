@@ -86,7 +86,8 @@ def brightness(colour):
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "scheme"), [("simulated", 360, "light"), ("recorded", 360, "dark"), ("simulated", 1280, "dark")]
+    ("name", "width", "scheme"),
+    [("simulated", 360, "light"), ("recorded", 360, "dark"), ("simulated", 1280, "dark"), ("referred", 360, "light")],
 )
 def test_the_page_reads_well(name, width, scheme, written, tmp_path):
     shutil.copy(written(name) / "report.html", tmp_path)
