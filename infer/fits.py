@@ -116,7 +116,7 @@ def fit_recording(
     elif method == "interaction-screening" or method == "probability-flow" or method == "maximum-likelihood":
         if shrinkage is not None:
             raise InputError(f"shrinkage goes with mean-field methods; {method} has alpha instead")
-        model = _penalised(method, alpha, recording.n_samples, fit_fields, seed)
+        model = _penalised(method, alpha, recording.n_samples, fit_fields, seed, n_jobs)
     else:
         from infer.estimators.mean_field import MeanField
 
@@ -170,12 +170,14 @@ def _number_or_text(value: float | str | None) -> Any:
         return value
 
 
-def _penalised(method: str, alpha: float | None, n_samples: int, fit_fields: bool, seed: int) -> Any:
+def _penalised(
+    method: str, alpha: float | None, n_samples: int, fit_fields: bool, seed: int, n_jobs: int | None
+) -> Any:
     """The estimator of a method with a penalty, other than the pseudo-likelihood."""
     if method == "interaction-screening":
         from infer.estimators.screening import InteractionScreening
 
-        return InteractionScreening(alpha=alpha, fit_fields=fit_fields)
+        return InteractionScreening(alpha=alpha, fit_fields=fit_fields, n_jobs=n_jobs)
     alpha = 1.0 / n_samples if alpha is None else alpha
     if method == "probability-flow":
         from infer.estimators.probability_flow import MinimumProbabilityFlow
