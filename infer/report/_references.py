@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from infer.estimators.dreaming import DreamingModel
 from infer.verdict.events import event_patterns
 
-#: Share of an estimated pattern in the subspace of the couplings below which it is not to be trusted.
-GOOD_QUALITY = 0.9
-
 
 def other_patterns(
     samples: Any,
@@ -40,15 +37,6 @@ def other_patterns(
         except ValueError as error:
             warnings.warn(f"no patterns were estimated: {error}", RuntimeWarning, stacklevel=2)
         else:
-            worst = float(np.min(model.pattern_quality_))
-            if worst < GOOD_QUALITY:
-                warnings.warn(
-                    f"The least certain of the {n_patterns} estimated patterns has {worst:.2f} of its length in the "
-                    "leading subspace of the couplings: they may not be patterns of +-1 at all, and a rate measured from "
-                    "them means little.",
-                    UserWarning,
-                    stacklevel=2,
-                )
             found[f"{n_patterns} estimated patterns"] = model.patterns_
     return found
 
