@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from infer.cli import app
 from infer.estimators.dreaming import DreamingModel
 from infer.estimators.pseudolikelihood import PseudoLikelihood
 from infer.recordings import Recording
@@ -55,7 +58,10 @@ def test_event_patterns_are_compared(dataset, patterns):
     model = PseudoLikelihood(alpha=1 / 600, fit_fields=True).fit(spins)
     again = compare(model, stored, random_state=2)
     assert found.references["averages of 1 events"].at_hebbian == again.at_hebbian
-    estimated = DreamingModel(n_patterns=2, fit_fields=True, random_state=2).fit(spins).patterns_
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few weakly coupled samples do not show their patterns clearly
+        estimated = DreamingModel(n_patterns=2, fit_fields=True, random_state=2).fit(spins).patterns_
+    assert any("pattern" in text for text in found.warnings)
     again = compare(model, estimated, random_state=2)
     assert found.references["2 estimated patterns"].best_rate == again.best_rate
 
@@ -77,6 +83,26 @@ def test_events_and_numbers_of_patterns_that_do_not_fit_are_refused(dataset, tmp
         read_events(tmp_path / "binary")
     (tmp_path / "events.txt").write_text("one\n\n two \n", encoding="utf-8")
     assert read_events(tmp_path / "events.txt") == ["one", "", "two"]
+
+
+def test_options_of_the_command_line(dataset, tmp_path):
+    np.save(tmp_path / "spins.npy", dataset["spins"].values[0, :300])
+    (tmp_path / "events.txt").write_text("\n".join("ab"[k % 2] for k in range(300)) + "\n", encoding="utf-8")
+    options = ["--events", str(tmp_path / "events.txt"), "--n-patterns", "2", "--no-time-order", "--n-jobs", "1"]
+    command = ["report", str(tmp_path / "spins.npy"), "--output", str(tmp_path / "out.html"), *options]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "equilibrium model with pair couplings" in result.stdout
+    numbers = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert list(numbers["references"]) == ["averages of 2 events", "2 estimated patterns"]
+    assert numbers["diagnosis"]["time_reversal"] is None
+    assert not numbers["data"]["time_ordered"]
+    (tmp_path / "events.txt").write_text("a\n", encoding="utf-8")
+    (tmp_path / "out.html").unlink()
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "1 labels were given for 300 rows" in result.stderr
+    assert not (tmp_path / "out.html").exists()
 
 
 def test_counts_weigh_in_event_averages():
