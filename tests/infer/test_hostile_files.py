@@ -31,7 +31,7 @@ UNITS = np.arange(60) % 4
 SECONDS = 10.0  # of the processor: how long that takes depends on what else the machine does
 PATIENCE = 60.0
 
-DAMAGED_PER_FORMAT = 25
+DAMAGED_PER_FORMAT = 18
 
 
 # --- good files, which are then damaged

@@ -306,45 +306,36 @@ def test_objects_that_are_no_recordings() -> None:
     assert "not from ndarray; estimators take arrays as they are" in complaint(np.ones((3, 3)))
 
 
-def test_names_and_bins_survive_to_the_report(tmp_path: Path) -> None:
-    rng = np.random.default_rng(4)
-    units = ["CA1 <b>7</b>", "été", "x" * 60]
-    lines = [f"{time:.4f},{unit}" for unit in units for time in rng.uniform(0, 60, 150)]
-    (tmp_path / "spikes.csv").write_text("time,unit\n" + "\n".join(lines), encoding="utf-8")
-    result = CliRunner().invoke(
-        app,
-        [
-            "report",
-            str(tmp_path / "spikes.csv"),
-            "--bin-width",
-            "0.1",
-            "--output",
-            str(tmp_path / "r.html"),
-            "--n-jobs",
-            "1",
-        ],
-    )
+def test_names_and_what_was_missing_are_in_the_report(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    values = rng.choice([-1.0, 1.0], size=(200, 3))
+    values[rng.random(values.shape) < 0.1] = np.nan
+    names = ["CA1 <b>7</b>", "été", "x" * 60]
+    pd.DataFrame(values, columns=names).to_csv(tmp_path / "s.csv", index=False)
+    command = ["report", str(tmp_path / "s.csv"), "--missing", "mask", "--output", str(tmp_path / "r.html")]
+    result = CliRunner().invoke(app, [*command, "--n-jobs", "1"])
     assert result.exit_code == 0, result.output
     numbers = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert numbers["names"] == sorted(units)
-    assert numbers["data"]["attributes"]["bin_width"] == 0.1
+    assert numbers["names"] == names
+    attributes = numbers["data"]["attributes"]
+    assert (attributes["missing"], attributes["masked_values"]) == ("mask", int(np.isnan(values).sum()))
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "CA1 &lt;b&gt;7" in page
     assert "<b>7" not in page
-    assert "bin width" in page
+    assert "masked values" in page
 
 
-def test_the_choice_about_missing_values_is_in_the_report(tmp_path: Path) -> None:
-    rng = np.random.default_rng(5)
-    values = rng.choice([-1.0, 1.0], size=(400, 4))
-    values[rng.random(values.shape) < 0.1] = np.nan
-    np.save(tmp_path / "s.npy", values)
-    command = ["report", str(tmp_path / "s.npy"), "--missing", "mask", "--output", str(tmp_path / "r.html")]
+def test_fit_of_spike_times(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    units = ["CA1 <b>7</b>", "x" * 60, "été"]
+    lines = [f"{time:.4f},{unit}" for unit in units for time in rng.uniform(0, 60, 150)]
+    (tmp_path / "spikes.csv").write_text("time,unit\n" + "\n".join(lines), encoding="utf-8")
+    command = ["fit", str(tmp_path / "spikes.csv"), "--bin-width", "0.1", "--output", str(tmp_path / "f.nc")]
     result = CliRunner().invoke(app, [*command, "--n-jobs", "1"])
     assert result.exit_code == 0, result.output
-    attributes = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["data"]["attributes"]
-    assert (attributes["missing"], attributes["masked_values"]) == ("mask", int(np.isnan(values).sum()))
-    assert "masked values" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    with xr.open_dataset(tmp_path / "f.nc", engine="h5netcdf") as found:
+        assert found["spin"].values.tolist() == units
+        assert found.attrs["bin_width"] == 0.1
 
 
 def test_fit_with_masked_values(tmp_path: Path) -> None:

@@ -206,3 +206,39 @@ def test_rows_with_counts_are_completed_in_several_ways():
     np.testing.assert_allclose(gaps.weight.sum(), 115)
     np.testing.assert_array_equal(np.bincount(gaps.chains), [1, 3, 16, 1])
     np.testing.assert_allclose(gaps.pair_shares, np.array([[112, 12], [12, 15]]) / 115)
+
+
+# --- how good the estimates and their errors are
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize(("share", "too_small", "fields_too_small"), [(0.1, 1.12, 1.12), (0.3, 1.2, 1.35)])
+def test_bias_and_errors(share, too_small, fields_too_small):
+    """60 sets of 6000 samples of N = 10, couplings of 0.9 / sqrt(N): no bias beyond that of complete samples."""
+    couplings, fields, _, _ = some_samples(10, 1)
+    above = np.triu_indices(10, 1)
+    found = {name: [] for name in ("mask", "complete", "fill", "drop")}
+    z, z_fields = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        spins = exact.draw(couplings, 6000, fields, seed=rng)
+        gappy = np.where(rng.random(spins.shape) < share, 0, spins).astype(np.int8)
+        model = PseudoLikelihood(fit_fields=True, missing="mask").fit(gappy)
+        z.append((model.couplings_ - couplings)[above] / model.couplings_std_[above])
+        z_fields.append((model.fields_ - fields) / model.fields_std_)
+        found["mask"].append(model.couplings_[above])
+        common = np.where(gappy.sum(axis=0) >= 0, 1, -1)
+        others = {"complete": spins, "fill": np.where(gappy == 0, common, gappy), "drop": gappy[gappy.all(axis=1)]}
+        for name, samples in others.items():
+            found[name].append(PseudoLikelihood("l2", 1 / 6000, fit_fields=True).fit(samples).couplings_[above])
+    for name, values in found.items():
+        deviation, spread = np.mean(values, axis=0) - couplings[above], np.std(values, axis=0)
+        bias = np.sqrt(max(np.mean(deviation**2) - np.mean(spread**2) / 60, 0))
+        print(f"| {share} | {name} | {bias:.4f} | {spread.mean():.4f} |")  # noqa: T201  # for the record
+    print(f"z: {np.std(z):.3f} (couplings), {np.std(z_fields):.3f} (fields)")  # noqa: T201
+    # squares of 45 x 60 and 10 x 60 numbers: their roots are known to 1.4 % and 2.9 %
+    assert 0.95 < np.std(z) < too_small
+    assert 0.9 < np.std(z_fields) < fields_too_small
+    deviation, spread = np.mean(found["mask"], axis=0) - couplings[above], np.std(found["mask"], axis=0)
+    # chi-square of 45 means: below 2 in the mean but for the bias 1 / n of maximum pseudo-likelihood itself
+    assert np.mean((deviation / spread) ** 2) * 60 < 2.5
