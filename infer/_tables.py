@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 
 class InputError(ValueError):
-    """Bad input: one line that says what is wrong, where, and what to do about it."""
+    """Bad input: one line that says what is wrong, where, and what to do about it.
+
+    Parameters
+    ----------
+    message : str
+        Put on one line, control characters escaped.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))

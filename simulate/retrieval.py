@@ -176,7 +176,7 @@ def basins(
     couplings : array_like, scipy sparse matrix (n_spins, n_spins) or PatternCouplings
         Zero diagonal; may be asymmetric.
     patterns : array_like of +-1, shape (n_patterns, n_spins)
-    flipped : array_like of float
+    flipped : array_like of float, shape (n_fractions,)
         Fractions of flipped spins, in [0, 1].
     n_repeats : int, default 10
         Random choices of the flipped spins, for each pattern and fraction.
@@ -268,7 +268,7 @@ def capacity(
     rule : callable
         Patterns (n_patterns, n_spins) to couplings, for example `hebbian`, `PatternCouplings` or
         ``lambda xi: dreaming(xi, 2.0)``.
-    loads : array_like of float
+    loads : array_like of float, shape (n_loads,)
         Loads P / N, > 0; rounded to whole numbers of patterns, at least 1.
     n_spins : int
         Number of spins N.

@@ -214,7 +214,20 @@ class SpinEstimator(BaseEstimator):
     fields_: NDArray[np.float64]
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit couplings and fields to samples."""
+        """Fit couplings and fields to samples.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
+        y : Ignored
+            Present for compatibility with scikit-learn.
+        sample_weight : array-like (n_samples,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        SpinEstimator
+        """
         raise NotImplementedError  # every estimator writes its own; this one only says how it is called
 
     def _validate(
@@ -247,7 +260,29 @@ class SpinEstimator(BaseEstimator):
         return self.report_constant(constant_spins(spins, weight), names)
 
     def report_constant(self, constant: NDArray[np.intp], names: tuple[str, ...] | None) -> NDArray[np.intp]:
-        """The same indices of constant spins, refused or warned about as ``constant`` says."""
+        """The same indices of constant spins, refused or warned about as ``constant`` says.
+
+        Parameters
+        ----------
+        constant : array of int (n_constant,)
+            Indices of the spins that never change.
+        names : tuple of str or None
+            Names of all spins, for the message.
+
+        Returns
+        -------
+        array of int (n_constant,)
+
+        Raises
+        ------
+        ValueError
+            If ``constant`` is "error" and a spin never changes.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``constant`` is "field" and a spin never changes.
+        """
         if self.constant not in ("field", "error"):
             raise ValueError(f"constant must be 'field' or 'error', got {self.constant!r}")
         if len(constant):
@@ -277,6 +312,11 @@ class SpinEstimator(BaseEstimator):
         -------
         float
             Natural logarithm, at most 0; ``-n_spins log 2`` for free spins.
+
+        Raises
+        ------
+        ValueError
+            If X holds anything but +-1, or another number of spins than the fit.
         """
         check_is_fitted(self, "couplings_")
         if is_dask(unpack_samples(X)[0]):

@@ -209,6 +209,11 @@ class ErrorBars(SpinEstimator):
         Returns
         -------
         lower, upper : ndarray (n_spins, n_spins) or (n_spins,)
+
+        Raises
+        ------
+        ValueError
+            If the level is not between 0 and 1, or there is no such parameter.
         """
         if parameter not in ("couplings", "fields"):
             raise ValueError(f"parameter must be 'couplings' or 'fields', got {parameter!r}")
@@ -290,6 +295,11 @@ class ErrorBars(SpinEstimator):
         -------
         xarray.Dataset
             As from `posterior`.
+
+        Raises
+        ------
+        ValueError
+            If a number of draws or chains is below 1, or replicates that are fitted lose a spin that varies.
         """
         if draws < 1 or chains < 1:
             raise ValueError(f"draws and chains must be at least 1, got draws={draws}, chains={chains}")

@@ -289,6 +289,11 @@ class DreamingModel(SpinEstimator):
         Returns
         -------
         (float, float)
+
+        Raises
+        ------
+        ValueError
+            If the level is not between 0 and 1, or there is no such parameter.
         """
         check_is_fitted(self, "rate_std_")
         names = ("rate", "inverse_temperature", "slope", "stiffness", "quartic")
@@ -353,6 +358,11 @@ class DreamingModel(SpinEstimator):
         xarray.Dataset
             Variables `rate`, `inverse_temperature` and `slope`, dims (chain, draw). Draws below the lower bound of the
             rate are drawn again.
+
+        Raises
+        ------
+        ValueError
+            If a number of draws or chains is below 1, or the standard errors are not finite.
         """
         check_is_fitted(self, "covariance_")
         lowest = self.lowest_rate_
@@ -386,6 +396,11 @@ class DreamingModel(SpinEstimator):
         -------
         float
             In nats for all but "score-matching"; the larger the better.
+
+        Raises
+        ------
+        ValueError
+            If X does not hold what the method takes, or another number of units than the fit.
         """
         check_is_fitted(self, "couplings_")
         if self.method not in CONTINUOUS:

@@ -260,10 +260,10 @@ class MeanField(SpinEstimator):
         Covariances off the diagonal are multiplied by `1 - shrinkage` (means and variances are kept, since both
         are exact for a spin). "ledoit-wolf" takes the value that is best for independent rows (too small for
         correlated ones). None: none.
-    threshold : float, optional
-        Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     fit_fields : bool, default True
         False holds the fields at zero, where spins have zero means: the second moments then stand for the covariances.
+    threshold : float, optional
+        Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     constant : {"field", "error"}, default "field"
         What to do with spins that never change: keep them without couplings, with the field of their mean held off
         +-1 by half a sample in the number of rows (and warn), or refuse.

@@ -188,6 +188,11 @@ def log_likelihood(
     Returns
     -------
     LogLikelihood
+
+    Raises
+    ------
+    ValueError
+        If X does not hold the spins that the estimator was fitted to, or the partition function cannot be had.
     """
     check_is_fitted(estimator, "couplings_")
     spins, weight, _, _ = estimator._validate(X, sample_weight, reset=False)

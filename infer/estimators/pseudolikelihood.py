@@ -311,6 +311,11 @@ class PseudoLikelihood(ErrorBars):
         -------
         float
             Natural logarithm, at most 0; ``-n_spins log 2`` for free spins.
+
+        Raises
+        ------
+        ValueError
+            If X holds anything but +-1, or another number of spins than the fit.
         """
         if self.missing == "error":
             return super().score(X, y, sample_weight)

@@ -168,7 +168,7 @@ def penalty_path(
     estimator : SpinEstimator
         With a parameter ``alpha``: `InteractionScreening`, or `PseudoLikelihood` with penalty "l1".
     X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
-    alphas : array-like
+    alphas : array-like (n_alphas,)
         Penalties, in any order.
     sample_weight : array-like (n_samples,), optional
     folds : int

@@ -84,11 +84,21 @@ class Adequacy:
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as floats, lists and strings, ready for JSON; what is not finite becomes None."""
+        """Everything as floats, lists and strings, ready for JSON; what is not finite becomes None.
+
+        Returns
+        -------
+        dict
+        """
         return {field.name: _wording.plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def summary(self) -> str:
-        """The numbers as a table for a terminal."""
+        """The numbers as a table for a terminal.
+
+        Returns
+        -------
+        str
+        """
         return _wording.adequacy_summary(self)
 
 

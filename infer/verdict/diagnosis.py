@@ -88,7 +88,12 @@ class Diagnosis:
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as floats, lists and strings, ready for JSON; what is not finite becomes None."""
+        """Everything as floats, lists and strings, ready for JSON; what is not finite becomes None.
+
+        Returns
+        -------
+        dict
+        """
         found: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -99,7 +104,12 @@ class Diagnosis:
         return found
 
     def summary(self) -> str:
-        """The checks as a table for a terminal, and all verdicts."""
+        """The checks as a table for a terminal, and all verdicts.
+
+        Returns
+        -------
+        str
+        """
         return _diagnosis_wording.diagnosis_summary(self)
 
     def __repr__(self) -> str:

@@ -61,7 +61,12 @@ class UnlearningSimilarity:
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as floats, lists and strings, ready for JSON; what is not finite becomes None."""
+        """Everything as floats, lists and strings, ready for JSON; what is not finite becomes None.
+
+        Returns
+        -------
+        dict
+        """
         return {field.name: _wording.plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
 

@@ -48,6 +48,10 @@ class Similarity:
         Its standard error.
     best_rate_interval : tuple of float
         Its interval at ``level``, obtained as ``interval_method`` says.
+    level : float
+        Of the intervals.
+    interval_method : str
+        How the interval was made: from replicates of the couplings, or a likelihood.
     optimum : str
         "interior", "infinite rate" or "lower bound"; "undefined" when all members of the family are proportional.
     inverse_temperature : float
@@ -69,7 +73,7 @@ class Similarity:
         "hebbian", "shuffled eigenvalues", "random couplings": mean, std and percentiles of their cosine.
     spectra : dict of ndarray (n_spins,)
         Sorted eigenvalues of "inferred", "hebbian" and "best dreamed" (zero diagonals, the last two scaled to fit).
-    principal_angles : ndarray or None
+    principal_angles : ndarray (n_patterns,) or None
         Radians between the patterns' span and as many leading eigenvectors of the couplings; only for
         fewer patterns than spins.
     retrieval : dict of dict or None
@@ -79,6 +83,10 @@ class Similarity:
         "patterns" or "data correlations". With data correlations the rate places the couplings between the
         recording's own correlations (0) and naive mean-field couplings (inf): even undriven samples have a rate
         well above 0 there, so it must not be set beside a rate measured from patterns.
+    n_spins, n_patterns : int, int or None
+        Sizes; None where the reference is made of data correlations.
+    rate_lower_bound : float
+        -1 / max eig(C), at which the family of dreamed couplings ends.
     couplings, reference_couplings, hebbian_couplings : ndarray (n_spins, n_spins)
         The couplings compared, and the best dreamed and the Hebbian matrix, each scaled to fit them best.
     verdict : str
@@ -115,11 +123,21 @@ class Similarity:
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as floats, lists and strings, ready for JSON; what is not finite becomes None."""
+        """Everything as floats, lists and strings, ready for JSON; what is not finite becomes None.
+
+        Returns
+        -------
+        dict
+        """
         return {field.name: _wording.plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def to_dataset(self) -> xr.Dataset:
-        """Profiles, spectra and the three matrices as an xarray Dataset; the single numbers are its attributes."""
+        """Profiles, spectra and the three matrices as an xarray Dataset; the single numbers are its attributes.
+
+        Returns
+        -------
+        xarray.Dataset
+        """
         pair = ("spin", "other_spin")
         variables: dict[str, Any] = {name: ("rate", values) for name, values in self.profile.items()}
         for name in ("couplings", "reference_couplings", "hebbian_couplings"):
@@ -136,7 +154,12 @@ class Similarity:
         return xr.Dataset(variables, coords={"rate": self.rates}, attrs=attributes)
 
     def summary(self) -> str:
-        """The numbers as a table for a terminal."""
+        """The numbers as a table for a terminal.
+
+        Returns
+        -------
+        str
+        """
         return _wording.summary(self)
 
 
@@ -163,7 +186,7 @@ def compare(
         Stored patterns that the family is built from.
     correlations : array (n_spins, n_spins), optional
         In place of patterns: correlation matrix of a recording (:func:`infer.verdict.families.data_correlations`).
-    rates : array, optional
+    rates : array (n_rates,), optional
         Rates of the profile, above -1/max eig(G); 0 is added. Default: a grid around 0 and the best rate. The best
         rate itself is searched for everywhere, whatever the grid.
     replicates : array (n_replicates, n_spins, n_spins), optional

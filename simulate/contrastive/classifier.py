@@ -14,8 +14,9 @@ from tqdm.auto import tqdm
 
 from simulate._validation import check_count, check_number, first_place
 from simulate.contrastive._checkpoint import check_folder, read_arrays, write_arrays
+from simulate.contrastive.nonlinearity import hard_threshold
 from simulate.contrastive.response import chemotaxis_kernel
-from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth, hard_threshold
+from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth
 
 __all__ = ["ContrastiveClassifier", "classifier_rule", "layered_energy", "relax_layers"]
 
@@ -28,6 +29,20 @@ def classifier_rule(threshold: float = 0.002) -> ContrastiveRule:
     """Rule of wide learning window, threshold to 500 times it: chemotaxis kernel, rise time 1, fall time 500.
 
     The contrasts of a layered network between free and nudged state reach over orders of magnitude.
+
+    Parameters
+    ----------
+    threshold : float, default 0.002
+        > 0, in units of signal per time.
+
+    Returns
+    -------
+    ContrastiveRule
+
+    Raises
+    ------
+    ValueError
+        If the threshold is out of range.
     """
     return ContrastiveRule(chemotaxis_kernel(20.0), Sawtooth(1.0, 500.0), hard_threshold(threshold))
 
@@ -192,7 +207,20 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike, validation: tuple[ArrayLike, ArrayLike] | None = None
     ) -> ContrastiveClassifier:
-        """Train on samples X (n_samples, n_features) in [0, 1] with labels y; `validation` (X, y) is only watched.
+        """Train on labelled samples.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            In [0, 1].
+        y : array_like, shape (n_samples,)
+            Labels.
+        validation : pair (X, y), optional
+            Watched only, see `validation_errors_`.
+
+        Returns
+        -------
+        ContrastiveClassifier
 
         Raises
         ------
@@ -302,13 +330,44 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         return int(str(state["entropy"]))
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Output units (n_samples, n_classes) of the free state, in [0, 1]."""
+        """Output units of the free state.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            In [0, 1].
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_classes)
+            In [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If X does not hold numbers in [0, 1], or not the features of the fit.
+        """
         check_is_fitted(self)
         samples = _check_samples(X, "X", self.n_features_in_)
         return relax_layers(samples, self.weights_, self.biases_)[1]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Class of the most active output unit of the free state, for each sample (n_samples,)."""
+        """Class of the most active output unit of the free state.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            In [0, 1].
+
+        Returns
+        -------
+        ndarray, shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If X does not hold numbers in [0, 1], or not the features of the fit.
+        """
         return self.classes_[self.decision_function(X).argmax(axis=1)]
 
 

@@ -13,11 +13,13 @@ from numpy.typing import ArrayLike
 
 from simulate._validation import check_count, check_number
 from simulate.contrastive import theory
+from simulate.contrastive.accuracy import accuracy_law
 from simulate.contrastive.classifier import ContrastiveClassifier, classifier_rule
 from simulate.contrastive.memory import learn_patterns
-from simulate.contrastive.receptor import ReceptorLadder, accuracy_law
+from simulate.contrastive.nonlinearity import hard_threshold
+from simulate.contrastive.receptor import ReceptorLadder
 from simulate.contrastive.response import chemotaxis_kernel
-from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth, hard_threshold, periodic_response
+from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth, periodic_response
 from simulate.memory import daydream, dreaming, hebbian, pseudo_inverse, random_patterns, unlearn
 from simulate.retrieval import basins, stability
 
@@ -36,7 +38,7 @@ def range_against_asymmetry(asymmetries: ArrayLike, *, rate: float = 20.0, thres
 
     Parameters
     ----------
-    asymmetries : array_like
+    asymmetries : array_like, shape (n_asymmetries,)
         tau_s / tau_f, above 1.
     rate : float, default 20
         B of the kernel, in units of 1 / rise time.
@@ -71,9 +73,9 @@ def offset_against_area(
 
     Parameters
     ----------
-    areas : array_like
+    areas : array_like, shape (n_areas,)
         Areas I of the kernel, per unit of time.
-    mean_signals : array_like
+    mean_signals : array_like, shape (n_mean_signals,)
         (free + clamped) / 2.
     rate : float, default 20
         B of the kernel, per unit of time.
@@ -107,7 +109,7 @@ def dissipation_against_accuracy(gammas: ArrayLike, signal: float = 200.0, switc
 
     Parameters
     ----------
-    gammas : array_like
+    gammas : array_like, shape (n_gammas,)
         In (0, 1].
     signal : float, default 200
         Ligand concentration after the step (micromolar).
@@ -161,7 +163,7 @@ def contrast_against_dissipation(
 
     Parameters
     ----------
-    gammas : array_like
+    gammas : array_like, shape (n_gammas,)
         In (0, 1]; 1 is equilibrium.
     signal : float, default 200
         Ligand concentration (micromolar) of the step that defines the response.

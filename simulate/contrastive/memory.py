@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from simulate._validation import check_count, check_couplings, check_number, check_patterns
+from simulate.contrastive.nonlinearity import hard_threshold
 from simulate.contrastive.response import chemotaxis_kernel
-from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth, hard_threshold
+from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth
 from simulate.memory import _kernels as kernels
 from simulate.memory.couplings import hebbian
 
@@ -29,6 +30,14 @@ def memory_rule() -> ContrastiveRule:
     """Rule whose learning window, 0.12 to 2.28, holds the contrast 2 between two spins that agree and that do not.
 
     Chemotaxis kernel of rate 20 and area 0, rise time 1, fall time 19, hard threshold 0.12.
+
+    Returns
+    -------
+    ContrastiveRule
+
+    References
+    ----------
+    Falk, Strupp, Scellier, Murugan 2025, Nature Communications (arXiv 2312.17723).
     """
     return ContrastiveRule(chemotaxis_kernel(20.0), Sawtooth(1.0, 19.0), hard_threshold(0.12))
 

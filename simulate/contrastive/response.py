@@ -32,7 +32,9 @@ def exponentials(matrix: NDArray[np.float64], times: NDArray[np.float64]) -> NDA
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """Linear response K(t) = readout . exp(matrix t) . source for t > 0, which turns a signal s into
+    """Linear response K(t) = readout . exp(matrix t) . source for t > 0.
+
+    It turns a signal s into
 
         u(t) = int_0^inf K(x) s(t - x) dx.
 
@@ -87,7 +89,18 @@ class Kernel:
         return np.where(times < 0, 0.0, self._propagated(times, self.source))
 
     def step_response(self, time: ArrayLike) -> NDArray[np.float64]:
-        """int_0^t K(x) dx at any array of times: what u does after the signal has gone from 0 to 1."""
+        """Response to a step, int_0^t K(x) dx.
+
+        Parameters
+        ----------
+        time : array_like
+            Times of any shape, in units of time.
+
+        Returns
+        -------
+        ndarray
+            Of the shape of `time`; what u does after the signal has gone from 0 to 1.
+        """
         times = np.asarray(time, dtype=np.float64)
         rest: NDArray[np.float64] = np.linalg.solve(self.matrix, self.source).astype(np.float64)
         return np.where(times < 0, 0.0, self._propagated(times, rest) - float(self.readout @ rest))
@@ -109,6 +122,11 @@ class Kernel:
 
     def normalised(self) -> Kernel:
         """The kernel divided by the size of its first moment, so that u = ds/dt + area s for slow signals.
+
+        Returns
+        -------
+        Kernel
+            Of first moment -1.
 
         Raises
         ------
@@ -134,7 +152,9 @@ def _cascade(rate: float, weights: list[float]) -> Kernel:
 
 
 def chemotaxis_kernel(rate: float = 20.0, area: float = 0.0) -> Kernel:
-    """Kernel of the chemotaxis of E. coli,
+    """Kernel of the chemotaxis of E. coli.
+
+    It is
 
         K(t) = a exp(-B t) (t - c t^2),   a = B^3 + 3 I B^2,   c = (B^2 + 2 B I) / (6 I + 2 B),
 
@@ -204,7 +224,9 @@ def gamma_density(time: ArrayLike, rate: float, order: int) -> NDArray[np.float6
 
 
 def feedback_kernel(response_time: float, memory_time: float, leak: float = 0.0) -> Kernel:
-    """Response of u in the smallest model of integral feedback,
+    """Response of u in the smallest model of integral feedback.
+
+    That is
 
         response_time du/dt = s - m - u,     dm/dt = u / memory_time - leak m.
 

@@ -1,4 +1,4 @@
-"""A synapse that compares two states in time: sawtooth protocol, nonlinearity, change of its weight in one cycle."""
+"""A synapse that compares two states in time: sawtooth protocol, change of its weight in one cycle."""
 
 from __future__ import annotations
 
@@ -10,20 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulate._validation import check_number, first_place
 from simulate.contrastive import _kernels as kernels
+from simulate.contrastive.nonlinearity import Nonlinearity
 from simulate.contrastive.response import Kernel, exponentials
 
-__all__ = [
-    "ContrastiveRule",
-    "IdealContrast",
-    "Nonlinearity",
-    "Sawtooth",
-    "cubic",
-    "hard_threshold",
-    "linear",
-    "signed_square",
-    "soft_threshold",
-    "weight_update",
-]
+__all__ = ["ContrastiveRule", "IdealContrast", "Sawtooth", "weight_update"]
 
 # steps in each doubling of time after a corner of the signal; the error of linear interpolation falls as their square
 _STEPS_PER_DOUBLING = 256
@@ -61,60 +51,23 @@ class Sawtooth:
         return self.rise_time + self.fall_time
 
     def signal(self, time: ArrayLike, free: float = 0.0, clamped: float = 1.0) -> NDArray[np.float64]:
-        """The signal at any array of times; a cycle begins at time 0 in the free state."""
+        """The signal at any array of times; a cycle begins at time 0 in the free state.
+
+        Parameters
+        ----------
+        time : array_like
+            Times of any shape, in units of time.
+        free, clamped : float
+            Signal in the two states.
+
+        Returns
+        -------
+        ndarray
+            Of the shape of `time`, in the units of `free` and `clamped`.
+        """
         phase = np.mod(np.asarray(time, dtype=np.float64), self.period)
         height = np.where(phase < self.rise_time, phase / self.rise_time, (self.period - phase) / self.fall_time)
         return free + (clamped - free) * height
-
-
-@dataclass(frozen=True)
-class Nonlinearity:
-    """Odd function g(u) = p(u) for u >= threshold, -p(-u) for u <= -threshold, 0 between, p a cubic polynomial.
-
-    Made by `hard_threshold`, `soft_threshold`, `signed_square`, `cubic` and `linear`.
-
-    Parameters
-    ----------
-    threshold : float
-        >= 0, in units of u (signal per unit of time).
-    coefficients : tuple of four floats
-        p(threshold + x) = sum_k coefficients[k] x^k.
-    """
-
-    threshold: float
-    coefficients: tuple[float, float, float, float]
-
-    def __call__(self, u: ArrayLike) -> NDArray[np.float64]:
-        """g of any array."""
-        values = np.asarray(u, dtype=np.float64)
-        excess = np.abs(values) - self.threshold
-        return np.where(excess >= 0, np.sign(values) * np.polynomial.polynomial.polyval(excess, self.coefficients), 0.0)
-
-
-def hard_threshold(threshold: float) -> Nonlinearity:
-    """g(u) = u where |u| >= threshold, else 0; the threshold (>= 0) in units of signal per time."""
-    theta = check_number(threshold, "threshold", low=0.0)
-    return Nonlinearity(theta, (theta, 1.0, 0.0, 0.0))
-
-
-def soft_threshold(threshold: float) -> Nonlinearity:
-    """g(u) = sign(u) max(|u| - threshold, 0); the threshold (>= 0) in units of signal per time."""
-    return Nonlinearity(check_number(threshold, "threshold", low=0.0), (0.0, 1.0, 0.0, 0.0))
-
-
-def signed_square() -> Nonlinearity:
-    """g(u) = u |u|."""
-    return Nonlinearity(0.0, (0.0, 0.0, 1.0, 0.0))
-
-
-def cubic(scale: float = 1.0) -> Nonlinearity:
-    """g(u) = u^3 / scale; the scale (> 0) in units of u^2."""
-    return Nonlinearity(0.0, (0.0, 0.0, 0.0, 1.0 / check_number(scale, "scale", low=0.0, open_low=True)))
-
-
-def linear() -> Nonlinearity:
-    """g(u) = u: no nonlinearity, and so (for a kernel without area) no learning; a negative control."""
-    return Nonlinearity(0.0, (0.0, 1.0, 0.0, 0.0))
 
 
 def periodic_response(kernel: Kernel, protocol: Sawtooth) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -261,7 +214,17 @@ class ContrastiveRule:
         return b"".join(array.tobytes() for array in self._tables)
 
     def update(self, free: ArrayLike, clamped: ArrayLike) -> NDArray[np.float64]:
-        """Change of the weights in one cycle, for signals of any shapes that broadcast; in units of the signal.
+        """Change of the weights in one cycle, dw = int_0^P g(u(t)) dt.
+
+        Parameters
+        ----------
+        free, clamped : array_like
+            Signals in the two states, of any shapes that broadcast.
+
+        Returns
+        -------
+        ndarray
+            Of the common shape, in units of the signal.
 
         Raises
         ------
@@ -281,7 +244,20 @@ class ContrastiveRule:
         clamped_before: NDArray[np.float64],
         clamped_after: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Sum over rows of the updates of synapses (i, j) whose signal is before[row, i] * after[row, j]."""
+        """Sum over rows of the updates of synapses (i, j) whose signal is before[row, i] * after[row, j].
+
+        Parameters
+        ----------
+        free_before, free_after : ndarray, shape (n_samples, n_before) and (n_samples, n_after)
+            Units before and after the synapses in the free state.
+        clamped_before, clamped_after : ndarray, shape (n_samples, n_before) and (n_samples, n_after)
+            The same in the clamped state.
+
+        Returns
+        -------
+        ndarray, shape (n_before, n_after)
+            In units of the signal.
+        """
         out = np.zeros((free_before.shape[1], free_after.shape[1]))
         states = (np.ascontiguousarray(a) for a in (free_before, free_after, clamped_before, clamped_after))
         arguments: Any = (*states, *self._tables, out)
@@ -291,12 +267,33 @@ class ContrastiveRule:
 
 @dataclass(frozen=True)
 class IdealContrast:
-    """The update that a synapse with perfect memory would make: dw = clamped - free."""
+    """The update that a synapse with perfect memory would make: dw = clamped - free.
+
+    References
+    ----------
+    Scellier, Bengio 2017, Frontiers in Computational Neuroscience 11, 24 (arXiv 1602.05179).
+    """
 
     signature: ClassVar[bytes] = b"ideal contrast"
 
     def update(self, free: ArrayLike, clamped: ArrayLike) -> NDArray[np.float64]:
-        """Change of the weights, for signals of any shapes that broadcast; see `ContrastiveRule.update`."""
+        """Change of the weights in one cycle, dw = clamped - free.
+
+        Parameters
+        ----------
+        free, clamped : array_like
+            Signals in the two states, of any shapes that broadcast.
+
+        Returns
+        -------
+        ndarray
+            Of the common shape, in units of the signal.
+
+        Raises
+        ------
+        ValueError
+            If a signal is not finite or the shapes do not fit.
+        """
         low, high = _signals(free, clamped)
         return high - low
 
@@ -307,7 +304,20 @@ class IdealContrast:
         clamped_before: NDArray[np.float64],
         clamped_after: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Sum over rows of the updates of synapses (i, j); see `ContrastiveRule.outer_update`."""
+        """Sum over rows of the updates of synapses (i, j); see `ContrastiveRule.outer_update`.
+
+        Parameters
+        ----------
+        free_before, free_after : ndarray, shape (n_samples, n_before) and (n_samples, n_after)
+            Units before and after the synapses in the free state.
+        clamped_before, clamped_after : ndarray, shape (n_samples, n_before) and (n_samples, n_after)
+            The same in the clamped state.
+
+        Returns
+        -------
+        ndarray, shape (n_before, n_after)
+            In units of the signal.
+        """
         return clamped_before.T @ clamped_after - free_before.T @ free_after
 
 

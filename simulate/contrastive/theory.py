@@ -11,7 +11,8 @@ from scipy.optimize import brentq
 from scipy.special import gammainc
 
 from simulate._validation import check_count, check_number
-from simulate.contrastive.synapse import ContrastiveRule, Nonlinearity, Sawtooth
+from simulate.contrastive.nonlinearity import Nonlinearity
+from simulate.contrastive.synapse import ContrastiveRule, Sawtooth
 
 __all__ = [
     "LearningCurve",
@@ -24,7 +25,9 @@ __all__ = [
 
 
 def ideal_update(amplitude: ArrayLike, protocol: Sawtooth, nonlinearity: Nonlinearity) -> NDArray[np.float64]:
-    """Update of a synapse whose memory is infinitely short and has no area,
+    """Update of a synapse whose memory is infinitely short and has no area.
+
+    It is
 
         dw = tau_f g(A / tau_f) - tau_s g(A / tau_s),
 
@@ -33,7 +36,7 @@ def ideal_update(amplitude: ArrayLike, protocol: Sawtooth, nonlinearity: Nonline
 
     Parameters
     ----------
-    amplitude : array_like
+    amplitude : array_like of any shape
         A, in units of the signal.
     protocol : Sawtooth
     nonlinearity : Nonlinearity
@@ -67,7 +70,7 @@ def fast_memory_update(
 
     Parameters
     ----------
-    amplitude : array_like
+    amplitude : array_like of any shape
         A = clamped - free, in units of the signal.
     protocol : Sawtooth
     threshold : float
@@ -176,7 +179,7 @@ class LearningCurve:
 
     Attributes
     ----------
-    amplitudes, updates : ndarray
+    amplitudes, updates : ndarray, shape (n_points,)
         A = clamped - free and dw, evenly spaced over the window.
     onset, end : float
         Ends of the learning window (`learning_window`).
@@ -193,7 +196,10 @@ class LearningCurve:
 
     @property
     def learning_range(self) -> float:
-        """end / onset, how far apart learned contrasts may be; tau_s / tau_f for a memory that is infinitely short."""
+        """Ratio end / onset: how far apart learned contrasts may be.
+
+        It is tau_s / tau_f for a memory that is infinitely short.
+        """
         return self.end / self.onset
 
 

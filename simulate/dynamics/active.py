@@ -176,7 +176,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
     @cached_property
     def stiffness(self) -> float:
-        """k of the harmonic potential, or the one that fulfils the spherical constraint."""
+        """Stiffness k of the harmonic potential, or the one that fulfils the spherical constraint."""
         if isinstance(self.potential, Harmonic):
             return self.potential.stiffness
         if isinstance(self.potential, SoftSpin):

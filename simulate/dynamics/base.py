@@ -73,24 +73,69 @@ class Dynamics(ABC):
         schedule: Schedule,
         advanced: Callable[[int], Any],
     ) -> NDArray[Any]:
-        """States (n_chains, draws, n_spins) of chains started from `initial` (n_chains, n_spins) or at random.
+        """States of a group of chains, recorded as the schedule says.
 
         `advanced` is told the ticks done since it was last called, summed over the chains.
+
+        Parameters
+        ----------
+        chain_seeds : list of SeedSequence
+            Of each chain of the group.
+        shared_seed : SeedSequence
+            The same for every group.
+        initial : ndarray, shape (n_chains, n_spins), or None
+            Where chains start; None for random states.
+        schedule : Schedule
+            When states are recorded, in ticks.
+        advanced : callable
+            Told the ticks done since it was last called, summed over the chains.
+
+        Returns
+        -------
+        ndarray, shape (n_chains, draws, n_spins)
+            Of the type `dtype`.
         """
 
     def energies(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Energy -1/2 x^T J x - H . x of states (n_states, n_spins), shape (n_states,)."""
+        """Energy E(x) = -1/2 x^T J x - H . x of states.
+
+        Parameters
+        ----------
+        states : ndarray, shape (n_states, n_spins)
+
+        Returns
+        -------
+        ndarray, shape (n_states,)
+            In the units of the couplings.
+        """
         energy: NDArray[np.float64] = -0.5 * np.einsum("ki,ik->k", states, self.couplings @ states.T)
         fields = getattr(self, "fields", None)
         return energy if fields is None else energy - states @ fields
 
     def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
-        """How many chains are computed together, for each group; here as evenly over the jobs as can be."""
+        """How many chains are computed together, for each group; here as evenly over the threads as can be.
+
+        Parameters
+        ----------
+        chains, n_jobs : int
+            Number of chains, and of threads that share them.
+
+        Returns
+        -------
+        list of int
+            They add up to `chains`.
+        """
         groups = max(1, min(chains, n_jobs))
         return [len(part) for part in np.array_split(np.arange(chains), groups)]
 
     def parameters(self) -> dict[str, Any]:
-        """Every parameter as text, number or array of numbers, as it is written beside samples."""
+        """Every parameter as text, number or array of numbers, as it is written beside samples.
+
+        Returns
+        -------
+        dict
+            From names to text, numbers and arrays.
+        """
         found: dict[str, Any] = {"dynamics": type(self).__name__, "n_spins": self.n_spins}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
             value = getattr(self, field.name)

@@ -68,7 +68,7 @@ def mode_variance(
 
     Parameters
     ----------
-    stiffness : array_like
+    stiffness : array_like of any shape
         Eigenvalues a > 0 of A = k I - J.
     temperature, active_temperature : float
         T and T_a, in units of energy.
@@ -79,6 +79,10 @@ def mode_variance(
     -------
     ndarray
         Of the shape of `stiffness`.
+
+    References
+    ----------
+    Szamel 2014, Phys. Rev. E 90, 012111 (a harmonic mode under coloured noise).
     """
     a = np.asarray(stiffness, dtype=np.float64)
     return temperature / a + active_temperature / (a * (1 + a * persistence_time))
@@ -109,6 +113,10 @@ def spherical_stiffness(
     ------
     ValueError
         If both temperatures are 0.
+
+    References
+    ----------
+    Berlin, Kac 1952, Phys. Rev. 86, 821 (the spherical constraint); under coloured noise derived for this project.
     """
     spectrum = np.asarray(eigenvalues, dtype=np.float64)
     total = temperature + active_temperature

@@ -49,9 +49,22 @@ class SpinDynamics(Dynamics):
 
     @abstractmethod
     def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        """Thresholds for the chains whose compiled generators are in `state` (4, n_chains).
+        """Source of the thresholds that the spins of a group of chains meet.
 
         `generators` are for what is drawn once, such as the memory that a chain starts with.
+
+        Parameters
+        ----------
+        state : ndarray of uint32, shape (4, n_chains)
+            Compiled generators of the chains.
+        generators : list of Generator
+            For what is drawn once, such as the memory that a chain starts with.
+
+        Returns
+        -------
+        callable
+            Fills an array (n_updates, n_chains) with thresholds, in the units of the couplings, for the sites
+            (n_updates,) that are visited in turn.
         """
 
     def trajectories(

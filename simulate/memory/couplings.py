@@ -110,7 +110,13 @@ class PatternCouplings:
         return self.patterns.shape[1], self.patterns.shape[1]
 
     def toarray(self) -> NDArray[np.float64]:
-        """The matrix itself, float64 (n_spins, n_spins), symmetric with zero diagonal."""
+        """The couplings as a matrix.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_spins, n_spins)
+            Symmetric with zero diagonal, in units of temperature.
+        """
         matrix = self.patterns.T @ self.weighted_patterns
         matrix = (matrix + matrix.T) / 2  # the product is symmetric up to rounding only
         np.fill_diagonal(matrix, 0.0)

@@ -141,7 +141,7 @@ def estimate_entropy_production(
     states : array_like, shape (n_times, n) or (n_chains, n_times, n), or xarray.Dataset
         Trajectories in time order; a Dataset from `trajectory` stands for its variable `spins` or `x`.
     interval : float
-        Time between successive states, > 0.
+        Time between successive states, > 0, in units of time (sweeps for spins).
     parity : array_like of +-1, shape (n,), optional
         -1 for variables that change sign under time reversal; all +1 by default.
     n_batches : int, default 20

@@ -34,7 +34,7 @@ def persistent_variance(mode: Any, persistence: float) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    mode : array_like
+    mode : array_like of any shape
         Eigenvalues g < 1 of J / T.
     persistence : float
         In [0, 1).
@@ -72,7 +72,7 @@ def coloured_variance(
 
     Parameters
     ----------
-    mode : array_like
+    mode : array_like of any shape
         Eigenvalues g < 1 of beta J, beta = <sech^2(v / T)> / T.
     temperature, persistence_time, active_temperature : float
         T > 0, tau > 0 (sweeps) and T_a >= 0 of `ColoredFieldGlauber`.
@@ -252,6 +252,11 @@ def effective_slope(dynamics: Any) -> float:
     ------
     ValueError
         If no closed form is known for the dynamics.
+
+    References
+    ----------
+    Derived for this project (linear response to the noise, see `persistent_variance`); Behera, Du, Jagadisan, Sastry,
+    Rao, Vaikuntanathan 2024, arXiv 2410.06269.
     """
     return _expansion(dynamics)[0]
 
