@@ -16,7 +16,7 @@ with new random numbers are averaged.
 Of ``J_ij`` a completed sample tells only where both spins were observed: standard errors are those of the completed
 samples, divided by the root of the share of such samples. This holds to lowest order in the couplings and for values
 missing completely at random: at N = 10, couplings of 0.9 / sqrt(N) and 6000 samples errors came out 5 % too small with
-a tenth of the values missing, and 11 % (couplings) and 20 % (fields) with three tenths.
+a tenth of the values missing, and 14 % (couplings) and 20 % (fields) with three tenths.
 """
 
 from __future__ import annotations
