@@ -293,7 +293,8 @@ def _similarity_tables(numbers: Numbers, note: str) -> list[Table]:
         (MEASURES.get(name, name.replace("_", " ")), number(value), number(values["at_hebbian"][name]))
         for name, value in values["at_best"].items()
     ]
-    if values["noise_ceiling"] is not None:
+    # couplings and the correlations of the same samples share their noise, which then sets no limit
+    if values["noise_ceiling"] is not None and values["noise_ceiling"] >= values["at_best"]["cosine"]:
         measures.append(("largest cosine that the noise of the couplings allows", number(values["noise_ceiling"]), "–"))
     null_rows: list[Row] = [
         (LABELS.get(name, name), *(entry(null.get(key), 3) for key in ("mean", "std", "low", "high")))

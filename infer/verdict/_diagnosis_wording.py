@@ -91,9 +91,9 @@ def diagnosis_verdict(found: Diagnosis) -> str:
         text = f"An equilibrium model with pair couplings is not good enough: it fails {len(failed)} of {n} checks, "
         text += names
     text += f" ({together})."
-    if any(check.name in ("means", "correlations") for check in failed):
-        text += " Means and correlations are what is fitted: where they fail, look at the penalty and at the number of"
-        text += " samples before the form of the model."
+    if any(check.name in ("means", "correlations", "energy") for check in failed):
+        text += " Means, correlations and with them the energy are what is fitted: where they fail, look at the penalty"
+        text += " and at the number of samples before the form of the model."
     if found.time_reversal is None:
         text += f" Time reversal and drift were not judged: {found.without_time}."
     return text
