@@ -69,7 +69,8 @@ def sweep(
         Of joblib. By default that of `joblib.parallel_config`, or processes.
     scheduler : str, optional
         Address of a Dask scheduler (tcp://host:port), for backend "dask"; reverie must be installed on its workers.
-        Without one, the current `distributed.Client`.
+        Without one, the current `distributed.Client`. Where the cluster has a single thread, joblib leaves it alone and
+        computes in this process.
     seed : int, optional
         Takes the place of the config's.
     retry_failed : bool, default False
