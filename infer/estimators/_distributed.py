@@ -113,15 +113,13 @@ class BlockRows(SpinRows):
     def hessians(
         self, couplings: NDArray, fields: NDArray, most_rows: int
     ) -> Iterator[tuple[int, NDArray[np.float64], int | None]]:
-        picked = np.arange(self.n_rows)
-        if everything := self.n_rows <= most_rows:
-            n_used = None
-        else:
+        picked, n_used = np.arange(self.n_rows), None
+        if self.n_rows > most_rows:
             picked = np.sort(np.random.default_rng(0).choice(self.n_rows, size=most_rows, replace=False))
             n_used = most_rows
         weight = None if self.blocks.weight is None else self.blocks.weight[picked]
         here = SpinRows(self.blocks.take(picked), weight, self.columns)
-        for node, hessian, _ in here.hessians(couplings, fields, most_rows if not everything else self.n_rows):
+        for node, hessian, _ in here.hessians(couplings, fields, most_rows):
             yield node, hessian, n_used
 
 
