@@ -96,6 +96,7 @@ class RateTest:
 
     Each statistic is, when the rate is `rate`, the square of a Student t variable with `degrees_of_freedom` (an F
     variable with 1 and as many degrees of freedom); `*_p_value` is the probability of one at least as large.
+    In trials (tests/VALIDATION.md) 6 % of the tests of a true rate had p-values below 5 % (3.5 to 9.5 % by case).
 
     Attributes
     ----------
