@@ -155,7 +155,7 @@ def test_docstring(name: str) -> None:
 
 def test_the_reference_builds_without_a_warning(tmp_path: Path) -> None:
     """As the command of the README builds it, but for sources and search index, which take their time."""
-    pdoc.render.configure(docformat="numpy", show_source=False, search=False)
+    pdoc.render.configure(docformat="numpy", math=True, show_source=False, search=False)
     pdoc.pdoc(*PACKAGES, output_directory=tmp_path)  # warnings are errors here
     files = tmp_path.rglob("*.html")
     pages = {path.relative_to(tmp_path).as_posix(): path.read_text(encoding="utf-8") for path in files}

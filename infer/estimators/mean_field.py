@@ -30,8 +30,7 @@ def mean_field_couplings(
     - "naive" (Kappen and Rodriguez 1998): :math:`J_{ij} = -(C^{-1})_{ij}`,
       :math:`h_i = \mathrm{artanh}\, m_i - \sum_j J_{ij} m_j`.
     - "tap" (Tanaka 1998): the root of :math:`(C^{-1})_{ij} = -J_{ij} - 2 J_{ij}^2 m_i m_j` that is the naive one for
-    small
-      means; :math:`h_i = \mathrm{artanh}\, m_i - \sum_j J_{ij} m_j + m_i \sum_j J_{ij}^2 L_j`.
+      small means; :math:`h_i = \mathrm{artanh}\, m_i - \sum_j J_{ij} m_j + m_i \sum_j J_{ij}^2 L_j`.
     - "bethe" (Ricci-Tersenghi 2012): susceptibility propagation in closed form, exact on trees; fields from
       the cavity messages.
     - "sessak-monasson" (Sessak and Monasson 2009): naive plus independent pair less what both count,
