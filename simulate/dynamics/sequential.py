@@ -17,8 +17,10 @@ __all__ = ["SpinDynamics", "Thresholds", "generator_state"]
 # fills thresholds (n_updates, n_chains), in units of the fields, for the sites (n_updates,) visited in turn
 Thresholds = Callable[[NDArray[np.int32], NDArray[np.float32]], None]
 
-# updates computed in one go: their thresholds (4 bytes a chain each) stay in the processor's cache
-_UPDATES_AT_ONCE = 4096
+# thresholds drawn in one go (4 bytes each): they stay in the processor's cache. With few chains these are many updates,
+# since threads that come back to the interpreter every instant would wait for each other
+_THRESHOLDS_AT_ONCE = 1 << 18
+_FEWEST_UPDATES_AT_ONCE = 4096
 # below this many chains in a run the lanes of one instruction would stay half empty
 _FEW_CHAINS = 16
 # sweeps after which fields are computed afresh; single-precision rounding stays near 1e-5 of a field till then
@@ -84,14 +86,16 @@ class SpinDynamics(Dynamics):
         # couplings serves every chain
         order = np.random.default_rng(shared_seed)
         fields = local_fields(self.couplings, self.fields, spins, few=schedule.chains < _FEW_CHAINS)
-        noise = np.empty((_UPDATES_AT_ONCE, n_chains), dtype=np.float32)
+        # from the number of all chains, not of those of this group, on which results must not depend
+        at_once = max(_THRESHOLDS_AT_ONCE // max(schedule.chains, 4), _FEWEST_UPDATES_AT_ONCE)
+        noise = np.empty((at_once, n_chains), dtype=np.float32)
         nothing = np.empty((n_chains, 0, n_spins), dtype=np.int8)
         since_refresh = 0
 
         def run(updates: int, every: int, record: NDArray[np.int8]) -> None:
             nonlocal since_refresh
-            for first in range(0, updates, _UPDATES_AT_ONCE):
-                count = min(_UPDATES_AT_ONCE, updates - first)
+            for first in range(0, updates, at_once):
+                count = min(at_once, updates - first)
                 if since_refresh >= _SWEEPS_BETWEEN_REFRESHES * n_spins:
                     fields.refresh()
                     since_refresh = 0
@@ -103,14 +107,14 @@ class SpinDynamics(Dynamics):
 
         run(schedule.burn_in, 0, nothing)
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
-        at_once = _UPDATES_AT_ONCE // schedule.thin
-        if at_once == 0:
+        draws_at_once = at_once // schedule.thin
+        if draws_at_once == 0:
             for draw in range(schedule.draws):
                 run(schedule.thin, 0, nothing)
                 record[:, draw] = fields.states()
             return record
-        for first in range(0, schedule.draws, at_once):
-            part = np.empty((n_chains, min(at_once, schedule.draws - first), n_spins), dtype=np.int8)
+        for first in range(0, schedule.draws, draws_at_once):
+            part = np.empty((n_chains, min(draws_at_once, schedule.draws - first), n_spins), dtype=np.int8)
             run(part.shape[1] * schedule.thin, schedule.thin, part)
             record[:, first : first + part.shape[1]] = part
         return record
