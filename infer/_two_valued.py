@@ -1,7 +1,7 @@
 """From tables of numbers to spins -1 and +1, in chunks, with the place of whatever cannot be a spin."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,33 @@ def _chunks(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Slices of rows that hold a bounded number of values."""
     step = max(1, CHUNK_VALUES // n_columns)
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
+
+
+def binarised(source: str, table: Table, threshold: float | str) -> Table:
+    """The table with +1 where a value lies above the threshold, -1 where it does not, and 0 where there is none."""
+    values = table.values
+    if isinstance(threshold, str) and threshold not in ("median", "mean"):
+        try:
+            threshold = float(threshold)
+        except ValueError:
+            raise InputError(f"threshold must be a number, 'median' or 'mean', got {threshold!r}") from None
+    if not isinstance(threshold, str) and not np.isfinite(threshold):
+        raise InputError(f"threshold must be a finite number, 'median' or 'mean', got {threshold:g}")
+    spins = np.empty(values.shape, dtype=np.int8)
+    for column in range(values.shape[1]):
+        value = np.asarray(values[:, column], dtype=np.float64)
+        known = ~np.isnan(value)
+        if threshold == "median" or threshold == "mean":
+            level = getattr(np, threshold)(value[known]) if known.any() else 0.0
+            if not np.isfinite(level):
+                row = int(np.argmax(~np.isfinite(value) & known))
+                raise InputError(
+                    f"{source}: {table.place(row, column)} holds {value[row]:g}, without a finite {threshold}"
+                )
+        else:
+            level = threshold
+        spins[:, column] = np.where(known, np.where(value > level, 1, -1), 0)
+    return replace(table, values=spins)
 
 
 def two_valued(source: str, table: Table, zero_one: bool) -> tuple[NDArray[np.int8], Absent]:
@@ -84,6 +111,8 @@ def _complaint(value: Any, column: int, zero_one: bool) -> str:
     if zero_one:
         remedy = ", not 0 or 1; leave out zero_one=True (--zero-one) if the values are -1 and +1"
         return f"{shown(value)}{remedy if value == -1 else ', not 0 or 1' + hint}"
+    real = isinstance(value, float) and np.isfinite(value) and value != round(value)
+    hint += "; real values take a threshold (--threshold on the command line)" if real else ""
     return f"{shown(value)}, and spins are -1 or +1{hint}"
 
 

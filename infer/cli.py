@@ -4,13 +4,37 @@ import functools
 import signal
 import sys
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from infer._console import complain, one_line_errors, wants_progress
+from infer._options import (
+    Alpha,
+    Backend,
+    BinWidth,
+    Constant,
+    ConstantOption,
+    Data,
+    Estimated,
+    Events,
+    Fields,
+    FigureFile,
+    FreeState,
+    Jobs,
+    Key,
+    Method,
+    Missing,
+    MissingOption,
+    Order,
+    Patterns,
+    Progress,
+    Rule,
+    Seed,
+    ThresholdOption,
+    ZeroOne,
+)
 
 app = typer.Typer(
     help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",
@@ -23,100 +47,6 @@ contrastive = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(
     contrastive, name="contrastive", help="Temporal contrastive learning: couplings learned without explicit memory."
 )
-
-
-class Method(StrEnum):
-    """How couplings are fitted."""
-
-    PSEUDOLIKELIHOOD = "pseudolikelihood"
-    INTERACTION_SCREENING = "interaction-screening"
-    PROBABILITY_FLOW = "probability-flow"
-    MAXIMUM_LIKELIHOOD = "maximum-likelihood"
-    NAIVE = "naive"
-    TAP = "tap"
-    BETHE = "bethe"
-    SESSAK_MONASSON = "sessak-monasson"
-    INDEPENDENT_PAIR = "independent-pair"
-
-
-class Rule(StrEnum):
-    """How synapses find the contrast between clamped and free state."""
-
-    TEMPORAL = "temporal"
-    IDEAL = "ideal"
-
-
-class FreeState(StrEnum):
-    """What a network left to itself is read out as."""
-
-    FIXED_POINT = "fixed-point"
-    GRADED = "graded"
-    THERMAL = "thermal"
-
-
-class Missing(StrEnum):
-    """What to do about missing values."""
-
-    ERROR = "error"
-    DROP = "drop"
-    FILL = "fill"
-    MASK = "mask"
-
-
-class Constant(StrEnum):
-    """What to do about spins that never change."""
-
-    ERROR = "error"
-    KEEP = "keep"
-    DROP = "drop"
-
-
-class Backend(StrEnum):
-    """Where the cells of a sweep are computed."""
-
-    LOKY = "loky"
-    THREADING = "threading"
-    DASK = "dask"
-
-
-Data = Annotated[
-    Path,
-    typer.Argument(
-        help="Recording: npy, npz, csv, tsv, txt, parquet or nc (as `reverie simulate` writes); with --bin-width spike "
-        "times: nwb, or a table of times and units."
-    ),
-]
-Key = Annotated[str | None, typer.Option(help="Array of an npz, variable of an nc or units of an nwb file to read.")]
-BinWidth = Annotated[
-    float | None, typer.Option(help="Read spike times, and put them into bins of this width (unit of the times).")
-]
-ZeroOne = Annotated[bool, typer.Option("--zero-one", help="Values are 0 and 1 and mean -1 and +1.")]
-MissingOption = Annotated[
-    Missing,
-    typer.Option(
-        help="Missing values: refuse them, drop their rows, fill in the spin's more common value, or mask them, that "
-        "is, average over what they may have been."
-    ),
-]
-ConstantOption = Annotated[
-    Constant, typer.Option(help="Spins that never change: refuse them, keep them without couplings, or drop them.")
-]
-Patterns = Annotated[Path | None, typer.Option(help="Stored patterns, one a row; by default those in the data file.")]
-Alpha = Annotated[float | None, typer.Option(help="Strength of the l2 penalty. [default: by the number of samples]")]
-Events = Annotated[Path | None, typer.Option(help="Text, a label a row: compare with average states of events, too.")]
-Estimated = Annotated[int | None, typer.Option(min=1, help="Compare with so many patterns estimated from data, too.")]
-Order = Annotated[bool, typer.Option("--time-order/--no-time-order", help="Are rows without counts in time order?")]
-Fields = Annotated[
-    bool | None,
-    typer.Option("--fields/--no-fields", help="Fit a field for every spin. [default: unless simulated without fields]"),
-]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
-Jobs = Annotated[int, typer.Option("--n-jobs", help="Threads, -1 for all processors; results do not depend on it.")]
-FigureFile = Annotated[Path | None, typer.Option(help="Figure of the results (.svg, .pdf or .png).")]
-Progress = Annotated[
-    bool | None,
-    typer.Option("--progress/--no-progress", help="Show progress bars. [default: on a terminal]"),
-]
 
 
 def command(function: Callable[..., None], group: typer.Typer = app) -> Callable[..., None]:
@@ -198,6 +128,7 @@ def fit(
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap replicates kept for `compare`; 0 for none.")] = 200,
     key: Key = None,
     zero_one: ZeroOne = False,
+    threshold: ThresholdOption = None,
     bin_width: BinWidth = None,
     missing: MissingOption = Missing.ERROR,
     constant: ConstantOption = Constant.ERROR,
@@ -211,7 +142,13 @@ def fit(
 
     check_output(output, ".nc")
     recording = read_recording(
-        data, key=key, zero_one=zero_one, missing=missing.value, constant=constant.value, bin_width=bin_width
+        data,
+        key=key,
+        zero_one=zero_one,
+        threshold=threshold,
+        missing=missing.value,
+        constant=constant.value,
+        bin_width=bin_width,
     )
     result = fit_recording(
         recording,
@@ -270,8 +207,9 @@ def report(
     fields: Fields = None,
     key: Key = None,
     zero_one: ZeroOne = False,
+    threshold: ThresholdOption = None,
     bin_width: BinWidth = None,
-    missing: MissingOption = Missing.ERROR,
+    missing: MissingOption = Missing.MASK,
     constant: ConstantOption = Constant.ERROR,
     seed: Seed = 0,
     n_jobs: Jobs = -1,
@@ -286,7 +224,13 @@ def report(
 
     check_output(output, ".html", ".htm")
     recording = read_recording(
-        data, key=key, zero_one=zero_one, missing=missing.value, constant=constant.value, bin_width=bin_width
+        data,
+        key=key,
+        zero_one=zero_one,
+        threshold=threshold,
+        missing=missing.value,
+        constant=constant.value,
+        bin_width=bin_width,
     )
     analysis = analyse(
         recording,

@@ -12,7 +12,7 @@ from infer._objects import kind_of_object, spikes_of_group, table_of_frame
 from infer._readers import NO_WIDTH, check_two_dimensional, read_spikes, read_table
 from infer._spike_times import bin_spikes
 from infer._tables import InputError, Table, shown
-from infer._two_valued import complete, constant_columns, filled, two_valued
+from infer._two_valued import binarised, complete, constant_columns, filled, two_valued
 
 __all__ = [
     "InputError",
@@ -83,6 +83,7 @@ def read_recording(
     *,
     key: str | None = None,
     zero_one: bool = False,
+    threshold: float | str | None = None,
     missing: Missing = "error",
     constant: Constant = "error",
     bin_width: float | None = None,
@@ -110,6 +111,8 @@ def read_recording(
         Which array of an npz, variable of a NetCDF file, or table of units of an NWB file to read.
     zero_one : bool, default False
         Values are 0 and 1 (or booleans) and mean -1 and +1. By default they must be -1 and +1.
+    threshold : float, "median" or "mean", optional
+        Values are real; a spin is +1 above the threshold, or above the median or the mean of its column, and -1 else.
     missing : {"error", "drop", "fill", "mask"}, default "error"
         What to do about missing values: NaN, empty cells, and 0 among -1 and +1. "drop" leaves out rows that have any;
         "fill" puts the more common value of that spin (+1 in a tie), which weakens the couplings that are inferred;
@@ -144,6 +147,9 @@ def read_recording(
     """
     _check_option("missing", missing, get_args(Missing))
     _check_option("constant", constant, get_args(Constant))
+    if threshold is not None and (zero_one or bin_width is not None):
+        other = "zero_one" if zero_one else "bin_width"
+        raise InputError(f"threshold is for real values and {other} is not; give one of the two")
     source, table = _load(data, key, bin_width)
     zero_one = zero_one and bin_width is None  # bins are spins already
     n_rows, n_columns = table.values.shape
@@ -157,8 +163,12 @@ def read_recording(
     chains = None if table.chains is None else _row_integers(source, "chains", table.chains, n_rows, None)
     if counts is None and chains is None:
         chains = np.zeros(n_rows, dtype=np.int64)
+    if threshold is not None:
+        table = binarised(source, table, threshold)
     spins, absent = two_valued(source, table, zero_one)
     attributes = dict(table.attributes)
+    if threshold is not None:
+        attributes["threshold"] = str(threshold)
     attributes |= {"missing": missing, "missing_values": absent.total}
     attributes |= {"dropped_rows": 0, "filled_values": 0, "masked_values": 0}
     if absent.total and missing == "error":
@@ -211,6 +221,7 @@ def read_spins(
     *,
     key: str | None = None,
     zero_one: bool = False,
+    threshold: float | str | None = None,
     missing: Missing = "error",
     constant: Constant = "error",
     bin_width: float | None = None,
@@ -219,7 +230,7 @@ def read_spins(
 
     Parameters
     ----------
-    data, key, zero_one, missing, constant, bin_width
+    data, key, zero_one, threshold, missing, constant, bin_width
         As for `read_recording`, which also keeps names, counts and runs.
 
     Returns
@@ -233,7 +244,13 @@ def read_spins(
         A ValueError of one line, as for `read_recording`.
     """
     recording = read_recording(
-        data, key=key, zero_one=zero_one, missing=missing, constant=constant, bin_width=bin_width
+        data,
+        key=key,
+        zero_one=zero_one,
+        threshold=threshold,
+        missing=missing,
+        constant=constant,
+        bin_width=bin_width,
     )
     if recording.counts is None:
         return recording.spins

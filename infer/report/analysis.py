@@ -255,9 +255,11 @@ def _check_names(names: Sequence[str] | None, n_spins: int) -> tuple[str, ...]:
 
 
 def _masks_gaps(samples: Any) -> bool:
-    """Whether a recording was read with its missing values left open."""
+    """Whether a recording was read with its missing values left open, and has some."""
     attributes = getattr(samples, "attributes", None)
-    return isinstance(attributes, Mapping) and attributes.get("missing") == "mask"
+    if not isinstance(attributes, Mapping) or attributes.get("missing") != "mask":
+        return False
+    return bool(attributes.get("masked_values", True))
 
 
 def _source(samples: Any) -> str:

@@ -646,3 +646,28 @@ def test_real_recordings() -> None:
     paintings = read_recording(DATA / "bob_ross_538.npz")
     assert paintings.spins.shape == (403, 32)
     assert paintings.names[0] == "BARN"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "levels"), [(1.5, (1.5, 1.5)), ("1.5", (1.5, 1.5)), ("median", (2, 3)), ("mean", (2.6, 26 / 4))]
+)
+def test_real_values_take_a_threshold(tmp_path: Path, threshold: float | str, levels: tuple[float, float]) -> None:
+    values = np.array([[1.0, 2.0], [2.0, 4.0], [3.0, np.nan], [2.0, 1.0], [5.0, 19.0]])
+    np.save(tmp_path / "x.npy", values)
+    expected = np.where(np.isnan(values), 0, np.where(values > levels, 1, -1))
+    recording = read_recording(tmp_path / "x.npy", threshold=threshold, missing="mask")
+    np.testing.assert_array_equal(recording.spins, expected)
+    assert recording.attributes["threshold"] == str(threshold)
+    np.testing.assert_array_equal(
+        read_spins(tmp_path / "x.npy", threshold=threshold, missing="drop"), expected[[0, 1, 3, 4]]
+    )
+
+
+def test_bad_thresholds_are_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", [[0.5, 2.0], [2.5, np.inf], [1.0, 1.0]])
+    path = tmp_path / "x.npy"
+    assert "real values take a threshold" in complaint(read_spins, path)
+    assert "a number, 'median' or 'mean', got 'high'" in complaint(read_spins, path, threshold="high")
+    assert "a finite number" in complaint(read_spins, path, threshold=np.nan)
+    assert "row 1, column 1 (counted from 0) holds inf" in complaint(read_spins, path, threshold="mean")
+    assert "zero_one is not" in complaint(read_spins, path, threshold=1.0, zero_one=True)

@@ -1,0 +1,108 @@
+"""Options that several commands share, and what they may be."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Method(StrEnum):
+    """How couplings are fitted."""
+
+    PSEUDOLIKELIHOOD = "pseudolikelihood"
+    INTERACTION_SCREENING = "interaction-screening"
+    PROBABILITY_FLOW = "probability-flow"
+    MAXIMUM_LIKELIHOOD = "maximum-likelihood"
+    NAIVE = "naive"
+    TAP = "tap"
+    BETHE = "bethe"
+    SESSAK_MONASSON = "sessak-monasson"
+    INDEPENDENT_PAIR = "independent-pair"
+
+
+class Rule(StrEnum):
+    """How synapses find the contrast between clamped and free state."""
+
+    TEMPORAL = "temporal"
+    IDEAL = "ideal"
+
+
+class FreeState(StrEnum):
+    """What a network left to itself is read out as."""
+
+    FIXED_POINT = "fixed-point"
+    GRADED = "graded"
+    THERMAL = "thermal"
+
+
+class Missing(StrEnum):
+    """What to do about missing values."""
+
+    ERROR = "error"
+    DROP = "drop"
+    FILL = "fill"
+    MASK = "mask"
+
+
+class Constant(StrEnum):
+    """What to do about spins that never change."""
+
+    ERROR = "error"
+    KEEP = "keep"
+    DROP = "drop"
+
+
+class Backend(StrEnum):
+    """Where the cells of a sweep are computed."""
+
+    LOKY = "loky"
+    THREADING = "threading"
+    DASK = "dask"
+
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Recording: npy, npz, csv, tsv, txt, parquet or nc (as `reverie simulate` writes); with --bin-width spike "
+        "times: nwb, or a table of times and units."
+    ),
+]
+Key = Annotated[str | None, typer.Option(help="Array of an npz, variable of an nc or units of an nwb file to read.")]
+BinWidth = Annotated[
+    float | None, typer.Option(help="Read spike times, and put them into bins of this width (unit of the times).")
+]
+ZeroOne = Annotated[bool, typer.Option("--zero-one", help="Values are 0 and 1 and mean -1 and +1.")]
+MissingOption = Annotated[
+    Missing,
+    typer.Option(
+        help="Missing values: refuse them, drop their rows, fill in the spin's more common value, or mask them, that "
+        "is, average over what they may have been."
+    ),
+]
+ThresholdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--threshold",
+        help="Real values: +1 above this number, or above the 'median' or the 'mean' of the column, else -1.",
+    ),
+]
+ConstantOption = Annotated[
+    Constant, typer.Option(help="Spins that never change: refuse them, keep them without couplings, or drop them.")
+]
+Patterns = Annotated[Path | None, typer.Option(help="Stored patterns, one a row; by default those in the data file.")]
+Alpha = Annotated[float | None, typer.Option(help="Strength of the l2 penalty. [default: by the number of samples]")]
+Events = Annotated[Path | None, typer.Option(help="Text, a label a row: compare with average states of events, too.")]
+Estimated = Annotated[int | None, typer.Option(min=1, help="Compare with so many patterns estimated from data, too.")]
+Order = Annotated[bool, typer.Option("--time-order/--no-time-order", help="Are rows without counts in time order?")]
+Fields = Annotated[
+    bool | None,
+    typer.Option("--fields/--no-fields", help="Fit a field for every spin. [default: unless simulated without fields]"),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
+Jobs = Annotated[int, typer.Option("--n-jobs", help="Threads, -1 for all processors; results do not depend on it.")]
+FigureFile = Annotated[Path | None, typer.Option(help="Figure of the results (.svg, .pdf or .png).")]
+Progress = Annotated[
+    bool | None,
+    typer.Option("--progress/--no-progress", help="Show progress bars. [default: on a terminal]"),
+]
