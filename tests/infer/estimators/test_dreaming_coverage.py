@@ -38,8 +38,8 @@ def judge(covered, p_values, scores):
     assert np.all(np.abs(np.mean(p_values < 0.05, axis=0) - 0.05) <= WINDOW)
     for column in p_values.T[1:]:  # of the score and of the likelihood ratio, which do not depend on a parametrisation
         assert stats.kstest(column, "uniform").pvalue > 1e-3
-    # of t variables. Its estimate scatters by 0.05; at rate 1 it was 1.17 and 1.10 for two seeds, so that standard errors
-    # are about a tenth too small there, which is why the bound is wider than three standard deviations
+    # of t variables. Its estimate scatters by 0.05; at rate 1 it was 1.17 and 1.10 for two seeds: standard errors are
+    # about a tenth too small there, which is why the bound is wider than three standard deviations
     assert np.std(scores) == pytest.approx(1.0, abs=0.2)
     assert np.mean(scores) == pytest.approx(0.0, abs=0.3)  # bias under a third of a standard error (scatter 0.07)
 
