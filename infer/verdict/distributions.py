@@ -50,7 +50,8 @@ def merge_neighbours(observed: Estimates, predicted: Estimates) -> tuple[Estimat
     cumulative = np.cumsum((observed.values + predicted.values) / 2.0)
     group = np.minimum((np.concatenate([[0.0], cumulative[:-1]]) * N_BINS + 1e-9).astype(int), N_BINS - 1)
     starts = np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1])
-    return tuple(  # type: ignore[return-value]
-        Estimates(np.add.reduceat(each.values, starts), np.add.reduceat(each.deviations, starts, axis=1))
-        for each in (observed, predicted)
-    )
+
+    def merged(shares: Estimates) -> Estimates:
+        return Estimates(np.add.reduceat(shares.values, starts), np.add.reduceat(shares.deviations, starts, axis=1))
+
+    return merged(observed), merged(predicted)

@@ -25,8 +25,6 @@ from simulate.memory.couplings import PatternCouplings
 
 __all__ = ["ActiveOrnsteinUhlenbeck"]
 
-# generators a chain, side by side: as many as fill the widest registers
-_LANES = 16
 # random numbers drawn in one go, for all chains of a group (4 bytes each): they stay in the cache until they are used
 _NORMALS_AT_ONCE = 1 << 17
 # from here on only the extreme eigenvalues of couplings that are no full matrix are computed
@@ -224,45 +222,47 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         schedule: Schedule,
         advanced: Callable[[int], Any],
     ) -> NDArray[np.float32]:
-        shape = len(chain_seeds), self.n_spins
+        shape = self.n_spins, len(chain_seeds)
         generators = [np.random.default_rng(seed) for seed in chain_seeds]
         random_start = np.array([rng.standard_normal(self.n_spins) for rng in generators])
-        x = np.array(random_start if initial is None else initial, dtype=np.float32)
+        # chains side by side, the last axis of everything
+        x = np.array(random_start if initial is None else initial, dtype=np.float32).T.copy()
         if initial is None and isinstance(self.potential, SoftSpin):
             x = np.where(x < 0, np.float32(-1), np.float32(1))
         coloured = self.persistence_time > 0 and self.active_temperature > 0
         strength = math.sqrt(self.active_temperature / self.persistence_time) if coloured else 0.0
-        velocity = np.array([strength * rng.standard_normal(self.n_spins) for rng in generators], dtype=np.float32)
-        states = [generator_state(seed.spawn(_LANES)) for seed in chain_seeds]
+        start = [strength * rng.standard_normal(self.n_spins) for rng in generators]
+        velocity = np.array(start, dtype=np.float32).T.copy()
+        state = generator_state(chain_seeds)
+        block = max(1, min(256, _NORMALS_AT_ONCE // (2 * x.size)))
+        noise = np.empty((block, 2, *shape), dtype=np.float32)
         if self.exact:
-            return self._carry_modes(x, velocity, states, schedule, advanced)
+            return self._carry_modes(x, velocity, state, noise, schedule, advanced)
         advance = _advance(self.couplings)
         external = np.zeros(self.n_spins) if self.fields is None else np.asarray(self.fields)
         external = external.astype(np.float32)
         scalars = tuple(np.float32(value) for value in self._scalars(coloured, strength))
-        block = max(1, min(256, _NORMALS_AT_ONCE // (2 * shape[0] * shape[1])))
-        noise = np.empty((shape[0], block, 2, self.n_spins), dtype=np.float32)
 
         def run(steps: int) -> None:
             for first in range(0, steps, block):
                 count = min(block, steps - first)
-                for chain, state in enumerate(states):
-                    fill_normals(state, noise[chain, :count].reshape(-1))
+                fill_normals(state, noise[:count].reshape(-1))
                 advance(x, velocity, noise, count, external, scalars)
-                advanced(count * shape[0])
+                advanced(count * shape[1])
 
         run(schedule.burn_in)
-        record = np.empty((shape[0], schedule.draws, self.n_spins), dtype=np.float32)
+        record = np.empty((shape[1], schedule.draws, self.n_spins), dtype=np.float32)
         for draw in range(schedule.draws):
             run(schedule.thin)
-            record[:, draw] = x
+            record[:, draw] = x.T
         return record
 
     def _carry_modes(
         self,
         x: NDArray[np.float32],
         velocity: NDArray[np.float32],
-        states: list[NDArray[np.uint32]],
+        state: NDArray[np.uint32],
+        noise: NDArray[np.float32],
         schedule: Schedule,
         advanced: Callable[[int], Any],
     ) -> NDArray[np.float32]:
@@ -270,36 +270,33 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         eigenvalues, vectors = self._eigensystem
         stiffness = self.stiffness - eigenvalues
         rest = np.zeros(self.n_spins) if self.fields is None else vectors.T @ np.asarray(self.fields) / stiffness
-        modes = x @ vectors - rest
+        modes = vectors.T @ x - rest[:, None]
         drive: NDArray[np.float64] = velocity.astype(np.float64)  # white across modes as it is across units
-        back = np.ascontiguousarray(vectors.T, dtype=np.float32)
-        block = max(1, min(256, _NORMALS_AT_ONCE // (2 * x.size)))
-        noise = np.empty((len(x), block, 2, self.n_spins), dtype=np.float32)
-        record = np.empty((len(x), schedule.draws, self.n_spins), dtype=np.float32)
+        back = np.ascontiguousarray(vectors, dtype=np.float32)
+        n_chains = x.shape[1]
+        record = np.empty((n_chains, schedule.draws, self.n_spins), dtype=np.float32)
 
         def carry(ticks: int, count: int, first: int | None) -> None:
             nonlocal modes, drive
             law = mode_transition(
-                stiffness,
+                stiffness[:, None],
                 self.temperature,
                 self.active_temperature,
                 self.persistence_time,
                 ticks / self.steps_per_unit,
             )
-            for chain, state in enumerate(states):
-                fill_normals(state, noise[chain, :count].reshape(-1))
-            for at in range(count):
-                kicks, own = noise[:, at, 0], noise[:, at, 1]
+            fill_normals(state, noise[:count].reshape(-1))
+            for at, (kicks, own) in enumerate(noise[:count]):
                 modes = law.decay * modes + law.carry * drive + law.shared * kicks + law.own * own
                 drive = law.keep * drive + law.kick * kicks
                 if first is not None:
-                    record[:, first + at] = (modes + rest).astype(np.float32) @ back
-            advanced(count * ticks * len(x))
+                    record[:, first + at] = (back @ (modes + rest[:, None]).astype(np.float32)).T
+            advanced(count * ticks * n_chains)
 
         if schedule.burn_in:
             carry(schedule.burn_in, 1, None)
-        for first in range(0, schedule.draws, block):
-            carry(schedule.thin, min(block, schedule.draws - first), first)
+        for first in range(0, schedule.draws, len(noise)):
+            carry(schedule.thin, min(len(noise), schedule.draws - first), first)
         return record
 
     def _scalars(self, coloured: bool, strength: float) -> tuple[float, ...]:
@@ -330,8 +327,8 @@ def _advance(couplings: Any) -> Callable[..., None]:
     if isinstance(couplings, PatternCouplings):
         kernel = kernels.steps_patterns
         arrays = (
-            np.ascontiguousarray(couplings.weighted_patterns.T, dtype=np.float32),
-            couplings.patterns.astype(np.float32),
+            np.ascontiguousarray(couplings.weighted_patterns, dtype=np.float32),
+            np.ascontiguousarray(couplings.patterns.T, dtype=np.float32),
             couplings.self_couplings.astype(np.float32),
         )
     elif sparse.issparse(couplings):

@@ -16,7 +16,7 @@ __all__ = ["ModeTransition", "mode_transition"]
 class ModeTransition(NamedTuple):
     """y' = decay y + carry v + shared n1 + own n2 and v' = keep v + kick n1, with standard normals n1 and n2.
 
-    decay, carry, shared and own have shape (n_modes,); keep and kick are numbers.
+    decay, carry, shared and own have the shape of the stiffness; keep and kick are numbers.
     """
 
     decay: NDArray[np.float64]
@@ -42,8 +42,8 @@ def mode_transition(
 
     Parameters
     ----------
-    stiffness : ndarray of shape (n_modes,)
-        a > 0, in units of inverse time.
+    stiffness : ndarray of any shape
+        a > 0 of each mode, in units of inverse time.
     temperature, active_temperature : float
         T and T_a, in units of energy. v has the variance T_a / tau.
     persistence_time : float

@@ -398,14 +398,15 @@ def test_counts_that_are_none(tmp_path: Path) -> None:
 
 def test_packed_bits_that_do_not_fit(tmp_path: Path) -> None:
     packed = np.packbits(SPINS > 0, axis=1)
-    for arrays, words in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"spins_packed": packed}, "needs n_spins"),
         ({"spins_packed": packed, "n_spins": 9}, "n_spins = 9 does not go with 1 bytes"),
         ({"spins_packed": packed, "n_spins": 0}, "does not go with"),
         ({"spins_packed": packed, "n_spins": 5.0}, "does not go with"),
         ({"spins_packed": SPINS, "n_spins": 5}, "must be uint8"),
-    ]:
-        np.savez(tmp_path / "s.npz", **arrays)  # type: ignore[arg-type]
+    ]
+    for arrays, words in cases:
+        np.savez(tmp_path / "s.npz", **arrays)
         assert words in complaint(read_spins, tmp_path / "s.npz")
 
 
