@@ -10,7 +10,6 @@ from numba import float32, int32, njit, uint64
 # sites updated before their flips are carried to all overlaps or fields: reading and writing those once for several
 # flips is what makes the kernels fast; within a block the missing part is added from the few couplings it needs
 _BLOCK = 4
-_DENSE_BLOCK = 16
 # lanes of a strip. A row of a strip has this many places however many of them are in use: the compiler then knows that
 # rows do not overlap, and works on tiles of four by four without asking
 STRIP = 64
@@ -19,12 +18,16 @@ _THREE_ROWS, _FOUR_ROWS = np.uint64(3 * STRIP), np.uint64(4 * STRIP)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _block_end(first, total, every, block):
+def _block_end(first, total, done, every, block):
     """End of the block that begins at update `first`: at a record at the latest."""
-    end = min(total, first + block)
-    if every:
-        end = min(end, (first // every + 1) * every)
-    return end
+    past = done + first
+    return min(total, first + block, (past // every + 1) * every - done)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _record_index(past, every):
+    """Which record is due when `past` updates have been made since burn-in; -1 if none is."""
+    return past // every - 1 if past > 0 and past % every == 0 else -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
@@ -79,6 +82,14 @@ def _record_strips(spins, n_spins, record, index):
             record[chain, index, i] = np.int8(spins[at + i * STRIP])
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _record_chains(spins, record, index):
+    """record[chain, index] = spins of every chain, from rows."""
+    for chain in range(len(spins)):
+        for i in range(spins.shape[1]):
+            record[chain, index, i] = np.int8(spins[chain, i])
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _read_overlaps(sites, left, overlaps, strip, lanes, fields):
     """Add sum_mu left[site, mu] overlaps[mu] to the fields of four sites, four patterns at a time."""
@@ -125,14 +136,15 @@ def _write_overlaps(sites, right, changes, overlaps, strip, lanes):
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def advance_patterns(
-    order, thresholds, metropolis, left, right, self_couplings, external, spins, overlaps, every, record
+    order, thresholds, metropolis, left, right, self_couplings, external, spins, overlaps, done, every, record
 ):
     """Update spins one site after the other: s_i = sign(h_i + external_i + threshold).
 
     h_i = sum_mu left[i, mu] overlaps[mu] - self_couplings[i] s_i, and overlaps follow each flip by right[i]; the number
     of columns of left and right is a multiple of four (zeros fill up). Chains are the lanes of strips, spins flat
     (n_strips, n_spins, STRIP) and overlaps flat (n_strips, n_patterns, STRIP). With `metropolis` the threshold is -s_i
-    times the given one. After each `every` updates the states go into record (n_chains, n_records, n_spins).
+    times the given one. After each `every` updates the states go into record (n_chains, n_records, n_spins); `done` is
+    the number of updates made before, less those of burn-in, which are not recorded.
     """
     n_chains = thresholds.shape[1]
     n_spins = len(left)
@@ -142,7 +154,7 @@ def advance_patterns(
     sites = np.zeros(_BLOCK, np.int64)
     first = 0
     while first < len(order):
-        end = _block_end(first, len(order), every, _BLOCK)
+        end = _block_end(first, len(order), done, every, _BLOCK)
         size = end - first
         for k in range(size):
             sites[k] = order[first + k]
@@ -161,41 +173,45 @@ def advance_patterns(
             for rest in range(size * STRIP, _BLOCK * STRIP):
                 changes[rest] = float32(0.0)
             _write_overlaps(sites, right, changes, overlaps, strip, lanes)
-        if every and end % every == 0:
-            _record_strips(spins, n_spins, record, end // every - 1)
+        index = _record_index(done + end, every)
+        if index >= 0:
+            _record_strips(spins, n_spins, record, index)
         first = end
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 def advance_patterns_few(
-    order, thresholds, metropolis, left, right, self_couplings, external, spins, overlaps, every, record
+    order, thresholds, metropolis, left, right, self_couplings, external, spins, overlaps, done, every, record
 ):
     """As `advance_patterns`, chain after chain: spins (n_chains, n_spins) and overlaps (n_chains, n_patterns)."""
     n_patterns = left.shape[1]
-    for k in range(len(order)):
-        site = order[k]
-        for chain in range(len(spins)):
-            old = spins[chain, site]
-            total = float32(0.0)
-            for mu in range(n_patterns):
-                total += left[site, mu] * overlaps[chain, mu]
-            total += external[site] - self_couplings[site] * old
-            total += thresholds[k, chain] * (-old if metropolis else float32(1.0))
-            new = float32(1.0) if total >= float32(0.0) else float32(-1.0)
-            if new != old:
-                change = new - old
-                spins[chain, site] = new
-                for mu in range(n_patterns):
-                    overlaps[chain, mu] += change * right[site, mu]
-        if every and (k + 1) % every == 0:
+    first = 0
+    while first < len(order):
+        end = _block_end(first, len(order), done, every, len(order))
+        for k in range(first, end):
+            site = order[k]
             for chain in range(len(spins)):
-                for i in range(spins.shape[1]):
-                    record[chain, (k + 1) // every - 1, i] = np.int8(spins[chain, i])
+                old = spins[chain, site]
+                total = float32(0.0)
+                for mu in range(n_patterns):
+                    total += left[site, mu] * overlaps[chain, mu]
+                total += external[site] - self_couplings[site] * old
+                total += thresholds[k, chain] * (-old if metropolis else float32(1.0))
+                new = float32(1.0) if total >= float32(0.0) else float32(-1.0)
+                if new != old:
+                    change = new - old
+                    spins[chain, site] = new
+                    for mu in range(n_patterns):
+                        overlaps[chain, mu] += change * right[site, mu]
+        index = _record_index(done + end, every)
+        if index >= 0:
+            _record_chains(spins, record, index)
+        first = end
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add_rows(fields, chain, incoming, rows, weights, count):
-    """fields[chain] += sum_f weights[f] incoming[rows[f]], four rows a pass to load and store the fields less often."""
+    """fields[chain] += sum_f weights[f] incoming[rows[f]], few passes of many rows to load and store the fields less."""
     n_spins = fields.shape[1]
     f = 0
     while f + 4 <= count:
@@ -206,31 +222,41 @@ def _add_rows(fields, chain, incoming, rows, weights, count):
                 w0 * incoming[i0, j] + w1 * incoming[i1, j] + w2 * incoming[i2, j] + w3 * incoming[i3, j]
             )
         f += 4
-    while f < count:
+    if count - f == 3:
+        w0, w1, w2 = weights[f], weights[f + 1], weights[f + 2]
+        i0, i1, i2 = rows[f], rows[f + 1], rows[f + 2]
+        for j in range(n_spins):
+            fields[chain, j] += w0 * incoming[i0, j] + w1 * incoming[i1, j] + w2 * incoming[i2, j]
+    elif count - f == 2:
+        w0, w1 = weights[f], weights[f + 1]
+        i0, i1 = rows[f], rows[f + 1]
+        for j in range(n_spins):
+            fields[chain, j] += w0 * incoming[i0, j] + w1 * incoming[i1, j]
+    elif count - f == 1:
         w0, i0 = weights[f], rows[f]
         for j in range(n_spins):
             fields[chain, j] += w0 * incoming[i0, j]
-        f += 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def advance_dense(order, thresholds, metropolis, incoming, spins, fields, every, record):
+def advance_dense(order, thresholds, metropolis, incoming, spins, fields, block, done, every, record):
     """Update spins one site after the other: s_i = sign(fields_i + threshold).
 
     fields (n_chains, n_spins) include the external ones and follow each flip of spin i by incoming[i], the couplings
     J_ji with which i acts on all j; spins are the lanes of strips, flat (n_strips, n_spins, STRIP). The spins of a
-    block are updated for all lanes side by side; then chain after chain takes the flips into its fields.
+    block of `block` updates are updated for all lanes side by side; then chain after chain takes the flips into its
+    fields.
     """
     n_chains, n_spins = fields.shape
-    near = np.zeros(_DENSE_BLOCK * STRIP, np.float32)
-    changes = np.zeros(_DENSE_BLOCK * STRIP, np.float32)
-    within = np.zeros((_DENSE_BLOCK, _DENSE_BLOCK), np.float32)
-    rows = np.zeros(_DENSE_BLOCK, np.int64)
-    weights = np.zeros(_DENSE_BLOCK, np.float32)
-    sites = np.zeros(_DENSE_BLOCK, np.int64)
+    near = np.zeros(block * STRIP, np.float32)
+    changes = np.zeros(block * STRIP, np.float32)
+    within = np.zeros((block, block), np.float32)
+    rows = np.zeros(block, np.int64)
+    weights = np.zeros(block, np.float32)
+    sites = np.zeros(block, np.int64)
     first = 0
     while first < len(order):
-        end = _block_end(first, len(order), every, _DENSE_BLOCK)
+        end = _block_end(first, len(order), done, every, block)
         size = end - first
         for k in range(size):
             sites[k] = order[first + k]
@@ -252,26 +278,30 @@ def advance_dense(order, thresholds, metropolis, incoming, spins, fields, every,
                     weights[count] = change
                     count += int32(change != float32(0.0))
                 _add_rows(fields, strip * STRIP + lane, incoming, rows, weights, count)
-        if every and end % every == 0:
-            _record_strips(spins, n_spins, record, end // every - 1)
+        index = _record_index(done + end, every)
+        if index >= 0:
+            _record_strips(spins, n_spins, record, index)
         first = end
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance_sparse(sites, thresholds, metropolis, start, neighbours, weights, spins, fields, every, record):
+def advance_sparse(sites, thresholds, metropolis, start, neighbours, weights, spins, fields, done, every, record):
     """As `advance_dense`, with row i of the couplings J_ji in compressed form start[i]:start[i + 1]."""
-    for lane in range(len(spins)):
-        for k in range(len(sites)):
-            site = sites[k]
-            old = spins[lane, site]
-            total = fields[lane, site] + thresholds[k, lane] * (-old if metropolis else float32(1.0))
-            new = float32(1.0) if total >= float32(0.0) else float32(-1.0)
-            if new != old:
-                change = new - old
-                spins[lane, site] = new
-                for at in range(start[site], start[site + 1]):
-                    fields[lane, neighbours[at]] += change * weights[at]
-            if every and (k + 1) % every == 0:
-                index = (k + 1) // every - 1
-                for i in range(spins.shape[1]):
-                    record[lane, index, i] = np.int8(spins[lane, i])
+    first = 0
+    while first < len(sites):
+        end = _block_end(first, len(sites), done, every, len(sites))
+        for chain in range(len(spins)):
+            for k in range(first, end):
+                site = sites[k]
+                old = spins[chain, site]
+                total = fields[chain, site] + thresholds[k, chain] * (-old if metropolis else float32(1.0))
+                new = float32(1.0) if total >= float32(0.0) else float32(-1.0)
+                if new != old:
+                    change = new - old
+                    spins[chain, site] = new
+                    for at in range(start[site], start[site + 1]):
+                        fields[chain, neighbours[at]] += change * weights[at]
+        index = _record_index(done + end, every)
+        if index >= 0:
+            _record_chains(spins, record, index)
+        first = end

@@ -1,30 +1,32 @@
-"""Compiled kernels that draw random thresholds for single-spin updates, many chains side by side.
+"""Compiled kernels that draw random thresholds for single-spin updates, generators side by side in lanes.
 
-Arrays end in the axis of lanes, one chain each, so that one instruction serves many chains; every lane has a generator
-of its own. Numpy's error model drops the checks for division by zero, which would keep loops from vectorising.
+Output has shape (n_updates, n_chains) and is filled in the order of memory, a number from each lane in turn. There are
+as many lanes as chains, one each, so that one instruction serves many chains; or, for a chain by itself, any number of
+lanes, which then make its next updates together. Numpy's error model drops the checks for division by zero, which
+would keep loops from vectorising.
 """
 
 import numpy as np
-from numba import float32, int32, njit, uint32
+from numba import float32, int32, njit, uint32, uint64
 
-# updates whose random bits are made in one go: they stay in the innermost cache until they are used
+# numbers that each lane makes in one go: they stay in the innermost cache until they are used
 _ROWS = 32
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fill_bits(state, bits):
-    """Fill bits (n_rows, n_words, n_lanes) with xoshiro128++ (Blackman, Vigna 2021), a stream in every lane.
+def _fill_bits(state, bits, n_rows):
+    """Fill n_rows of bits (n_words, _ROWS, n_lanes) with xoshiro128++ (Blackman, Vigna 2021), a stream in every lane.
 
     Two loops over the lanes: one with all arrays has more pairs that might overlap than the compiler is ready to check.
     """
-    n_rows, n_words, n_lanes = bits.shape
+    n_words, _, n_lanes = bits.shape
     s0, s1, s2, s3 = state[0].copy(), state[1].copy(), state[2].copy(), state[3].copy()
     for row in range(n_rows):
         for word in range(n_words):
             for lane in range(n_lanes):
                 total = uint32(s0[lane] + s3[lane])
                 turned = uint32(uint32(total << uint32(7)) | uint32(total >> uint32(25)))
-                bits[row, word, lane] = uint32(turned + s0[lane])
+                bits[word, row, lane] = uint32(turned + s0[lane])
             for lane in range(n_lanes):
                 a0 = s0[lane]
                 a1 = s1[lane]
@@ -89,108 +91,124 @@ def _half_sine(bits):
 def fill_normals(state, out):
     """Fill out (n,) with standard normals (Box, Muller 1958) from the lanes of state (4, n_lanes) in turn."""
     n_lanes = state.shape[1]
-    bits = np.empty((_ROWS, 2, n_lanes), np.uint32)
-    block = np.empty((_ROWS, 2, n_lanes), np.float32)
-    size = _ROWS * 2 * n_lanes
-    for first in range(0, len(out), size):
-        _fill_bits(state, bits)
-        for k in range(_ROWS):
-            for lane in range(n_lanes):
-                radius = np.sqrt(float32(-2.0) * _logarithm(_uniform(bits[k, 0, lane])))
-                sine = _half_sine(bits[k, 1, lane])
-                block[k, 0, lane] = radius * (float32(2.0) * sine * sine - float32(1.0))
-                block[k, 1, lane] = (
-                    radius * float32(2.0) * sine * np.sqrt(max(float32(1.0) - sine * sine, float32(0.0)))
-                )
-        count = min(size, len(out) - first)
+    bits = np.empty((2, _ROWS, n_lanes), np.uint32)
+    lengths, angles = bits[0].reshape(-1), bits[1].reshape(-1)
+    block = np.empty((2, len(lengths)), np.float32)
+    for first in range(0, len(out), block.size):
+        _fill_bits(state, bits, _ROWS)
+        for at in range(len(lengths)):
+            radius = np.sqrt(float32(-2.0) * _logarithm(_uniform(lengths[at])))
+            sine = _half_sine(angles[at])
+            block[0, at] = radius * (float32(2.0) * sine * sine - float32(1.0))
+            block[1, at] = radius * float32(2.0) * sine * np.sqrt(max(float32(1.0) - sine * sine, float32(0.0)))
+        count = min(block.size, len(out) - first)
         out[first : first + count] = block.reshape(-1)[:count]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_logistic(state, scale, out):
-    """Fill out (n_updates, n_lanes) with scale times fresh logistic thresholds; state (4, n_lanes) uint32 moves on."""
-    n_lanes = out.shape[1]
-    bits = np.empty((_ROWS, 1, n_lanes), np.uint32)
-    for first in range(0, len(out), _ROWS):
-        count = min(_ROWS, len(out) - first)
-        _fill_bits(state, bits[:count])
-        for k in range(count):
-            for lane in range(n_lanes):
-                out[first + k, lane] = scale * _logistic(bits[k, 0, lane])
+    """Fill out (n_updates, n_chains) with scale times fresh logistic thresholds; state (4, n_lanes) uint32 moves on."""
+    n_lanes = state.shape[1]
+    bits = np.empty((1, _ROWS, n_lanes), np.uint32)
+    words = bits[0].reshape(-1)
+    for first in range(0, out.size, len(words)):
+        part = out.reshape(-1)[first : first + len(words)]
+        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
+        for at in range(len(part)):
+            part[at] = scale * _logistic(words[at])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_exponential(state, scale, out):
     """Fill out with -scale/2 log(w), w uniform: thresholds of Metropolis steps at temperature `scale`."""
-    n_lanes = out.shape[1]
-    bits = np.empty((_ROWS, 1, n_lanes), np.uint32)
-    for first in range(0, len(out), _ROWS):
-        count = min(_ROWS, len(out) - first)
-        _fill_bits(state, bits[:count])
-        for k in range(count):
-            for lane in range(n_lanes):
-                out[first + k, lane] = float32(-0.5) * scale * _logarithm(_uniform(bits[k, 0, lane]))
+    n_lanes = state.shape[1]
+    bits = np.empty((1, _ROWS, n_lanes), np.uint32)
+    words = bits[0].reshape(-1)
+    for first in range(0, out.size, len(words)):
+        part = out.reshape(-1)[first : first + len(words)]
+        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
+        for at in range(len(part)):
+            part[at] = float32(-0.5) * scale * _logarithm(_uniform(words[at]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill_mixture(state, share, scale, other_scale, out):
+    """Fill out with logistic thresholds, scaled by `scale` with probability share / 2^32, else by `other_scale`."""
+    n_lanes = state.shape[1]
+    bits = np.empty((2, _ROWS, n_lanes), np.uint32)
+    words, luck = bits[0].reshape(-1), bits[1].reshape(-1)
+    for first in range(0, out.size, len(words)):
+        part = out.reshape(-1)[first : first + len(words)]
+        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
+        for at in range(len(part)):
+            part[at] = (scale if luck[at] < share else other_scale) * _logistic(words[at])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_persistent(state, keep, scale, sites, memory, out):
     """Fill out with the thresholds of the visited sites, each kept with probability keep / 2^32, else redrawn.
 
-    memory (n_spins, n_lanes) holds the threshold of every spin, times scale, and moves on.
+    memory (n_spins, n_chains) holds the threshold of every spin, times scale, and moves on.
     """
-    n_lanes = out.shape[1]
-    bits = np.empty((_ROWS, 2, n_lanes), np.uint32)
-    for first in range(0, len(out), _ROWS):
-        count = min(_ROWS, len(out) - first)
-        _fill_bits(state, bits[:count])
-        for k in range(count):
-            site = sites[first + k]
-            for lane in range(n_lanes):
-                fresh = scale * _logistic(bits[k, 0, lane])
-                kept = memory[site, lane]
-                memory[site, lane] = kept if bits[k, 1, lane] < keep else fresh
-            for lane in range(n_lanes):
-                out[first + k, lane] = memory[site, lane]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def fill_mixture(state, share, scale, other_scale, out):
-    """Fill out with logistic thresholds, scaled by `scale` with probability share / 2^32, else by `other_scale`."""
-    n_lanes = out.shape[1]
-    bits = np.empty((_ROWS, 2, n_lanes), np.uint32)
-    for first in range(0, len(out), _ROWS):
-        count = min(_ROWS, len(out) - first)
-        _fill_bits(state, bits[:count])
-        for k in range(count):
-            for lane in range(n_lanes):
-                drawn = scale if bits[k, 1, lane] < share else other_scale
-                out[first + k, lane] = drawn * _logistic(bits[k, 0, lane])
+    n_lanes, n_chains = state.shape[1], out.shape[1]
+    bits = np.empty((2, _ROWS, n_lanes), np.uint32)
+    words, luck = bits[0].reshape(-1), bits[1].reshape(-1)
+    updates = len(words) // n_chains
+    for first in range(0, len(out), updates):
+        part = out[first : first + updates].reshape(-1)
+        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
+        if n_chains == 1:
+            # one update after the other, since a site may return, but with all fresh thresholds made beforehand
+            for at in range(len(part)):
+                part[at] = scale * _logistic(words[at])
+            for at in range(len(part)):
+                site = uint64(sites[first + at])
+                fresh, kept = part[at], memory[site, 0]
+                value = kept if luck[at] < keep else fresh
+                memory[site, 0] = value
+                part[at] = value
+            continue
+        for k in range(len(part) // n_chains):
+            site, start = uint64(sites[first + k]), uint64(k * n_chains)
+            for chain in range(n_chains):
+                at = start + uint64(chain)
+                fresh, kept = scale * _logistic(words[at]), memory[site, chain]
+                memory[site, chain] = kept if luck[at] < keep else fresh
+            for chain in range(n_chains):
+                part[start + uint64(chain)] = memory[site, chain]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_coloured(state, temperature, tau, strength, sites, clock, last_visit, memory, out):
     """Fill out with temperature times a logistic threshold plus the coloured field of the visited site.
 
-    memory (n_spins, n_lanes) holds the Ornstein-Uhlenbeck field of every spin, of standard deviation `strength`, at its
-    last visit; it is carried to the present by its exact law, exp(-elapsed / tau). Visit k happens at the time
+    memory (n_spins, n_chains) holds the Ornstein-Uhlenbeck field of every spin, of standard deviation `strength`, at
+    its last visit; it is carried to the present by its exact law, exp(-elapsed / tau). Visit k happens at the time
     (clock + k) / n_spins in sweeps. Normals by Box and Muller 1958.
     """
-    n_lanes = out.shape[1]
-    bits = np.empty((_ROWS, 3, n_lanes), np.uint32)
-    for first in range(0, len(out), _ROWS):
-        count = min(_ROWS, len(out) - first)
-        _fill_bits(state, bits[:count])
-        for k in range(count):
-            site = sites[first + k]
+    n_lanes, n_chains = state.shape[1], out.shape[1]
+    bits = np.empty((3, _ROWS, n_lanes), np.uint32)
+    lengths, angles, words = bits[0].reshape(-1), bits[1].reshape(-1), bits[2].reshape(-1)
+    normals = np.empty(len(words), np.float32)
+    updates = len(words) // n_chains
+    for first in range(0, len(out), updates):
+        part = out[first : first + updates].reshape(-1)
+        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
+        for at in range(len(part)):
+            radius = np.sqrt(float32(-2.0) * _logarithm(_uniform(lengths[at])))
+            sine = _half_sine(angles[at])
+            normals[at] = radius * (float32(2.0) * sine * sine - float32(1.0))
+        for at in range(len(part)):
+            part[at] = temperature * _logistic(words[at])
+        for k in range(len(part) // n_chains):
+            site, start = uint64(sites[first + k]), uint64(k * n_chains)
             now = clock + first + k
             elapsed = (now - last_visit[site]) / len(last_visit)
             last_visit[site] = now
             decay = float32(np.exp(-elapsed / tau))
             kick = float32(strength * np.sqrt(-np.expm1(-2.0 * elapsed / tau)))
-            for lane in range(n_lanes):
-                radius = np.sqrt(float32(-2.0) * _logarithm(_uniform(bits[k, 0, lane])))
-                sine = _half_sine(bits[k, 1, lane])
-                normal = radius * (float32(2.0) * sine * sine - float32(1.0))
-                memory[site, lane] = decay * memory[site, lane] + kick * normal
-            for lane in range(n_lanes):
-                out[first + k, lane] = temperature * _logistic(bits[k, 2, lane]) + memory[site, lane]
+            for chain in range(n_chains):
+                at = start + uint64(chain)
+                coloured = decay * memory[site, chain] + kick * normals[at]
+                memory[site, chain] = coloured
+                part[at] += coloured

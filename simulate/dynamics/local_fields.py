@@ -25,12 +25,14 @@ class LocalFields(Protocol):
         sites: NDArray[np.int32],
         thresholds: NDArray[np.float32],
         metropolis: bool,
+        done: int,
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        """Update the given sites in turn, s_i = sign(h_i + threshold), and record the states.
+        """Update the given sites in turn, s_i = sign(h_i + threshold), and record the states after each `every`.
 
-        With `metropolis` the threshold is -s_i times the given one: s_i turns where s_i h_i falls below it.
+        With `metropolis` the threshold is -s_i times the given one: s_i turns where s_i h_i falls below it. `done` is
+        the number of updates before these, less those of burn-in, during which nothing is recorded.
         """
 
     def states(self) -> NDArray[np.int8]:
@@ -40,7 +42,11 @@ class LocalFields(Protocol):
 class DenseFields:
     """Fields from a full matrix: a flip costs O(N)."""
 
-    def __init__(self, couplings: NDArray[np.float64], external: NDArray[np.float64], spins: NDArray[np.int8]) -> None:
+    def __init__(
+        self, couplings: NDArray[np.float64], external: NDArray[np.float64], spins: NDArray[np.int8], few: bool
+    ) -> None:
+        # updates before their flips are carried to all fields: the couplings between them are looked up for all chains
+        self._block = 16 if few else 32
         self._couplings = couplings
         self._incoming = np.ascontiguousarray(couplings.T, dtype=np.float32)
         self._external = external
@@ -58,10 +64,13 @@ class DenseFields:
         sites: NDArray[np.int32],
         thresholds: NDArray[np.float32],
         metropolis: bool,
+        done: int,
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        kernels.advance_dense(sites, thresholds, metropolis, self._incoming, self._spins, self._fields, every, record)
+        kernels.advance_dense(
+            sites, thresholds, metropolis, self._incoming, self._spins, self._fields, self._block, done, every, record
+        )
 
     def states(self) -> NDArray[np.int8]:
         return _from_strips(self._spins, self._n_chains, len(self._couplings))
@@ -89,6 +98,7 @@ class SparseFields:
         sites: NDArray[np.int32],
         thresholds: NDArray[np.float32],
         metropolis: bool,
+        done: int,
         every: int,
         record: NDArray[np.int8],
     ) -> None:
@@ -101,6 +111,7 @@ class SparseFields:
             self._weights,
             self._spins,
             self._fields,
+            done,
             every,
             record,
         )
@@ -138,6 +149,7 @@ class PatternFields:
         sites: NDArray[np.int32],
         thresholds: NDArray[np.float32],
         metropolis: bool,
+        done: int,
         every: int,
         record: NDArray[np.int8],
     ) -> None:
@@ -152,6 +164,7 @@ class PatternFields:
             self._external,
             self._spins,
             self._overlaps,
+            done,
             every,
             record,
         )
@@ -196,4 +209,4 @@ def local_fields(
         return PatternFields(couplings, field, spins, few)
     if sparse.issparse(couplings):
         return SparseFields(couplings, field, spins)
-    return DenseFields(couplings, field, spins)
+    return DenseFields(couplings, field, spins, few)

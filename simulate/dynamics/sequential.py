@@ -21,10 +21,13 @@ Thresholds = Callable[[NDArray[np.int32], NDArray[np.float32]], None]
 # since threads that come back to the interpreter every instant would wait for each other
 _THRESHOLDS_AT_ONCE = 1 << 18
 _FEWEST_UPDATES_AT_ONCE = 4096
-# below this many chains in a run the lanes of one instruction would stay half empty
+# below this many chains in a run the lanes of one instruction would stay half empty; each chain then has its own
+# thresholds made, with as many generators as fill the widest registers
 _FEW_CHAINS = 16
-# sweeps after which fields are computed afresh; single-precision rounding stays near 1e-5 of a field till then
-_SWEEPS_BETWEEN_REFRESHES = 50
+_LANES_OF_A_CHAIN = 16
+# sweeps after which fields are computed afresh: single-precision rounding has then grown to about 1e-5 of a field
+# (measured for 1000 spins; it grows as the square root of the sweeps), while a refresh costs as much as some sweeps
+_SWEEPS_BETWEEN_REFRESHES = 1000
 
 
 def generator_state(seeds: list[np.random.SeedSequence]) -> NDArray[np.uint32]:
@@ -57,8 +60,8 @@ class SpinDynamics(Dynamics):
 
         Parameters
         ----------
-        state : ndarray of uint32, shape (4, n_chains)
-            Compiled generators of the chains.
+        state : ndarray of uint32, shape (4, n_lanes)
+            Compiled generators: one of each chain, or any number that belong to the only chain.
         generators : list of Generator
             For what is drawn once, such as the memory that a chain starts with.
 
@@ -81,40 +84,46 @@ class SpinDynamics(Dynamics):
         generators = [np.random.default_rng(seed) for seed in chain_seeds]
         random_start = [np.where(rng.random(n_spins) < 0.5, -1, 1) for rng in generators]
         spins = np.asarray(random_start if initial is None else initial).astype(np.int8)
-        thresholds = self.threshold_source(generator_state(chain_seeds), generators)
+        few = schedule.chains < _FEW_CHAINS
+        if few:
+            thresholds = _chain_by_chain(self, chain_seeds, generators)
+        else:
+            thresholds = self.threshold_source(generator_state(chain_seeds), generators)
         # all chains visit the sites in one order: given the order they are independent, and one load of a site's
         # couplings serves every chain
         order = np.random.default_rng(shared_seed)
-        fields = local_fields(self.couplings, self.fields, spins, few=schedule.chains < _FEW_CHAINS)
+        fields = local_fields(self.couplings, self.fields, spins, few=few)
         # from the number of all chains, not of those of this group, on which results must not depend
         at_once = max(_THRESHOLDS_AT_ONCE // max(schedule.chains, 4), _FEWEST_UPDATES_AT_ONCE)
         noise = np.empty((at_once, n_chains), dtype=np.float32)
-        nothing = np.empty((n_chains, 0, n_spins), dtype=np.int8)
-        since_refresh = 0
-
-        def run(updates: int, every: int, record: NDArray[np.int8]) -> None:
-            nonlocal since_refresh
-            for first in range(0, updates, at_once):
-                count = min(at_once, updates - first)
-                if since_refresh >= _SWEEPS_BETWEEN_REFRESHES * n_spins:
-                    fields.refresh()
-                    since_refresh = 0
-                sites = order.integers(0, n_spins, size=count, dtype=np.int32)
-                thresholds(sites, noise[:count])
-                fields.advance(sites, noise[:count], self.metropolis, every, record)
-                since_refresh += count
-                advanced(count * n_chains)
-
-        run(schedule.burn_in, 0, nothing)
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
-        draws_at_once = at_once // schedule.thin
-        if draws_at_once == 0:
-            for draw in range(schedule.draws):
-                run(schedule.thin, 0, nothing)
-                record[:, draw] = fields.states()
-            return record
-        for first in range(0, schedule.draws, draws_at_once):
-            part = np.empty((n_chains, min(draws_at_once, schedule.draws - first), n_spins), dtype=np.int8)
-            run(part.shape[1] * schedule.thin, schedule.thin, part)
-            record[:, first : first + part.shape[1]] = part
+        since_refresh = 0
+        for first in range(0, schedule.duration, at_once):
+            count = min(at_once, schedule.duration - first)
+            if since_refresh >= _SWEEPS_BETWEEN_REFRESHES * n_spins:
+                fields.refresh()
+                since_refresh = 0
+            sites = order.integers(0, n_spins, size=count, dtype=np.int32)
+            thresholds(sites, noise[:count])
+            fields.advance(sites, noise[:count], self.metropolis, first - schedule.burn_in, schedule.thin, record)
+            since_refresh += count
+            advanced(count * n_chains)
         return record
+
+
+def _chain_by_chain(
+    dynamics: SpinDynamics, chain_seeds: list[np.random.SeedSequence], generators: list[np.random.Generator]
+) -> Thresholds:
+    """Source of the thresholds of few chains, each with generators of its own that make its next updates together."""
+    sources = [
+        dynamics.threshold_source(generator_state(seed.spawn(_LANES_OF_A_CHAIN)), [rng])
+        for seed, rng in zip(chain_seeds, generators, strict=True)
+    ]
+
+    def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+        own = np.empty((len(sites), 1), dtype=np.float32)
+        for chain, source in enumerate(sources):
+            source(sites, own)
+            out[:, chain] = own[:, 0]
+
+    return fill

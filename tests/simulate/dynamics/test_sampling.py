@@ -57,10 +57,11 @@ def test_same_bytes_in_netcdf_for_one_job_and_two(tmp_path):
     assert contents[0] == contents[1]
 
 
-def test_a_chain_does_not_depend_on_how_many_others_there_are():
-    few = sample(DYNAMICS["patterns"], draws=20, chains=2, burn_in=5, seed=1)
-    many = sample(DYNAMICS["patterns"], draws=20, chains=19, burn_in=5, seed=1)
-    np.testing.assert_array_equal(few["spins"], many["spins"][:2])
+@pytest.mark.parametrize(("few", "many"), [(2, 13), (17, 70)])  # below sixteen each has generators in many lanes
+def test_a_chain_does_not_depend_on_how_many_others_there_are(few, many):
+    first = sample(DYNAMICS["patterns"], draws=20, chains=few, burn_in=5, seed=1)
+    second = sample(DYNAMICS["patterns"], draws=20, chains=many, burn_in=5, seed=1)
+    np.testing.assert_array_equal(first["spins"], second["spins"][:few])
 
 
 def test_draws_do_not_depend_on_how_many_more_are_taken():
@@ -115,7 +116,8 @@ def test_goes_into_arviz_as_it_is():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # arviz 0.x announces its own refactoring when it is imported
         import arviz
-    samples = sample(DYNAMICS["dense"], draws=200, chains=4, seed=0)
+    # not seed 0, with which a spin is up in exactly half of the draws: arviz folds it around 0 into a constant
+    samples = sample(DYNAMICS["dense"], draws=200, chains=4, seed=3)
     assert float(arviz.rhat(samples)["spins"].max()) < 1.2
     assert float(arviz.ess(samples)["spins"].min()) > 20
     assert len(arviz.summary(samples)) == 20

@@ -77,6 +77,37 @@ def test_persistent_thresholds_equal_their_plain_twin():
     np.testing.assert_allclose(memory, expected_memory, rtol=1e-6, atol=2e-7)
 
 
+@pytest.mark.parametrize("law", ["logistic", "exponential", "mixture", "persistent", "coloured"])
+def test_a_chain_by_itself_takes_its_numbers_from_the_lanes_in_turn(law):
+    # five lanes for one chain give, update after update, what each of five chains gets from its own lane
+    temperature, keep, share = np.float32(1.3), np.uint32(0.6 * 2**32), np.uint32(0.3 * 2**32)
+    rng = np.random.default_rng(3)
+    sites = rng.permutation(400).astype(np.int32)  # each site once, so that memory does not mix the lanes
+    start = rng.normal(size=(400, 1)).astype(np.float32)
+
+    def fill(state, sites, start, out):
+        visits, last = start.copy(), np.zeros(400, dtype=np.int64)
+        if law == "logistic":
+            kernels.fill_logistic(state, temperature, out)
+        elif law == "exponential":
+            kernels.fill_exponential(state, temperature, out)
+        elif law == "mixture":
+            kernels.fill_mixture(state, share, np.float32(2), temperature, out)
+        elif law == "persistent":
+            kernels.fill_persistent(state, keep, temperature, sites, visits, out)
+        else:
+            # a persistence time so short that the field forgets whenever it is visited
+            kernels.fill_coloured(state, temperature, 1e-6, 0.5, sites, 1, last, visits, out)
+
+    alone = np.empty((400, 1), dtype=np.float32)
+    fill(fresh_state(5), sites, start, alone)
+    together = np.empty((80, 5), dtype=np.float32)
+    every_fifth = np.repeat(start[sites].reshape(80, 5), 5, axis=0)  # the memory of update k under site 5 k
+    memory = np.ascontiguousarray(every_fifth)
+    fill(fresh_state(5), 5 * np.arange(80, dtype=np.int32), memory, together)
+    np.testing.assert_array_equal(alone.reshape(80, 5), together)
+
+
 def plain_advance(couplings, external, spins, sites, thresholds, metropolis):
     """States (n_updates, n_chains, n_spins) after each update, the field of each computed anew in double precision."""
     spins = spins.astype(float)
@@ -89,9 +120,9 @@ def plain_advance(couplings, external, spins, sites, thresholds, metropolis):
     return np.array(states)
 
 
-@pytest.mark.parametrize("every", [1, 7, 18])  # a record ends a block of updates: blocks of one, cut ones, whole ones
+@pytest.mark.parametrize("every", [1, 7, 42])  # a record ends a block of updates: blocks of one, cut ones, whole ones
 @pytest.mark.parametrize("n_chains", [1, 21, 70])
-@pytest.mark.parametrize("kind", ["dense", "patterns", "patterns, few chains", "sparse"])
+@pytest.mark.parametrize("kind", ["dense", "dense, few chains", "patterns", "patterns, few chains", "sparse"])
 @pytest.mark.parametrize("n_patterns", [3, 8])
 @pytest.mark.parametrize("metropolis", [False, True])
 def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_patterns, metropolis, every):
@@ -101,15 +132,17 @@ def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_pa
     matrix = low_rank.toarray()
     if kind == "sparse":
         matrix[abs(matrix) < 0.1] = 0
-    couplings = {"dense": matrix, "sparse": sparse.csr_array(matrix)}.get(kind, low_rank)
+    couplings = {"dense": matrix, "patterns": low_rank, "sparse": sparse.csr_array(matrix)}[kind.split(",")[0]]
     external = rng.normal(size=30)
     spins = rng.choice([-1, 1], size=(n_chains, 30)).astype(np.int8)
     sites = rng.integers(0, 30, size=630).astype(np.int32)
     thresholds = rng.logistic(scale=0.5, size=(630, n_chains)).astype(np.float32)
     fields = local_fields(couplings, external, spins, few="few" in kind)
-    record = np.empty((n_chains, 630 // every, 30), dtype=np.int8)
-    fields.advance(sites, thresholds, metropolis, every, record)
-    expected = plain_advance(matrix, external, spins, sites, thresholds, metropolis)
+    burn_in = 126
+    record = np.empty((n_chains, (630 - burn_in) // every, 30), dtype=np.int8)
+    for first, end in [(0, 100), (100, 300), (300, 630)]:  # the second part begins in burn-in and ends between records
+        fields.advance(sites[first:end], thresholds[first:end], metropolis, first - burn_in, every, record)
+    expected = plain_advance(matrix, external, spins, sites, thresholds, metropolis)[burn_in:]
     np.testing.assert_array_equal(record, expected[every - 1 :: every].transpose(1, 0, 2))
     np.testing.assert_array_equal(fields.states(), expected[-1])
 
