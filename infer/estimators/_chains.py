@@ -34,22 +34,15 @@ class PersistentChains:
     ) -> NDArray[np.int8]:
         """Advance all chains by some sweeps; their states after each sweep (n_chains, n_sweeps, n_spins) if asked."""
         n_chains, n_spins = self.spins.shape
-        local = DenseFields(couplings, fields, self.spins)
-        noise = np.empty((min(n_spins * n_sweeps, _UPDATES_AT_ONCE), n_chains), dtype=np.float32)
-        nothing = np.empty((n_chains, 0, n_spins), dtype=np.int8)
-        states = np.empty((n_chains, n_sweeps if record else 0, n_spins), dtype=np.int8)
-        # whole sweeps at a time where states are recorded after each, and single precision is refreshed
-        block = n_spins if record else _UPDATES_AT_ONCE
+        local = DenseFields(couplings, fields, self.spins, few=False)
         total = n_spins * n_sweeps
-        for first in range(0, total, block):
-            for start in range(first, min(first + block, total), _UPDATES_AT_ONCE):
-                count = min(_UPDATES_AT_ONCE, first + block - start, total - start)
-                sites = self._order.integers(0, n_spins, size=count, dtype=np.int32)
-                fill_logistic(self._state, np.float32(1.0), noise[:count])
-                local.advance(sites, noise[:count], False, 0, nothing)
-            if record:
-                states[:, first // n_spins] = local.states()
-            if (first // block) % 50 == 49:
-                local.refresh()
+        noise = np.empty((min(total, _UPDATES_AT_ONCE), n_chains), dtype=np.float32)
+        states = np.empty((n_chains, n_sweeps if record else 0, n_spins), dtype=np.int8)
+        every = n_spins if record else total + 1
+        for first in range(0, total, _UPDATES_AT_ONCE):
+            count = min(_UPDATES_AT_ONCE, total - first)
+            sites = self._order.integers(0, n_spins, size=count, dtype=np.int32)
+            fill_logistic(self._state, np.float32(1.0), noise[:count])
+            local.advance(sites, noise[:count], False, first, every, states)
         self.spins = local.states()
         return states

@@ -211,7 +211,7 @@ def advance_patterns_few(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add_rows(fields, chain, incoming, rows, weights, count):
-    """fields[chain] += sum_f weights[f] incoming[rows[f]], few passes of many rows to load and store the fields less."""
+    """fields[chain] += sum_f weights[f] incoming[rows[f]], in few passes to load and store the fields less."""
     n_spins = fields.shape[1]
     f = 0
     while f + 4 <= count:
