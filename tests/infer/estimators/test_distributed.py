@@ -5,10 +5,13 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from joblib import parallel_config
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 
 from infer.estimators.pseudolikelihood import PseudoLikelihood
 from infer.estimators.screening import InteractionScreening
+from simulate import Glauber, sample
 from tests import exact
 
 # both fits end with gradients below 1e-8, and curvatures are above 1e-2 here: they may differ by some 1e-6
@@ -50,6 +53,23 @@ def test_on_a_cluster(cluster):
     spins[4345, 6] = 0
     with pytest.raises(ValueError, match="row 4345, column 6 of X is 0"):
         PseudoLikelihood().fit(da.from_array(spins, chunks=(2100, -1)))
+
+
+def test_inside_joblibs_dask_backend(cluster):
+    # work on shared arrays stays on threads of this process; whole fits, as of a grid search, go to the workers
+    spins = some_spins(2000)
+    with parallel_config(backend="dask", n_jobs=2):
+        inside = [
+            model.fit(spins) for model in (PseudoLikelihood(n_jobs=2), InteractionScreening(alpha=0.05, n_jobs=2))
+        ]
+        search = GridSearchCV(PseudoLikelihood(), {"alpha": [0.003, 0.3]}, cv=3).fit(spins)
+        drawn = sample(Glauber(inside[0].couplings_, 1.0), draws=10, chains=4, seed=0, n_jobs=2, check=False)
+    outside = [model.fit(spins) for model in (PseudoLikelihood(), InteractionScreening(alpha=0.05))]
+    for found, expected in zip(inside, outside, strict=True):
+        np.testing.assert_array_equal(found.couplings_, expected.couplings_)
+    expected = GridSearchCV(PseudoLikelihood(), {"alpha": [0.003, 0.3]}, cv=3).fit(spins)
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
+    assert drawn.identical(sample(Glauber(inside[0].couplings_, 1.0), draws=10, chains=4, seed=0, check=False))
 
 
 @pytest.mark.parametrize(
