@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from simulate._validation import check_count, check_couplings, check_patterns, first_place
+from simulate._validation import check_patterns, first_place, full_matrix
 from simulate.memory import _kernels as kernels
 
 
@@ -67,9 +67,7 @@ def in_parallel(
 
 def outgoing_couplings(couplings: Any) -> NDArray[np.float64]:
     """Columns of the couplings as contiguous rows of a full matrix."""
-    matrix = check_couplings(couplings, symmetric=False)
-    full = matrix.toarray() if hasattr(matrix, "toarray") else matrix
-    return np.ascontiguousarray(np.asarray(full, dtype=np.float64).T)
+    return np.ascontiguousarray(full_matrix(couplings, symmetric=False).T)
 
 
 def fitting_patterns(patterns: ArrayLike, n_spins: int) -> NDArray[np.int8]:
@@ -92,10 +90,3 @@ def check_fractions(values: ArrayLike, name: str, *, high: float = np.inf) -> ND
             f"{name}[{at}] = {numbers[at]:g}: expected numbers {f'from 0 to {high:g}' if high < np.inf else '>= 0'}"
         )
     return numbers
-
-
-def seed_sequence(seed: Any) -> np.random.SeedSequence:
-    """Seed sequence of a run; a copy of one that was handed in, which spawning would change."""
-    if isinstance(seed, np.random.SeedSequence):
-        return np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
-    return np.random.SeedSequence(None if seed is None else check_count(seed, "seed"))

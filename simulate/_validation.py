@@ -120,6 +120,20 @@ def check_couplings(
     return matrix
 
 
+def full_matrix(couplings: Any, *, symmetric: bool = True) -> NDArray[np.float64]:
+    """Checked couplings of any kind as a full matrix of our own, exactly symmetric where asked for."""
+    checked = check_couplings(couplings, symmetric=symmetric)
+    matrix: NDArray[np.float64] = np.array(checked.toarray() if hasattr(checked, "toarray") else checked)
+    return (matrix + matrix.T) / 2 if symmetric else matrix
+
+
+def seed_sequence(seed: Any) -> np.random.SeedSequence:
+    """Seed sequence of a run; a copy of one that was handed in, which spawning would change."""
+    if isinstance(seed, np.random.SeedSequence):
+        return np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
+    return np.random.SeedSequence(None if seed is None else check_count(seed, "seed"))
+
+
 def _entry(matrix: Any, wrong: NDArray[np.bool_]) -> tuple[int, int]:
     """Row and column of the first wrong entry of a dense or CSR matrix."""
     if not sparse.issparse(matrix):

@@ -17,10 +17,9 @@ from simulate._recall import (
     in_parallel,
     outgoing_couplings,
     recall,
-    seed_sequence,
     summarise,
 )
-from simulate._validation import check_count, check_number, check_patterns
+from simulate._validation import check_count, check_number, check_patterns, seed_sequence
 from simulate.dynamics.base import Dynamics
 from simulate.dynamics.sampling import sample
 from simulate.memory import _kernels as kernels

@@ -7,8 +7,8 @@ Arrays are indexed in full, since each view of a row would be counted in and out
 import numpy as np
 from numba import float32, int32, njit, uint64
 
-# sites updated before their flips are carried to all overlaps or fields: reading and writing those once for several
-# flips is what makes the kernels fast; within a block the missing part is added from the few couplings it needs
+# updates of a block, before their flips are carried to all overlaps: reading and writing those once for several flips
+# is what makes the kernels fast; within a block the missing part is added from the few couplings it needs
 _BLOCK = 4
 # lanes of a strip. A row of a strip has this many places however many of them are in use: the compiler then knows that
 # rows do not overlap, and works on tiles of four by four without asking
@@ -20,8 +20,8 @@ _THREE_ROWS, _FOUR_ROWS = np.uint64(3 * STRIP), np.uint64(4 * STRIP)
 @njit(cache=True, nogil=True, error_model="numpy")
 def _block_end(first, total, done, every, block):
     """End of the block that begins at update `first`: at a record at the latest."""
-    past = done + first
-    return min(total, first + block, (past // every + 1) * every - done)
+    next_record = max((done + first) // every + 1, 1) * every  # none in burn-in, where `done` is below 0
+    return min(total, first + block, next_record - done)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

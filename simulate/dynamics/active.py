@@ -17,7 +17,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from simulate._validation import check_couplings, check_fields, check_number
 from simulate.dynamics import _active_kernels as kernels
 from simulate.dynamics._threshold_kernels import fill_normals
-from simulate.dynamics.base import Dynamics, Schedule
+from simulate.dynamics.base import Dynamics, Schedule, even_groups
 from simulate.dynamics.linear_modes import mode_transition
 from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical, spherical_stiffness
 from simulate.dynamics.sequential import generator_state
@@ -79,7 +79,8 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     ------
     ValueError
         If a parameter is out of its range, no noise is left (T = T_a = 0), the harmonic potential is not stiffer than
-        the largest eigenvalue of the couplings, or the time step is beyond the stability limit 2 / stiffest.
+        the largest eigenvalue of the couplings, or the time step is beyond the stability limit 2 / stiffest; in a run
+        if units leave the range of numbers.
 
     Warns
     -----
@@ -185,14 +186,18 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     def stiffest(self) -> float:
         """Largest curvature met, in units of inverse time.
 
-        For soft spins u'' = b (3 x^2 - 1) is taken at x^2 = 1 + max eig(J) / b, where the force of the well balances
-        the largest force of the others.
+        For soft spins u'' = b (3 x^2 - 1) is taken at x^2 = 1 + (max eig(J) + max |H|) / b, where the force of the well
+        balances the largest force of the others and of the fields, or where the quartic part of the well costs 9/4 of
+        T + T_a, x^2 = 3 sqrt((T + T_a) / b), if that is further out.
         """
         least, largest = self.extreme_eigenvalues
         if not isinstance(self.potential, SoftSpin):
             return self.stiffness - least
         b = self.potential.barrier
-        return b * (3 * (1 + max(largest, 0.0) / b) - 1) - least
+        strongest = 0.0 if self.fields is None else float(np.abs(self.fields).max())
+        balanced = 1 + (max(largest, 0.0) + strongest) / b
+        excursion = 3 * math.sqrt((self.temperature + self.active_temperature) / b)
+        return b * (3 * max(balanced, excursion) - 1) - least
 
     @property
     def ticks_per_unit(self) -> int:
@@ -210,9 +215,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         return super().energies(states) + self.stiffness / 2 * (states**2).sum(axis=1)
 
     def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
-        # the rounding of a matrix product depends on its shape: groups follow from the number of chains alone
-        groups = max(min(chains, 2), math.ceil(chains / 32))
-        return [len(part) for part in np.array_split(np.arange(chains), groups)]
+        return even_groups(chains, fewest=2)
 
     def trajectories(
         self,
@@ -255,6 +258,11 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         for draw in range(schedule.draws):
             run(schedule.thin)
             record[:, draw] = x.T
+        if not np.isfinite(record).all():
+            raise ValueError(
+                f"units ran off to infinity: the time step {1 / self.steps_per_unit:.3g} is too long for them; "
+                f"give a shorter time_step, such as {0.3 / self.steps_per_unit:.2g}"
+            )
         return record
 
     def _carry_modes(

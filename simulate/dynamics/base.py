@@ -14,7 +14,7 @@ from scipy import sparse
 
 from simulate.memory.couplings import PatternCouplings
 
-__all__ = ["Dynamics", "Schedule", "even_groups"]
+__all__ = ["Dynamics", "Schedule", "even_groups", "random_spins"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +32,18 @@ class Schedule:
         return self.burn_in + self.draws * self.thin
 
 
-def even_groups(chains: int) -> list[int]:
-    """Sizes of groups that follow from the number of chains alone.
+def even_groups(chains: int, fewest: int = 4) -> list[int]:
+    """Sizes of groups of up to 32 that follow from the number of chains alone, at least `fewest` of them.
 
     For dynamics of matrix products, whose rounding depends on their shape: results then do not depend on the jobs.
     """
-    groups = max(min(chains, 4), -(-chains // 32))
+    groups = max(min(chains, fewest), -(-chains // 32))
     return [len(part) for part in np.array_split(np.arange(chains), groups)]
+
+
+def random_spins(generators: list[np.random.Generator], n_spins: int) -> NDArray[np.int8]:
+    """A random state (n_spins,) from each generator, int8 (n_chains, n_spins)."""
+    return np.array([np.where(rng.random(n_spins) < 0.5, -1, 1) for rng in generators], dtype=np.int8)
 
 
 class Dynamics(ABC):

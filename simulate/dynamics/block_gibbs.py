@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulate._validation import check_couplings, check_fields, check_number
 from simulate.dynamics import _threshold_kernels as kernels
-from simulate.dynamics.base import Dynamics, Schedule, even_groups
+from simulate.dynamics.base import Dynamics, Schedule, even_groups, random_spins
 from simulate.dynamics.sequential import generator_state
 from simulate.memory.couplings import PatternCouplings
 
@@ -167,8 +167,8 @@ class BlockGibbs(Dynamics):
         advanced: Callable[[int], Any],
     ) -> NDArray[np.int8]:
         n_chains, n_spins = len(chain_seeds), self.n_spins
-        random_start = [np.where(np.random.default_rng(seed).random(n_spins) < 0.5, -1, 1) for seed in chain_seeds]
-        chains = LayerChains(np.asarray(random_start if initial is None else initial), chain_seeds)
+        random_start = random_spins([np.random.default_rng(seed) for seed in chain_seeds], n_spins)
+        chains = LayerChains(random_start if initial is None else initial, chain_seeds)
         factor = (layer_factor(self.couplings) / np.sqrt(self.temperature)).astype(np.float32)
         external = np.zeros(n_spins) if self.fields is None else np.asarray(self.fields) / self.temperature
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from simulate.dynamics.base import Dynamics
 from simulate.memory.couplings import PatternCouplings
 
-__all__ = ["convergence", "settled"]
+__all__ = ["bounded_convergence", "convergence", "warn_unless_settled"]
 
 # above this R-hat chains differ from each other by more than 1/10 of their spread (Gelman, Rubin 1992 used the same)
 _LARGEST_R_HAT = 1.1
@@ -77,15 +77,18 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
     )
 
 
-def settled(samples: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
-    """Convergence of a run at bounded cost, with a warning where the run has not settled."""
-    chains, draws, n_spins = samples[dynamics.variable].shape
+def bounded_convergence(samples: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
+    """Convergence of a run from as many of its draws as cost little."""
+    chains, _, n_spins = samples[dynamics.variable].shape
     if isinstance(dynamics.couplings, PatternCouplings):
         cost = 2 * n_spins * len(dynamics.couplings.patterns)
     else:
         cost = n_spins**2
-    at_most = max(_FEWEST_DRAWS, min(1000, int(1e10 / (chains * cost))))
-    found = convergence(samples, dynamics, at_most=at_most)
+    return convergence(samples, dynamics, at_most=max(_FEWEST_DRAWS, min(1000, int(1e10 / (chains * cost)))))
+
+
+def warn_unless_settled(found: xr.Dataset, draws: int) -> None:
+    """Warn, on behalf of the caller's caller, where the convergence of a run of so many draws says: not settled."""
     worst = np.nan if np.isnan(found["r_hat"]).all() else float(np.nanmax(found["r_hat"]))
     if draws >= _FEWEST_DRAWS and worst > _LARGEST_R_HAT:
         name = str(found["quantity"].values[int(np.nanargmax(found["r_hat"]))])
@@ -95,7 +98,6 @@ def settled(samples: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
             RuntimeWarning,
             stacklevel=3,
         )
-    return found
 
 
 def _leading_overlaps(couplings: Any, states: NDArray[np.float64]) -> list[NDArray[np.float64]]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_couplings, check_fields, check_number
+from simulate._validation import check_number
 from simulate.dynamics import _threshold_kernels as kernels
-from simulate.dynamics.base import Schedule, even_groups
-from simulate.dynamics.sequential import SpinDynamics, Thresholds, generator_state
+from simulate.dynamics.base import Schedule, even_groups, random_spins
+from simulate.dynamics.sequential import SpinDynamics, Thresholds, check_model, generator_state
 
 __all__ = ["KineticIsing"]
 
@@ -52,11 +52,10 @@ class KineticIsing(SpinDynamics):
     fields: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "couplings", check_couplings(self.couplings, symmetric=False))
+        check_model(self, symmetric=False)
         object.__setattr__(self, "temperature", check_number(self.temperature, "temperature", low=0.0, open_low=True))
         if self.update not in ("sequential", "parallel"):
             raise ValueError(f"update must be 'sequential' or 'parallel', got {self.update!r}")
-        object.__setattr__(self, "fields", check_fields(self.fields, self.n_spins))
 
     @property
     def ticks_per_unit(self) -> int:
@@ -83,8 +82,7 @@ class KineticIsing(SpinDynamics):
             return super().trajectories(chain_seeds, shared_seed, initial, schedule, advanced)
         n_chains, n_spins = len(chain_seeds), self.n_spins
         generators = [np.random.default_rng(seed) for seed in chain_seeds]
-        random_start = [np.where(rng.random(n_spins) < 0.5, -1.0, 1.0) for rng in generators]
-        spins = np.array(random_start if initial is None else initial, dtype=np.float64).T
+        spins = np.array(random_spins(generators, n_spins) if initial is None else initial, dtype=np.float64).T
         thresholds = self.threshold_source(generator_state(chain_seeds), generators)
         external = np.zeros((n_spins, 1)) if self.fields is None else np.asarray(self.fields)[:, None]
         every_site = np.arange(n_spins, dtype=np.int32)

@@ -45,7 +45,8 @@ class DenseFields:
     def __init__(
         self, couplings: NDArray[np.float64], external: NDArray[np.float64], spins: NDArray[np.int8], few: bool
     ) -> None:
-        # updates before their flips are carried to all fields: the couplings between them are looked up for all chains
+        # updates before their flips are carried to all fields. Long blocks carry more flips in one pass, but the
+        # couplings between their sites are to be looked up, which many chains share and few do not
         self._block = 16 if few else 32
         self._couplings = couplings
         self._incoming = np.ascontiguousarray(couplings.T, dtype=np.float32)
@@ -202,7 +203,7 @@ def local_fields(
     """Fields of the kind that suits the couplings, for spins (n_chains, n_spins).
 
     `few` says that the whole run has too few chains to fill the lanes of one instruction; a group of them cannot decide
-    that by itself, since the two kernels round differently and results must not depend on the grouping.
+    that by itself, since the ways of few and of many round differently and results must not depend on the grouping.
     """
     field = np.zeros(spins.shape[1]) if external is None else external
     if isinstance(couplings, PatternCouplings):

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from simulate._validation import check_count, check_number, first_place
+from simulate._validation import check_count, check_number, first_place, seed_sequence
 from simulate.dynamics.base import Dynamics, Schedule
-from simulate.dynamics.convergence import convergence, settled
+from simulate.dynamics.convergence import bounded_convergence, convergence, warn_unless_settled
 
 __all__ = ["sample", "trajectory"]
 
@@ -68,7 +68,8 @@ def sample(
         chains, reach this number.
     check : bool, default True
         Look at R-hat and effective sample size of the energy and of the leading overlaps, record them in the
-        attributes, and warn where the run has not settled.
+        attributes, and warn where the run has not settled. Of long runs up to 1000 evenly spaced draws a chain are
+        looked at, and the size is that of those; with `effective_size` it is that of all draws.
 
     Returns
     -------
@@ -79,7 +80,8 @@ def sample(
     Raises
     ------
     ValueError
-        If a number is out of range, `initial` does not suit the dynamics, or an effective size is out of reach.
+        If a number is out of range, `initial` does not suit the dynamics, or an effective size is out of reach or
+        means nothing, since nothing varies.
 
     Warns
     -----
@@ -94,7 +96,7 @@ def sample(
     before = check_count(burn_in, "burn_in") * unit
     between = check_count(thin, "thin", low=1) * unit
     chains = check_count(chains, "chains", low=1)
-    root = _root(seed)
+    root = seed_sequence(seed)
     units = {"burn_in": int(burn_in), "thin": int(thin)}
 
     def run(count: int) -> xr.Dataset:
@@ -104,10 +106,11 @@ def sample(
 
     if effective_size is None:
         samples = run(1000 if draws is None else check_count(draws, "draws", low=1))
+        found = bounded_convergence(samples, dynamics) if check else None
     else:
-        samples = _run_to(run, dynamics, chains, check_count(effective_size, "effective_size", low=1))
-    if check:
-        found = settled(samples, dynamics)
+        samples, found = _run_to(run, dynamics, chains, check_count(effective_size, "effective_size", low=1))
+    if check and found is not None:
+        warn_unless_settled(found, samples.sizes["draw"])
         for name, values in (("r_hat", found["r_hat"].values), ("effective_size", found["effective_size"].values)):
             samples.attrs[f"{name}_energy"] = float(values[0])
             worst = np.fmax if name == "r_hat" else np.fmin
@@ -162,23 +165,34 @@ def trajectory(
         raise ValueError(f"duration {length:g} is shorter than the interval {between / unit:g} between two states")
     chains = check_count(chains, "chains", low=1)
     schedule = Schedule(chains, count, check_count(burn_in, "burn_in") * unit, between)
-    root = _root(seed)
+    root = seed_sequence(seed)
     states = _run(dynamics, schedule, root, initial, n_jobs, progress)
     times = np.arange(1, count + 1) * (between / unit)
     parameters = {"duration": length, "interval": between / unit, "burn_in": int(burn_in)}
     return _label(states, "time", times, dynamics, root, initial, parameters)
 
 
-def _run_to(run: Callable[[int], xr.Dataset], dynamics: Dynamics, chains: int, target: int) -> xr.Dataset:
-    """Run again with more draws until the effective sizes reach the target: a longer run begins with the shorter."""
+def _run_to(
+    run: Callable[[int], xr.Dataset], dynamics: Dynamics, chains: int, target: int
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Run again with more draws until the effective sizes reach the target: a longer run begins with the shorter.
+
+    The samples, and their convergence.
+    """
     if chains < 2:
         raise ValueError("effective_size needs at least 2 chains, since one cannot tell whether it has settled")
     draws = max(_PILOT_DRAWS, math.ceil(target / chains))
     while True:
         samples = run(draws)
-        reached = float(np.nanmin(convergence(samples, dynamics)["effective_size"].values))
+        found = convergence(samples, dynamics)
+        if found["effective_size"].isnull().all():
+            raise ValueError(
+                f"effective_size {target} means nothing: in {draws} draws a chain neither the energy nor the leading "
+                "overlaps vary; raise the temperature, or give draws"
+            )
+        reached = float(found["effective_size"].min())
         if reached >= target:
-            return samples
+            return samples, found
         wanted = math.ceil(draws * min(1.2 * target / max(reached, 1.0), 10.0))
         if draws >= _MOST_DRAWS:
             raise ValueError(
@@ -199,10 +213,15 @@ def _run(
     """States (chains, draws, n_spins), groups of chains in parallel."""
     chains = schedule.chains
     starts = _starts(initial, dynamics, chains)
-    shared, *seeds = _root(root).spawn(chains + 1)
+    shared, *seeds = seed_sequence(root).spawn(chains + 1)
     edges = np.cumsum([0, *dynamics.group_sizes(chains, effective_n_jobs(n_jobs))])
     groups = [slice(int(a), int(b)) for a, b in pairwise(edges)]
-    with tqdm(total=chains * schedule.duration, disable=not progress, unit="update", unit_scale=True) as bar:
+    with (
+        # here as well as in each thread: the limit holds for the whole process, and the first thread to end would lift
+        # it for those that still compute
+        threadpool_limits(limits=1, user_api="blas"),
+        tqdm(total=chains * schedule.duration, disable=not progress, unit="update", unit_scale=True) as bar,
+    ):
         lock = threading.Lock()
 
         def advanced(ticks: int) -> None:
@@ -240,15 +259,6 @@ def _trajectories(
 
 def _nothing(ticks: int) -> None:
     """Takes the place of the progress bar where none is shown (and can be sent to another process)."""
-
-
-def _root(seed: Any) -> np.random.SeedSequence:
-    """Seed sequence of a run; a fresh copy of one that was handed in, which spawning would change."""
-    if isinstance(seed, np.random.SeedSequence):
-        return np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
-    if seed is None:
-        return np.random.SeedSequence()
-    return np.random.SeedSequence(check_count(seed, "seed"))
 
 
 def _starts(initial: ArrayLike | None, dynamics: Dynamics, chains: int) -> NDArray[Any] | None:

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simulate.dynamics.base import Dynamics, Schedule
+from simulate._validation import check_couplings, check_fields
+from simulate.dynamics.base import Dynamics, Schedule, random_spins
 from simulate.dynamics.local_fields import local_fields
 
-__all__ = ["SpinDynamics", "Thresholds", "generator_state"]
+__all__ = ["SpinDynamics", "Thresholds", "check_model", "generator_state"]
 
 # fills thresholds (n_updates, n_chains), in units of the fields, for the sites (n_updates,) visited in turn
 Thresholds = Callable[[NDArray[np.int32], NDArray[np.float32]], None]
@@ -31,10 +32,16 @@ _SWEEPS_BETWEEN_REFRESHES = 1000
 
 
 def generator_state(seeds: list[np.random.SeedSequence]) -> NDArray[np.uint32]:
-    """State (4, n_chains) of the compiled generators of the chains, nowhere all zero."""
+    """State (4, n_lanes) of compiled generators, one from each seed, nowhere all zero."""
     state = np.array([seed.generate_state(4, np.uint32) for seed in seeds], dtype=np.uint32)
     state[:, 0] |= ~state.any(axis=1)
     return np.ascontiguousarray(state.T)
+
+
+def check_model(owner: Any, *, symmetric: bool = True) -> None:
+    """Couplings and fields of a dynamics, checked and as they are computed with."""
+    object.__setattr__(owner, "couplings", check_couplings(owner.couplings, symmetric=symmetric))
+    object.__setattr__(owner, "fields", check_fields(owner.fields, owner.n_spins))
 
 
 class SpinDynamics(Dynamics):
@@ -55,8 +62,6 @@ class SpinDynamics(Dynamics):
     @abstractmethod
     def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         """Source of the thresholds that the spins of a group of chains meet.
-
-        `generators` are for what is drawn once, such as the memory that a chain starts with.
 
         Parameters
         ----------
@@ -82,8 +87,7 @@ class SpinDynamics(Dynamics):
     ) -> NDArray[np.int8]:
         n_chains, n_spins = len(chain_seeds), self.n_spins
         generators = [np.random.default_rng(seed) for seed in chain_seeds]
-        random_start = [np.where(rng.random(n_spins) < 0.5, -1, 1) for rng in generators]
-        spins = np.asarray(random_start if initial is None else initial).astype(np.int8)
+        spins = random_spins(generators, n_spins) if initial is None else initial.astype(np.int8)
         few = schedule.chains < _FEW_CHAINS
         if few:
             thresholds = _chain_by_chain(self, chain_seeds, generators)
@@ -95,6 +99,8 @@ class SpinDynamics(Dynamics):
         fields = local_fields(self.couplings, self.fields, spins, few=few)
         # from the number of all chains, not of those of this group, on which results must not depend
         at_once = max(_THRESHOLDS_AT_ONCE // max(schedule.chains, 4), _FEWEST_UPDATES_AT_ONCE)
+        # in whole rows of the lanes of a chain by itself: what is left of a row is lost
+        at_once -= at_once % _LANES_OF_A_CHAIN
         noise = np.empty((at_once, n_chains), dtype=np.float32)
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
         since_refresh = 0

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_couplings, check_fields, check_number, first_place
+from simulate._validation import check_number, first_place
 from simulate.dynamics import _threshold_kernels as kernels
-from simulate.dynamics.sequential import SpinDynamics, Thresholds
+from simulate.dynamics.sequential import SpinDynamics, Thresholds, check_model
 
 __all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "word"]
 
@@ -23,12 +23,6 @@ def word(probability: float) -> np.uint32:
 
 def _check_temperature(owner: Any, name: str = "temperature") -> None:
     object.__setattr__(owner, name, check_number(getattr(owner, name), name, low=0.0, open_low=True))
-
-
-def _check_model(owner: Any, *, symmetric: bool = True) -> None:
-    """Couplings and fields of a dynamics, checked and as they are computed with."""
-    object.__setattr__(owner, "couplings", check_couplings(owner.couplings, symmetric=symmetric))
-    object.__setattr__(owner, "fields", check_fields(owner.fields, owner.n_spins))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +68,7 @@ class PersistentGlauber(SpinDynamics):
     fields: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        _check_model(self)
+        check_model(self)
         _check_temperature(self)
         persistence = check_number(self.persistence, "persistence", low=0.0, high=1.0, open_high=True)
         object.__setattr__(self, "persistence", persistence)
@@ -128,7 +122,7 @@ class ColoredFieldGlauber(SpinDynamics):
     fields: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        _check_model(self)
+        check_model(self)
         _check_temperature(self)
         _check_temperature(self, "persistence_time")
         noise = check_number(self.active_temperature, "active_temperature", low=0.0)
@@ -182,7 +176,7 @@ class Glauber(SpinDynamics):
     fields: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        _check_model(self)
+        check_model(self)
         if np.ndim(self.temperature) == 0:
             _check_temperature(self)
             return
@@ -239,7 +233,7 @@ class Metropolis(SpinDynamics):
     metropolis: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _check_model(self)
+        check_model(self)
         _check_temperature(self)
 
     def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
@@ -282,7 +276,7 @@ class TwoTemperatureGlauber(SpinDynamics):
     fields: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        _check_model(self)
+        check_model(self)
         _check_temperature(self)
         _check_temperature(self, "hot_temperature")
         object.__setattr__(self, "share", check_number(self.share, "share", low=0.0, high=1.0))

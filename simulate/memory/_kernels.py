@@ -7,35 +7,6 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def relax(couplings, spins, orders):
-    """Asynchronous zero-temperature relaxation of spins (n_spins,) in place; True if a fixed point was reached.
-
-    Each row of orders (max_sweeps, n_spins) is the order of one sweep. A spin turns only where the field opposes it, so
-    that the energy falls with every flip and a fixed point s_i h_i >= 0 is reached in finitely many.
-    """
-    n_spins = len(spins)
-    fields = np.zeros(n_spins)
-    for i in range(n_spins):
-        for j in range(n_spins):
-            fields[i] += couplings[i, j] * spins[j]
-    tolerance = 1e-12  # rounding of incremental fields: a flip within it would not lower the energy for sure
-    for sweep in range(len(orders)):
-        flips = 0
-        for k in range(n_spins):
-            i = orders[sweep, k]
-            if spins[i] * fields[i] < -tolerance:
-                spins[i] = -spins[i]
-                flips += 1
-                row = couplings[i]
-                change = 2.0 * spins[i]
-                for j in range(n_spins):
-                    fields[j] += change * row[j]
-        if flips == 0:
-            return True
-    return False
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def subtract_outer(couplings, spins, amount):
     """couplings -= amount spins spins^T off the diagonal, in place."""
     for i in range(len(spins)):
@@ -64,7 +35,9 @@ def settle(outgoing, spins, rng, max_sweeps):
     """Relax spins (n_spins,) in place, each sweep in a fresh random order; sweeps used, -1 if max_sweeps were too few.
 
     outgoing[i] are the couplings by which spin i acts on the others, the columns of the couplings: rows of a symmetric
-    matrix. The last sweep, in which no spin turns, counts. With asymmetric couplings there may be no fixed point.
+    matrix. A spin turns only where the field opposes it, so that with symmetric couplings the energy falls with every
+    flip and a fixed point s_i h_i >= 0 is reached in finitely many; with asymmetric ones there may be none. The last
+    sweep, in which no spin turns, counts.
     """
     n_spins = len(spins)
     fields = np.zeros(n_spins)
@@ -72,7 +45,7 @@ def settle(outgoing, spins, rng, max_sweeps):
         for j in range(n_spins):
             fields[j] += outgoing[i, j] * spins[i]
     orders = np.empty((1, n_spins), np.int64)
-    tolerance = 1e-12
+    tolerance = 1e-12  # rounding of incremental fields: a flip within it would not lower the energy for sure
     for sweep in range(max_sweeps):
         shuffled_orders(rng, orders)
         flips = 0

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate._validation import check_count, check_couplings, check_number, check_patterns
+from simulate._validation import check_count, check_number, check_patterns, full_matrix
 from simulate.memory import _kernels as kernels
 from simulate.memory.couplings import hebbian
 
@@ -75,10 +75,7 @@ def perceptron(
     xi = check_patterns(patterns)
     margin = check_number(margin, "margin", low=0.0)
     max_passes = check_count(max_passes, "max_passes", low=1)
-    start = check_couplings(hebbian(xi) if couplings is None else couplings, symmetric=symmetric)
-    result = np.array(start.toarray() if hasattr(start, "toarray") else start)
-    if symmetric:
-        result = (result + result.T) / 2
+    result = full_matrix(hebbian(xi) if couplings is None else couplings, symmetric=symmetric)
     n_spins = xi.shape[1]
     if len(result) != n_spins:
         raise ValueError(f"couplings are for {len(result)} spins, the patterns have {n_spins}")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from simulate._validation import check_count, check_couplings, check_number
+from simulate._validation import check_count, check_couplings, check_number, full_matrix
 from simulate.memory import _kernels as kernels
 
 __all__ = ["mean_field_correlations", "thermal_unlearn"]
@@ -71,9 +71,7 @@ def thermal_unlearn(
     ----------
     van Hemmen, Ioffe, Kuehn, Vaas 1990, Physica A 163, 386.
     """
-    checked = check_couplings(couplings)
-    result = np.array(checked.toarray() if hasattr(checked, "toarray") else checked)
-    result = (result + result.T) / 2
+    result = full_matrix(couplings)
     temperature = check_number(temperature, "temperature", low=0.0, open_low=True)
     n_dreams = check_count(n_dreams, "n_dreams")
     amount = check_number(epsilon, "epsilon", low=0.0, open_low=True) / len(result)

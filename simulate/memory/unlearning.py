@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from simulate._validation import check_count, check_couplings, check_number, check_patterns
+from simulate._validation import check_count, check_number, check_patterns, full_matrix
 from simulate.memory import _kernels as kernels
 from simulate.memory.couplings import hebbian
 
@@ -59,7 +59,7 @@ def unlearn(
     ----------
     Hopfield, Feinstein, Palmer 1983, Nature 304, 158, doi:10.1038/304158a0.
     """
-    result = _full(couplings)
+    result = full_matrix(couplings)
     n_dreams = check_count(n_dreams, "n_dreams")
     amount = check_number(epsilon, "epsilon", low=0.0, open_low=True) / len(result)
     rng = np.random.default_rng(seed)
@@ -117,7 +117,7 @@ def daydream(
     Serricchio, Bocchi, Chilin, Marino, Negri, Cammarota, Ricci-Tersenghi 2024, arXiv 2405.08777.
     """
     xi = check_patterns(patterns)
-    result = _full(hebbian(xi) if couplings is None else couplings)
+    result = full_matrix(hebbian(xi) if couplings is None else couplings)
     if len(result) != xi.shape[1]:
         raise ValueError(f"couplings are for {len(result)} spins, the patterns have {xi.shape[1]}")
     n_steps = check_count(n_steps, "n_steps")
@@ -183,7 +183,7 @@ def eigenvector_dreaming(
     Benedetti, Carillo, Marinari, Mezard 2023, arXiv 2308.13445, doi:10.1088/1742-5468/ad138e, for the picture and the
     family of algorithms.
     """
-    result = _full(couplings)
+    result = full_matrix(couplings)
     n_dreams = check_count(n_dreams, "n_dreams")
     amount = check_number(epsilon, "epsilon", low=0.0, open_low=True) / len(result)
     if choice not in ("leading", "all"):
@@ -199,13 +199,6 @@ def eigenvector_dreaming(
 
         flattened = _in_parts(dream, n_dreams, result, progress, "dream")
     return (flattened + flattened.T) / 2
-
-
-def _full(couplings: Any) -> NDArray[np.float64]:
-    """A full matrix of our own, exactly symmetric, from couplings of any kind."""
-    checked = check_couplings(couplings)
-    matrix = np.array(checked.toarray() if hasattr(checked, "toarray") else checked)
-    return (matrix + matrix.T) / 2
 
 
 def _in_parts(run: Any, total: int, result: NDArray[np.float64], progress: bool, unit: str) -> NDArray[np.float64]:

@@ -230,6 +230,37 @@ def test_soft_spins_without_noise_memory_have_boltzmann_statistics():
         assert abs(chains.mean() - expected) < 5 * error + 0.002 * expected
 
 
+@pytest.mark.parametrize(("temperature", "field"), [(20.0, 0.0), (0.5, 30.0)])
+def test_steps_suit_the_noise_and_the_fields(temperature, field):
+    # far out of the wells, where the force is much stiffer than in them
+    dynamics = ActiveOrnsteinUhlenbeck(
+        np.zeros((40, 40)), 0.0, 0.0, temperature=temperature, potential=SoftSpin(1.0), fields=field
+    )
+    x = sample(dynamics, draws=100, chains=16, burn_in=3, thin=1, seed=0)["x"].values.astype(float)
+    grid = np.linspace(-15, 15, 60001)
+    energy = (grid**2 - 1) ** 2 / 4 - field * grid
+    weight = np.exp(-(energy - energy.min()) / temperature)
+    for values, exact in ((x, grid), (x**2, grid**2)):
+        chains = values.mean(axis=(1, 2))
+        expected = np.average(exact, weights=weight)
+        assert abs(chains.mean() - expected) < 5 * chains.std(ddof=1) / 4 + 0.005 * np.sqrt(
+            np.average(exact**2, weights=weight)
+        )
+
+
+def test_units_that_run_off_are_an_error():
+    # a rare excursion beyond where the step is stable, with a step that passes the check of typical ones
+    dynamics = ActiveOrnsteinUhlenbeck(
+        np.zeros((40, 40)), 0.0, 0.0, temperature=0.5, potential=SoftSpin(1.0), time_step=0.07
+    )
+    far = np.full(40, 9.0)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(ValueError, match=r"ran off to infinity: the time step 0\.0667 is too"),
+    ):
+        sample(dynamics, draws=5, chains=2, initial=far, seed=0, check=False)
+
+
 def test_spherical_constraint_holds():
     for temperatures in ((0.1, 0.0), (0.0, 0.5), (0.2, 3.0)):
         k = spherical_stiffness(np.linalg.eigvalsh(COUPLINGS), *temperatures, 1.3)

@@ -43,9 +43,18 @@ def test_overlaps_of_a_matrix_are_taken_along_its_leading_eigenvectors():
     assert convergence(samples, dynamics)["r_hat"].values[1:3].max() > convergence(samples, dynamics)["r_hat"][3]
 
 
+def test_no_effective_size_where_nothing_varies():
+    frozen = Glauber(1e6 * hebbian(np.ones((1, 6))), 1e-3)
+    with pytest.raises(
+        ValueError, match="effective_size 10 means nothing: in 200 draws a chain neither the energy nor"
+    ):
+        sample(frozen, effective_size=10, chains=2, initial=np.ones(6), seed=0)
+
+
 def test_draws_until_an_effective_size_is_reached():
     samples = sample(WARM, effective_size=1500, chains=4, burn_in=50, seed=3)
     assert convergence(samples, WARM)["effective_size"].min() >= 1500
+    assert min(samples.attrs["effective_size_energy"], samples.attrs["effective_size_overlap"]) >= 1500
     again = sample(WARM, draws=samples.sizes["draw"], chains=4, burn_in=50, seed=3)
     np.testing.assert_array_equal(samples["spins"], again["spins"])
     with pytest.raises(ValueError, match="either draws or effective_size"):

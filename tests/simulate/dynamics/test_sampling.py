@@ -1,9 +1,11 @@
+import time
 import warnings
 
 import numpy as np
 import pytest
 import xarray as xr
 from scipy import sparse
+from threadpoolctl import threadpool_info
 
 from simulate import (
     ActiveOrnsteinUhlenbeck,
@@ -16,6 +18,7 @@ from simulate import (
     random_patterns,
     sample,
 )
+from simulate.dynamics import sequential
 
 PATTERNS = random_patterns(4, 20, seed=0)
 COUPLINGS = hebbian(PATTERNS)
@@ -37,14 +40,43 @@ DYNAMICS = {
 }
 
 
+@pytest.fixture(params=[None, 80, 1000])
+def parts(request, monkeypatch):
+    """Runs in one part, as short ones are, or in many parts, with fields computed afresh now and then."""
+    if request.param:
+        monkeypatch.setattr(sequential, "_THRESHOLDS_AT_ONCE", 1)
+        monkeypatch.setattr(sequential, "_FEWEST_UPDATES_AT_ONCE", request.param)
+        monkeypatch.setattr(sequential, "_SWEEPS_BETWEEN_REFRESHES", 13)
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize("chains", [7, 40])
 @pytest.mark.parametrize("name", DYNAMICS)
-def test_same_seed_same_samples_for_any_number_of_jobs(name):
-    arguments = {"draws": 40, "chains": 7, "burn_in": 11, "thin": 2, "seed": 5}
+def test_same_seed_same_samples_for_any_number_of_jobs(name, chains):
+    arguments = {"draws": 40, "chains": chains, "burn_in": 11, "thin": 2, "seed": 5, "check": False}
     one, two, three = (sample(DYNAMICS[name], **arguments, n_jobs=jobs) for jobs in (1, 2, 3))
     assert one.identical(two)
     assert one.identical(three)
     other = sample(DYNAMICS[name], **(arguments | {"seed": 6}))
     assert not np.array_equal(one[DYNAMICS[name].variable], other[DYNAMICS[name].variable])
+
+
+def test_products_stay_on_one_thread_until_all_are_done_and_limits_are_put_back():
+    def threads():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    before, during = threads(), []
+
+    class Watched(ActiveOrnsteinUhlenbeck):
+        def trajectories(self, chain_seeds, *others):
+            time.sleep(0.1 * len(chain_seeds))  # groups end one after the other
+            during.extend(threads())
+            return super().trajectories(chain_seeds, *others)
+
+    watched = Watched(COUPLINGS, 0.5, 0.3, potential=Harmonic(2.5))
+    sample(watched, draws=5, chains=5, seed=0, n_jobs=2, check=False)
+    assert set(during) == {1}
+    assert threads() == before
 
 
 def test_same_bytes_in_netcdf_for_one_job_and_two(tmp_path):
@@ -57,6 +89,7 @@ def test_same_bytes_in_netcdf_for_one_job_and_two(tmp_path):
     assert contents[0] == contents[1]
 
 
+@pytest.mark.usefixtures("parts")
 @pytest.mark.parametrize(("few", "many"), [(2, 13), (17, 70)])  # below sixteen each has generators in many lanes
 def test_a_chain_does_not_depend_on_how_many_others_there_are(few, many):
     first = sample(DYNAMICS["patterns"], draws=20, chains=few, burn_in=5, seed=1)
@@ -64,14 +97,15 @@ def test_a_chain_does_not_depend_on_how_many_others_there_are(few, many):
     np.testing.assert_array_equal(first["spins"], second["spins"][:few])
 
 
+@pytest.mark.usefixtures("parts")
 def test_draws_do_not_depend_on_how_many_more_are_taken():
-    # draws are computed in blocks; a block must end where the next begins
     for thin, burn_in in ((1, 0), (3, 17), (500, 1)):
         short = sample(DYNAMICS["dense"], draws=3, chains=2, burn_in=burn_in, thin=thin, seed=1)
         long = sample(DYNAMICS["dense"], draws=8, chains=2, burn_in=burn_in, thin=thin, seed=1)
         np.testing.assert_array_equal(short["spins"], long["spins"][:, :3])
 
 
+@pytest.mark.usefixtures("parts")
 def test_thinning_and_burn_in_only_choose_draws():
     every = sample(DYNAMICS["dense"], draws=60, chains=2, burn_in=0, thin=1, seed=1)["spins"]
     some = sample(DYNAMICS["dense"], draws=10, chains=2, burn_in=30, thin=3, seed=1)["spins"]
