@@ -6,7 +6,8 @@ that of few rows with the matrix, and normals come with a generator in every lan
 
 The noise of a step is a pair of standard normals a unit, noise (n_steps, 2, n_spins, n_chains). `scalars` are
 (linear, cubic, step, decay, kick, carry, jitter): the force is J x + external - linear x - cubic x^3, the coloured
-noise goes from v to v' = decay v + kick n1, and the impulse of a step is carry (v + v') + jitter n2.
+noise goes from v to v' = decay v + kick n1, and the impulse of a step is carry (v + v') + jitter n2. `external` and
+`self_couplings` are (n_spins, n_chains) too.
 """
 
 import numpy as np
@@ -14,37 +15,60 @@ from numba import float32, njit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _predict(x, force, velocity, noise, at, external, scalars, impulse, ahead):
-    """First half of a step: the coloured noise exactly, and x by an Euler step into `ahead`.
+def _predict(x, force, velocity, kicks, jitters, external, scalars, impulse, ahead):
+    """First half of a step: the coloured noise exactly, and x by an Euler step into `ahead`; all arrays are flat.
 
     force holds J x and becomes the whole force. Two loops: in one there are more pairs of arrays that might overlap
     than the compiler is ready to check, and it would not vectorise.
     """
     linear, cubic, step, decay, kick, carry, jitter = scalars
-    for i in range(x.shape[0]):
-        field = external[i]
-        for chain in range(x.shape[1]):
-            before = velocity[i, chain]
-            after = decay * before + kick * noise[at, 0, i, chain]
-            velocity[i, chain] = after
-            impulse[i, chain] = carry * (before + after) + jitter * noise[at, 1, i, chain]
-        for chain in range(x.shape[1]):
-            here = x[i, chain]
-            total = force[i, chain] + field - (linear + cubic * here * here) * here
-            force[i, chain] = total
-            ahead[i, chain] = here + step * total + impulse[i, chain]
+    for at in range(len(velocity)):
+        before = velocity[at]
+        after = decay * before + kick * kicks[at]
+        velocity[at] = after
+        impulse[at] = carry * (before + after) + jitter * jitters[at]
+    for at in range(len(x)):
+        here = x[at]
+        total = force[at] + external[at] - (linear + cubic * here * here) * here
+        force[at] = total
+        ahead[at] = here + step * total + impulse[at]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _correct(x, product, external, scalars, force, impulse, ahead):
     """Second half: x moves by the mean of the forces at both ends of the step; product is J times `ahead`."""
     linear, cubic, half = scalars[0], scalars[1], float32(0.5) * scalars[2]
-    for i in range(x.shape[0]):
-        field = external[i]
-        for chain in range(x.shape[1]):
-            there = ahead[i, chain]
-            end = product[i, chain] + field - (linear + cubic * there * there) * there
-            x[i, chain] += half * (force[i, chain] + end) + impulse[i, chain]
+    for at in range(len(x)):
+        there = ahead[at]
+        end = product[at] + external[at] - (linear + cubic * there * there) * there
+        x[at] += half * (force[at] + end) + impulse[at]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _first_half(x, force, velocity, noise, at, external, scalars, impulse, ahead):
+    """`_predict` of arrays (n_spins, n_chains): flat, so that loops are long however few the chains."""
+    kicks, jitters = noise[at, 0].reshape(-1), noise[at, 1].reshape(-1)
+    flat = external.reshape(-1)
+    _predict(
+        x.reshape(-1),
+        force.reshape(-1),
+        velocity.reshape(-1),
+        kicks,
+        jitters,
+        flat,
+        scalars,
+        impulse.reshape(-1),
+        ahead.reshape(-1),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _second_half(x, product, external, scalars, force, impulse, ahead):
+    """`_correct` of arrays (n_spins, n_chains)."""
+    flat = external.reshape(-1)
+    _correct(
+        x.reshape(-1), product.reshape(-1), flat, scalars, force.reshape(-1), impulse.reshape(-1), ahead.reshape(-1)
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -53,18 +77,17 @@ def steps_dense(x, velocity, noise, count, couplings, external, scalars):
     product, force, impulse, ahead = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty_like(x)
     for at in range(count):
         np.dot(couplings, x, force)
-        _predict(x, force, velocity, noise, at, external, scalars, impulse, ahead)
+        _first_half(x, force, velocity, noise, at, external, scalars, impulse, ahead)
         np.dot(couplings, ahead, product)
-        _correct(x, product, external, scalars, force, impulse, ahead)
+        _second_half(x, product, external, scalars, force, impulse, ahead)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _less_self_couplings(product, self_couplings, x):
-    """product -= diag(self_couplings) x."""
-    for i in range(x.shape[0]):
-        own = self_couplings[i]
-        for chain in range(x.shape[1]):
-            product[i, chain] -= own * x[i, chain]
+    """product -= self_couplings x, entry by entry; both are (n_spins, n_chains)."""
+    own, here, there = self_couplings.reshape(-1), x.reshape(-1), product.reshape(-1)
+    for at in range(len(here)):
+        there[at] -= own[at] * here[at]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -76,11 +99,11 @@ def steps_patterns(x, velocity, noise, count, weighted, patterns, self_couplings
         np.dot(weighted, x, overlaps)
         np.dot(patterns, overlaps, force)
         _less_self_couplings(force, self_couplings, x)
-        _predict(x, force, velocity, noise, at, external, scalars, impulse, ahead)
+        _first_half(x, force, velocity, noise, at, external, scalars, impulse, ahead)
         np.dot(weighted, ahead, overlaps)
         np.dot(patterns, overlaps, product)
         _less_self_couplings(product, self_couplings, ahead)
-        _correct(x, product, external, scalars, force, impulse, ahead)
+        _second_half(x, product, external, scalars, force, impulse, ahead)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -101,6 +124,6 @@ def steps_sparse(x, velocity, noise, count, start, neighbours, weights, external
     product, force, impulse, ahead = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty_like(x)
     for at in range(count):
         _sparse_product(start, neighbours, weights, x, force)
-        _predict(x, force, velocity, noise, at, external, scalars, impulse, ahead)
+        _first_half(x, force, velocity, noise, at, external, scalars, impulse, ahead)
         _sparse_product(start, neighbours, weights, ahead, product)
-        _correct(x, product, external, scalars, force, impulse, ahead)
+        _second_half(x, product, external, scalars, force, impulse, ahead)

@@ -20,7 +20,7 @@ from simulate.dynamics._threshold_kernels import fill_normals
 from simulate.dynamics.base import Dynamics, Schedule, even_groups
 from simulate.dynamics.linear_modes import mode_transition
 from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical, spherical_stiffness
-from simulate.dynamics.sequential import generator_state
+from simulate.dynamics.sequential import FEW_CHAINS, LANES_OF_A_CHAIN, generator_state
 from simulate.memory.couplings import PatternCouplings
 
 __all__ = ["ActiveOrnsteinUhlenbeck"]
@@ -236,20 +236,20 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         strength = math.sqrt(self.active_temperature / self.persistence_time) if coloured else 0.0
         start = [strength * rng.standard_normal(self.n_spins) for rng in generators]
         velocity = np.array(start, dtype=np.float32).T.copy()
-        state = generator_state(chain_seeds)
+        fill_noise = _noise_source(chain_seeds, few=schedule.chains < FEW_CHAINS)
         block = max(1, min(256, _NORMALS_AT_ONCE // (2 * x.size)))
         noise = np.empty((block, 2, *shape), dtype=np.float32)
         if self.exact:
-            return self._carry_modes(x, velocity, state, noise, schedule, advanced)
-        advance = _advance(self.couplings)
-        external = np.zeros(self.n_spins) if self.fields is None else np.asarray(self.fields)
-        external = external.astype(np.float32)
+            return self._carry_modes(x, velocity, fill_noise, noise, schedule, advanced)
+        advance = _advance(self.couplings, shape[1])
+        fields = np.zeros(self.n_spins) if self.fields is None else np.asarray(self.fields)
+        external = _repeated(fields, shape[1])
         scalars = tuple(np.float32(value) for value in self._scalars(coloured, strength))
 
         def run(steps: int) -> None:
             for first in range(0, steps, block):
                 count = min(block, steps - first)
-                fill_normals(state, noise[:count].reshape(-1))
+                fill_noise(noise[:count])
                 advance(x, velocity, noise, count, external, scalars)
                 advanced(count * shape[1])
 
@@ -269,7 +269,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         self,
         x: NDArray[np.float32],
         velocity: NDArray[np.float32],
-        state: NDArray[np.uint32],
+        fill_noise: Callable[[NDArray[np.float32]], None],
         noise: NDArray[np.float32],
         schedule: Schedule,
         advanced: Callable[[int], Any],
@@ -293,7 +293,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
                 self.persistence_time,
                 ticks / self.steps_per_unit,
             )
-            fill_normals(state, noise[:count].reshape(-1))
+            fill_noise(noise[:count])
             for at, (kicks, own) in enumerate(noise[:count]):
                 modes = law.decay * modes + law.carry * drive + law.shared * kicks + law.own * own
                 drive = law.keep * drive + law.kick * kicks
@@ -328,7 +328,28 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         return linear, cubic, step, decay, kick, carry, jitter
 
 
-def _advance(couplings: Any) -> Callable[..., None]:
+def _noise_source(chain_seeds: list[np.random.SeedSequence], *, few: bool) -> Callable[[NDArray[np.float32]], None]:
+    """What fills noise (..., n_chains) with normals: a lane for each chain, or all lanes for each of few in turn."""
+    if not few:
+        state = generator_state(chain_seeds)
+        return lambda noise: fill_normals(state, noise.reshape(-1))
+    states = [generator_state(seed.spawn(LANES_OF_A_CHAIN)) for seed in chain_seeds]
+
+    def fill(noise: NDArray[np.float32]) -> None:
+        own = np.empty(noise.shape[:-1], dtype=np.float32)
+        for chain, lanes in enumerate(states):
+            fill_normals(lanes, own.reshape(-1))
+            noise[..., chain] = own
+
+    return fill
+
+
+def _repeated(values: NDArray[np.float64], n_chains: int) -> NDArray[np.float32]:
+    """The same values (n_spins,) for every chain, (n_spins, n_chains)."""
+    return np.repeat(values.astype(np.float32)[:, None], n_chains, axis=1)
+
+
+def _advance(couplings: Any, n_chains: int) -> Callable[..., None]:
     """Kernel for the kind of couplings, as a function (x, velocity, noise, count, external, scalars)."""
     kernel: Any
     arrays: tuple[NDArray[Any], ...]
@@ -337,7 +358,7 @@ def _advance(couplings: Any) -> Callable[..., None]:
         arrays = (
             np.ascontiguousarray(couplings.weighted_patterns, dtype=np.float32),
             np.ascontiguousarray(couplings.patterns.T, dtype=np.float32),
-            couplings.self_couplings.astype(np.float32),
+            _repeated(couplings.self_couplings, n_chains),
         )
     elif sparse.issparse(couplings):
         kernel = kernels.steps_sparse

@@ -13,7 +13,7 @@ from simulate._validation import check_couplings, check_fields
 from simulate.dynamics.base import Dynamics, Schedule, random_spins
 from simulate.dynamics.local_fields import local_fields
 
-__all__ = ["SpinDynamics", "Thresholds", "check_model", "generator_state"]
+__all__ = ["FEW_CHAINS", "LANES_OF_A_CHAIN", "SpinDynamics", "Thresholds", "check_model", "generator_state"]
 
 # fills thresholds (n_updates, n_chains), in units of the fields, for the sites (n_updates,) visited in turn
 Thresholds = Callable[[NDArray[np.int32], NDArray[np.float32]], None]
@@ -24,8 +24,8 @@ _THRESHOLDS_AT_ONCE = 1 << 18
 _FEWEST_UPDATES_AT_ONCE = 4096
 # below this many chains in a run the lanes of one instruction would stay half empty; each chain then has its own
 # thresholds made, with as many generators as fill the widest registers
-_FEW_CHAINS = 16
-_LANES_OF_A_CHAIN = 16
+FEW_CHAINS = 16
+LANES_OF_A_CHAIN = 16
 # sweeps after which fields are computed afresh: single-precision rounding has then grown to about 1e-5 of a field
 # (measured for 1000 spins; it grows as the square root of the sweeps), while a refresh costs as much as some sweeps
 _SWEEPS_BETWEEN_REFRESHES = 1000
@@ -88,7 +88,7 @@ class SpinDynamics(Dynamics):
         n_chains, n_spins = len(chain_seeds), self.n_spins
         generators = [np.random.default_rng(seed) for seed in chain_seeds]
         spins = random_spins(generators, n_spins) if initial is None else initial.astype(np.int8)
-        few = schedule.chains < _FEW_CHAINS
+        few = schedule.chains < FEW_CHAINS
         if few:
             thresholds = _chain_by_chain(self, chain_seeds, generators)
         else:
@@ -100,7 +100,7 @@ class SpinDynamics(Dynamics):
         # from the number of all chains, not of those of this group, on which results must not depend
         at_once = max(_THRESHOLDS_AT_ONCE // max(schedule.chains, 4), _FEWEST_UPDATES_AT_ONCE)
         # in whole rows of the lanes of a chain by itself: what is left of a row is lost
-        at_once -= at_once % _LANES_OF_A_CHAIN
+        at_once -= at_once % LANES_OF_A_CHAIN
         noise = np.empty((at_once, n_chains), dtype=np.float32)
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
         since_refresh = 0
@@ -122,7 +122,7 @@ def _chain_by_chain(
 ) -> Thresholds:
     """Source of the thresholds of few chains, each with generators of its own that make its next updates together."""
     sources = [
-        dynamics.threshold_source(generator_state(seed.spawn(_LANES_OF_A_CHAIN)), [rng])
+        dynamics.threshold_source(generator_state(seed.spawn(LANES_OF_A_CHAIN)), [rng])
         for seed, rng in zip(chain_seeds, generators, strict=True)
     ]
 

@@ -43,7 +43,7 @@ def plain_run(dynamics, chain_seeds, units):
             x = np.where(x < 0, -1.0, 1.0)
         v = noise_strength * rng.standard_normal(dynamics.n_spins)
         normals: list = []
-        state = generator_state([seed])
+        state = generator_state(seed.spawn(16))
         for _ in range(units):  # a unit of time is drawn in one go, after burn-in and between draws
             noise = np.empty((dynamics.steps_per_unit, 2, dynamics.n_spins), dtype=np.float32)
             fill_normals(state, noise.reshape(-1))
