@@ -57,6 +57,11 @@ class Gaps:
     names: tuple[str, ...] | None = None
     counts: None = None
 
+    def missing_share(self) -> float:
+        """Largest share of the samples in which one of two spins was missing, among the spins that vary."""
+        varying = np.abs(self.means) < 1.0
+        return float(1.0 - self.pair_shares[np.ix_(varying, varying)].min(initial=1.0))
+
     def completed(self, rng: np.random.Generator) -> NDArray[np.int8]:
         """A copy with independent draws of the observed means, exact for spins that are constant where observed."""
         out = np.array(self.spins)
@@ -79,16 +84,17 @@ def find_gaps(
         chains = None if chains is None else np.repeat(chains, repeats)
     n_spins = spins.shape[1]
     together = np.zeros((n_spins, n_spins))
-    sums = np.zeros(n_spins)
+    ups, downs = np.zeros(n_spins), np.zeros(n_spins)
     for part in passing_rows(spins):
         share = np.ones(len(spins[part])) if weight is None else weight[part]
         observed = (spins[part] != 0).astype(np.float64)
         together += observed.T @ (observed * share[:, None])
-        sums += share @ spins[part]
-    seen = together.diagonal()
+        ups += share @ (spins[part] == 1)
+        downs += share @ (spins[part] == -1)
+    seen = ups + downs
     if not seen.all():
         raise ValueError(f"{name_spins(np.flatnonzero(seen == 0), names)} are never observed: drop these columns")
-    means = sums / seen
+    means = (ups - downs) / seen  # of spins that never change exactly -1 or 1, whatever the weights
     rows, columns = np.nonzero(spins == 0)
     open_entries = np.abs(means[columns]) < 1.0
     total = len(spins) if weight is None else weight.sum()
@@ -97,20 +103,21 @@ def find_gaps(
 
 def redraw(
     spins: NDArray[np.int8],
-    gaps: Gaps,
+    entries: tuple[NDArray[np.int64], NDArray[np.int64]],
     couplings: NDArray[np.float64],
     fields: NDArray[np.float64],
     rng: np.random.Generator,
     n_sweeps: int = SWEEPS,
 ) -> None:
-    """Draw the missing values of completed samples anew, in place; rows are independent of each other."""
+    """Draw the entries (rows, columns), in order of rows, of completed samples anew, in place; rows are independent."""
+    rows, columns = entries
     step = max(1, DRAWN_AT_ONCE // n_sweeps)
     start = 0
-    while start < len(gaps.rows):
+    while start < len(rows):
         # entries of one row stay together, so that each sweep goes over all of them
-        stop = int(np.searchsorted(gaps.rows, gaps.rows[min(start + step, len(gaps.rows)) - 1], side="right"))
+        stop = int(np.searchsorted(rows, rows[min(start + step, len(rows)) - 1], side="right"))
         uniforms = rng.random((n_sweeps, stop - start))
-        draw_entries(spins, gaps.rows[start:stop], gaps.columns[start:stop], couplings, fields, uniforms)
+        draw_entries(spins, rows[start:stop], columns[start:stop], couplings, fields, uniforms)
         start = stop
 
 
@@ -121,7 +128,7 @@ def fit_by_completion(
 
     ``fit(spins, last)`` gives couplings by node and fields of completed samples; ``last`` says that it is the last.
     """
-    start = gaps.completed(np.random.default_rng(seed))
+    start, entries = gaps.completed(np.random.default_rng(seed)), (gaps.rows, gaps.columns)
     n_samples = len(gaps.spins) if gaps.weight is None else max(gaps.weight.sum(), np.count_nonzero(gaps.weight))
     spins = start
     found = fit(spins, False)
@@ -129,31 +136,33 @@ def fit_by_completion(
     rate, steady = SLOWEST, False
     while not steady and len(changes) < MOST_ROUNDS:
         spins = start.copy()
-        redraw(spins, gaps, *_symmetric(found), np.random.default_rng(seed))
+        redraw(spins, entries, *_symmetric(found), np.random.default_rng(seed))
         previous, found = found, fit(spins, False)
         changes.append(max(np.abs(new - old).max() for new, old in zip(found, previous, strict=True)))
-        rate, steady = _progress(np.array(changes) * np.sqrt(n_samples))
+        rate, steady = _progress(np.array(changes) * np.sqrt(n_samples), gaps.missing_share())
     # successive rounds are correlated by about the rate: so many of them are worth one
     n_kept = int(np.ceil(KEPT_ROUNDS * (1.0 + rate) / (1.0 - rate)))
     rng = np.random.default_rng(seed + 1)
     couplings, fields = np.zeros(gaps.pair_shares.shape), np.zeros(len(gaps.means))
     for number in range(n_kept):
-        redraw(spins, gaps, *_symmetric(found), rng)
+        redraw(spins, entries, *_symmetric(found), rng)
         found = fit(spins, number == n_kept - 1)
         couplings += found[0] / n_kept
         fields += found[1] / n_kept
     return couplings, fields, steady
 
 
-def _progress(changes: NDArray[np.float64]) -> tuple[float, bool]:
+def _progress(changes: NDArray[np.float64], missing_share: float) -> tuple[float, bool]:
     """Factor by which changes (in units of 1 / sqrt(n_samples)) shrink from round to round, and whether to stop.
 
     That is when what is left of a geometric series is small, or when small changes shrink no more: draws are discrete.
+    Changes that were small from the start tell no factor; it is then the share that is missing.
     """
     if len(changes) < 2 or not changes[0] > 0:
-        return SLOWEST, not changes[0] > 0
+        return min(SLOWEST, missing_share), not changes[0] > 0
     last = np.argmax(changes < STALLED) if changes[-1] < STALLED else len(changes) - 1
-    rate = float(np.clip((changes[last] / changes[0]) ** (1.0 / max(last, 1)), 0.0, SLOWEST))
+    shrinkage = (changes[last] / changes[0]) ** (1.0 / last) if last else missing_share
+    rate = float(np.clip(shrinkage, 0.0, SLOWEST))
     stalled = len(changes) > 4 and changes[-3:].max() < STALLED and changes[-1] > 0.8 * changes[-4]
     return rate, bool(stalled or changes[-1] * rate / (1.0 - rate) <= STEADY)
 
@@ -182,13 +191,23 @@ def observed_score(
 
 
 def complete(
-    spins: NDArray[np.int8], couplings: NDArray[np.float64], fields: NDArray[np.float64], seed: int = 0
+    spins: NDArray[np.int8],
+    couplings: NDArray[np.float64],
+    fields: NDArray[np.float64],
+    seed: int = 0,
+    known: NDArray[np.int8] | None = None,
 ) -> NDArray[np.int8]:
-    """A copy of the samples with missing values drawn from the model, given what was observed in the same row."""
+    """A copy of the samples with missing values drawn from the model, given what was observed in the same row.
+
+    Spins that are not 0 in ``known`` (n_spins,) are not drawn but have that value.
+    """
     rng = np.random.default_rng(seed)
-    gaps = find_gaps(spins, None, None)
-    completed = gaps.completed(rng)
-    redraw(completed, gaps, couplings, fields, rng, COMPLETING_SWEEPS)
+    completed = np.array(spins)
+    rows, columns = np.nonzero(spins == 0)
+    given = np.zeros(len(columns), dtype=np.int8) if known is None else known[columns]
+    # nothing but the model decides: these samples may be few, a single row even, and say little about any spin
+    completed[rows, columns] = np.where(given != 0, given, np.where(rng.random(len(rows)) < 0.5, 1, -1))
+    redraw(completed, (rows[given == 0], columns[given == 0]), couplings, fields, rng, COMPLETING_SWEEPS)
     return completed
 
 

@@ -84,7 +84,8 @@ class PseudoLikelihood(ErrorBars):
     couplings_std_, fields_std_ : ndarray (n_spins, n_spins), (n_spins,)
         Standard errors that account for autocorrelation and chains, computed when first asked for.
     converged_ : bool
-        Whether no component of any node's gradient exceeds ``tol``, checked in double precision.
+        Whether no component of any node's gradient exceeds ``tol``, checked in double precision, and the optimum is
+        finite: False for separable samples without a penalty.
     gradient_norm_ : float
         That largest component.
     n_iter_ : int
@@ -218,12 +219,16 @@ class PseudoLikelihood(ErrorBars):
             result = self._fit_rows(samples)
             found = result.couplings, result.fields
             self.gradient_norm_ = float(result.largest_gradient.max())
-            self.converged_ = self.gradient_norm_ <= self.tol
+            # the gradient falls below any tolerance on the way to an optimum at infinity
+            self.converged_ = self.gradient_norm_ <= self.tol and not bool(result.separable.any())
             self.n_iter_ = result.n_iter
             self._warn(result, samples)
         self.couplings_by_node_, self.fields_ = samples.expand(*found, self.fit_fields)
         self.couplings_ = (self.couplings_by_node_ + self.couplings_by_node_.T) / 2
         self._data = samples
+        self._known = np.zeros(samples.n_spins, dtype=np.int8)
+        if not self.fit_fields:  # else fields tell the values of spins that never change
+            self._known[samples.constant] = samples.constant_values
         self._forget_errors()
         return self
 
@@ -243,7 +248,7 @@ class PseudoLikelihood(ErrorBars):
         self.couplings_by_node_, self.fields_, steady = fit_by_completion(gaps, fit)
         self.couplings_ = (self.couplings_by_node_ + self.couplings_by_node_.T) / 2
         self.converged_, self.gradient_norm_ = inner.converged_ and steady, inner.gradient_norm_
-        self._data, self._pair_shares = inner._data, gaps.pair_shares
+        self._data, self._pair_shares, self._known = inner._data, gaps.pair_shares, inner._known
         self._forget_errors()
         if not steady:
             warnings.warn(
@@ -283,16 +288,18 @@ class PseudoLikelihood(ErrorBars):
         Returns
         -------
         ndarray of int8 (n_samples, n_spins)
-            Values -1 and +1. What such samples say about the model they say of its own draws in part.
+            Values -1 and +1. What such samples say about the model they say of its own draws in part. Without fields,
+            spins that never changed in the samples of the fit keep the value that they had there.
 
         Raises
         ------
         ValueError
-            If values are missing and ``missing="error"``, or a spin is never observed.
+            If X holds anything but +-1 and, with ``missing="mask"``, missing values, or another number of spins than
+            the fit.
         """
         check_is_fitted(self, "couplings_")
         spins = self._validate(X, reset=False)[0]
-        return spins if spins.all() else complete(spins, self.couplings_, self.fields_, random_state)
+        return spins if spins.all() else complete(spins, self.couplings_, self.fields_, random_state, self._known)
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log pseudo-likelihood per sample, ``sum_i <log p(s_i | rest of s)>``.
@@ -301,7 +308,8 @@ class PseudoLikelihood(ErrorBars):
         ----------
         X : array-like (n_samples, n_spins), xarray.Dataset or Recording
             Samples of +-1 (or real values when ``threshold`` is set). With ``missing="mask"`` the mean of each spin is
-            over the samples in which it was observed, and missing neighbours are drawn from the model.
+            over the samples in which it was observed (a spin that never was adds nothing), and missing neighbours are
+            drawn from the model.
         y : Ignored
             Present for compatibility with scikit-learn.
         sample_weight : array-like (n_samples,), optional
@@ -321,7 +329,7 @@ class PseudoLikelihood(ErrorBars):
             return super().score(X, y, sample_weight)
         check_is_fitted(self, "couplings_")
         spins, weight, _, _ = self._validate(X, sample_weight, reset=False)
-        completed = spins if spins.all() else complete(spins, self.couplings_, self.fields_)
+        completed = spins if spins.all() else complete(spins, self.couplings_, self.fields_, known=self._known)
         return observed_score(spins, completed, self.couplings_, self.fields_, weight)
 
     def _fit_rows(self, samples: Preparation) -> NodeFit:

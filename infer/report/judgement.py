@@ -36,8 +36,8 @@ def goodness(analysis: Analysis, numbers: Numbers) -> Section:
     found, values = analysis.adequacy, numbers["adequacy"]
     cards = []
     rows: list[Row] = []
-    for name, (title, formula) in MOMENTS.items():
-        moment, shown = found.moments[name], values["moments"][name]
+    for name, moment in found.moments.items():
+        (title, formula), shown = MOMENTS[name], values["moments"][name]
         observed, predicted, *errors = (
             moment[key] for key in ("observed", "predicted", "observed_std", "predicted_std")
         )

@@ -83,6 +83,8 @@ def readable(value: Any, digits: int = 4) -> str:
         return {"inf": "∞", "-inf": "−∞"}.get(value, value)
     if isinstance(value, int):
         return f"{value:,}".replace("-", "−")
+    if math.isnan(value):
+        return "not defined"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     if value == 0:

@@ -48,11 +48,12 @@ class Adequacy:
     Attributes
     ----------
     moments : dict
-        For "means", "correlations" (connected) and "third moments" (third cumulants) a dict of ``observed``,
-        ``predicted``, ``observed_std``, ``predicted_std`` (k,), ``indices`` (k, order), and the numbers
-        ``rms_difference``, ``rms_observed``, ``rms_std`` (of the difference), ``pearson``, ``rms_z``, ``max_z`` and
-        ``p_value``. z is the difference over its standard error, brought from Student's to the normal distribution;
-        without any difference rms_z is about 1, and below 1 for moments that the model was fitted to.
+        For "means", "correlations" (connected) and "third moments" (third cumulants; left out for two spins, which
+        have none) a dict of ``observed``, ``predicted``, ``observed_std``, ``predicted_std`` (k,), ``indices``
+        (k, order), and the numbers ``rms_difference``, ``rms_observed``, ``rms_std`` (of the difference), ``pearson``,
+        ``rms_z``, ``max_z`` and ``p_value``. z is the difference over its standard error, brought from Student's to
+        the normal distribution; without any difference rms_z is about 1, and below 1 for moments that the model was
+        fitted to.
     sum_of_spins : dict
         ``values`` of sum_i s_i, their ``observed`` and ``predicted`` probabilities and ``observed_std``,
         ``predicted_std``; ``rms_z`` and ``p_value`` of the distribution, as for moments. The number of spins that are
@@ -214,6 +215,7 @@ def goodness_of_fit(
                 "indices": indices[name],
             }
             for name, seed in zip(MOMENTS, flip_seed.spawn(3), strict=True)
+            if len(indices[name])  # two spins have no third moments
         }
         row_energies, model_energies = _energies(rows, matrix, field), _energies(flat, matrix, field)
         edges = equal_share_bins(row_energies, weight, model_energies)

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from infer.verdict import _diagnosis_wording, _wording
-from infer.verdict.adequacy import MOMENTS, Adequacy, check_model, check_observed, goodness_of_fit
+from infer.verdict.adequacy import Adequacy, check_model, check_observed, goodness_of_fit
 from infer.verdict.blocks import FEWEST_BLOCKS, collective_observables, time_blocks
 from infer.verdict.held_out import N_FOLDS, HeldOut, held_out_scores
 from infer.verdict.inputs import blas_threads, check_level
@@ -54,8 +54,8 @@ class Diagnosis:
     Attributes
     ----------
     checks : tuple of Check
-        Means, correlations, third moments, number of +1, energy, held-out score, and, where rows are in time order,
-        time reversal and drift.
+        Means, correlations, third moments (of three spins or more), number of +1, energy, held-out score, and, where
+        rows are in time order, time reversal and drift.
     adequate : bool
         Whether all checks passed.
     adequacy : Adequacy
@@ -256,7 +256,7 @@ def _checks(
     """All checks with their p-values, and which of them fail together."""
     score = "rms difference / error"
     found: list[tuple[str, str, float, float]] = [
-        (name, score, adequacy.moments[name]["rms_z"], adequacy.moments[name]["p_value"]) for name in MOMENTS
+        (name, score, group["rms_z"], group["p_value"]) for name, group in adequacy.moments.items()
     ]
     for name, shape in (("number of +1", adequacy.sum_of_spins), ("energy", adequacy.energies)):
         found.append((name, f"{score}, shares in bins", shape["rms_z"], shape["p_value"]))

@@ -130,7 +130,10 @@ def held_out_scores(
     weights: list[FloatArray] = []
     partition_variance = 0.0
     n_evaluated = 1 if n_samples > _MANY_SAMPLES else n_folds
-    for fold in contiguous_folds(rows, counts, chains, ordered, n_folds, n_evaluated, deal_seed):
+    # each fold has random numbers of its own: the errors of Z are added up as independent ones
+    partition_seeds = partition_seed.generate_state(n_evaluated)
+    folds = contiguous_folds(rows, counts, chains, ordered, n_folds, n_evaluated, deal_seed)
+    for fold, fold_seed in zip(folds, partition_seeds, strict=True):
         train, train_weight = fold.train, fold.train_weight
         model_couplings, model_fields, alpha = couplings, fields, 1.0 / len(train)
         if estimator is not None:
@@ -142,9 +145,7 @@ def held_out_scores(
             alpha = float(getattr(model, "alpha", 0.0) or alpha)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            partition = log_partition(
-                model_couplings, model_fields, random_state=int(partition_seed.generate_state(1)[0])
-            )
+            partition = log_partition(model_couplings, model_fields, random_state=int(fold_seed))
         notes += [str(item.message) for item in caught]
         partition_variance += partition.std**2 / n_evaluated**2
         test = fold.test

@@ -86,8 +86,8 @@ def test_coverage_and_false_alarms_of_the_hybrid_machine(rate):
     text = [
         f"`pytest -m validation tests/infer/estimators/test_dreaming_coverage.py`, {date.today()}, seed 22.",
         "",
-        "As for pseudo-likelihood, by the likelihood in the hybrid machine: 4000 independent exact samples, N = 12, P = 6,",
-        "T = 2, 200 repeats.",
+        "As for pseudo-likelihood, by the likelihood in the hybrid machine: 4000 independent exact samples, N = 12,",
+        "P = 6, T = 2, 200 repeats.",
     ]
     write_row("## Intervals and tests of the dreaming rate by the hybrid machine", text, rate, covered, p_values)
     judge(covered, p_values, scores)

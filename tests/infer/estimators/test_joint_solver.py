@@ -113,3 +113,4 @@ def test_separable_samples_warn():
     with pytest.warns(UserWarning, match="alpha > 0"):
         model = PseudoLikelihood(symmetrisation="joint").fit(spins)
     assert np.isfinite(model.couplings_).all()
+    assert not model.converged_

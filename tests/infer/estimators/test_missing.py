@@ -1,5 +1,6 @@
 """Missing values: draws held to enumeration, estimates to the truth and to those from complete samples."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from infer.estimators._missing import complete, find_gaps
+from infer.estimators._missing import complete, find_gaps, fit_by_completion
 from infer.estimators._missing_kernels import draw_entries
 from infer.estimators.pseudolikelihood import PseudoLikelihood
 from infer.recordings import Recording
@@ -44,17 +45,59 @@ def test_missing_values_are_drawn_from_the_conditional_distribution():
     couplings, fields, _, _ = some_samples(5, 10)
     observed = np.array([1, 0, -1, 0, 0], dtype=np.int8)
     n_rows = 20_000
-    # rows that are constant where observed would never be drawn, so the other sign is there too, and is left out below
-    spins = np.concatenate([np.tile(observed, (n_rows, 1)), exact.all_states(5)])
-    completed = complete(spins, couplings, fields)[:n_rows]
-    states = exact.all_states(5)
-    fitting = (states[:, observed != 0] == observed[observed != 0]).all(axis=1)
-    expected = exact.boltzmann(couplings, fields)[fitting]
-    expected *= n_rows / expected.sum()
-    found = np.bincount(exact.state_index(completed), minlength=32)
-    assert found[~fitting].sum() == 0
-    chi_square = ((found[fitting] - expected) ** 2 / expected).sum()
-    assert chi_square < 24.3  # 7 degrees of freedom, false alarm 0.1 %
+    completed = complete(np.tile(observed, (n_rows, 1)), couplings, fields)
+    assert chi_square(completed, observed, couplings, fields) < 24.3  # 7 degrees of freedom, false alarm 0.1 %
+
+
+def conditional(observed, couplings, fields):
+    """All states with their probabilities given the observed spins (0: missing)."""
+    states = exact.all_states(len(observed))
+    weight = exact.boltzmann(couplings, fields)
+    weight = np.where((states[:, observed != 0] == observed[observed != 0]).all(axis=1), weight, 0.0)
+    return states, weight / weight.sum()
+
+
+def chi_square(completed, observed, couplings, fields):
+    """Distance of completions of one row from what enumeration says; infinite if observed spins were changed."""
+    _, weight = conditional(observed, couplings, fields)
+    found, expected = np.bincount(exact.state_index(completed), minlength=len(weight)), weight * len(completed)
+    possible = weight > 0
+    return np.inf if found[~possible].any() else ((found - expected)[possible] ** 2 / expected[possible]).sum()
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A fit to five spins with couplings and fields."""
+    return PseudoLikelihood(fit_fields=True, missing="mask").fit(some_samples(5, 2000)[3])
+
+
+# 1, 3 and 31 degrees of freedom, false alarms 0.1 % each
+@pytest.mark.parametrize(
+    ("observed", "bound"), [([1, -1, 0, 1, 1], 10.8), ([1, 0, -1, 0, 1], 16.3), ([0, 0, 0, 0, 0], 61.1)]
+)
+def test_a_single_row_is_completed_from_the_model_alone(model, observed, bound):
+    observed = np.array(observed, dtype=np.int8)
+    completed = np.concatenate([model.complete(observed[None], random_state=seed) for seed in range(4000)])
+    assert chi_square(completed, observed, model.couplings_, model.fields_) < bound
+
+
+def test_rows_are_completed_alike_whatever_rows_they_are_among(model):
+    observed = np.array([1, 0, -1, 0, 1], dtype=np.int8)
+    # in the other rows what is missing in this one is nearly always up
+    others = np.ones((2000, 5), dtype=np.int8)
+    completed = model.complete(np.concatenate([np.tile(observed, (4000, 1)), others]))[:4000]
+    assert chi_square(completed, observed, model.couplings_, model.fields_) < 16.3
+
+
+def test_score_of_a_row_is_that_of_its_draws(model):
+    observed = np.array([1, 0, -1, 0, 1], dtype=np.int8)
+    states, weight = conditional(observed, model.couplings_, model.fields_)
+    values = -np.logaddexp(0.0, -2.0 * states * (states @ model.couplings_ + model.fields_)) @ (observed != 0)
+    expected = weight @ values
+    spread = np.sqrt(weight @ (values - expected) ** 2)
+    found = model.score(np.tile(observed, (4000, 1)))
+    assert found == pytest.approx(expected, abs=4 * spread / np.sqrt(4000))
+    assert np.isfinite(model.score(observed[None]))
 
 
 # --- the estimates
@@ -197,6 +240,51 @@ def test_spins_that_are_constant_where_observed_stay_so():
         model = PseudoLikelihood(missing="mask").fit(gappy)
     assert not model.couplings_[5].any()
     assert (model.complete(gappy)[:, 5] == 1).all()
+    # samples in which it was never observed, after the samples of the fit are gone
+    gappy[:, 5] = 0
+    assert (pickle.loads(pickle.dumps(model)).complete(gappy)[:, 5] == 1).all()
+    assert np.isfinite(model.score(gappy))
+
+
+def test_spins_that_are_constant_where_observed_are_so_whatever_the_weights():
+    rng = np.random.default_rng(0)
+    gappy = np.where(rng.random((500, 4)) < 0.2, 0, rng.choice([-1, 1], size=(500, 4))).astype(np.int8)
+    gappy[:, 2] = np.abs(gappy[:, 2])
+    for _ in range(10):
+        gaps = find_gaps(gappy, rng.random(500), None)
+        assert gaps.means[2] == 1
+        assert not (gaps.columns == 2).any()
+
+
+@pytest.mark.parametrize(("n_missing", "most_fits"), [(1, 20), (20, 20), (400, 20)])
+def test_few_missing_values_need_few_fits(n_missing, most_fits):
+    spins = some_samples(6, 2000)[2].copy()
+    places = np.random.default_rng(1).choice(spins.size, n_missing, replace=False)
+    spins.ravel()[places] = 0
+    assert count_fits(spins) <= most_fits
+
+
+def test_constant_spins_need_few_fits():
+    spins = some_samples(6, 2000)[2].copy()
+    spins[:, 3] = 1
+    spins[:1500, 3] = 0  # much is missing, but there is nothing to draw
+    assert count_fits(spins) <= 12
+
+
+def count_fits(gappy):
+    """How many complete fits a fit with missing values takes."""
+    lasts = []
+
+    def fit(spins, last):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = PseudoLikelihood(fit_fields=True).fit(spins)
+        lasts.append(last)
+        return model.couplings_by_node_, model.fields_
+
+    assert fit_by_completion(find_gaps(gappy, None, None), fit)[2]
+    assert lasts[-1]
+    return len(lasts)
 
 
 def test_rows_with_counts_are_completed_in_several_ways():

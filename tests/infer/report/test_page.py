@@ -11,10 +11,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from infer.report import analyse, write_report
 from infer.report import page as page_module
-from infer.report import write_report
 from infer.report.captions import CAPTIONS, REFERENCES
 from infer.report.layout import entry, readable, setting, typeset
+from tests.exact import draw
 
 
 class Page(HTMLParser):
@@ -198,6 +199,15 @@ def test_a_likelihood_without_a_finite_optimum_is_no_headline(simulated, no_figu
     assert "500,000" not in text
 
 
+def test_two_spins_have_a_report(tmp_path):
+    couplings = np.array([[0.0, 0.5], [0.5, 0.0]])
+    found = analyse(draw(couplings, 300, np.zeros(2), seed=1))
+    write_report(found, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "figure-correlations" in page
+    assert "figure-third-moments" not in page
+
+
 def test_written_files_are_the_page_and_its_numbers(simulated, tmp_path):
     html, numbers = write_report(simulated, tmp_path / "my report.html")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["my report.html", "my report.json"]
@@ -270,6 +280,7 @@ def test_paths_that_cannot_be_are_refused(simulated, tmp_path):
         (3.2e-7, "3.200×10⁻⁷"),
         (0.0, "0"),
         (float("inf"), "∞"),
+        (float("nan"), "not defined"),
         ("-inf", "−∞"),
         (None, "not defined"),
         (True, "yes"),

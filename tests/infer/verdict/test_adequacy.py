@@ -204,6 +204,15 @@ def test_triples_are_all_or_a_choice_without_repeats():
     assert np.sum((met - 50) ** 2 / 50) < 62
 
 
+def test_two_spins_have_no_third_moments():
+    couplings = np.array([[0.0, 0.4], [0.4, 0.0]])
+    found = goodness_of_fit(couplings, exact.draw(couplings, 400, np.zeros(2), seed=1))
+    assert list(found.moments) == ["means", "correlations"]
+    assert found.moments["correlations"]["observed"].shape == (1,)
+    assert "third" not in found.verdict + found.summary()
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
 def test_bad_input_is_named():
     spins = exact.draw(COUPLINGS, 50, FIELDS)
     broken = COUPLINGS.copy()

@@ -48,6 +48,19 @@ def test_pairwise_samples_pass_and_a_three_body_term_fails_on_third_moments():
     assert "third moments" in found.verdict
 
 
+def test_two_spins_are_judged_without_third_moments():
+    couplings = np.array([[0.0, 0.4], [0.4, 0.0]])
+    rows = exact.draw(couplings, 400, np.zeros(2), seed=1)
+    found = diagnose(fit(rows), rows)
+    assert [check.name for check in found.checks] == [
+        *(name for name in NAMES if name != "third moments"),
+        "time reversal",
+        "drift",
+    ]
+    assert found.adequate, found.summary()
+    assert "all 7 checks" in found.verdict
+
+
 def test_asymmetric_couplings_fail_on_time_reversal():
     J = np.random.default_rng(1).normal(0, 0.8 / 3, (N, N))
     np.fill_diagonal(J, 0)

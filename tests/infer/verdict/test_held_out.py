@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from infer.estimators.partition import LogPartition
 from infer.estimators.pseudolikelihood import PseudoLikelihood
 from infer.verdict.held_out import fit_kinetic, held_out_scores, kinetic_log_likelihood
 from simulate import KineticIsing, sample
@@ -52,6 +53,21 @@ def test_scores_are_log_likelihoods():
     assert found.differences["pairwise - independent"]["p_value"] > 0.999
     assert not found.refitted
     assert "given" in found.note
+
+
+def test_partition_functions_of_the_folds_are_independent(monkeypatch):
+    # the same model in all folds: what is drawn in one of them must say nothing about the next
+    seeds = []
+
+    def drawn(couplings, fields, *, random_state):
+        seeds.append(random_state)
+        return LogPartition(0.0, 0.4, 100.0)
+
+    monkeypatch.setattr("infer.verdict.held_out.log_partition", drawn)
+    rows = exact.draw(COUPLINGS, 400, FIELDS, seed=1)
+    found = score(rows, n_folds=4)
+    assert len(set(seeds)) == len(seeds) == found.n_folds == 4
+    assert found.scores_std["pairwise"] > 0.4 / np.sqrt(4)
 
 
 def test_counts_are_repeated_rows():
