@@ -4,9 +4,8 @@ python benchmarks/sweeps.py [--cells 48] [--seed 0] [--skip-cluster]
 
 The map has 450 cells: 6 persistences x 5 temperatures x 5 loads x 3 pattern sets of 200 spins, with the default draws.
 A random subset is computed and the whole extrapolated. Workers compute on one thread each. The gain of a second worker
-is measured in turns (one, two, two, one) on the same cells, the start of the clusters left out (on a cluster of one
-thread joblib computes in the driver itself). It means something on a machine with two idle processors only, so that the
-load is printed beside it.
+is measured in turns (one, two, two, one) on the same cells, the start of the clusters left out. It means something on a
+machine with two idle processors only, so that the load is printed beside it.
 """
 
 import argparse

@@ -62,9 +62,11 @@ class _Worker:
     """A process that reads files on request."""
 
     def __init__(self) -> None:
-        paths = os.pathsep.join(path for path in sys.path if path)
+        # a numpy.py that came with the data must not run: -P keeps the working directory out, and where "" stood for it
+        # in the path, as in an interactive session, the folder that holds this package takes its place
+        paths = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[1])])
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "infer._trial"],
+            [sys.executable, "-P", "-W", "ignore", "-m", "infer._trial"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -271,18 +271,38 @@ def covariance_from_batches(
     total = float(weights.sum())
     if np.count_nonzero(weights) < 2:
         raise ValueError("at least two batches with weight are needed for a standard error: give more rows")
-    mean = sums.sum(axis=0) / total
-    deviations = sums - weights[:, None] * mean
-    concentration = float(np.sum(weights**2)) / total**2
-    covariance = deviations.T @ deviations / (total**2 * (1.0 - concentration))
+    roots, degrees_of_freedom = batch_roots(sums / total, weights / total)
     return LongRunCovariance(
-        mean=mean,
-        covariance=covariance,
-        degrees_of_freedom=1.0 / concentration - 1.0,
+        mean=sums.sum(axis=0) / total,
+        covariance=roots.T @ roots,
+        degrees_of_freedom=degrees_of_freedom,
         n_batches=len(weights),
-        batch_correlation=_batch_correlation(deviations, chain_of_batch),
+        batch_correlation=_batch_correlation(roots, chain_of_batch),
         total_weight=total,
     )
+
+
+def batch_roots(contributions: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, float]:
+    """
+    What batches contribute to a weighted mean, centred and scaled to a root of the covariance of that mean.
+
+    Parameters
+    ----------
+    contributions : array (n_batches, ...)
+        Weighted sums of the rows of each batch, divided by the total weight, so that they add up to the mean.
+    shares : array (n_batches,)
+        Weight of each batch as a share of the total, at least two of them positive.
+
+    Returns
+    -------
+    roots : array (n_batches, ...)
+        The sum of their outer squares is the covariance of `batch_means_covariance`.
+    degrees_of_freedom : float
+        As of `LongRunCovariance`.
+    """
+    concentration = float(np.sum(shares**2))
+    expected = np.multiply.outer(shares.astype(contributions.dtype), contributions.sum(axis=0))
+    return (contributions - expected) / float(np.sqrt(1.0 - concentration)), 1.0 / concentration - 1.0
 
 
 def _batch_correlation(deviations: np.ndarray, chain_of_batch: np.ndarray | None) -> float:

@@ -96,7 +96,7 @@ def simulate(
     from infer.recordings import read_patterns
     from simulate import PersistentGlauber, dreaming, random_patterns, sample
 
-    check_output(output, ".nc")
+    check_output(output, ".nc", inputs=[patterns])
     stored = read_patterns(patterns) if patterns else random_patterns(n_patterns, n_spins, seed=seed)
     dynamics = PersistentGlauber(couplings=dreaming(stored, rate), temperature=temperature, persistence=persistence)
     samples = sample(
@@ -120,7 +120,13 @@ def fit(
     method: Annotated[
         Method, typer.Option(help="An objective that is optimised (the first four), or a mean-field closed form.")
     ] = Method.PSEUDOLIKELIHOOD,
-    alpha: Alpha = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(
+            help="Strength of the l2 penalty; of the l1 penalty for interaction-screening. "
+            "[default: by the number of samples]"
+        ),
+    ] = None,
     shrinkage: Annotated[
         str | None, typer.Option(help="Mean field: shrinkage of covariances, 0 to 1, or ledoit-wolf.")
     ] = None,
@@ -140,7 +146,7 @@ def fit(
     from infer.fits import check_output, fit_recording, write_netcdf
     from infer.recordings import read_recording
 
-    check_output(output, ".nc")
+    check_output(output, ".nc", inputs=[data])
     recording = read_recording(
         data,
         key=key,
@@ -179,7 +185,9 @@ def compare(
     output: Annotated[Path | None, typer.Option(help="File for every number (.json or .nc).")] = None,
     key: Key = None,
     seed: Seed = 0,
-    n_jobs: Jobs = -1,
+    n_jobs: Annotated[
+        int, typer.Option("--n-jobs", help="Without effect: on one thread numbers are the same everywhere.")
+    ] = 1,
     progress: Progress = None,
 ) -> None:
     """Say how similar couplings are to Hebbian couplings and to their dreamed versions."""
@@ -187,9 +195,9 @@ def compare(
     from infer.recordings import read_patterns
 
     if output:
-        check_output(output, ".json", ".nc")
+        check_output(output, ".json", ".nc", inputs=[couplings, patterns])
     stored = read_patterns(patterns) if patterns else None
-    similarity = compare_file(couplings, stored, key=key, seed=seed, n_jobs=n_jobs, progress=wants_progress(progress))
+    similarity = compare_file(couplings, stored, key=key, seed=seed, progress=wants_progress(progress))
     if output:
         write_similarity(output, similarity)
     typer.echo(similarity.summary())
@@ -222,7 +230,8 @@ def report(
     from infer.report.analysis import analyse
     from infer.report.page import write_report
 
-    check_output(output, ".html", ".htm")
+    check_output(output, ".html", ".htm", inputs=[data, patterns, events])
+    check_output(output.with_suffix(".json"), ".json", inputs=[data, patterns, events])
     recording = read_recording(
         data,
         key=key,

@@ -2,12 +2,12 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
@@ -32,6 +32,17 @@ Method = Literal[
     "sessak-monasson",
     "independent-pair",
 ]
+
+# what the dataset of a comparison holds as variables
+ARRAYS = (
+    "rates",
+    "profile",
+    "spectra",
+    "principal_angles",
+    "couplings",
+    "reference_couplings",
+    "hebbian_couplings",
+)
 
 
 def fit_recording(
@@ -188,7 +199,9 @@ def _penalised(
     return MaximumLikelihood(alpha=alpha, fit_fields=fit_fields, random_state=seed)
 
 
-def check_output(path: str | os.PathLike[str], *endings: str) -> None:
+def check_output(
+    path: str | os.PathLike[str], *endings: str, inputs: Iterable[str | os.PathLike[str] | None] = ()
+) -> None:
     """Say before long work starts whether `path` has one of the endings and can be written to.
 
     Parameters
@@ -197,15 +210,21 @@ def check_output(path: str | os.PathLike[str], *endings: str) -> None:
         The output file to be.
     *endings : str
         Such as ".nc".
+    inputs : iterable of str, path-like or None
+        Files that are read, none of which the output may replace; None for one that was not given.
 
     Raises
     ------
     ValueError
-        If the name ends otherwise, the folder does not exist, or one may not write there.
+        If the name ends otherwise, the folder does not exist, one may not write there, or the file is one of the
+        inputs.
     """
     if Path(path).suffix.lower() not in endings:
         raise InputError(f"{path}: the name of the output must end in {' or '.join(endings)}")
     check_writable(path)
+    for given in inputs:
+        if given is not None and os.path.exists(given) and os.path.exists(path) and os.path.samefile(given, path):
+            raise InputError(f"{path} is an input too, which the output would replace; give the output another name")
 
 
 def write_netcdf(path: str | os.PathLike[str], dataset: xr.Dataset, patterns: NDArray[np.int8] | None = None) -> None:
@@ -248,7 +267,6 @@ def compare_file(
     *,
     key: str | None = None,
     seed: int = 0,
-    n_jobs: int | None = 1,
     progress: bool = False,
 ) -> Any:
     """Compare couplings in a file with Hebbian couplings and their dreamed versions.
@@ -265,8 +283,6 @@ def compare_file(
         Which array of an npz or variable of a NetCDF file holds the couplings.
     seed : int
         Of null models.
-    n_jobs : int or None
-        Number of threads of the linear algebra.
     progress : bool
         Show a progress bar.
 
@@ -283,7 +299,8 @@ def compare_file(
 
     with (
         tqdm(total=2, disable=not progress, desc="compare", unit="step") as steps,
-        threadpool_limits(limits=effective_n_jobs(n_jobs), user_api="blas"),
+        # how many threads share a matrix product shows in its last bits: results must not depend on the machine
+        threadpool_limits(limits=1, user_api="blas"),
     ):
         couplings = read_couplings(path, key=key)
         found: dict[str, NDArray[Any]] = {}
@@ -317,6 +334,10 @@ def _square(path: str | os.PathLike[str], pairs: NDArray[Any], n_spins: int) -> 
 def write_similarity(path: str | os.PathLike[str], similarity: Any) -> None:
     """Write every number of a comparison, as JSON or NetCDF by the ending of the name.
 
+    JSON holds them as the file beside a report does: NaN is null, infinity a text, arrays have 9 significant digits. In
+    NetCDF arrays are variables, the most important numbers attributes, and the attribute "numbers" holds all that are
+    not arrays, as JSON.
+
     Parameters
     ----------
     path : str or path-like
@@ -330,8 +351,13 @@ def write_similarity(path: str | os.PathLike[str], similarity: Any) -> None:
         If `path` ends otherwise or cannot be written to.
     """
     check_output(path, ".json", ".nc")
+    from infer.report._record import fields_of, plain
+
     if Path(path).suffix.lower() == ".nc":
-        write_netcdf(path, similarity.to_dataset())
+        # attributes of HDF5 must be small
+        numbers = json.dumps(plain(fields_of(similarity, without=ARRAYS)), allow_nan=False)
+        write_netcdf(path, similarity.to_dataset().assign_attrs(numbers=numbers))
         return
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(similarity.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(plain(fields_of(similarity)), indent=1, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")

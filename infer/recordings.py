@@ -91,8 +91,8 @@ def read_recording(
     """Read a recording of two-valued units from a file, or from an object of pynapple.
 
     Formats, by the ending of the name: npy (2-D; large int8 files stay memory maps), npz ("spins"; or "spins_packed"
-    with "n_spins", bit 1 being +1; or the only 2-D array; "counts", "chains", "names" and "patterns" beside it are
-    used), csv, tsv and txt (a first row of names is recognised), parquet (columns of numbers or booleans; needs the
+    with "n_spins", bit 1 being +1; or the only 2-D array; "counts" or "chains", "names" and "patterns" beside it
+    are used), csv, tsv and txt (a first row of names is recognised), parquet (columns of numbers or booleans; needs the
     extra ``parquet``), and nc, the NetCDF of `simulate.sample` ("spins" with dims chain, draw, spin, stacked chain by
     chain). Nothing is ever unpickled. Of pynapple, a ``TsdFrame`` holds values, each interval of its time support being
     a chain.
@@ -133,8 +133,8 @@ def read_recording(
     InputError
         A ValueError of one line that names the file, and the row, column and value where there is one to blame: no
         such file, an unknown ending, a damaged or truncated file, pickled objects, values other than the two allowed,
-        missing values, constant spins, fewer than two rows or two spins; spike times without a bin width, or bins so
-        wide that most spikes share one with another spike of their unit.
+        missing values, constant spins, counts beside chains, fewer than two rows or two spins; spike times without a
+        bin width, or bins so wide that most spikes share one with another spike of their unit.
 
     Examples
     --------
@@ -161,6 +161,11 @@ def read_recording(
     if counts is not None and counts.sum(dtype=np.float64) > MOST_SAMPLES:
         raise InputError(f"{source}: the counts add up to {counts.sum(dtype=np.float64):.4g} samples; check them")
     chains = None if table.chains is None else _row_integers(source, "chains", table.chains, n_rows, None)
+    if counts is not None and chains is not None:
+        raise InputError(
+            f"{source} holds both counts and chains, but rows with counts have no order in time; leave out the counts, "
+            "or the chains where rows are in no order"
+        )
     if counts is None and chains is None:
         chains = np.zeros(n_rows, dtype=np.int64)
     if threshold is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -15,7 +16,8 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from infer.estimators._base import SpinEstimator
+from infer.batches import batch_roots
+from infer.estimators._base import SpinEstimator, constant_spins, name_spins
 from infer.estimators._products import SpinRows, one_blas_thread
 from infer.uncertainty import (
     batch_labels,
@@ -31,29 +33,22 @@ HESSIAN_ROWS = (4000, 20_000)  # samples used for a node's Hessian: 20 per spin 
 
 @dataclass(frozen=True)
 class Influence:
-    """First-order change of couplings and fields due to each batch of samples."""
+    """First-order change of couplings and fields due to each batch of samples, as a root of their covariance.
+
+    Changes are centred and scaled so that the sum of their outer squares over batches is the covariance.
+    """
 
     couplings: NDArray[np.float32]  # (n_batches, n_spins, n_spins), symmetric
     fields: NDArray[np.float32]  # (n_batches, n_spins)
     independent: bool  # rows carry random signs, so batches are not centred
     constant: NDArray[np.intp]
-
-    @property
-    def degrees_of_freedom(self) -> int:
-        """Of the standard errors: independent batches, less the mean where it is taken off."""
-        return max(len(self.couplings) - (not self.independent), 1)
-
-    def roots(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Root (n_batches, ...) of the covariance of estimates: the covariance is the sum of its outer squares."""
-        roots = np.asarray(values, dtype=np.float64)
-        if self.independent:
-            return roots
-        n_batches = len(roots)
-        return np.asarray((roots - roots.mean(axis=0)) * np.sqrt(n_batches / max(n_batches - 1, 1)))
+    degrees_of_freedom: float  # of the standard errors
 
     def std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Standard errors of couplings and fields."""
-        couplings, fields = (np.sqrt((self.roots(values) ** 2).sum(axis=0)) for values in (self.couplings, self.fields))
+        couplings, fields = (
+            np.sqrt((values.astype(np.float64) ** 2).sum(axis=0)) for values in (self.couplings, self.fields)
+        )
         if len(self.constant):
             couplings[self.constant] = couplings[:, self.constant] = fields[self.constant] = np.nan
         np.fill_diagonal(couplings, 0.0)
@@ -64,9 +59,8 @@ class Influence:
         n_batches = len(self.couplings)
         if self.independent:
             return rng.standard_normal((n_replicates, n_batches))
-        # drawn counts spread by (n - 1) / n too little
         counts = rng.multinomial(n_batches, np.full(n_batches, 1.0 / n_batches), size=n_replicates)
-        return (counts - 1.0) * np.sqrt(n_batches / max(n_batches - 1, 1))
+        return np.asarray(counts - 1.0)
 
 
 def batch_influence(
@@ -74,6 +68,7 @@ def batch_influence(
     couplings: NDArray,
     fields: NDArray,
     weight: NDArray | None,
+    n_samples: float,
     chains: NDArray | None,
     varying: NDArray,
     ridge: float,
@@ -84,20 +79,31 @@ def batch_influence(
 
     A batch ``b`` of rows moves the estimate of node ``r`` by ``-H_r^-1 g_br``, with ``g_br`` its share of the gradient
     and ``H_r`` the Hessian (from at most 20 000 random rows, debiased for their number). The variance over batches long
-    enough to be independent is the variance of the estimate, whatever the correlations within them. ``sparse`` keeps
-    couplings at zero that are zero.
+    enough to be independent is the variance of the estimate, whatever the correlations within them. It is NaN where
+    fewer than two batches have weight. ``sparse`` keeps couplings at zero that are zero.
+
+    Weighted rows of chains weigh their batch, and only ratios of weights matter. Weighted rows without chains are
+    ``n_samples`` independent samples altogether, of which each row is its share: counts add up to that number, and
+    weights that add up to less than the number of rows say nothing about it, so that it is the number of rows.
     """
     n_rows, n_spins = rows.n_rows, len(couplings)
     independent = weight is not None and chains is None
+    labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows) if independent else None)
     sign = None
-    if weight is not None and chains is None:
-        # random signs make rows independent, and the root makes a weight count as so many repeats of a row
-        labels = batch_labels(n_rows, None, min(INDEPENDENT_BATCHES, n_rows))
-        sign = np.random.default_rng(0).choice([-1.0, 1.0], size=n_rows) / np.sqrt(np.where(weight > 0, weight, 1.0))
-    else:
-        labels = batch_labels(n_rows, chains)
+    if weight is not None and independent:
+        # random signs make rows independent, and the root makes a row count as so many samples
+        counts = np.where(weight > 0, weight, 1.0) * (n_samples / weight.sum())
+        sign = np.random.default_rng(0).choice([-1.0, 1.0], size=n_rows) / np.sqrt(counts)
     row_couplings = couplings[np.ix_(varying, varying)]
     gradients = rows.batch_gradients(row_couplings, fields[varying], labels, sign)
+    batch_weights = np.bincount(labels, weights=weight).astype(np.float64)
+    seen = batch_weights > 0
+    if not seen.all():  # nothing was observed there
+        gradients, batch_weights = gradients[seen], batch_weights[seen]
+    determined = len(gradients) > 1  # a single batch does not scatter
+    degrees_of_freedom = float(len(gradients))
+    if not independent and determined:
+        gradients, degrees_of_freedom = batch_roots(gradients, batch_weights / batch_weights.sum())
     coupling_change = np.zeros((len(gradients), n_spins, n_spins), dtype=np.float32)
     field_change = np.zeros((len(gradients), n_spins), dtype=np.float32)
     n_used = int(np.clip(20 * len(varying), *HESSIAN_ROWS))
@@ -112,10 +118,10 @@ def batch_influence(
         matrix[np.diag_indices_from(matrix)] += penalty + max(1e-10 * np.trace(matrix) / len(others), 1e-300)
         # the inverse of a matrix estimated from n rows is too large by n / (n - parameters - 1)
         debias = 1.0 if n_hessian is None else max(1.0 - (len(others) + 1) / n_hessian, 0.1)
-        try:
-            change = -debias * cho_solve(cho_factor(matrix), gradients[:, node, others].T.astype(np.float64)).T
-        except LinAlgError:  # flat in some direction: the samples do not tell the couplings, so no error is finite
-            change = np.full((len(gradients), len(others)), np.nan)
+        change = np.full((len(gradients), len(others)), np.nan)
+        if determined:
+            with suppress(LinAlgError):  # flat in some direction: the samples do not tell the couplings
+                change = -debias * cho_solve(cho_factor(matrix), gradients[:, node, others].T.astype(np.float64)).T
         partners = others[others < len(varying)]
         coupling_change[:, varying[node], varying[partners]] = change[:, : len(partners)]
         if fit_fields:
@@ -123,7 +129,7 @@ def batch_influence(
     coupling_change += coupling_change.transpose(0, 2, 1).copy()
     coupling_change *= 0.5
     constant = np.setdiff1d(np.arange(n_spins), varying)
-    return Influence(coupling_change, field_change, independent, constant)
+    return Influence(coupling_change, field_change, independent, constant, degrees_of_freedom)
 
 
 class ErrorBars(SpinEstimator):
@@ -174,6 +180,7 @@ class ErrorBars(SpinEstimator):
                 self.couplings_by_node_,
                 self.fields_,
                 samples.given_weight,
+                samples.n_samples,
                 samples.chains,
                 samples.varying,
                 ridge,
@@ -188,12 +195,15 @@ class ErrorBars(SpinEstimator):
 
     @property
     def couplings_std_(self) -> NDArray[np.float64]:
-        """Standard errors of the couplings (n_spins, n_spins), NaN for constant spins; zero diagonal."""
+        """Standard errors of the couplings (n_spins, n_spins); zero diagonal.
+
+        NaN for constant spins, and where there are fewer than two batches of samples (two or three rows).
+        """
         return self._influence.std()[0]
 
     @property
     def fields_std_(self) -> NDArray[np.float64]:
-        """Standard errors of the fields (n_spins,); zero when no fields are fitted, NaN for constant spins."""
+        """Standard errors of the fields (n_spins,), NaN as for couplings; zero when no fields are fitted."""
         return self._influence.std()[1]
 
     def confidence_interval(
@@ -252,9 +262,8 @@ class ErrorBars(SpinEstimator):
         ValueError
             If standard errors are not finite, as where samples do not determine the couplings.
         """
-        influence = self._influence
         mean, values, coords = self._parameters()
-        factor = np.concatenate([influence.roots(value) for value in values.values()], axis=1)
+        factor = np.concatenate(list(values.values()), axis=1).astype(np.float64)
         return laplace_posterior(
             mean,
             factor=factor,
@@ -276,9 +285,14 @@ class ErrorBars(SpinEstimator):
     ) -> xr.Dataset:
         """Block bootstrap of couplings and fields, as arviz data.
 
-        Blocks of consecutive samples are drawn with replacement within each chain of samples (whole batches without
-        ``refit``). By default each replicate is the fit plus the first-order change that this makes, which costs next
-        to nothing; with ``refit`` every replicate is a fit of its own, which also shows what the first order misses.
+        By default batches of consecutive samples are drawn with replacement from those of all chains together, so that
+        chains that sit in different places count, as in the standard errors. Each replicate is the fit plus the
+        first-order change that this makes, which costs next to nothing. With ``refit`` every replicate is a fit of its
+        own, which also shows what the first order misses; blocks are then drawn within each chain, whose length stays.
+
+        Rows with weights and without chains are independent: Gaussian numbers weight the batches (wild bootstrap), and
+        ``refit`` draws as many samples as the weights add up to. Weights that add up to less than the number of rows
+        are shares, and the number of samples is then that of the rows, here as in the standard errors.
 
         Parameters
         ----------
@@ -299,7 +313,8 @@ class ErrorBars(SpinEstimator):
         Raises
         ------
         ValueError
-            If a number of draws or chains is below 1, or replicates that are fitted lose a spin that varies.
+            If a number of draws or chains is below 1, or ``refit`` meets a replicate in which a spin no longer varies,
+            missing values, or the blocks of a Dask array.
         """
         if draws < 1 or chains < 1:
             raise ValueError(f"draws and chains must be at least 1, got draws={draws}, chains={chains}")
@@ -330,16 +345,22 @@ class ErrorBars(SpinEstimator):
         def fit(seed: int) -> tuple[NDArray, NDArray]:
             generator = np.random.RandomState(seed)
             if independent:
-                total = max(weight.sum(), np.count_nonzero(weight))
-                counts = generator.multinomial(int(total), weight / weight.sum()).astype(np.float64)
+                counts = generator.multinomial(int(samples.n_samples), weight / weight.sum()).astype(np.float64)
             else:
                 index = next(block_bootstrap_indices(len(spins), samples.chains, random_state=generator))
                 counts = np.bincount(index, minlength=len(spins)) * (1.0 if weight is None else weight)
+            lost = np.setdiff1d(constant_spins(spins, counts), samples.constant)
+            if len(lost):  # a fit gives them couplings of zero, which are no estimates
+                raise ValueError(
+                    f"{name_spins(lost, samples.names)} never change in one of the replicates, so that "
+                    "couplings to them cannot be fitted: use refit=False, drop these columns, or give more samples"
+                )
             fitted = clone(model).fit(spins, sample_weight=counts)
             return fitted.couplings_[above], fitted.fields_[samples.varying]
 
         seeds = rng.randint(np.iinfo(np.int32).max, size=n_replicates)
-        fits = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fit)(int(seed)) for seed in seeds)
+        with one_blas_thread():  # of the process: a thread that is ready must not lift the limit for the others
+            fits = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fit)(int(seed)) for seed in seeds)
         found = {"couplings": np.stack([couplings for couplings, _ in fits])}
         if self.fit_fields:
             found["fields"] = np.stack([fields for _, fields in fits])
@@ -373,9 +394,9 @@ class ErrorBars(SpinEstimator):
     ) -> NDArray[np.float64]:
         """Replicates of the couplings by a one-step block bootstrap.
 
-        Batches of consecutive samples are drawn with replacement, and each replicate is the fit plus the first-order
-        change that this reweighting makes. Where rows are independent with counts, batches are weighted by Gaussian
-        numbers instead (wild bootstrap).
+        Batches of consecutive samples of all chains are drawn with replacement, and each replicate is the fit plus the
+        first-order change that this reweighting makes. Where rows are independent with counts, batches are weighted by
+        Gaussian numbers instead (wild bootstrap).
 
         Parameters
         ----------

@@ -13,8 +13,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from tqdm.auto import tqdm
 
-from infer.estimators._base import SpinEstimator, row_weights, unpack_samples
-from infer.estimators._preparation import prepare
+from infer.estimators._base import SpinEstimator, name_spins, row_weights, unpack_samples
+from infer.estimators._preparation import Preparation, prepare
+from infer.estimators._products import one_blas_thread
 from infer.uncertainty import batch_labels
 
 FloatArray = NDArray[np.float64]
@@ -101,7 +102,8 @@ def temperature_bias(
     Raises
     ------
     ValueError
-        If there are fewer rows than groups, no two spins vary, or noise drowns the couplings altogether.
+        If there are fewer rows than groups, no two spins vary, a spin varies in one group of samples only, or noise
+        drowns the couplings altogether.
 
     Warns
     -----
@@ -122,6 +124,7 @@ def temperature_bias(
         raise ValueError("fewer than two spins vary: there are no couplings whose bias could be estimated")
     array = np.asarray(unpack_samples(X)[0])
     weights = _left_out(samples.given_weight, samples.chains, len(array), n_groups)
+    _refuse_lost_spins(samples, weights)
     full = clone(estimator).fit(array, sample_weight=row_weights(X, array, sample_weight))
     first, second = np.triu_indices(len(samples.varying), 1)
     above = samples.varying[first], samples.varying[second]
@@ -132,8 +135,9 @@ def temperature_bias(
             model = clone(estimator).fit(array, sample_weight=weight)
         return model.couplings_[above], bool(model.converged_)
 
-    run = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")(delayed(fit)(w) for w in weights)
-    fits = list(tqdm(run, total=n_groups, disable=not progress, desc="jackknife", unit="fit"))
+    with one_blas_thread():  # of the process: a thread that is ready must not lift the limit for the others
+        run = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")(delayed(fit)(w) for w in weights)
+        fits = list(tqdm(run, total=n_groups, disable=not progress, desc="jackknife", unit="fit"))
     converged = bool(full.converged_) and all(done for _, done in fits)
     if not converged:
         warnings.warn(
@@ -161,6 +165,25 @@ def _left_out(
         labels = batch_labels(n_rows, chains, n_groups)
     every = np.ones(n_rows) if weight is None else weight
     return [np.where(labels % n_groups == group, 0.0, every) for group in range(n_groups)]
+
+
+def _refuse_lost_spins(samples: Preparation, weights: list[FloatArray]) -> None:
+    """Raise where a spin never changes without some group: a fit gives it couplings of zero, which are no estimates."""
+
+    def varying(weight: FloatArray | None) -> NDArray[np.bool_]:
+        counted = np.ones((len(samples.given), 1), dtype=bool) if weight is None else weight[:, None] > 0
+        # both values were observed, whatever is missing (0)
+        highest = samples.given.max(axis=0, initial=-1, where=counted)
+        return highest > samples.given.min(axis=0, initial=1, where=counted) + 1
+
+    everywhere = varying(samples.given_weight)
+    for weight in weights:
+        lost = np.flatnonzero(everywhere & ~varying(weight))
+        if len(lost):
+            raise ValueError(
+                f"{name_spins(lost, samples.names)} never change without one of the {len(weights)} groups of samples, "
+                "so that couplings to them cannot be fitted there: drop these columns, or give more samples"
+            )
 
 
 def _summarise(

@@ -327,6 +327,11 @@ class DreamingModel(SpinEstimator):
         ------
         ValueError
             If `rate` is not above its lower bound, or these patterns give the same couplings at all rates.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the fit over all parameters, or the one at this rate, has not converged.
         """
         check_is_fitted(self, "rate_")
         if not rate > self.lowest_rate_:

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from infer.estimators._base import SpinEstimator, row_chunks
+from infer.estimators._base import SpinEstimator, passing_rows, row_chunks
 from infer.estimators._chains import PersistentChains
 from infer.estimators._enumeration import enumerate_states
 
@@ -160,6 +160,30 @@ def _annealed_log_weights(
     return weights
 
 
+def refuse_gaps(spins: NDArray[np.int8], purpose: str) -> None:
+    """
+    Raise where values are missing (0), which an estimator with ``missing="mask"`` lets through.
+
+    Parameters
+    ----------
+    spins : int8 array (n_samples, n_spins) of +-1 and 0
+    purpose : str
+        What needs complete samples, for the message.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing; the message says where the first one is.
+    """
+    for rows in passing_rows(spins):
+        if not spins[rows].all():
+            row, column = (int(index) for index in np.argwhere(spins[rows] == 0)[0])
+            raise ValueError(
+                f"row {rows.start + row}, column {column} of X is missing, and {purpose} needs complete samples: drop "
+                "rows with missing values, or fill them first with PseudoLikelihood(missing='mask').fit(X).complete(X)"
+            )
+
+
 def log_likelihood(
     estimator: SpinEstimator,
     X: Any,
@@ -192,10 +216,12 @@ def log_likelihood(
     Raises
     ------
     ValueError
-        If X does not hold the spins that the estimator was fitted to, or the partition function cannot be had.
+        If X does not hold the spins that the estimator was fitted to, values are missing, or the partition function
+        cannot be had.
     """
     check_is_fitted(estimator, "couplings_")
     spins, weight, _, _ = estimator._validate(X, sample_weight, reset=False)
+    refuse_gaps(spins, "a log-likelihood")
     if partition is None:
         partition = log_partition(estimator.couplings_, estimator.fields_, random_state=random_state)
     total = 0.0

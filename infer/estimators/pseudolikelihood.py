@@ -97,8 +97,9 @@ class PseudoLikelihood(ErrorBars):
     -----
     Standard errors treat rows as time-ordered within each chain (a Dataset from ``simulate.sample``, a recording with
     chains, or a plain array, which is taken as one run). Rows that come with counts or ``sample_weight`` and without
-    chains are taken as independent, a weight meaning that many repeats. With an l1 part in the penalty they hold given
-    which couplings are zero; those have standard error zero.
+    chains are taken as independent, a weight meaning that many repeats; weights that add up to less than the number of
+    rows are shares, and the rows then count as the samples. With an l1 part in the penalty they hold given which
+    couplings are zero; those have standard error zero.
 
     Missing values, with ``missing="mask"``, are drawn from the fitted model given the observed spins of their sample,
     and the fit is repeated to the completed samples, in turns, until neither moves the other; the last fits are

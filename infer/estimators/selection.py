@@ -18,6 +18,7 @@ from infer.estimators._base import SpinEstimator, mean_log_pseudolikelihood, row
 from infer.estimators._newton import Local, Minimum, Pairs, minimise
 from infer.estimators._preparation import Preparation, prepare
 from infer.estimators._products import SpinRows, one_blas_thread
+from infer.estimators.partition import refuse_gaps
 from infer.estimators.probability_flow import margin_chunks, row_share
 from infer.estimators.pseudolikelihood import PseudoLikelihood
 
@@ -39,6 +40,7 @@ class PenaltyPath:
     extended_bic: FloatArray  # (n_alphas,), the smaller the better
     held_out: FloatArray  # (n_alphas,) cross-validated mean log pseudo-likelihood per sample, the larger the better
     held_out_std: FloatArray  # (n_alphas,) its standard error over folds
+    converged: bool  # whether all refits without penalty have converged
 
     @property
     def best_by_extended_bic(self) -> int:
@@ -137,6 +139,11 @@ def fit_on_pairs(
     return *pairs.unpack(full), Minimum(full, found.gradient_norm, found.unbounded, found.n_iter)
 
 
+def _unconverged(found: Minimum) -> bool:
+    """Whether a fit stopped short of its optimum, or has none."""
+    return found.unbounded or found.gradient_norm > TOLERANCE
+
+
 def _score(samples: Preparation, couplings: FloatArray, fields: FloatArray) -> float:
     """Mean log pseudo-likelihood of the spins that vary."""
     return mean_log_pseudolikelihood(samples.spins[:, samples.varying], couplings, fields, samples.weight)
@@ -185,7 +192,12 @@ def penalty_path(
     Raises
     ------
     ValueError
-        If there are no alphas, one is negative, or there are fewer rows than folds.
+        If there are no alphas, one is negative, there are fewer rows than folds, or values are missing.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If refits without penalty have not converged, so that `score` and `extended_bic` are too good.
 
     References
     ----------
@@ -199,13 +211,14 @@ def penalty_path(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # constant spins: every fit says so
         samples = prepare(clone(estimator), X, sample_weight)
+    refuse_gaps(samples.given, "a path of penalties")
     rows, above = samples.rows(), np.triu_indices(len(samples.varying), 1)
     array = np.asarray(unpack_samples(X)[0])
     if len(array) < folds or folds < 2:
         raise ValueError(f"folds must be from 2 to the number of rows, {len(array)}, got {folds}")
     weight = row_weights(X, array, sample_weight)
     splits = list(KFold(folds).split(array))
-    all_couplings, all_fields, numbers, scores, held, held_std = [], [], [], [], [], []
+    all_couplings, all_fields, numbers, scores, held, held_std, bad = [], [], [], [], [], [], 0
     with tqdm(total=len(strengths) * (folds + 1), disable=not progress, desc="penalties", unit="fit") as bar:
         for alpha in strengths:
             model = clone(estimator).set_params(alpha=float(alpha)).fit(array, sample_weight=weight)
@@ -215,7 +228,9 @@ def penalty_path(
             kept = model.couplings_[np.ix_(samples.varying, samples.varying)][above] != 0.0
             numbers.append(int(kept.sum()))
             with one_blas_thread():
-                scores.append(_score(samples, *fit_on_pairs(rows, kept, fit_fields)[:2]))
+                couplings, fields, found = fit_on_pairs(rows, kept, fit_fields)
+            bad += _unconverged(found)
+            scores.append(_score(samples, couplings, fields))
             unseen = []
             for train, test in splits:
                 part = clone(model).fit(array[train], sample_weight=None if weight is None else weight[train])
@@ -223,6 +238,14 @@ def penalty_path(
                 bar.update()
             held.append(np.mean(unseen))
             held_std.append(np.std(unseen, ddof=1) / np.sqrt(folds))
+    if bad:
+        warnings.warn(
+            f"{bad} of {len(strengths)} refits without penalty did not converge (some spins may be determined by the "
+            "others), so that their score and extended BIC are not known: give more samples, larger alphas, or go by "
+            "cross-validation",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     n_couplings, score = np.array(numbers), np.array(scores)
     each = np.log(samples.n_samples) + 2.0 * gamma * np.log(max(samples.n_spins - 1, 1))
     return PenaltyPath(
@@ -234,6 +257,7 @@ def penalty_path(
         -2.0 * samples.n_samples * score + 2.0 * n_couplings * each,
         np.array(held),
         np.array(held_std),
+        bad == 0,
     )
 
 
@@ -295,7 +319,7 @@ def decimate(
     with one_blas_thread(), tqdm(total=pairs.n_pairs, disable=not progress, desc="decimation", unit="pair") as bar:
         while True:
             couplings, fields, found = fit_on_pairs(rows, kept, fit_fields, start)
-            bad += found.unbounded or found.gradient_norm > TOLERANCE
+            bad += _unconverged(found)
             start = found.point
             steps.append(int(kept.sum()))
             points.append((couplings, fields))

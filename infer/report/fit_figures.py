@@ -153,8 +153,10 @@ def rhats(values: Mapping[str, ArrayLike], threshold: float = 1.01) -> Figure:
         figure, axes = new_axes()
         groups(axes, values)
         axes.axhline(threshold, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label=f"threshold {threshold:g}")
-        top = max([threshold, *(float(np.max(v)) for v in values.values() if np.size(v))])
-        bottom = min([1.0, *(float(np.min(v)) for v in values.values() if np.size(v))])
+        # inf, of a spin that is frozen in every chain but not alike, and nan have no place on the axis
+        every = np.concatenate([[1.0, threshold], *(np.ravel(v) for v in values.values())]).astype(np.float64)
+        finite = every[np.isfinite(every)]
+        top, bottom = float(finite.max()), float(finite.min())
         pad = 0.08 * (top - bottom)
         axes.set_ylim(bottom - pad, top + pad)
         axes.set_ylabel("R-hat (1 = chains agree)")

@@ -101,6 +101,7 @@ def compute_cell(cell: Cell) -> dict[str, float]:
         settled = convergence(samples, dynamics)
         method: Any = "pseudolikelihood" if dynamics.variable == "spins" else "gaussian"
         model = DreamingModel(patterns, method=method).fit(samples)
+        predictions = _predictions(dynamics, patterns)
     r_hat, ess = settled["r_hat"].values, settled["effective_size"].values
     numbers = {
         "rate": model.rate_,
@@ -116,7 +117,7 @@ def compute_cell(cell: Cell) -> dict[str, float]:
         "r_hat_overlap": np.max(r_hat[1:]),
         "ess_energy": ess[0],
         "ess_overlap": np.min(ess[1:]),
-        **_predictions(dynamics, patterns),
+        **predictions,
     }
     return {name: float(value) for name, value in numbers.items()}
 

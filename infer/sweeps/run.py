@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from infer._tables import InputError
-from infer.sweeps.cell import try_cell
+from infer.sweeps.cell import Outcome, try_cell
 from infer.sweeps.plan import Cell, plan_sweep
 from infer.sweeps.store import Store
 from infer.sweeps.table import read_sweep
@@ -25,6 +26,8 @@ from infer.sweeps.table import read_sweep
 __all__ = ["default_store", "sweep"]
 
 BACKENDS = ("loky", "threading", "dask")
+SECONDS_FOR_WORKERS = 60.0
+RunCells = Callable[[list[Cell]], Iterator[Outcome]]
 
 
 def sweep(
@@ -64,13 +67,12 @@ def sweep(
         SQLite file of the results, `<name of the config>.sqlite` in the working directory by default. A folder means
         that name in it. It may be read (`read_sweep`) while the sweep runs.
     n_jobs : int, optional
-        Number of worker processes, -1 for all processors; 1 by default, all workers with "dask".
+        Number of worker processes, -1 for all processors; 1 by default. A Dask cluster uses all of its workers.
     backend : {"loky", "threading", "dask"}, optional
-        Of joblib. By default that of `joblib.parallel_config`, or processes.
+        Processes or threads of joblib, or a Dask cluster. By default that of `joblib.parallel_config`, or processes.
     scheduler : str, optional
         Address of a Dask scheduler (tcp://host:port), for backend "dask"; reverie must be installed on its workers.
-        Without one, the current `distributed.Client`. Where the cluster has a single thread, joblib leaves it alone and
-        computes in this process.
+        Without one, the current `distributed.Client`.
     seed : int, optional
         Takes the place of the config's.
     retry_failed : bool, default False
@@ -86,9 +88,10 @@ def sweep(
     Raises
     ------
     ValueError
-        If the config is wrong (the line names the key), or the store is that of another config.
+        If the config or the number of jobs is wrong (the line names the key), or the store is that of another config.
     OSError
-        If the store cannot be written, the cluster cannot be reached, or a worker was killed; results so far are kept.
+        If the store cannot be written, the cluster cannot be reached or has no worker, or a worker was killed; results
+        so far are kept.
 
     Examples
     --------
@@ -117,14 +120,15 @@ def sweep(
         raise InputError("a scheduler needs the backend dask")
     plan = plan_sweep(config, seed=seed)
     path = default_store(config, store)
-    with Store.open_for(path, plan.config) as kept:
+    # workers first: where there are none, no store is begun
+    with _workers(backend, scheduler, n_jobs) as run_cells, Store.open_for(path, plan.config) as kept:
         done = kept.outcomes()
         waiting = [cell for cell in plan.cells if cell.key not in done or (retry_failed and done[cell.key].error)]
         # cells of all kinds mixed: the remaining time is honest from the start, and no costly kind is left to the end
         waiting.sort(key=lambda cell: sha256(cell.key.encode()).digest())
         if waiting:
-            with _workers(backend, scheduler, n_jobs), _kept_message(kept, len(plan.cells)):
-                _compute(waiting, kept, n_jobs, len(plan.cells), progress)
+            with _kept_message(kept, len(plan.cells)):
+                _compute(waiting, kept, run_cells, len(plan.cells), progress)
     return read_sweep(path)
 
 
@@ -149,44 +153,78 @@ def default_store(
     return Path(store) / name if Path(store).is_dir() else Path(store)
 
 
-def _compute(waiting: list[Cell], kept: Store, n_jobs: int | None, total: int, progress: bool) -> None:
-    """Compute cells wherever joblib runs them; results come back in any order and are written here."""
-    parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
+def _compute(waiting: list[Cell], kept: Store, run_cells: RunCells, total: int, progress: bool) -> None:
+    """Compute cells wherever the workers are; results come back in any order and are written here."""
     with (
         # threads that compute cells change these for the whole process: here they are put back
         threadpool_limits(limits=1, user_api="blas"),
         warnings.catch_warnings(),
         tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar,
     ):
-        for outcome in parallel(delayed(try_cell)(cell) for cell in waiting):
+        for outcome in run_cells(waiting):
             kept.put(outcome)
             bar.update()
 
 
 @contextmanager
-def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> Iterator[None]:
-    """The joblib backend asked for; with a scheduler, connected to it."""
-    if backend is None:
-        yield
-        return
-    if backend != "dask":
-        with parallel_config(backend=backend, n_jobs=n_jobs):
-            yield
-        return
+def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> Iterator[RunCells]:
+    """What computes cells on the backend asked for; with a scheduler, connected to it."""
+    with nullcontext() if backend in (None, "dask") else parallel_config(backend=backend, n_jobs=n_jobs):
+        effective_n_jobs(n_jobs)  # refuses 0
+        # joblib's own Dask backend waits for ever for the result of a worker that was killed
+        active, _ = get_active_backend()
+        client = active.client if type(active).__name__ == "DaskDistributedBackend" else None
+        if backend != "dask" and client is None:
+            parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
+            yield lambda cells: parallel(delayed(try_cell)(cell) for cell in cells)
+            return
     try:
         from distributed import Client, get_client
     except ImportError:
         raise InputError("the backend dask needs dask and distributed: pip install 'reverie[dask]'") from None
-    if scheduler is None:
+    if scheduler is not None:
+        with Client(scheduler, set_as_default=False) as client:
+            yield _on_cluster(client)
+        return
+    if client is None:
         try:
-            get_client()
+            client = get_client()
         except ValueError:
             raise InputError("the backend dask needs a scheduler: give its address, such as tcp://host:8786") from None
-        with parallel_config(backend="dask", n_jobs=-1 if n_jobs is None else n_jobs):
-            yield
-        return
-    with Client(scheduler, set_as_default=True), parallel_config(backend="dask", n_jobs=n_jobs or -1):
-        yield
+    yield _on_cluster(client)
+
+
+def _on_cluster(client: Any) -> RunCells:
+    """What computes cells on a Dask cluster, which must have a worker."""
+    if not client.ncores():
+        try:
+            # clusters that adapt themselves start workers when there is work
+            client.submit(int, pure=False).result(timeout=SECONDS_FOR_WORKERS)
+        except TimeoutError:
+            raise TimeoutError(f"the Dask cluster has no worker after {SECONDS_FOR_WORKERS:g} seconds") from None
+
+    def run_cells(cells: list[Cell]) -> Iterator[Outcome]:
+        from distributed import KilledWorker, as_completed
+
+        futures = client.map(try_cell, cells, pure=False)
+        try:
+            for future, result in as_completed(futures, loop=client.loop, with_results=True, raise_errors=False):
+                if future.status == "error":
+                    error = future.exception()
+                    if isinstance(error, KilledWorker):
+                        raise BrokenProcessPool from error
+                    # errors of a cell are outcomes: this one kept it from being computed at all
+                    raise ChildProcessError(
+                        f"a worker of the cluster fails ({type(error).__name__}: {error}); it needs this version of "
+                        "reverie; results so far are kept, run again to go on"
+                    ) from error
+                if future.status != "finished":
+                    raise ConnectionError("the Dask cluster was lost; results so far are kept, run again to go on")
+                yield result
+        finally:
+            client.cancel(futures)
+
+    return run_cells
 
 
 @contextmanager

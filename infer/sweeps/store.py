@@ -23,6 +23,10 @@ __all__ = ["Store"]
 
 APPLICATION_ID = 0x72657665  # "reve", in the header of the file
 FORMAT = 1
+# to be raised when the numbers that a seed gives change: cells of two kinds must not stand in one table. 2: runs with
+# fewer than 16 chains
+STREAMS = 2
+ORIGIN = ("version", "streams")  # what a store knows of the program that began it, beside the config
 _SECONDS_TO_WAIT = 60.0
 
 
@@ -60,7 +64,7 @@ class Store:
 
     @classmethod
     def open_for(cls, path: str | os.PathLike[str], config: dict[str, Any]) -> Self:
-        """Open the store of a config, or begin it.
+        """Open the store of a config, or begin it; one that holds no cells yet is begun anew.
 
         Raises
         ------
@@ -73,6 +77,10 @@ class Store:
             _begin(path, config)
         store = cls.open(path)
         try:
+            if store.config != _with_origin(config) and store._is_empty():
+                _begin(path, config, again=True)
+                store.close()
+                store = cls.open(path)
             store._check_match(config)
         except BaseException:
             store.close()
@@ -108,9 +116,18 @@ class Store:
             found[key] = Outcome(key, numbers, error, seconds)
         return found
 
+    def _is_empty(self) -> bool:
+        """Whether no cell was kept yet."""
+        with _errors(self.path):
+            return self._connection.execute("SELECT 1 FROM cells LIMIT 1").fetchone() is None
+
     def _check_match(self, config: dict[str, Any]) -> None:
         """Refuse to mix the results of two configs or versions."""
-        wanted = {**config, "version": version("reverie")}
+        wanted = _with_origin(config)
+        if self.config.get("streams") != STREAMS:
+            raise InputError(
+                f"{self.path} was begun by a version of reverie that drew other random numbers; give another output"
+            )
         for key in dict.fromkeys((*wanted, *self.config)):
             old: Any = self.config.get(key)
             new: Any = wanted.get(key)
@@ -129,13 +146,22 @@ class Store:
             )
 
 
-def _begin(path: Path, config: dict[str, Any]) -> None:
-    """An empty store, in one transaction."""
-    about = {"format": str(FORMAT), "config": json.dumps({**config, "version": version("reverie")})}
+def _with_origin(config: dict[str, Any]) -> dict[str, Any]:
+    """A config, and what else results depend on."""
+    return {**config, "version": version("reverie"), "streams": STREAMS}
+
+
+def _begin(path: Path, config: dict[str, Any], *, again: bool = False) -> None:
+    """An empty store, in one transaction, also in place of one that is still empty."""
+    about = {"format": str(FORMAT), "config": json.dumps(_with_origin(config))}
     connection = _connect(path, create=True)
     try:
         with _errors(path):
             connection.execute("BEGIN EXCLUSIVE")
+            # another process may have kept a cell since it was looked at
+            if again and connection.execute("SELECT 1 FROM cells LIMIT 1").fetchone() is None:
+                connection.execute("DROP TABLE cells")
+                connection.execute("DROP TABLE about")
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute("CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL)")

@@ -11,15 +11,14 @@ import pandas as pd
 import xarray as xr
 
 from infer.sweeps.cell import NUMBERS, Outcome
-from infer.sweeps.plan import PARAMETERS, Cell, plan_sweep, transition_temperature
-from infer.sweeps.store import Store
+from infer.sweeps.plan import PARAMETERS, REDUCED, Cell, plan_sweep, transition_temperature
+from infer.sweeps.store import ORIGIN, Store
 
 __all__ = ["average_repeats", "describe_sweep", "read_sweep", "refuse_failures", "sweep_map"]
 
 # what a cell says of its steady state; of no use where there was none
 MEASURED = ("rate", "rate_std", "inverse_temperature", "inverse_temperature_std", "slope", "slope_std")
 COORDINATES = ("dynamics", "load", "temperature", "active_temperature", "persistence", "persistence_time", "stiffness")
-REDUCED = {"temperature": "reduced_temperature", "active_temperature": "reduced_active_temperature"}
 
 LARGEST_R_HAT = 1.05
 LEAST_EFFECTIVE_SIZE = 100.0
@@ -67,7 +66,7 @@ def read_sweep(
     Vehtari, Gelman, Simpson, Carpenter, Buerkner 2021, Bayesian Analysis 16, 667 (R-hat, effective sample size).
     """
     with Store.open(store) as kept:
-        plan = plan_sweep({name: value for name, value in kept.config.items() if name != "version"})
+        plan = plan_sweep({name: value for name, value in kept.config.items() if name not in ORIGIN})
         outcomes = kept.outcomes()
     rows = []
     for cell in plan.cells:

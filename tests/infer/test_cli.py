@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from threadpoolctl import threadpool_info, threadpool_limits
 from typer.testing import CliRunner
 
 from infer.cli import app
+from infer.fits import ARRAYS, write_similarity
 from infer.recordings import read_recording
 from simulate import random_patterns
 
@@ -248,7 +250,43 @@ def test_compare_uses_what_the_fit_knows(tmp_path: Path, samples: Path, fitted: 
     assert bare["interval_method"] != numbers["interval_method"]
     succeed("compare", fitted, "--output", tmp_path / "c.nc")
     with xr.open_dataset(tmp_path / "c.nc", engine="h5netcdf") as found:
-        assert "cosine" in str(found)
+        assert "cosine" in found
+        stored = json.loads(found.attrs["numbers"])
+        assert set(numbers) == {*stored, *ARRAYS}
+        assert {*ARRAYS} - {"rates", "profile", "spectra"} <= {*found}
+    assert all(stored[name] == numbers[name] for name in stored)
+
+
+def test_compare_writes_infinity_as_a_report_does(tmp_path: Path) -> None:
+    from infer.report._record import plain
+    from infer.verdict.similarity import compare
+
+    couplings = np.diag(np.ones(7), 1) + np.diag(np.ones(7), -1)
+    similarity = compare(couplings, random_patterns(3, 8, seed=0))
+    object.__setattr__(similarity, "best_rate", np.inf)  # as it is where the couplings are a projector
+    write_similarity(tmp_path / "c.json", similarity)
+    write_similarity(tmp_path / "c.nc", similarity)
+    with xr.open_dataset(tmp_path / "c.nc", engine="h5netcdf") as found:
+        stored = json.loads(found.attrs["numbers"])
+    for written in (json.loads((tmp_path / "c.json").read_text()), stored):
+        assert written["best_rate"] == plain(np.inf) == "inf"
+
+
+def test_compare_gives_the_same_bytes_on_any_number_of_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: Path
+) -> None:
+    import infer.verdict.similarity
+
+    threads = []
+
+    def compared(*arguments: Any, compare: Any = infer.verdict.similarity.compare, **options: Any) -> Any:
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return compare(*arguments, **options)
+
+    monkeypatch.setattr(infer.verdict.similarity, "compare", compared)
+    with threadpool_limits(limits=2, user_api="blas"):
+        succeed("compare", fitted, "--n-jobs", 2)
+    assert set(threads) == {1}
 
 
 def test_compare_with_the_recordings_own_correlations(tmp_path: Path, samples: Path) -> None:
@@ -287,6 +325,34 @@ def test_progress_goes_to_standard_error(tmp_path: Path) -> None:
 
 
 # --- bad input
+
+
+@pytest.mark.parametrize(
+    ("command", "source"),
+    [
+        (("simulate", "--patterns", "a.nc", "--output", "./a.nc"), "samples"),
+        (("fit", "a.nc", "--output", "./a.nc"), "samples"),
+        (("fit", "a.nc", "--output", "link.nc"), "samples"),
+        (("compare", "a.nc", "--output", "./a.nc"), "fitted"),
+        (("report", "a.nc", "--events", "r.json", "--output", "r.html"), "samples"),
+    ],
+)
+def test_an_input_is_not_replaced(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    command: tuple[str, ...],
+    source: str,
+) -> None:
+    content = request.getfixturevalue(source).read_bytes()
+    monkeypatch.chdir(tmp_path)
+    Path("a.nc").write_bytes(content)
+    Path("link.nc").symlink_to("a.nc")
+    Path("r.json").write_text("label\n")
+    assert "is an input too, which the output would replace" in refuse(*command)
+    assert Path("a.nc").read_bytes() == content
+    assert Path("r.json").read_text() == "label\n"
+    assert sorted(os.listdir()) == ["a.nc", "link.nc", "r.json"]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import infer._trial
 from infer._tables import InputError
 from infer.cli import app
+from infer.recordings import read_recording
 
 REVERIE = Path(sys.executable).with_name("reverie")
 SPINS = np.random.default_rng(5).choice(np.array([-1, 1], dtype=np.int8), size=(24, 5))
@@ -520,6 +521,23 @@ def test_without_processes_files_are_read_all_the_same(
     infer._trial._end()
     monkeypatch.setattr(infer._trial.sys, "executable", str(tmp_path / "no such program"))
     assert check(tmp_path, "spins.nc", good["spins.nc"]) == ""
+
+
+@pytest.mark.parametrize("interactive", [False, True])
+def test_nothing_beside_the_data_is_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: dict[str, bytes], interactive: bool
+) -> None:
+    for module in ("numpy", "json", "infer"):
+        (tmp_path / f"{module}.py").write_text(f"open('{module} ran', 'w').close()")
+    infer._trial._end()
+    monkeypatch.chdir(tmp_path)
+    if interactive:
+        monkeypatch.syspath_prepend("")
+    (tmp_path / "spins.nc").write_bytes(good["spins.nc"])
+    assert len(read_recording("spins.nc").spins) > 1
+    assert infer._trial._worker.process.poll() is None
+    infer._trial._end()
+    assert list(tmp_path.glob("* ran")) == []
 
 
 # --- many more

@@ -384,6 +384,12 @@ def test_text_in_another_encoding(tmp_path: Path, encoding: str) -> None:
     assert "is not UTF-8 text" in complaint(read_spins, tmp_path / "s.csv")
 
 
+def test_counts_beside_chains_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", spins=SPINS, counts=np.ones(24), chains=np.zeros(24))
+    with pytest.raises(ValueError, match=r"s\.npz holds both counts and chains.*; leave out the counts, or the chains"):
+        read_recording(tmp_path / "s.npz")
+
+
 def test_counts_that_are_none(tmp_path: Path) -> None:
     for counts, words in [
         (np.full(24, 2**62), "counts add up to 1.107e+20 samples"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from infer import PseudoLikelihood, temperature_bias
 from infer.estimators.bias import _summarise
@@ -72,6 +73,39 @@ def test_counts_chains_and_jobs():
     assert by_counts.coupling_scale == temperature_bias(PseudoLikelihood(), states, counts).coupling_scale
     chains = type("Recording", (), {"spins": spins, "chains": np.repeat(np.arange(3), 1000), "counts": None})()
     assert temperature_bias(PseudoLikelihood(), chains).coupling_scale == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_group_that_alone_holds_a_spin_is_named():
+    spins = exact.draw(exact.random_couplings(5, 0.8, 7), 400, seed=8)
+    spins[:, 3] = 1
+    spins[25:28, 3] = -1  # in one batch of 20 rows
+    with pytest.raises(ValueError, match=r"spin 3 never change without one of the 10 groups.*drop these columns"):
+        temperature_bias(PseudoLikelihood(alpha=0.01), spins)
+    states, counts = np.unique(spins, axis=0, return_counts=True)
+    counts[states[:, 3] == -1] = 0
+    counts[np.argmax(states[:, 3] == -1)] = 1
+    with pytest.raises(ValueError, match="spin 3 never change without one"):
+        temperature_bias(PseudoLikelihood(alpha=0.01), states, sample_weight=counts)
+
+
+def test_threads_that_fit_leave_the_limit_of_blas_alone(monkeypatch):
+    def blas_threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    seen, fit = [], PseudoLikelihood.fit
+
+    def watched(self, X, y=None, sample_weight=None):
+        if sample_weight is not None:  # not the fit to all samples
+            seen.extend(blas_threads())
+        return fit(self, X, y, sample_weight)
+
+    monkeypatch.setattr(PseudoLikelihood, "fit", watched)
+    spins = exact.draw(exact.random_couplings(5, 0.8, 4), 3000, seed=5)
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        temperature_bias(PseudoLikelihood(), spins, n_jobs=2)
+        assert blas_threads() == before
+    assert set(seen) == {1}
 
 
 def test_what_cannot_be_estimated_is_said():

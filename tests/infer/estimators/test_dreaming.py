@@ -284,12 +284,16 @@ def test_rate_tests_are_of_their_size_and_have_power():
     model = DreamingModel(patterns).fit(X)
     test = model.rate_test(X)
     assert max(test.wald_p_value, test.score_p_value, test.likelihood_ratio_p_value) < 1e-3
+    assert test.converged
     assert test.wald == pytest.approx((model.rate_ / model.rate_std_) ** 2, rel=1e-6)
     at_truth = model.rate_test(X, rate=1.0)
     assert min(at_truth.wald_p_value, at_truth.score_p_value, at_truth.likelihood_ratio_p_value) > 1e-3
     assert set(test.to_dict()) >= {"rate", "score", "score_p_value", "degrees_of_freedom"}
     with pytest.raises(ValueError, match="rate must be above"):
         model.rate_test(X, rate=-3.0)
+    model.max_iter = 1
+    with pytest.warns(ConvergenceWarning, match="the fit at the rate 0.5 did not converge.*raise max_iter or tol"):
+        assert not model.rate_test(X, rate=0.5).converged
 
 
 def test_restricted_fit_is_the_best_inverse_temperature_at_that_rate():

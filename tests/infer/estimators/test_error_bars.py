@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from infer.estimators.pseudolikelihood import PseudoLikelihood
-from infer.uncertainty import convergence, student_quantile
+from infer.uncertainty import batch_labels, batch_means_covariance, convergence, student_quantile
 from tests import exact
 
 UPPER = np.triu_indices(5, 1)
@@ -88,8 +89,10 @@ def test_intervals_are_those_of_student():
     model = PseudoLikelihood(fit_fields=True).fit(correlated())
     lower, upper = model.confidence_interval(0.9)
     np.testing.assert_allclose((lower + upper) / 2, model.couplings_, atol=1e-12)
-    n_batches = 54  # square root of 3000 rows
-    np.testing.assert_allclose((upper - lower) / 2, student_quantile(0.9, n_batches - 1) * model.couplings_std_)
+    sizes = np.bincount(batch_labels(3000, np.repeat(np.arange(3), 1000)))
+    assert len(sizes) == 54  # square root of 3000 rows
+    freedom = 3000**2 / np.sum(sizes**2) - 1
+    np.testing.assert_allclose((upper - lower) / 2, student_quantile(0.9, freedom) * model.couplings_std_)
     low, high = model.confidence_interval(parameter="fields")
     assert low.shape == high.shape == (5,)
     with pytest.raises(ValueError, match="parameter must be 'couplings' or 'fields'"):
@@ -118,3 +121,82 @@ def test_a_new_fit_forgets_old_errors():
         restored.posterior()
     with pytest.raises(ValueError, match="draws and chains must be at least 1"):
         model.bootstrap(draws=0)
+
+
+def recording(spins, chains):
+    return type("Recording", (), {"spins": spins, "chains": chains, "counts": None, "names": None})()
+
+
+@pytest.mark.parametrize("kind", ["none", "equal", "unequal"])
+def test_batches_weigh_what_their_rows_weigh(kind):
+    """Two spins, a batch for each chain, and a penalty, with which influences do not add up to zero."""
+    rng = np.random.default_rng(10)
+    lengths = rng.integers(2, 9, 60) if kind == "unequal" else np.full(60, 5)
+    chains = np.repeat(np.arange(60), lengths)
+    spins = exact.draw(exact.random_couplings(2, 1.0, 11), len(chains), seed=rng)
+    weight = None
+    if kind == "equal":
+        weight = np.full(len(chains), 2.5)
+    elif kind == "unequal":
+        weight = rng.integers(0, 4, len(chains)) * (chains % 3 != 0)  # every third chain counts for nothing
+    model = PseudoLikelihood(alpha=0.3).fit(recording(spins, chains), sample_weight=weight)
+    coupling, product = model.couplings_[0, 1], spins[:, 0] * spins[:, 1]
+    curvature = 1 - np.tanh(coupling) ** 2 + 0.3
+    truth = batch_means_covariance((product - np.tanh(coupling)) / curvature, chains, weight)
+    np.testing.assert_allclose(model.couplings_std_[0, 1], truth.std[0], rtol=1e-5)
+    lower, upper = model.confidence_interval()
+    assert upper[0, 1] - lower[0, 1] == pytest.approx(2 * truth.quantile() * truth.std[0], rel=1e-5)
+    spread = model.bootstrap(draws=1000, random_state=12)["couplings"].values.std()
+    assert spread == pytest.approx(truth.std[0], rel=0.06)  # 4000 replicates: known to 1.1 %
+
+
+@pytest.mark.parametrize("weight", [None, np.ones(3)])
+def test_one_batch_has_no_standard_error(weight):
+    spins, chains = np.array([[1, 1], [1, -1], [-1, 1]]), np.zeros(3, dtype=int)
+    model = PseudoLikelihood().fit(recording(spins, chains), sample_weight=weight)
+    np.testing.assert_array_equal(model.couplings_std_, [[0, np.nan], [np.nan, 0]])
+    np.testing.assert_array_equal(model.fields_std_, 0.0)
+    assert np.isnan(model.confidence_interval()[0][0, 1])
+    assert np.isnan(model.bootstrap(draws=2)["couplings"]).all()
+    with pytest.raises(ValueError, match="finite"):
+        model.posterior()
+
+
+def test_weights_that_are_shares_count_the_rows():
+    spins = correlated(400, 1, stay=0.0)["spins"].values[0]
+    counted = PseudoLikelihood().fit(spins, sample_weight=np.ones(400))
+    shared = PseudoLikelihood().fit(spins, sample_weight=np.full(400, 1 / 400))
+    np.testing.assert_allclose(shared.couplings_std_, counted.couplings_std_, rtol=1e-4)
+    spread = shared.bootstrap(draws=50, random_state=13, refit=True)["couplings"].std(("chain", "draw")).values
+    assert np.mean(spread / shared.couplings_std_[UPPER]) == pytest.approx(1.0, abs=0.15)
+
+
+def test_replicates_that_lose_a_spin_are_refused():
+    spins = correlated(200, 1, stay=0.0)["spins"].values[0].copy()
+    spins[:, 3] = 1
+    spins[7, 3] = -1  # not drawn in a third of the replicates
+    model = PseudoLikelihood(alpha=0.1).fit(spins)
+    with pytest.raises(ValueError, match=r"spin 3 never change in one of the replicates.*use refit=False"):
+        model.bootstrap(draws=10, random_state=14, refit=True)
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_threads_that_refit_leave_the_limit_of_blas_alone(monkeypatch):
+    model = PseudoLikelihood(n_jobs=2).fit(correlated())
+    seen, fit = [], PseudoLikelihood.fit
+
+    def watched(self, *args, **kwargs):
+        seen.extend(blas_threads())
+        fitted = fit(self, *args, **kwargs)
+        seen.extend(blas_threads())
+        return fitted
+
+    monkeypatch.setattr(PseudoLikelihood, "fit", watched)
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        model.bootstrap(draws=10, random_state=15, refit=True)
+        assert blas_threads() == before
+    assert set(seen) == {1}

@@ -8,6 +8,7 @@ from infer.estimators._chains import PersistentChains
 from infer.estimators._enumeration import enumerate_states
 from infer.estimators.partition import LogPartition, log_likelihood, log_partition
 from infer.estimators.probability_flow import MinimumProbabilityFlow
+from infer.estimators.pseudolikelihood import PseudoLikelihood
 from tests import exact
 
 
@@ -112,6 +113,16 @@ def test_log_likelihood_of_a_fitted_model():
     # models that differ are told apart
     free = MinimumProbabilityFlow(alpha=1e6, fit_fields=True).fit(spins)
     assert log_likelihood(free, held_out).value < logs.mean() - 0.05
+
+
+@pytest.mark.parametrize("gap", [0, np.nan])
+def test_missing_values_are_refused(gap):
+    spins = exact.draw(model(4, 0.8, 10)[0], 300, seed=11).astype(float)
+    spins[7, 2] = gap
+    masked = PseudoLikelihood(missing="mask").fit(spins)
+    with pytest.raises(ValueError, match=r"row 7, column 2 of X is missing, and a log-likelihood needs.*complete\(X\)"):
+        log_likelihood(masked, spins)
+    assert log_likelihood(masked, masked.complete(spins)).value < 0
 
 
 @pytest.mark.parametrize(

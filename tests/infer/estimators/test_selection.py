@@ -7,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 from infer.estimators._base import mean_log_pseudolikelihood
 from infer.estimators._newton import Pairs
 from infer.estimators._products import SpinRows
+from infer.estimators.pseudolikelihood import PseudoLikelihood
 from infer.estimators.screening import InteractionScreening
 from infer.estimators.selection import decimate, fit_on_pairs, penalty_path
 from tests import exact
@@ -46,6 +47,7 @@ def test_path_finds_the_ring_and_its_numbers_are_those_of_the_definition():
     spins = exact.draw(couplings, 2000, seed=1)
     path = penalty_path(InteractionScreening(), spins, [0.01, 0.3, 0.05, 0.15, 1.2], gamma=0.5)
     np.testing.assert_array_equal(path.alphas, [1.2, 0.3, 0.15, 0.05, 0.01])
+    assert path.converged
     assert path.n_couplings[0] == 0
     assert path.score[0] == pytest.approx(-10 * np.log(2))
     assert np.all(np.diff(path.n_couplings) >= 0)
@@ -109,6 +111,19 @@ def test_data_without_an_optimum_are_admitted():
         found = decimate(spins)
     assert not found.converged
     assert np.isfinite(found.couplings).all()
+    with pytest.warns(ConvergenceWarning, match="1 of 2 refits without penalty did not converge.*cross-validation"):
+        path = penalty_path(InteractionScreening(), spins, [5.0, 0.1], folds=2)
+    assert not path.converged
+    with pytest.raises(ValueError, match="row 3, column 1"):
+        decimate(np.where(np.arange(2400).reshape(400, 6) == 19, 0, spins))
+
+
+def test_missing_values_are_refused():
+    spins = exact.draw(ring(5, 0.6), 200, seed=8)
+    spins[3, 1] = 0
+    masked = PseudoLikelihood(penalty="l1", missing="mask")
+    with pytest.raises(ValueError, match="row 3, column 1 of X is missing, and a path of penalties needs complete"):
+        penalty_path(masked, spins, [0.1])
 
 
 def test_constant_spins_stay_without_couplings():

@@ -60,6 +60,7 @@ FIGURES = {
     ),
     "rhat": lambda: fit_figures.rhats({"energy": [1.0], "overlaps": [1.02, 1.3], "spins": 1 + 0.001 * np.arange(40)}),
     "rhat, undefined": lambda: fit_figures.rhats({"energy": [np.nan], "spins": [1.0, np.inf, np.nan]}),
+    "rhat, infinite": lambda: fit_figures.rhats({"spins": [1.0, np.inf]}),
     "ess": lambda: fit_figures.effective_sample_sizes(
         {"energy": [900], "overlaps": [400, 500], "spins": np.arange(600, 700)}, 400, 8000
     ),
@@ -98,6 +99,12 @@ def test_every_axis_is_labelled(figure):
             categories = not any(re.fullmatch(r"[−\d.,e∞]+", text.get_text()) for text in axis.get_ticklabels())
             unit = r"\(.+\)|number|probability|share|quantity"
             assert categories or re.search(unit, label), f"no unit in {label!r}"
+
+
+def test_points_stay_in_view_beside_those_without_a_place():
+    low, high = fit_figures.rhats({"energy": [1.0], "spins": [0.99, 1.7, np.inf, np.nan]}).axes[0].get_ylim()
+    assert 0.9 < low < 0.99
+    assert 1.7 < high < 1.8
 
 
 def test_nothing_is_cut_off_and_tick_labels_do_not_touch(figure):

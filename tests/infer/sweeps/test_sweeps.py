@@ -1,11 +1,13 @@
 """Sweeps: the same numbers whatever happens on the way, and no number where there is none."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from typer.testing import CliRunner
 from infer import DreamingModel, average_repeats, read_sweep, sweep, sweep_map
 from infer.cli import app
 from infer.sweeps import run as driver
-from infer.sweeps.cell import NUMBERS, Outcome
+from infer.sweeps import store as storage
+from infer.sweeps.cell import NUMBERS, Outcome, compute_cell
 from infer.sweeps.plan import plan_sweep
 from infer.sweeps.store import Store
 from infer.sweeps.table import describe_sweep
@@ -131,6 +134,19 @@ def test_joblib_context_is_heeded_and_the_process_left_as_it_was(tmp_path: Path)
     assert_same(table, sweep(SMALL, tmp_path / "one.sqlite"))
 
 
+def test_everything_in_a_cell_is_computed_on_one_thread(monkeypatch: pytest.MonkeyPatch):
+    threads = []
+
+    def formula(dynamics, compute=theory.fitted_rate_and_slope):
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return compute(dynamics)
+
+    monkeypatch.setattr(theory, "fitted_rate_and_slope", formula)
+    with threadpool_limits(limits=2, user_api="blas"):
+        compute_cell(plan_sweep(SMALL).cells[0])
+    assert set(threads) == {1}
+
+
 def test_a_grid_inside_another_has_the_same_numbers(tmp_path: Path, whole: pd.DataFrame, config: Path):
     part = plan_sweep(config).config | {"repeats": 1, "dynamics": [plan_sweep(config).config["dynamics"][1]]}
     inner = sweep(part, tmp_path / "part.sqlite")
@@ -162,10 +178,13 @@ def test_a_real_dask_cluster(tmp_path: Path, config: Path, whole: pd.DataFrame):
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
     ) as cluster:
         table = sweep(config, tmp_path / "s.sqlite", backend="dask", scheduler=cluster.scheduler_address)
-        with distributed.Client(cluster):  # the current client serves as well
+        with distributed.Client(cluster):  # the current client serves as well, and the one of joblib
             again = sweep(SMALL, tmp_path / "small.sqlite", backend="dask")
+            with parallel_config(backend="dask"):
+                thrice = sweep(SMALL, tmp_path / "thrice.sqlite")
     assert_same(table, whole)
     assert_same(again, sweep(SMALL, tmp_path / "here.sqlite"))
+    assert_same(again, thrice)
 
 
 def test_what_is_kept_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -230,6 +249,45 @@ def test_errors_inside_a_cell_are_caught(tmp_path: Path):
     table = sweep(config, tmp_path / "s.sqlite")
     assert set(table["status"]) == {"failed"}
     assert table["reason"].str.startswith("ValueError: potential: the stiffness 0.1 must be above").all()
+
+
+def killed_by_one(cell, compute=driver.try_cell):
+    """One kind of cell takes its process with it."""
+    if cell.dynamics == "glauber":
+        os._exit(1)
+    return compute(cell)
+
+
+def test_a_killed_worker_of_a_cluster_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+    monkeypatch.setattr(driver, "try_cell", killed_by_one)
+    path = tmp_path / "s.sqlite"
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        pytest.raises(ChildProcessError, match=r"a worker was killed, .* cells are kept in .*s\.sqlite, run again"),
+    ):
+        sweep(SMALL, path, backend="dask", scheduler=cluster.scheduler_address)
+    monkeypatch.undo()
+    assert_same(sweep(SMALL, path), sweep(SMALL, tmp_path / "whole.sqlite"))
+
+
+def test_a_worker_that_cannot_compute_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    distributed = pytest.importorskip("distributed")
+
+    def not_installed(cell):
+        raise ModuleNotFoundError("No module named 'infer'")
+
+    monkeypatch.setattr(driver, "try_cell", not_installed)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        pytest.raises(ChildProcessError, match=r"No module named 'infer'\); it needs this version of reverie"),
+    ):
+        sweep(SMALL, tmp_path / "s.sqlite", backend="dask", scheduler=cluster.scheduler_address)
 
 
 # --- cells without a steady state
@@ -334,12 +392,30 @@ def test_numbers_survive_to_the_last_bit(tmp_path: Path):
 )
 def test_another_config_is_refused(tmp_path: Path, change: dict[str, Any], message: str):
     path = tmp_path / "s.sqlite"
-    Store.open_for(path, plan_sweep(SMALL).config).close()
+    plan = plan_sweep(SMALL)
+    Store.open_for(path, plan.config).close()
+    # nothing is lost where no cell was kept yet
+    Store.open_for(path, plan_sweep(SMALL | change).config).close()
+    with Store.open_for(path, plan.config) as store:
+        store.put(outcome(plan.cells[0].key))
     before = path.read_bytes()
     with pytest.raises(ValueError, match="holds another sweep") as caught:
         sweep(SMALL | change, path)
     assert message in str(caught.value)
     assert path.read_bytes() == before
+
+
+def test_cells_of_other_random_numbers_are_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, plan = tmp_path / "s.sqlite", plan_sweep(SMALL)
+    # as earlier versions wrote it
+    monkeypatch.setattr(storage, "_with_origin", lambda config: config | {"version": version("reverie")})
+    monkeypatch.setattr(Store, "_check_match", lambda store, config: None)
+    with Store.open_for(path, plan.config) as store:
+        store.put(outcome(plan.cells[0].key))
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="was begun by a version of reverie that drew other random numbers"):
+        sweep(SMALL, path)
+    assert list(read_sweep(path)["status"]).count("settled") == 1
 
 
 def test_other_files_are_refused_and_left_alone(tmp_path: Path):
@@ -375,6 +451,28 @@ def test_bad_arguments_are_told(tmp_path: Path):
         sweep(SMALL, tmp_path / "s.sqlite", scheduler="tcp://localhost:1")
     with pytest.raises(ValueError, match="the backend dask needs a scheduler"):
         sweep(SMALL, tmp_path / "s.sqlite", backend="dask")
+    for backend in (None, "loky", "threading"):
+        with pytest.raises(ValueError, match="n_jobs"):
+            sweep(SMALL, tmp_path / "s.sqlite", backend=backend, n_jobs=0)
+    # a store would refuse the config once it is mended
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_that_cannot_be_reached_leaves_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(driver, "SECONDS_FOR_WORKERS", 0.1)
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "200ms"}),
+        pytest.raises(OSError, match=r"tcp://127\.0\.0\.1:1"),
+    ):
+        sweep(SMALL, tmp_path / "s.sqlite", backend="dask", scheduler="tcp://127.0.0.1:1")
+    assert list(tmp_path.iterdir()) == []
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None, processes=False, silence_logs=50) as cluster,
+        pytest.raises(TimeoutError, match=r"has no worker after 0\.1 seconds"),
+    ):
+        sweep(SMALL, tmp_path / "s.sqlite", backend="dask", scheduler=cluster.scheduler_address)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- the command
