@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infer.conversion import to_binary_parameters, to_spin_parameters
+    from infer.estimators._dreaming_errors import RateTest
     from infer.estimators.bias import TemperatureBias, temperature_bias
     from infer.estimators.continuous import GaussianCouplings, ScoreMatching
     from infer.estimators.dreaming import DreamingModel
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from infer.estimators.probability_flow import MinimumProbabilityFlow
     from infer.estimators.pseudolikelihood import PseudoLikelihood
     from infer.estimators.screening import InteractionScreening
-    from infer.estimators.selection import decimate, penalty_path
+    from infer.estimators.selection import Decimation, PenaltyPath, decimate, penalty_path
     from infer.recordings import InputError, Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import Analysis, analyse, write_report
     from infer.sweeps.run import sweep
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Adequacy": "infer.verdict.adequacy",
     "Analysis": "infer.report",
+    "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.verdict.diagnosis",
     "DreamingModel": "infer.estimators.dreaming",
     "InputError": "infer.recordings",
@@ -39,7 +41,9 @@ _HOME = {
     "MaximumLikelihood": "infer.estimators.maximum_likelihood",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
+    "PenaltyPath": "infer.estimators.selection",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood",
+    "RateTest": "infer.estimators._dreaming_errors",
     "Recording": "infer.recordings",
     "ScoreMatching": "infer.estimators.continuous",
     "Similarity": "infer.verdict.similarity",
@@ -72,6 +76,7 @@ _HOME = {
 __all__ = [
     "Adequacy",
     "Analysis",
+    "Decimation",
     "Diagnosis",
     "DreamingModel",
     "GaussianCouplings",
@@ -80,7 +85,9 @@ __all__ = [
     "MaximumLikelihood",
     "MeanField",
     "MinimumProbabilityFlow",
+    "PenaltyPath",
     "PseudoLikelihood",
+    "RateTest",
     "Recording",
     "ScoreMatching",
     "Similarity",

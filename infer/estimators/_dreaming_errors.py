@@ -133,7 +133,12 @@ class RateTest:
     converged: bool
 
     def to_dict(self) -> dict[str, float | bool]:
-        """The numbers, and whether the fits have converged, as a dictionary."""
+        """The numbers, and whether the fits have converged, as a dictionary.
+
+        Returns
+        -------
+        dict
+        """
         return asdict(self)
 
 

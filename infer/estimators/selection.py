@@ -30,17 +30,39 @@ MOST_STEPS = 100
 
 @dataclass(frozen=True)
 class PenaltyPath:
-    """Fits along a path of penalties, and what speaks for each of them."""
+    """Fits along a path of penalties, and what speaks for each of them.
 
-    alphas: FloatArray  # (n_alphas,), from strong to weak
-    couplings: FloatArray  # (n_alphas, n_spins, n_spins), of the penalised fits
-    fields: FloatArray  # (n_alphas, n_spins)
-    n_couplings: NDArray[np.int64]  # (n_alphas,) pairs with a coupling
-    score: FloatArray  # (n_alphas,) mean log pseudo-likelihood per sample, refitted without penalty to those pairs
-    extended_bic: FloatArray  # (n_alphas,), the smaller the better
-    held_out: FloatArray  # (n_alphas,) cross-validated mean log pseudo-likelihood per sample, the larger the better
-    held_out_std: FloatArray  # (n_alphas,) its standard error over folds
-    converged: bool  # whether all refits without penalty have converged
+    Attributes
+    ----------
+    alphas : ndarray (n_alphas,)
+        Penalties, from strong to weak.
+    couplings : ndarray (n_alphas, n_spins, n_spins)
+        Of the penalised fits.
+    fields : ndarray (n_alphas, n_spins)
+        Of the penalised fits.
+    n_couplings : int array (n_alphas,)
+        Pairs with a coupling.
+    score : ndarray (n_alphas,)
+        Mean log pseudo-likelihood per sample, refitted without penalty to those pairs; in nats.
+    extended_bic : ndarray (n_alphas,)
+        Extended Bayesian information criterion, the smaller the better.
+    held_out : ndarray (n_alphas,)
+        Cross-validated mean log pseudo-likelihood per sample, the larger the better; in nats.
+    held_out_std : ndarray (n_alphas,)
+        Its standard error over folds.
+    converged : bool
+        Whether all refits without penalty have converged.
+    """
+
+    alphas: FloatArray
+    couplings: FloatArray
+    fields: FloatArray
+    n_couplings: NDArray[np.int64]
+    score: FloatArray
+    extended_bic: FloatArray
+    held_out: FloatArray
+    held_out_std: FloatArray
+    converged: bool
 
     @property
     def best_by_extended_bic(self) -> int:
@@ -55,15 +77,33 @@ class PenaltyPath:
 
 @dataclass(frozen=True)
 class Decimation:
-    """Couplings that are left when the smallest ones are taken away step by step."""
+    """Couplings that are left when the smallest ones are taken away step by step.
 
-    couplings: FloatArray  # (n_spins, n_spins), where the tilted pseudo-likelihood is largest
+    Attributes
+    ----------
+    couplings : ndarray (n_spins, n_spins)
+        Where the tilted pseudo-likelihood is largest.
+    fields : ndarray (n_spins,)
+        Of the same step.
+    n_couplings : int array (n_steps,)
+        Pairs with a coupling, from all to none.
+    score : ndarray (n_steps,)
+        Mean log pseudo-likelihood per sample, in nats.
+    tilted : ndarray (n_steps,)
+        The score less the straight line from that without any coupling to that with all.
+    best : int
+        Step of the couplings above.
+    converged : bool
+        Whether all fits have converged.
+    """
+
+    couplings: FloatArray
     fields: FloatArray
-    n_couplings: NDArray[np.int64]  # (n_steps,) pairs with a coupling, from all to none
-    score: FloatArray  # (n_steps,) mean log pseudo-likelihood per sample
-    tilted: FloatArray  # (n_steps,)
-    best: int  # step of the couplings above
-    converged: bool  # whether all fits have converged
+    n_couplings: NDArray[np.int64]
+    score: FloatArray
+    tilted: FloatArray
+    best: int
+    converged: bool
 
 
 def fit_on_pairs(
