@@ -146,7 +146,7 @@ class ErrorBars(SpinEstimator):
     _data: Any
 
     def _ridge_and_sparsity(self) -> tuple[float, float]:
-        raise NotImplementedError  # of the estimator
+        raise NotImplementedError  # every estimator knows its own penalties
 
     def _forget_errors(self) -> None:
         """Error bars belong to a fit."""
