@@ -10,6 +10,11 @@ from numba import float32, int32, njit, uint64
 # updates of a block, before their flips are carried to all overlaps: reading and writing those once for several flips
 # is what makes the kernels fast; within a block the missing part is added from the few couplings it needs
 _BLOCK = 4
+# the same for a full matrix; long blocks carry more flips in one pass over the fields
+_DENSE_BLOCK = 32
+# updates that few chains make in turn, each by itself: the rows of the couplings they share stay in the second cache,
+# and the fields of a chain in the first
+_SHARED_ROWS = 64
 # lanes of a strip. A row of a strip has this many places however many of them are in use: the compiler then knows that
 # rows do not overlap, and works on tiles of four by four without asking
 STRIP = 64
@@ -239,24 +244,23 @@ def _add_rows(fields, chain, incoming, rows, weights, count):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def advance_dense(order, thresholds, metropolis, incoming, spins, fields, block, done, every, record):
+def advance_dense(order, thresholds, metropolis, incoming, spins, fields, done, every, record):
     """Update spins one site after the other: s_i = sign(fields_i + threshold).
 
     fields (n_chains, n_spins) include the external ones and follow each flip of spin i by incoming[i], the couplings
     J_ji with which i acts on all j; spins are the lanes of strips, flat (n_strips, n_spins, STRIP). The spins of a
-    block of `block` updates are updated for all lanes side by side; then chain after chain takes the flips into its
-    fields.
+    block are updated for all lanes side by side; then chain after chain takes the flips into its fields.
     """
     n_chains, n_spins = fields.shape
-    near = np.zeros(block * STRIP, np.float32)
-    changes = np.zeros(block * STRIP, np.float32)
-    within = np.zeros((block, block), np.float32)
-    rows = np.zeros(block, np.int64)
-    weights = np.zeros(block, np.float32)
-    sites = np.zeros(block, np.int64)
+    near = np.zeros(_DENSE_BLOCK * STRIP, np.float32)
+    changes = np.zeros(_DENSE_BLOCK * STRIP, np.float32)
+    within = np.zeros((_DENSE_BLOCK, _DENSE_BLOCK), np.float32)
+    rows = np.zeros(_DENSE_BLOCK, np.int64)
+    weights = np.zeros(_DENSE_BLOCK, np.float32)
+    sites = np.zeros(_DENSE_BLOCK, np.int64)
     first = 0
     while first < len(order):
-        end = _block_end(first, len(order), done, every, block)
+        end = _block_end(first, len(order), done, every, _DENSE_BLOCK)
         size = end - first
         for k in range(size):
             sites[k] = order[first + k]
@@ -281,6 +285,29 @@ def advance_dense(order, thresholds, metropolis, incoming, spins, fields, block,
         index = _record_index(done + end, every)
         if index >= 0:
             _record_strips(spins, n_spins, record, index)
+        first = end
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def advance_dense_few(order, thresholds, metropolis, incoming, spins, fields, done, every, record):
+    """As `advance_dense`, chain after chain: spins (n_chains, n_spins), and columns of zeros may fill up the others."""
+    first = 0
+    while first < len(order):
+        end = _block_end(first, len(order), done, every, _SHARED_ROWS)
+        for chain in range(len(spins)):
+            for k in range(first, end):
+                site = uint64(order[k])
+                old = spins[chain, site]
+                total = fields[chain, site] + thresholds[k, chain] * (-old if metropolis else float32(1.0))
+                new = float32(1.0) if total >= float32(0.0) else float32(-1.0)
+                if new != old:
+                    change = new - old
+                    spins[chain, site] = new
+                    for j in range(fields.shape[1]):
+                        fields[chain, j] += change * incoming[site, j]
+        index = _record_index(done + end, every)
+        if index >= 0:
+            _record_chains(spins, record, index)
         first = end
 
 

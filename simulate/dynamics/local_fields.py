@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,9 @@ from simulate.dynamics import _spin_kernels as kernels
 from simulate.memory.couplings import PatternCouplings
 
 __all__ = ["LocalFields", "local_fields"]
+
+# bytes of a line of the cache, and of the widest register: what begins elsewhere is loaded in two pieces
+_LINE = 64
 
 
 class LocalFields(Protocol):
@@ -40,25 +44,25 @@ class LocalFields(Protocol):
 
 
 class DenseFields:
-    """Fields from a full matrix: a flip costs O(N)."""
+    """Fields from a full matrix: a flip costs O(N). Chains go side by side, or one by one if few."""
 
     def __init__(
         self, couplings: NDArray[np.float64], external: NDArray[np.float64], spins: NDArray[np.int8], few: bool
     ) -> None:
-        # updates before their flips are carried to all fields. Long blocks carry more flips in one pass, but the
-        # couplings between their sites are to be looked up, which many chains share and few do not
-        self._block = 16 if few else 32
+        self._few = few
         self._couplings = couplings
-        self._incoming = np.ascontiguousarray(couplings.T, dtype=np.float32)
+        # few chains wait for the rows: these then begin with a line of the cache, and end without a rest
+        self._columns = -(-len(couplings) // 32) * 32 if few else len(couplings)
+        self._incoming = _padded(couplings.T, self._columns)
         self._external = external
         self._n_chains = len(spins)
-        self._spins = _to_strips(spins)
+        self._spins = np.array(spins, dtype=np.float32) if few else _to_strips(spins)
         self.refresh()
 
     def refresh(self) -> None:
         # chain by chain: the rounding of one product for all could depend on how many chains there are
         rows = [self._couplings @ state.astype(np.float64) + self._external for state in self.states()]
-        self._fields = np.array(rows, dtype=np.float32)
+        self._fields = _padded(np.array(rows), self._columns)
 
     def advance(
         self,
@@ -69,11 +73,12 @@ class DenseFields:
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        kernels.advance_dense(
-            sites, thresholds, metropolis, self._incoming, self._spins, self._fields, self._block, done, every, record
-        )
+        kernel = kernels.advance_dense_few if self._few else kernels.advance_dense
+        kernel(sites, thresholds, metropolis, self._incoming, self._spins, self._fields, done, every, record)
 
     def states(self) -> NDArray[np.int8]:
+        if self._few:
+            return self._spins.astype(np.int8)
         return _from_strips(self._spins, self._n_chains, len(self._couplings))
 
 
@@ -176,9 +181,17 @@ class PatternFields:
         return _from_strips(self._spins, self._n_chains, len(self._left))
 
 
+def _zeros(*shape: int) -> NDArray[np.float32]:
+    """Zeros in single precision that begin with a line of the cache, as numpy does not promise."""
+    size = math.prod(shape)
+    spare = np.zeros(size + _LINE // 4, dtype=np.float32)
+    first = -spare.ctypes.data % _LINE // 4
+    return spare[first : first + size].reshape(shape)
+
+
 def _padded(values: NDArray[Any], columns: int) -> NDArray[np.float32]:
     """The values (n_rows, n) in single precision, with zeros up to the given number of columns."""
-    padded = np.zeros((len(values), columns), dtype=np.float32)
+    padded = _zeros(len(values), columns)
     padded[:, : values.shape[1]] = values
     return padded
 
@@ -186,9 +199,11 @@ def _padded(values: NDArray[Any], columns: int) -> NDArray[np.float32]:
 def _to_strips(values: NDArray[Any]) -> NDArray[np.float32]:
     """Rows of chains (n_chains, n) as the lanes of strips, flat (n_strips, n, STRIP)."""
     chains, n = values.shape
-    padded = np.zeros((-(-chains // kernels.STRIP) * kernels.STRIP, n), dtype=np.float32)
-    padded[:chains] = values
-    return np.ascontiguousarray(padded.reshape(-1, kernels.STRIP, n).transpose(0, 2, 1)).reshape(-1)
+    strips = _zeros(-(-chains // kernels.STRIP), n, kernels.STRIP)
+    for strip, lanes in enumerate(strips):
+        part = values[strip * kernels.STRIP : (strip + 1) * kernels.STRIP]
+        lanes[:, : len(part)] = part.T
+    return strips.reshape(-1)
 
 
 def _from_strips(strips: NDArray[np.float32], n_chains: int, n_spins: int) -> NDArray[np.int8]:
