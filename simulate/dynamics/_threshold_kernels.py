@@ -1,8 +1,8 @@
-"""Compiled kernels that draw random thresholds for single-spin updates, generators side by side in lanes.
+"""Compiled kernels that draw random sites and thresholds for single-spin updates, generators side by side in lanes.
 
-Output has shape (n_updates, n_chains) and is filled in the order of memory, a number from each lane in turn. There are
-as many lanes as chains, one each, so that one instruction serves many chains; or, for a chain by itself, any number of
-lanes, which then make its next updates together. Numpy's error model drops the checks for division by zero, which
+Thresholds (n_updates, n_chains) are filled in the order of memory, a number from each lane in turn. There are as many
+lanes as chains, one each, so that one instruction serves many chains; or, for a chain by itself, any number
+of lanes, which then make its next updates together. Numpy's error model drops the checks for division by zero, which
 would keep loops from vectorising.
 """
 
@@ -103,6 +103,23 @@ def fill_normals(state, out):
             block[1, at] = radius * float32(2.0) * sine * np.sqrt(max(float32(1.0) - sine * sine, float32(0.0)))
         count = min(block.size, len(out) - first)
         out[first : first + count] = block.reshape(-1)[:count]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill_sites(state, n_spins, out):
+    """Fill out (n_updates,) with random sites: the integer part of n_spins u / 2^64, u of 64 random bits.
+
+    A site is more likely than another by 2^-64 n_spins at most (Lemire 2019, arXiv 1805.10941, without rejection).
+    """
+    n_lanes = state.shape[1]
+    bits = np.empty((2, _ROWS, n_lanes), np.uint32)
+    upper, lower = bits[0].reshape(-1), bits[1].reshape(-1)
+    for first in range(0, len(out), len(upper)):
+        part = out[first : first + len(upper)]
+        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
+        for at in range(len(part)):
+            carry = (uint64(lower[at]) * uint64(n_spins)) >> uint64(32)
+            part[at] = int32((uint64(upper[at]) * uint64(n_spins) + carry) >> uint64(32))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -333,7 +333,7 @@ def _noise_source(chain_seeds: list[np.random.SeedSequence], *, few: bool) -> Ca
     if not few:
         state = generator_state(chain_seeds)
         return lambda noise: fill_normals(state, noise.reshape(-1))
-    states = [generator_state(seed.spawn(LANES_OF_A_CHAIN)) for seed in chain_seeds]
+    states = [generator_state([seed], LANES_OF_A_CHAIN) for seed in chain_seeds]
 
     def fill(noise: NDArray[np.float32]) -> None:
         own = np.empty(noise.shape[:-1], dtype=np.float32)

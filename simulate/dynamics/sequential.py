@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulate._validation import check_couplings, check_fields
+from simulate.dynamics._threshold_kernels import fill_sites
 from simulate.dynamics.base import Dynamics, Schedule, random_spins
 from simulate.dynamics.local_fields import local_fields
 
@@ -31,9 +32,9 @@ LANES_OF_A_CHAIN = 16
 _SWEEPS_BETWEEN_REFRESHES = 1000
 
 
-def generator_state(seeds: list[np.random.SeedSequence]) -> NDArray[np.uint32]:
-    """State (4, n_lanes) of compiled generators, one from each seed, nowhere all zero."""
-    state = np.array([seed.generate_state(4, np.uint32) for seed in seeds], dtype=np.uint32)
+def generator_state(seeds: list[np.random.SeedSequence], lanes: int = 1) -> NDArray[np.uint32]:
+    """State (4, n_seeds * lanes) of compiled generators, `lanes` of them from each seed, nowhere all zero."""
+    state = np.concatenate([seed.generate_state(4 * lanes, np.uint32).reshape(lanes, 4) for seed in seeds])
     state[:, 0] |= ~state.any(axis=1)
     return np.ascontiguousarray(state.T)
 
@@ -95,13 +96,14 @@ class SpinDynamics(Dynamics):
             thresholds = self.threshold_source(generator_state(chain_seeds), generators)
         # all chains visit the sites in one order: given the order they are independent, and one load of a site's
         # couplings serves every chain
-        order = np.random.default_rng(shared_seed)
+        order = generator_state([shared_seed], LANES_OF_A_CHAIN)
         fields = local_fields(self.couplings, self.fields, spins, few=few)
         # from the number of all chains, not of those of this group, on which results must not depend
         at_once = max(_THRESHOLDS_AT_ONCE // max(schedule.chains, 4), _FEWEST_UPDATES_AT_ONCE)
         # in whole rows of the lanes of a chain by itself: what is left of a row is lost
         at_once -= at_once % LANES_OF_A_CHAIN
-        noise = np.empty((at_once, n_chains), dtype=np.float32)
+        sites_at_once = np.empty(at_once, dtype=np.int32)
+        noise_at_once = np.empty(at_once * n_chains, dtype=np.float32)
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
         since_refresh = 0
         for first in range(0, schedule.duration, at_once):
@@ -109,9 +111,11 @@ class SpinDynamics(Dynamics):
             if since_refresh >= _SWEEPS_BETWEEN_REFRESHES * n_spins:
                 fields.refresh()
                 since_refresh = 0
-            sites = order.integers(0, n_spins, size=count, dtype=np.int32)
-            thresholds(sites, noise[:count])
-            fields.advance(sites, noise[:count], self.metropolis, first - schedule.burn_in, schedule.thin, record)
+            sites, noise = sites_at_once[:count], noise_at_once[: count * n_chains]
+            noise = noise.reshape(n_chains, count).T if few else noise.reshape(count, n_chains)
+            fill_sites(order, n_spins, sites)
+            thresholds(sites, noise)
+            fields.advance(sites, noise, self.metropolis, first - schedule.burn_in, schedule.thin, record)
             since_refresh += count
             advanced(count * n_chains)
         return record
@@ -122,14 +126,12 @@ def _chain_by_chain(
 ) -> Thresholds:
     """Source of the thresholds of few chains, each with generators of its own that make its next updates together."""
     sources = [
-        dynamics.threshold_source(generator_state(seed.spawn(LANES_OF_A_CHAIN)), [rng])
+        dynamics.threshold_source(generator_state([seed], LANES_OF_A_CHAIN), [rng])
         for seed, rng in zip(chain_seeds, generators, strict=True)
     ]
 
     def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
-        own = np.empty((len(sites), 1), dtype=np.float32)
         for chain, source in enumerate(sources):
-            source(sites, own)
-            out[:, chain] = own[:, 0]
+            source(sites, out[:, chain : chain + 1])
 
     return fill

@@ -43,7 +43,7 @@ def plain_run(dynamics, chain_seeds, units):
             x = np.where(x < 0, -1.0, 1.0)
         v = noise_strength * rng.standard_normal(dynamics.n_spins)
         normals: list = []
-        state = generator_state(seed.spawn(16))
+        state = generator_state([seed], 16)
         for _ in range(units):  # a unit of time is drawn in one go, after burn-in and between draws
             noise = np.empty((dynamics.steps_per_unit, 2, dynamics.n_spins), dtype=np.float32)
             fill_normals(state, noise.reshape(-1))
@@ -80,7 +80,7 @@ def test_kernels_follow_their_plain_twin(kind, potential):
 
 def test_normals_are_normal_and_independent():
     values = np.empty(1_000_001, dtype=np.float32)
-    fill_normals(generator_state(np.random.SeedSequence(1).spawn(16)), values)
+    fill_normals(generator_state([np.random.SeedSequence(1)], 16), values)
     values = values.astype(float)
     assert stats.kstest(values, stats.norm.cdf).pvalue > 1e-3
     assert abs((values**4).mean() - 3) < 5 * np.sqrt(96 / len(values))

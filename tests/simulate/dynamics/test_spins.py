@@ -40,6 +40,27 @@ def test_generator_gives_the_published_sequence():
     assert [next(generator) for _ in range(5)] == [641, 1573767, 3222811527, 3517856514, 836907274]
 
 
+@pytest.mark.parametrize("n_spins", [1, 7, 1000, 2**31 - 1])
+def test_sites_equal_their_plain_twin(n_spins):
+    state = fresh_state(5)
+    twins = [plain_bits(state[:, lane].tolist()) for lane in range(5)]
+    sites = np.empty(400, dtype=np.int32)
+    kernels.fill_sites(state, n_spins, sites)
+    expected = [(next(twin) << 32 | next(twin)) * n_spins >> 64 for _ in range(80) for twin in twins]
+    np.testing.assert_array_equal(sites, expected)
+    assert sites.min() >= 0
+    assert sites.max() < n_spins
+
+
+def test_sites_are_visited_equally_often():
+    sites = np.empty(400_000, dtype=np.int32)
+    kernels.fill_sites(fresh_state(16, seed=1), 37, sites)
+    assert stats.chisquare(np.bincount(sites, minlength=37)).pvalue > 1e-3  # fails one seed in 1000
+    # nor does a site say anything on the next one
+    pairs = np.bincount(37 * sites[:-1:2] + sites[1::2], minlength=37**2)
+    assert stats.chisquare(pairs).pvalue > 1e-3
+
+
 def test_thresholds_equal_their_plain_twin():
     state = fresh_state(5)
     twins = [plain_bits(state[:, lane].tolist()) for lane in range(5)]
