@@ -98,7 +98,7 @@ def test_false_alarms_come_at_the_stated_rate():
 
 
 def test_predictions_are_those_of_enumeration():
-    found = goodness_of_fit(COUPLINGS, exact.draw(COUPLINGS, 1000, FIELDS), fields=FIELDS)
+    spins = exact.draw(COUPLINGS, 1000, FIELDS)
     states, weight = exact.all_states(N).astype(float), exact.boltzmann(COUPLINGS, FIELDS)
     delta = states - weight @ states
     truth = {
@@ -108,12 +108,15 @@ def test_predictions_are_those_of_enumeration():
         ),
         "third moments": np.array([weight @ (delta[:, i] * delta[:, j] * delta[:, k]) for i, j, k in ALL]),
     }
+    seeds = [goodness_of_fit(COUPLINGS, spins, fields=FIELDS, random_state=seed) for seed in range(10)]
     for name, values in truth.items():
-        group = found.moments[name]
-        z = (group["predicted"] - values) / group["predicted_std"]
-        # 20 batches: mean of t^2 is 19/17; entries are correlated, so the bound is that of about 8 independent ones
-        assert 0.2 < np.mean(z**2) < 3.5
-        assert group["indices"].shape == (len(values), MOMENTS.index(name) + 1)
+        groups = [found.moments[name] for found in seeds]
+        squares = [np.mean(((group["predicted"] - values) / group["predicted_std"]) ** 2) for group in groups]
+        # 20 batches: mean of t^2 is 19/17. Over sets of ten seeds it scatters by 0.24 (means), 0.12 and 0.10 (measured
+        # with sixty): three standard deviations below and four above
+        assert 0.4 < np.mean(squares) < 2.1
+        assert groups[0]["indices"].shape == (len(values), MOMENTS.index(name) + 1)
+    found = seeds[0]
     sums = found.sum_of_spins
     plain = [weight @ (states.sum(axis=1) == value) for value in sums["values"]]
     np.testing.assert_allclose(sums["predicted"], plain, atol=0.01)
