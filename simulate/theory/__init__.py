@@ -4,8 +4,13 @@ Every function takes a dynamics and answers for it, or says that no closed form 
 """
 
 from simulate.dynamics.potentials import mode_variance, spherical_stiffness
+from simulate.theory.cavity import (
+    DynamicalMeanField,
+    dynamical_mean_field,
+    fitted_rate_and_slope,
+    mean_field_couplings,
+)
 from simulate.theory.effective_energy import effective_energy
-from simulate.theory.empirical import fitted_rate_and_slope
 from simulate.theory.entropy import entropy_production, estimate_entropy_production, linear_entropy_production
 from simulate.theory.linear_response import (
     coloured_variance,
@@ -17,8 +22,10 @@ from simulate.theory.linear_response import (
 from simulate.theory.quadratic import limiting_stiffness, stationary_covariance
 
 __all__ = [
+    "DynamicalMeanField",
     "coloured_variance",
     "dreaming_rate",
+    "dynamical_mean_field",
     "effective_couplings",
     "effective_energy",
     "effective_slope",
@@ -27,6 +34,7 @@ __all__ = [
     "fitted_rate_and_slope",
     "limiting_stiffness",
     "linear_entropy_production",
+    "mean_field_couplings",
     "mode_variance",
     "persistent_variance",
     "spherical_stiffness",
