@@ -1,4 +1,30 @@
-"""Persistent spins beyond linear response: one spin in the field of all others, which are like it."""
+"""Persistent spins beyond linear response: one spin in the field of all others, which are like it.
+
+How N and G of `dynamical_mean_field` come about. A spin is visited at rate 1 (time in sweeps, fields in units of T);
+a visit redraws the threshold z with probability gamma = 1 - a. So s(t) = sign(h(v) + z), v the last visit. Averages
+over visits are A f = int_0^t exp(-(t - u)) f(u) du and B f = int_0^infinity exp(-e) f(t + e) de.
+
+Without reaction, h is a Gaussian field of correlation Delta. With no visit in (0, t], s(t) = s(0). Else all visits up
+to the last one, at v, kept z, with probability a exp(-gamma v), or one did not:
+
+    C = exp(-t) + A[a exp(-gamma t) B Q + (1 - a exp(-gamma t)) B M],     G = m exp(-t).
+
+C holds the linear answer to the field, which the modes account for; without it the noise is left,
+
+    N = exp(-t) (1 - m^2 int exp(-e) Delta(e) de) + A[a exp(-gamma t) B (Q - M) + B (M - m^2 Delta)].
+
+The reaction int K(u - w) s(w) dw shifts the field at a visit u by little: it turns a spin whose z lies at -h(u). At
+first order C changes by int K <2 delta(z_u + h_u) s_0 s_w>, u the last visit before t, and by the same with 0 and t
+exchanged. The mean is 0 if s_0 and s_w go back to two thresholds and 1 if they go back to one, other than that of u. If
+all three go back to one, z = -h(u), it is that of sign(h_0 - h_u) sign(h_w - h_u): `_signs_at_a_crossing`. The linear
+part of all this is in 1 / |1 - g G|^2 already; taken away, it leaves
+-(exp(-t) + exp(-gamma t)) int K(e) exp(-gamma e) de / (1 + gamma).
+
+The response of s_t to a field at t' changes by int K <s_t s_w>, differentiated by the fields at u and t'. If t' is the
+last visit before w and u > w that before t, this is 1, the linear part, but S(u - t') if both visits met one threshold:
+the second term of G. If u = t' it is <2 delta'(z + h_u) sign(z + h_w)>, about -S if w was visited at the same
+threshold: the first term.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +54,16 @@ _MOST_ITERATIONS, _TOLERANCE = 200, 1e-7
 # share of all variance along one mode that is order, and variance left out that is told
 _ORDER, _LARGEST_IMBALANCE = 0.1, 0.1
 
-# normal variables, the size of a normal variable, times since a last visit (exponential) and plain intervals
-_NORMAL, _NORMAL_SHARE = np.polynomial.hermite_e.hermegauss(40)
+# normal variables, the size of a normal variable, times since a last visit (exponential) and plain intervals. With
+# twice as many points and half the step a rate of 0.25 changes by 0.1 %, one of 0.19 at persistence 0.97 by 0.2 %
+_NORMAL, _NORMAL_SHARE = np.polynomial.hermite_e.hermegauss(20)
 _NORMAL_SHARE = _NORMAL_SHARE / _NORMAL_SHARE.sum()
-_LEGENDRE, _LEGENDRE_SHARE = np.polynomial.legendre.leggauss(60)
+_LEGENDRE, _LEGENDRE_SHARE = np.polynomial.legendre.leggauss(30)
 _SIZE = 4 * (_LEGENDRE + 1)
 _SIZE_SHARE = 4 * _LEGENDRE_SHARE * np.exp(-(_SIZE**2) / 2) * math.sqrt(2 / math.pi)
-_SINCE, _SINCE_SHARE = np.polynomial.laguerre.laggauss(10)
-_AGE, _AGE_SHARE = np.polynomial.legendre.leggauss(24)
-_ELAPSED = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, 28)])
+_SINCE, _SINCE_SHARE = np.polynomial.laguerre.laggauss(8)
+_AGE, _AGE_SHARE = np.polynomial.legendre.leggauss(16)
+_ELAPSED = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, 20)])
 
 
 @dataclass(frozen=True)
@@ -337,10 +364,13 @@ def _signs_at_a_crossing(times: Values, reaction: Values, field: Values, persist
     weight = span * (_AGE + 1) / 2 * _AGE_SHARE * np.interp(age, times, reaction)
     elapsed = span * _ELAPSED
 
-    def product(p: Values, q: Values, u: Values) -> Values:
-        def correlation(lag: Values) -> Values:
-            return np.interp(abs(lag), times, field)
+    def correlation(lag: Values) -> Values:
+        steps = np.minimum(abs(lag) / _STEP, len(field) - 2)
+        below = steps.astype(np.int64)
+        values: Values = field[below] + (steps - below) * (field[below + 1] - field[below])
+        return values
 
+    def product(p: Values, q: Values, u: Values) -> Values:
         own = np.sqrt(np.maximum((field[0] - correlation(p - u)) * (field[0] - correlation(q - u)), 0.0))
         joint = correlation(p - q) - correlation(p - u) - correlation(q - u) + field[0]
         return 2 / math.pi * np.arcsin(np.clip(joint / np.maximum(2 * own, 1e-15), -1.0, 1.0))
@@ -350,7 +380,7 @@ def _signs_at_a_crossing(times: Values, reaction: Values, field: Values, persist
     w = u - age[:, None, None]
     late = np.maximum(w, 0.0)
     visited = -np.expm1(-late)  # between 0 and w, else the last visit is the same one and the product is 1
-    second = np.where(w > 0, late + np.log1p(-(1 - np.exp(-other)) * visited), w - other)
+    second = np.where(w > 0, late + np.log(1 + np.expm1(-other) * visited), w - other)
     same = np.where(w > 0, visited * np.exp(-forgetting * np.maximum(second, 0.0)), np.exp(forgetting * (w - first)))
     same = np.where((w <= 0) & (w > first), 0.0, persistence * same)
     lost = same * persistence * np.exp(-forgetting * (u - late)) * (1 - product(first, second, u))

@@ -136,7 +136,7 @@ def effective_couplings(dynamics: Any) -> NDArray[np.float64]:
     They contain the inverse temperature (beta J_eff):
 
     - persistent-threshold Glauber dynamics: minus the off-diagonal part of 1 / V(J / T) with V of
-      `persistent_variance`; at persistence 0 exactly J / T;
+      `persistent_variance`; at persistence 0 exactly J / T (`mean_field_couplings` goes beyond linear response);
     - coloured-field Glauber dynamics: the same with `coloured_variance`;
     - heat-bath, block Gibbs and Metropolis dynamics: J / T, exactly; with two baths beta J, beta the mean of the
       inverse temperatures;

@@ -171,7 +171,10 @@ def test_signs_at_a_crossing_against_drawn_visits():
 @pytest.mark.parametrize(
     ("dynamics", "message"),
     [
-        (lambda J: PersistentGlauber(J, 1.1, 0.5), "largest eigenvalue of couplings / temperature is 1.397, at or below.*raise"),
+        (
+            lambda J: PersistentGlauber(J, 1.1, 0.5),
+            "eigenvalue of couplings / temperature is 1.397, at or below.*raise",
+        ),
         (lambda J: PersistentGlauber(J, 3.0, 0.995), "persistence up to 0.99, got 0.995"),
         (lambda J: PersistentGlauber(J, 3.0, 0.5, fields=0.1), "without external fields"),
         (lambda J: Glauber(J, 3.0), "no closed form of the dynamical mean field is known for Glauber"),
