@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulate.memory.patterns import correlation_modes
+
 FloatArray = NDArray[np.float64]
 
-RANK_TOLERANCE = 1e-10
 LOWEST, HIGHEST = 1e-5, 1e5  # 1 + rate c beyond these, the rate counts as having run to the end of its range
 
 
@@ -36,13 +37,9 @@ class PatternModes:
     @classmethod
     def from_patterns(cls, patterns: NDArray) -> PatternModes:
         """Modes of patterns (P, N) of +-1; linearly dependent patterns simply give fewer modes."""
-        xi = patterns.astype(np.float64)
-        _, singular, vectors = np.linalg.svd(xi / np.sqrt(xi.shape[1]), full_matrices=False)
-        values = singular**2
-        keep = values > RANK_TOLERANCE * values[0]
-        values, vectors = values[keep], vectors[keep].T
-        offset = float(values.mean()) if len(values) == xi.shape[1] else 0.0
-        return cls(values, np.ascontiguousarray(vectors), offset, float(values[0]))
+        values, vectors = correlation_modes(patterns)
+        offset = float(values.mean()) if len(values) == len(vectors) else 0.0
+        return cls(values, vectors, offset, float(values[0]))
 
     @property
     def lower_bound(self) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulate._validation import check_patterns
+from simulate.memory.patterns import correlation_modes
 
 FloatArray = NDArray[np.float64]
 
@@ -41,7 +42,7 @@ class DreamingFamily:
     Attributes
     ----------
     eigenvalues : ndarray (n_modes,)
-        Eigenvalues of G, largest first. Patterns fewer than spins: the non-zero ones only.
+        Eigenvalues of G, largest first; for patterns the non-zero ones only.
     eigenvectors : ndarray (n_spins, n_modes)
         Their eigenvectors.
     reference : str
@@ -68,17 +69,9 @@ class DreamingFamily:
         ValueError
             If the patterns hold anything but +1 and -1.
         """
-        xi = check_patterns(patterns).astype(np.float64)
-        n_patterns, n_spins = xi.shape
-        if n_patterns >= n_spins:
-            values, vectors = np.linalg.eigh(xi.T @ xi / n_spins)
-        else:
-            # the P x P side holds the same non-zero spectrum; its eigenvectors u give v = xi^T u / sqrt(N g)
-            values, small = np.linalg.eigh(xi @ xi.T / n_spins)
-            keep = values > RANK_TOLERANCE * values[-1]
-            values = values[keep]
-            vectors = (xi.T @ small[:, keep]) / np.sqrt(n_spins * values)
-        return cls(np.maximum(values[::-1], 0.0), np.ascontiguousarray(vectors[:, ::-1]), "patterns", n_patterns)
+        xi = check_patterns(patterns)
+        values, vectors = correlation_modes(xi)
+        return cls(values, vectors, "patterns", len(xi))
 
     @classmethod
     def from_correlations(cls, correlations: ArrayLike) -> DreamingFamily:
