@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+from joblib import Parallel, delayed
 from numba import njit
 from threadpoolctl import threadpool_limits
 
@@ -139,23 +141,27 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
 def two_threads(repeats: int) -> None:
     """Eight chains on one thread and on two, in runs of a second or more: shorter ones measure the scheduler.
 
-    Each thread reads the couplings for itself, so that a full matrix beyond the second cache (1000 spins: 4 MB) gains
-    less than one within it (500 spins: 1 MB).
+    Beside them two processes of four chains each, which share nothing: more than these gain the machine does not give.
     """
     for n_spins, name, sweeps in ((1000, "patterns", 8000), (1000, "matrix", 4000), (500, "matrix", 16000)):
         patterns = random_patterns(n_spins // 20, n_spins, seed=0)
         dynamics = Glauber(PatternCouplings(patterns) if name == "patterns" else hebbian(patterns), 1.0)
         updates = 8 * sweeps * n_spins
 
-        def run(jobs: int, dynamics: Glauber = dynamics, sweeps: int = sweeps) -> Callable[[int], object]:
-            return lambda seed: sample(
-                dynamics, draws=1, chains=8, burn_in=0, thin=sweeps, seed=seed, n_jobs=jobs, check=False
-            )
+        def run(jobs: int, seed: int, chains: int = 8, dynamics: Glauber = dynamics, sweeps: int = sweeps) -> object:
+            return sample(dynamics, draws=1, chains=chains, burn_in=0, thin=sweeps, seed=seed, n_jobs=jobs, check=False)
 
-        rates = median_rates({"one thread": (run(1), updates), "two threads": (run(2), updates)}, repeats)
+        def processes(seed: int, run: Callable[..., object] = run) -> object:
+            return Parallel(2, backend="loky")(delayed(run)(1, 2 * seed + k, 4) for k in range(2))
+
+        runs: dict[str, tuple[Callable[[int], object], float]] = {
+            "one thread": (partial(run, 1), updates),
+            "two threads": (partial(run, 2), updates),
+            "two processes of four chains": (processes, updates),
+        }
         report(
             f"Spins: N = {n_spins}, P = {len(patterns)}, beta = 1, 8 chains, {name}; million updates a second",
-            rates,
+            median_rates(runs, repeats),
             "one thread",
             1e6,
         )

@@ -24,8 +24,8 @@ def similarity_verdict(found: Similarity) -> str:
     random = found.null_models["random couplings"]
     if best <= random["high"]:
         return (
-            f"The couplings resemble no member of the family: the best cosine is {best:.3f}, "
-            f"and random couplings reach {random['high']:.3f} (97.5th percentile)."
+            f"The couplings resemble no member of the family more than random couplings do: the best cosine is "
+            f"{best:.3f}, theirs reaches {random['high']:.3f} (97.5th percentile)."
         )
     if found.optimum == "undefined":
         return (
