@@ -177,7 +177,8 @@ def correlation_modes(patterns: ArrayLike) -> tuple[NDArray[np.float64], NDArray
         Orthonormal.
     """
     xi = np.asarray(patterns, dtype=np.float64)
-    _, singular, vectors = np.linalg.svd(xi / np.sqrt(xi.shape[1]), full_matrices=False)
+    rows = xi if len(xi) <= xi.shape[1] else np.linalg.qr(xi, mode="r")  # of many patterns, as many as there are spins
+    _, singular, vectors = np.linalg.svd(rows / np.sqrt(xi.shape[1]), full_matrices=False)
     values = singular**2
     keep = values > _RANK_TOLERANCE * values[0]
     return values[keep], np.ascontiguousarray(vectors[keep].T)
