@@ -86,8 +86,9 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
 
           G = (m - a int K exp(-(1 - a) t) B S dt) exp(-t) + a A[(S - 1) A[K exp(-(1 - a) t)]].
 
-    (simulate/theory/_one_spin.py has the derivation.) With the load alpha, the first corrections to linear response are of relative order sqrt(alpha) / T. N is brought to
-    a mean variance of 1, which it misses by what is left out (`imbalance`).
+    simulate/theory/_one_spin.py has the derivation. With the load alpha, the first corrections to linear response are
+    of relative order sqrt(alpha) / T. N is brought to a mean variance of 1, which it misses by what is left out
+    (`imbalance`).
 
     Parameters
     ----------
