@@ -48,10 +48,11 @@ def trial(temperature: float, persistence: float, seed: int) -> tuple[float, flo
     ],
 )
 def test_trial_values(temperature, persistence, rate, rate_std, slope, slope_std):
-    # six seeds; their mean and the trial value (one seed) differ by less than three standard errors of the difference
-    found = np.array([trial(temperature, persistence, seed) for seed in range(6)])
+    # twelve seeds; their mean and the trial value (one seed) differ by less than three standard errors of the difference
+    found = np.array([trial(temperature, persistence, seed) for seed in range(12)])
     for k, (value, std) in enumerate([(rate, rate_std), (slope, slope_std)]):
         scatter = found[:, 2 * k].std(ddof=1)
-        assert found[:, 2 * k + 1].mean() == pytest.approx(scatter, rel=1.0)  # errors are of the size of the scatter
-        error = np.hypot(std, max(scatter, found[:, 2 * k + 1].mean()) / np.sqrt(6))
+        # errors are of the size of the scatter: half of it and less is what twelve seeds give in 0.6 % of cases
+        assert found[:, 2 * k + 1].mean() == pytest.approx(scatter, rel=1.0)
+        error = np.hypot(std, max(scatter, found[:, 2 * k + 1].mean()) / np.sqrt(12))
         assert abs(found[:, 2 * k].mean() - value) < 3 * error
