@@ -1,8 +1,9 @@
-"""Response and noise of one persistent spin in the field of the others.
+"""Response and noise of one driven spin in the field of the others.
 
-How N and G of `dynamical_mean_field` come about. A spin is visited at rate 1 (time in sweeps, fields in units of T);
-a visit redraws the threshold z with probability gamma = 1 - a. So s(t) = sign(h(v) + z), v the last visit. Averages
-over visits are A f = int_0^t exp(-(t - u)) f(u) du and B f = int_0^infinity exp(-e) f(t + e) de.
+How N and G of `dynamical_mean_field` come about, for persistent thresholds first. A spin is visited at rate 1 (time in
+sweeps, fields in units of T); a visit redraws the threshold z with probability gamma = 1 - a. So s(t) = sign(h(v) + z),
+v the last visit. Averages over visits are A f = int_0^t exp(-(t - u)) f(u) du and B f = int_0^infinity exp(-e) f(t + e)
+de.
 
 Without reaction, h is a Gaussian field of correlation Delta. With no visit in (0, t], s(t) = s(0). Else all visits up
 to the last one, at v, kept z, with probability a exp(-gamma v), or one did not:
@@ -24,6 +25,16 @@ The response of s_t to a field at t' changes by int K <s_t s_w>, differentiated 
 last visit before w and u > w that before t, this is 1, the linear part, but S(u - t') if both visits met one threshold:
 the second term of G. If u = t' it is <2 delta'(z + h_u) sign(z + h_w)>, about -S if w was visited at the same
 threshold: the first term.
+
+With a coloured field v all thresholds are fresh, and f = h + v takes the place of h in Q = M = E tanh f(0) tanh f(t)
+and in m. Since v need not be weak, derivatives of tanh are averaged over f where the reaction turns a spin: with
+R = E m(f(0)) m(f(t)), m(f) = 1 / cosh^2 f, and L = E tanh''(f(0)) tanh f(t),
+
+    G = (m + int K B L dt) exp(-t) + A[(R - m^2) A K],
+    N = exp(-t) (1 - m^2 int exp(-e) Delta(e) de - 2 m int K B C dt) + A[B (M - m^2 Delta)] + A[F],
+
+where F is what <m(f_u) tanh f_p tanh f_q> has beyond m <tanh f_p tanh f_q>, at leading order in the correlations of f
+E m''(f) m^2 <f_u f_p> <f_u f_q>, averaged over the visits p and q.
 """
 
 from __future__ import annotations
@@ -33,9 +44,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 from scipy.signal import lfilter
 
-__all__ = ["STEP", "Values", "back", "one_spin", "transform"]
+__all__ = ["STEP", "Values", "back", "one_fresh_spin", "one_spin", "transform"]
 
 Values = NDArray[np.float64]
 
@@ -49,31 +61,75 @@ _NORMAL_SHARE = _NORMAL_SHARE / _NORMAL_SHARE.sum()
 _LEGENDRE, _LEGENDRE_SHARE = np.polynomial.legendre.leggauss(30)
 _SIZE = 4 * (_LEGENDRE + 1)
 _SIZE_SHARE = 4 * _LEGENDRE_SHARE * np.exp(-(_SIZE**2) / 2) * math.sqrt(2 / math.pi)
+# strong coloured fields make tanh steep in them
+_FINE_NORMAL, _FINE_SHARE = np.polynomial.hermite_e.hermegauss(100)
+_FINE_SHARE = _FINE_SHARE / _FINE_SHARE.sum()
 _SINCE, _SINCE_SHARE = np.polynomial.laguerre.laggauss(8)
 _AGE, _AGE_SHARE = np.polynomial.legendre.leggauss(16)
 _ELAPSED = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, 20)])
 
 
 def one_spin(times: Values, reaction: Values, field: Values, persistence: float) -> tuple[Values, Values]:
-    """Response and noise of one spin in the field of the others, see `dynamical_mean_field`."""
+    """Response and noise of one persistent spin, from the reaction K and the correlation Delta of the field."""
     forget = np.exp(-times)
     keep = np.exp(-(1 - persistence) * times)
     kept, fresh, crossings, gain = two_visits(field)
     linear = gain**2 * field
-    noise = forget * (1 - STEP * ((forget * linear).sum() - linear[0] / 2))
+    noise = forget * (1 - integral(forget * linear))
     noise += answered(persistence * keep * since_visit(kept - fresh) + since_visit(fresh - linear))
     remembered = reaction * keep
-    total = STEP * (remembered.sum() - remembered[0] / 2)
-    noise -= (forget + keep) * total / (2 - persistence)
+    noise -= (forget + keep) * integral(remembered) / (2 - persistence)
     response = gain * forget
     if persistence > 0:
         noise += answered(signs_at_a_crossing(times, reaction, field, persistence))
-        waiting = remembered * since_visit(crossings)
-        response -= persistence * STEP * (waiting.sum() - waiting[0] / 2) * forget
+        response -= persistence * integral(remembered * since_visit(crossings)) * forget
         echo = (crossings - 1) * answered(remembered)
         echo[0] = 0.0
         response += persistence * answered(echo)
     return response, noise
+
+
+def one_fresh_spin(times: Values, reaction: Values, field: Values, drive: Values) -> tuple[Values, Values]:
+    """The same for fresh thresholds at every visit, and a Gaussian field of correlation `drive` besides."""
+    forget = np.exp(-times)
+    total = field + drive
+    fresh, slopes, bends, gain, curvature = fresh_visits(total)
+    linear = gain**2 * field
+    noise = forget * (1 - integral(forget * linear)) + answered(since_visit(fresh - linear))
+    autocorrelation = forget + answered(since_visit(fresh))
+    noise -= 2 * gain * integral(reaction * since_visit(autocorrelation)) * forget
+    near = since_visit(total)
+    pairs = near * 2 * integral(reaction * near)
+    pairs -= near**2 * answered(reaction) + since_visit(reaction * near**2)  # p and q one visit
+    noise += answered(curvature * gain**2 * pairs)
+    response = (gain + integral(reaction * since_visit(bends))) * forget
+    response += answered((slopes - gain**2) * answered(reaction))
+    return response, noise
+
+
+def fresh_visits(field: Values) -> tuple[Values, Values, Values, float, float]:
+    """M, R and L at all times, m and E m'', for a Gaussian field: functions of its correlation over its variance."""
+    variance = max(float(field[0]), 1e-12)
+    correlation = np.linspace(-1.0, 1.0, 81)[:, None, None]
+    first = math.sqrt(variance) * _FINE_NORMAL
+    second = correlation * first[:, None] + np.sqrt(1 - correlation**2) * first
+    up, up_later = np.tanh(first), np.tanh(second)
+    steep, steep_later = 1 - up**2, 1 - up_later**2
+    at = np.clip(field / variance, -1.0, 1.0)
+
+    def mean(values: Values, later: Values) -> Values:
+        averages = (later @ _FINE_SHARE) @ (values * _FINE_SHARE)
+        found: Values = PchipInterpolator(correlation[:, 0, 0], averages)(at)
+        return found
+
+    gain = float(_FINE_SHARE @ steep)
+    curvature = float(_FINE_SHARE @ (steep * (4 * up**2 - 2 * steep)))
+    return mean(up, up_later), mean(steep, steep_later), mean(-2 * up * steep, up_later), gain, curvature
+
+
+def integral(values: Values) -> float:
+    """int_0^infinity values(t) dt, by the rule of trapezia."""
+    return STEP * float(values.sum() - values[0] / 2)
 
 
 def two_visits(field: Values) -> tuple[Values, Values, Values, float]:

@@ -1,23 +1,25 @@
-"""Persistent spins beyond linear response: one spin in the field of all others, which are like it."""
+"""Driven spins beyond linear response: one spin in the field of all others, which are like it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, least_squares
 
-from simulate.dynamics.spins import PersistentGlauber
+from simulate.dynamics.spins import ColoredFieldGlauber, PersistentGlauber
 from simulate.memory.couplings import PatternCouplings
 from simulate.theory._common import full_matrix, no_closed_form
-from simulate.theory._one_spin import STEP, Values, back, one_spin, transform
+from simulate.theory._one_spin import STEP, Values, back, one_fresh_spin, one_spin, transform
 
 __all__ = ["DynamicalMeanField", "dynamical_mean_field", "fitted_rate_and_slope", "mean_field_couplings"]
 
-_MOST_PERSISTENT = 0.99
+_MOST_PERSISTENT = {"persistence": 0.99, "persistence_time": 100.0}
 # sweeps: the horizon is to hold the noise exp(-(1 - a) t) and slow modes
 _SHORTEST_HORIZON, _MEMORIES_OF_THE_NOISE = 200.0, 20.0
 # while equations are solved eigenvalues are taken together in groups, but for the largest, which matter most
@@ -30,7 +32,7 @@ _ORDER, _NO_ORDER, _LARGEST_IMBALANCE = 0.1, 5.0, 0.1
 
 @dataclass(frozen=True)
 class DynamicalMeanField:
-    """Steady state of persistent spins in dynamical mean field.
+    """Steady state of driven spins in dynamical mean field.
 
     Attributes
     ----------
@@ -61,7 +63,7 @@ class DynamicalMeanField:
 
 
 def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
-    """Correlations of persistent-threshold Glauber dynamics, from one spin in the field of all others.
+    """Correlations of persistent-threshold and coloured-field spins, from one spin in the field of all others.
 
     With couplings between all spins, one spin feels h(t) = phi(t) + int K(t - u) s(u) du (in units of T): a Gaussian
     field phi of correlation Delta, and what its own past did to the others. Modes of the couplings, g eigenvalues of
@@ -73,10 +75,10 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
 
         K = 1 / G - 1 / <G / (1 - g G)>,      Delta = <C_g> / |<G / (1 - g G)>|^2 - N / |G|^2.
 
-    Linear response has G(t) = exp(-t) and N(t) = exp(-(1 - a) t), a the persistence. It overlooks that a kept threshold
-    z forgets its past as soon as the field crosses it: sign(h(0) + z) and sign(h(t) + z) differ with a probability of
-    the order of sqrt(Delta(0) - Delta(t)), far more than the square that linear response leaves out. Here N and G
-    follow from K and Delta,
+    For persistent thresholds linear response has G(t) = exp(-t) and N(t) = exp(-(1 - a) t), a the persistence. It
+    overlooks that a kept threshold z forgets its past as soon as the field crosses it: sign(h(0) + z) and
+    sign(h(t) + z) differ with a probability of the order of sqrt(Delta(0) - Delta(t)), far more than the square that
+    linear response leaves out. Here N and G follow from K and Delta,
 
     - for phi without reaction in full: Q(t) = E sign(h(0) + z) sign(h(t) + z), M(t) = E tanh h(0) tanh h(t) and
       m = E 1 / cosh^2 h, averaged over the times of last visits;
@@ -86,15 +88,15 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
 
           G = (m - a int K exp(-(1 - a) t) B S dt) exp(-t) + a A[(S - 1) A[K exp(-(1 - a) t)]].
 
-    simulate/theory/_one_spin.py has the derivation. With the load alpha, the first corrections to linear response are
-    of relative order sqrt(alpha) / T. N is brought to a mean variance of 1, which it misses by what is left out
-    (`imbalance`).
+    With the load alpha, the first corrections to linear response are of relative order sqrt(alpha) / T. With a coloured
+    field no threshold is kept, and they are of order alpha / T^2. simulate/theory/_one_spin.py has G and N of both and
+    their derivation. N is brought to a mean variance of 1, which it misses by what is left out (`imbalance`).
 
     Parameters
     ----------
-    dynamics : PersistentGlauber
-        Without fields, above its transition, persistence at most 0.99. Eigenvectors of the couplings are taken to be
-        spread over all spins, as those of random patterns are.
+    dynamics : PersistentGlauber or ColoredFieldGlauber
+        Without constant fields, above its transition; persistence at most 0.99, persistence time at most 100 sweeps.
+        Eigenvectors of the couplings are taken to be spread over all spins, as those of random patterns are.
 
     Returns
     -------
@@ -114,19 +116,34 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
     """
     _check(dynamics)
     modes = np.linalg.eigvalsh(full_matrix(dynamics.couplings)).astype(np.float64) / dynamics.temperature
-    return _solve(modes, dynamics.persistence)
+    if isinstance(dynamics, PersistentGlauber):
+        persistence = dynamics.persistence
+        return _solve(modes, 1 / (1 - persistence), partial(one_spin, persistence=persistence))
+    tau, temperature = dynamics.persistence_time, dynamics.temperature
+    variance = dynamics.active_temperature / tau / temperature**2
+
+    def one(times: Values, reaction: Values, field: Values) -> tuple[Values, Values]:
+        return one_fresh_spin(times, reaction, field, variance * np.exp(-times / tau))
+
+    return _solve(modes, tau, one)
 
 
 def _check(dynamics: Any) -> None:
     """An error where the equations are not known."""
-    if not isinstance(dynamics, PersistentGlauber):
+    if not isinstance(dynamics, PersistentGlauber | ColoredFieldGlauber):
         raise ValueError(no_closed_form("dynamical mean field", dynamics))
     if dynamics.fields is not None and np.any(dynamics.fields):
         raise ValueError("dynamical mean field is known without external fields only; sample it and fit instead")
-    if dynamics.persistence > _MOST_PERSISTENT:
-        raise ValueError(
-            f"dynamical mean field is solved for persistence up to {_MOST_PERSISTENT:g}, got {dynamics.persistence:g}"
-        )
+    name = "persistence" if isinstance(dynamics, PersistentGlauber) else "persistence_time"
+    most, value = _MOST_PERSISTENT[name], getattr(dynamics, name)
+    if value > most:
+        raise ValueError(f"dynamical mean field is solved for {name} up to {most:g}, got {value:g}")
+
+
+def _in_equilibrium(dynamics: Any) -> bool:
+    """Whether detailed balance holds, and J / T are the effective couplings."""
+    driven = dynamics.persistence if isinstance(dynamics, PersistentGlauber) else dynamics.active_temperature
+    return bool(driven == 0)
 
 
 def _trusted(dynamics: Any) -> DynamicalMeanField:
@@ -141,15 +158,15 @@ def _trusted(dynamics: Any) -> DynamicalMeanField:
 
 
 def mean_field_couplings(dynamics: Any) -> NDArray[np.float64]:
-    """Couplings of the equilibrium model whose covariance persistent spins have, in dynamical mean field.
+    """Couplings of the equilibrium model whose covariance driven spins have, in dynamical mean field.
 
     Minus the off-diagonal part of the inverse of the covariance, whose eigenvalues are the `variances` of
-    `dynamical_mean_field`; at persistence 0 exactly J / T. They contain the inverse temperature (beta J_eff).
+    `dynamical_mean_field`; without drive exactly J / T. They contain the inverse temperature (beta J_eff).
 
     Parameters
     ----------
-    dynamics : PersistentGlauber
-        Without fields, above its transition.
+    dynamics : PersistentGlauber or ColoredFieldGlauber
+        Without constant fields, above its transition.
 
     Returns
     -------
@@ -167,8 +184,8 @@ def mean_field_couplings(dynamics: Any) -> NDArray[np.float64]:
     """
     _check(dynamics)
     matrix = full_matrix(dynamics.couplings)
-    if dynamics.persistence == 0:
-        return matrix / dynamics.temperature  # detailed balance
+    if _in_equilibrium(dynamics):
+        return matrix / float(dynamics.temperature)
     found = _trusted(dynamics)
     _, vectors = np.linalg.eigh(matrix)
     precision = (vectors / found.variances) @ vectors.T
@@ -178,7 +195,7 @@ def mean_field_couplings(dynamics: Any) -> NDArray[np.float64]:
 
 
 def fitted_rate_and_slope(dynamics: Any) -> tuple[float, float]:
-    """Dreaming rate and slope that `DreamingModel` finds in samples of persistent spins with Hebbian couplings.
+    """Dreaming rate and slope that `DreamingModel` finds in samples of driven spins with Hebbian couplings.
 
     The member of the family, inverse temperature times `dreaming(patterns, rate)`, that a fit by pseudo-likelihood
     finds nearest to `mean_field_couplings`: with the variances V of `dynamical_mean_field` it minimises
@@ -186,7 +203,7 @@ def fitted_rate_and_slope(dynamics: Any) -> tuple[float, float]:
 
     Parameters
     ----------
-    dynamics : PersistentGlauber
+    dynamics : PersistentGlauber or ColoredFieldGlauber
         With Hebbian couplings of random patterns, no fields, above its transition. Patterns that outnumber the spins
         are to be given as `PatternCouplings`, since a matrix does not show the diagonal that it has lost.
 
@@ -205,10 +222,10 @@ def fitted_rate_and_slope(dynamics: Any) -> tuple[float, float]:
 
     Notes
     -----
-    Against fits to simulations at loads 0.1 to 0.3, temperatures 2 to 4 and persistences 0.3 to 0.9 the rate is right
-    within 5 %, the slope within 3 %, and no number in it was fitted (tests/VALIDATION.md has the table); linear
-    response is up to 100 % off. Below a persistence of 0.05, where the rate is below 0.01, it is off by up to 5e-4 and
-    the slope by up to 2 %.
+    Against fits to simulations of persistent spins at loads 0.1 to 0.3, temperatures 2 to 4 and persistences 0.3 to 0.9
+    the rate is right within 5 %, the slope within 3 %, and no number in it was fitted; in coloured fields the rate is
+    right within its error (tests/VALIDATION.md has the tables). Linear response is up to 100 % off. Below a persistence
+    of 0.05, where the rate is below 0.01, it is off by up to 5e-4 and the slope by up to 2 %.
 
     References
     ----------
@@ -216,8 +233,8 @@ def fitted_rate_and_slope(dynamics: Any) -> tuple[float, float]:
     """
     _check(dynamics)
     temperature = float(dynamics.temperature)
-    if dynamics.persistence == 0:
-        return 0.0, 1 / temperature  # detailed balance
+    if _in_equilibrium(dynamics):
+        return 0.0, 1 / temperature
     found = _trusted(dynamics)
     couplings = dynamics.couplings
     # the diagonal that the couplings have lost: the load. A matrix shows it where a mode is without pattern
@@ -241,17 +258,21 @@ def fitted_rate_and_slope(dynamics: Any) -> tuple[float, float]:
     return float(rate / temperature), float(slope / temperature)
 
 
-def _solve(modes: Values, persistence: float) -> DynamicalMeanField:
-    """Iterate K, Delta -> G, N -> K, Delta to a fixed point."""
+def _solve(
+    modes: Values, memory: float, one: Callable[[Values, Values, Values], tuple[Values, Values]]
+) -> DynamicalMeanField:
+    """Iterate K, Delta -> G, N -> K, Delta to a fixed point, for one spin whose noise has a memory of some sweeps."""
     bulk = modes[: max(len(modes) - _SINGLE_MODES, 0)]
     groups = [part for part in (*np.array_split(bulk, _GROUPS), *modes[len(bulk) :, None]) if len(part)]
     g, share = np.array([part.mean() for part in groups]), np.array([len(part) for part in groups]) / len(modes)
-    horizon = max(_SHORTEST_HORIZON, _MEMORIES_OF_THE_NOISE / (1 - persistence))
+    horizon = max(_SHORTEST_HORIZON, _MEMORIES_OF_THE_NOISE * memory)
     times = np.arange(1 << math.ceil(math.log2(horizon / STEP)), dtype=np.float64) * STEP
-    # equilibrium as a start: 1 / G(0) where the mean of 1 / (1 / G(0) - g) is 1
-    stiff = brentq(lambda value: (share / (value - g)).sum() - 1, g[-1] + 1e-9, g[-1] + 1e3)
-    response: Values = np.exp(-times) / stiff
-    noise: Values = np.exp(-(1 - persistence) * times)
+    # a start as in equilibrium, with the gain of a free spin: 1 / G(0) where the mean of 1 / (1 / G(0) - g) is 1
+    nothing = np.zeros_like(times)
+    response, noise = one(times, nothing, nothing)
+    free = g * response[0]
+    stiff = brentq(lambda value: (share / (value - free)).sum() - 1, free[-1] + 1e-9, free[-1] + 1e3)
+    response = response / stiff
     # of the spectrum in the equal-time variance: frequencies above 0 stand for those below too
     weight = np.full(len(times) + 1, 1 / (STEP * len(times)))
     weight[[0, -1]] /= 2
@@ -267,7 +288,7 @@ def _solve(modes: Values, persistence: float) -> DynamicalMeanField:
         field = back(spectrum * (local_square - abs(local) ** 2) / abs(local * answer) ** 2)
         before = response, noise
         mean = float(noise[0] + (spectrum * weight) @ (local_square - 1))
-        response, noise = one_spin(times, reaction, field / mean, persistence)
+        response, noise = one(times, reaction, field / mean)
         change = float(np.abs(response - before[0]).max() + np.abs(noise - before[1]).max())
         if change < _TOLERANCE:
             break

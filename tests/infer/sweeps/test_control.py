@@ -48,7 +48,7 @@ def trial(temperature: float, persistence: float, seed: int) -> tuple[float, flo
     ],
 )
 def test_trial_values(temperature, persistence, rate, rate_std, slope, slope_std):
-    # twelve seeds; their mean and the trial value (one seed) differ by less than three standard errors of the difference
+    # twelve seeds; their mean and the trial value (one seed) differ by less than three errors of the difference
     found = np.array([trial(temperature, persistence, seed) for seed in range(12)])
     for k, (value, std) in enumerate([(rate, rate_std), (slope, slope_std)]):
         scatter = found[:, 2 * k].std(ddof=1)

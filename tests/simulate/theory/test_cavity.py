@@ -6,7 +6,17 @@ import pytest
 from scipy.optimize import brentq
 
 from infer import DreamingModel
-from simulate import Glauber, PatternCouplings, PersistentGlauber, dreaming, hebbian, random_patterns, sample, theory
+from simulate import (
+    ColoredFieldGlauber,
+    Glauber,
+    PatternCouplings,
+    PersistentGlauber,
+    dreaming,
+    hebbian,
+    random_patterns,
+    sample,
+    theory,
+)
 
 VALIDATION = Path(__file__).parents[2] / "VALIDATION.md"
 HEADING = "## Dreaming rate and slope of persistent spins"
@@ -64,6 +74,19 @@ def gaussian_couplings(n_spins, seed):
     return couplings
 
 
+def test_fitted_rate_and_slope_in_a_coloured_field():
+    patterns = random_patterns(60, 200, seed=4)
+    dynamics = ColoredFieldGlauber(PatternCouplings(patterns), 1.6, 5.0, 5.0)
+    samples = sample(dynamics, 1000, chains=64, burn_in=200, thin=4, seed=4, check=False)
+    model, (rate, slope) = DreamingModel(patterns).fit(samples), theory.fitted_rate_and_slope(dynamics)
+    # as above, but for finitely many spins: 5 % and three standard errors
+    assert abs(rate - model.rate_) < 0.05 * model.rate_ + 3 * model.rate_std_
+    assert abs(slope - model.slope_) < 0.01 * model.slope_ + 3 * model.slope_std_
+    assert model.rate_std_ < 0.05 * model.rate_
+    assert theory.dreaming_rate(dynamics) < 0.6 * model.rate_  # the corrections are needed
+    assert theory.fitted_rate_and_slope(ColoredFieldGlauber(COUPLINGS, 2.0, 1.0, 0.0)) == (0, 0.5)
+
+
 @pytest.mark.parametrize(
     ("couplings", "temperature"),
     [
@@ -107,6 +130,7 @@ def test_effective_couplings_have_the_covariance():
             "eigenvalue of couplings / temperature is 1.397, near the transition or below.*raise",
         ),
         (lambda J: PersistentGlauber(J, 3.0, 0.995), "persistence up to 0.99, got 0.995"),
+        (lambda J: ColoredFieldGlauber(J, 3.0, 120.0, 1.0), "persistence_time up to 100, got 120"),
         (lambda J: PersistentGlauber(J, 3.0, 0.5, fields=0.1), "without external fields"),
         (lambda J: Glauber(J, 3.0), "no closed form of the dynamical mean field is known for Glauber"),
     ],
@@ -182,21 +206,65 @@ def test_fitted_rate_and_slope_over_loads_temperatures_and_persistences():
             f"{leading[0] / found[0] - 1:+.0%} |"
         )
         assert (abs(relative) < 0.05 + 3 * noise).all(), rows[-1]
-    table = [
+    write(
         HEADING,
-        "",
-        f"{date.today()}, N = 400, 64 chains of 2000 draws, seeds 9000 + number of patterns:",
-        "`pytest -m validation tests/simulate/theory/test_cavity.py`. Deviations are those of",
-        "`theory.fitted_rate_and_slope` (dynamical mean field, no fitted number) from what `DreamingModel` finds;",
-        "the last column is that of second-order theory, `theory.dreaming_rate`.",
-        "",
-        "| load | T | persistence | fitted rate | deviation | fitted slope times T | deviation | second order |",
-        "|---|---|---|---|---|---|---|---|",
-        *rows,
-        "",
-    ]
-    before, _, rest = (VALIDATION.read_text(encoding="utf-8") if VALIDATION.exists() else "# Validation\n\n").partition(
-        HEADING
+        [
+            f"{date.today()}, N = 400, 64 chains of 2000 draws, seeds 9000 + number of patterns:",
+            "`pytest -m validation tests/simulate/theory/test_cavity.py`. Deviations are those of",
+            "`theory.fitted_rate_and_slope` (dynamical mean field, no fitted number) from what `DreamingModel` finds;",
+            "the last column is that of second-order theory, `theory.dreaming_rate`.",
+            "",
+            "| load | T | persistence | fitted rate | deviation | fitted slope times T | deviation | second order |",
+            "|---|---|---|---|---|---|---|---|",
+            *rows,
+        ],
     )
+
+
+@pytest.mark.validation
+def test_fitted_rate_and_slope_in_coloured_fields():
+    rows = []
+    points = [
+        (0.1, 1.5, 5.0, 5.0),
+        (0.3, 1.5, 5.0, 5.0),
+        (0.3, 2.0, 5.0, 5.0),
+        (0.2, 1.5, 2.0, 2.0),
+        (0.2, 1.6, 1.0, 0.5),
+        (0.2, 1.5, 20.0, 20.0),
+        (0.1, 1.2, 10.0, 40.0),
+    ]
+    for load, temperature, tau, active_temperature in points:
+        n_patterns = round(load * 400)
+        patterns = random_patterns(n_patterns, 400, seed=n_patterns + 5000)
+        dynamics = ColoredFieldGlauber(PatternCouplings(patterns), temperature, tau, active_temperature)
+        samples = sample(dynamics, 3000, chains=64, burn_in=300, thin=6, seed=n_patterns + 5000, check=False)
+        model, (rate, slope) = DreamingModel(patterns).fit(samples), theory.fitted_rate_and_slope(dynamics)
+        relative = np.array([rate / model.rate_, slope / model.slope_]) - 1
+        noise = np.array([model.rate_std_ / model.rate_, model.slope_std_ / model.slope_])
+        second = theory.dreaming_rate(dynamics) / model.rate_ - 1
+        rows.append(
+            f"| {load:g} | {temperature:g} | {tau:g} | {active_temperature:g} | {model.rate_:.4f} +- "
+            f"{model.rate_std_:.4f} | {relative[0]:+.1%} | {temperature * model.slope_:.4f} +- "
+            f"{temperature * model.slope_std_:.4f} | {relative[1]:+.1%} | {second:+.0%} |"
+        )
+        assert (abs(relative) < 0.05 + 3 * noise).all(), rows[-1]
+    write(
+        "## Dreaming rate and slope in coloured fields",
+        [
+            f"{date.today()}, N = 400, 64 chains of 3000 draws, seeds 5000 + number of patterns:",
+            "`pytest -m validation tests/simulate/theory/test_cavity.py`. Columns as for persistent spins.",
+            "",
+            "| load | T | tau | T_a | fitted rate | deviation | fitted slope times T | deviation | second order |",
+            "|---|---|---|---|---|---|---|---|---|",
+            *rows,
+        ],
+    )
+
+
+def write(heading, lines):
+    """Put a section into VALIDATION.md in the place of the one with that heading, or at its end."""
+    text = VALIDATION.read_text(encoding="utf-8")
+    before, _, rest = text.partition(heading + "\n")
     _, separator, after = rest.partition("\n## ")
-    VALIDATION.write_text(before.rstrip() + "\n\n" + "\n".join(table) + separator + after, encoding="utf-8")
+    section = "\n".join([heading, "", *lines, ""])
+    VALIDATION.write_text(before.rstrip() + "\n\n" + section + separator + after, encoding="utf-8")
