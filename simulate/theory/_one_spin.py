@@ -61,8 +61,9 @@ _NORMAL_SHARE = _NORMAL_SHARE / _NORMAL_SHARE.sum()
 _LEGENDRE, _LEGENDRE_SHARE = np.polynomial.legendre.leggauss(30)
 _SIZE = 4 * (_LEGENDRE + 1)
 _SIZE_SHARE = 4 * _LEGENDRE_SHARE * np.exp(-(_SIZE**2) / 2) * math.sqrt(2 / math.pi)
-# strong coloured fields make tanh steep in them
-_FINE_NORMAL, _FINE_SHARE = np.polynomial.hermite_e.hermegauss(100)
+# strong coloured fields make tanh steep in them: even points, good to 1e-3 for standard deviations up to 8
+_FINE_NORMAL = np.linspace(-7.0, 7.0, 161)
+_FINE_SHARE = np.exp(-(_FINE_NORMAL**2) / 2)
 _FINE_SHARE = _FINE_SHARE / _FINE_SHARE.sum()
 _SINCE, _SINCE_SHARE = np.polynomial.laguerre.laggauss(8)
 _AGE, _AGE_SHARE = np.polynomial.legendre.leggauss(16)
@@ -110,16 +111,17 @@ def one_fresh_spin(times: Values, reaction: Values, field: Values, drive: Values
 def fresh_visits(field: Values) -> tuple[Values, Values, Values, float, float]:
     """M, R and L at all times, m and E m'', for a Gaussian field: functions of its correlation over its variance."""
     variance = max(float(field[0]), 1e-12)
-    correlation = np.linspace(-1.0, 1.0, 81)[:, None, None]
+    distances = np.linspace(0.0, math.sqrt(2.0), 61)  # as for two visits
+    correlation = 1 - distances[:, None, None] ** 2
     first = math.sqrt(variance) * _FINE_NORMAL
-    second = correlation * first[:, None] + np.sqrt(1 - correlation**2) * first
+    second = correlation * first[:, None] + np.sqrt(np.maximum(1 - correlation**2, 0.0)) * first
     up, up_later = np.tanh(first), np.tanh(second)
     steep, steep_later = 1 - up**2, 1 - up_later**2
-    at = np.clip(field / variance, -1.0, 1.0)
+    at = np.sqrt(np.clip(1 - field / variance, 0.0, 2.0))
 
     def mean(values: Values, later: Values) -> Values:
         averages = (later @ _FINE_SHARE) @ (values * _FINE_SHARE)
-        found: Values = PchipInterpolator(correlation[:, 0, 0], averages)(at)
+        found: Values = PchipInterpolator(distances, averages)(np.minimum(at, distances[-1]))
         return found
 
     gain = float(_FINE_SHARE @ steep)

@@ -20,6 +20,7 @@ from simulate.theory._one_spin import STEP, Values, back, one_fresh_spin, one_sp
 __all__ = ["DynamicalMeanField", "dynamical_mean_field", "fitted_rate_and_slope", "mean_field_couplings"]
 
 _MOST_PERSISTENT = {"persistence": 0.99, "persistence_time": 100.0}
+_STRONGEST_FIELD = 8.0
 # sweeps: the horizon is to hold the noise exp(-(1 - a) t) and slow modes
 _SHORTEST_HORIZON, _MEMORIES_OF_THE_NOISE = 200.0, 20.0
 # while equations are solved eigenvalues are taken together in groups, but for the largest, which matter most
@@ -138,6 +139,13 @@ def _check(dynamics: Any) -> None:
     most, value = _MOST_PERSISTENT[name], getattr(dynamics, name)
     if value > most:
         raise ValueError(f"dynamical mean field is solved for {name} up to {most:g}, got {value:g}")
+    if isinstance(dynamics, ColoredFieldGlauber):
+        spread = math.sqrt(dynamics.active_temperature / value) / dynamics.temperature
+        if spread > _STRONGEST_FIELD:
+            raise ValueError(
+                f"dynamical mean field is solved for coloured fields up to {_STRONGEST_FIELD:g} temperatures in "
+                f"standard deviation, got {spread:.3g}"
+            )
 
 
 def _in_equilibrium(dynamics: Any) -> bool:

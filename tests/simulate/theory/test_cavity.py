@@ -131,6 +131,7 @@ def test_effective_couplings_have_the_covariance():
         ),
         (lambda J: PersistentGlauber(J, 3.0, 0.995), "persistence up to 0.99, got 0.995"),
         (lambda J: ColoredFieldGlauber(J, 3.0, 120.0, 1.0), "persistence_time up to 100, got 120"),
+        (lambda J: ColoredFieldGlauber(J, 0.5, 0.1, 10.0), "up to 8 temperatures in standard deviation, got 20"),
         (lambda J: PersistentGlauber(J, 3.0, 0.5, fields=0.1), "without external fields"),
         (lambda J: Glauber(J, 3.0), "no closed form of the dynamical mean field is known for Glauber"),
     ],

@@ -121,15 +121,16 @@ def test_without_drive_fresh_spins_are_spins_without_persistence():
         np.testing.assert_allclose(fresh[k], persistent[k], atol=5e-4)
 
 
-def test_fresh_visits_against_drawn_fields():
+@pytest.mark.parametrize("variance", [2.0, 64.0])
+def test_fresh_visits_against_drawn_fields(variance):
     times = np.arange(60) * STEP
-    fresh, slopes, bends, gain, curvature = fresh_visits(2.0 * np.exp(-times))
+    fresh, slopes, bends, gain, curvature = fresh_visits(variance * np.exp(-times))
     rng = np.random.default_rng(0)
-    first = rng.normal(size=2_000_000) * np.sqrt(2.0)
+    first = rng.normal(size=2_000_000) * np.sqrt(variance)
     steep = 1 / np.cosh(first) ** 2
     for at in (0, 10, 50):
         correlation = np.exp(-times[at])
-        second = correlation * first + np.sqrt(2.0 * (1 - correlation**2)) * rng.normal(size=first.size)
+        second = correlation * first + np.sqrt(variance * (1 - correlation**2)) * rng.normal(size=first.size)
         # errors of means of two million: at most 7e-4
         assert fresh[at] == pytest.approx((np.tanh(first) * np.tanh(second)).mean(), abs=2e-3)
         assert slopes[at] == pytest.approx((steep / np.cosh(second) ** 2).mean(), abs=2e-3)
