@@ -96,8 +96,9 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
     Parameters
     ----------
     dynamics : PersistentGlauber or ColoredFieldGlauber
-        Without constant fields, above its transition; persistence at most 0.99, persistence time at most 100 sweeps.
-        Eigenvectors of the couplings are taken to be spread over all spins, as those of random patterns are.
+        Without constant fields, above its transition; persistence at most 0.99, persistence time at most 100 sweeps,
+        and a coloured field of at most 8 temperatures in standard deviation. Eigenvectors of the couplings are taken
+        to be spread over all spins, as those of random patterns are.
 
     Returns
     -------
