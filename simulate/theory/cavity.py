@@ -14,7 +14,7 @@ from scipy.optimize import brentq, least_squares
 
 from simulate.dynamics.spins import ColoredFieldGlauber, PersistentGlauber
 from simulate.memory.couplings import PatternCouplings
-from simulate.theory._common import full_matrix, no_closed_form
+from simulate.theory._common import couplings_of_modes, full_matrix, no_closed_form
 from simulate.theory._one_spin import STEP, Values, back, one_fresh_spin, one_spin, transform
 
 __all__ = ["DynamicalMeanField", "dynamical_mean_field", "fitted_rate_and_slope", "mean_field_couplings"]
@@ -197,10 +197,7 @@ def mean_field_couplings(dynamics: Any) -> NDArray[np.float64]:
         return matrix / float(dynamics.temperature)
     found = _trusted(dynamics)
     _, vectors = np.linalg.eigh(matrix)
-    precision = (vectors / found.variances) @ vectors.T
-    couplings: NDArray[np.float64] = -(precision + precision.T) / 2
-    np.fill_diagonal(couplings, 0.0)
-    return couplings
+    return couplings_of_modes(vectors, found.variances)
 
 
 def fitted_rate_and_slope(dynamics: Any) -> tuple[float, float]:
@@ -232,9 +229,9 @@ def fitted_rate_and_slope(dynamics: Any) -> tuple[float, float]:
     Notes
     -----
     Against fits to simulations of persistent spins at loads 0.1 to 0.3, temperatures 2 to 4 and persistences 0.3 to 0.9
-    the rate is right within 5 %, the slope within 3 %, and no number in it was fitted; in coloured fields the rate is
-    right within its error (tests/VALIDATION.md has the tables). Linear response is up to 100 % off. Below a persistence
-    of 0.05, where the rate is below 0.01, it is off by up to 5e-4 and the slope by up to 2 %.
+    the rate is right within 5 %, the slope within 3 %, in coloured fields within 8 % (errors of up to 5 %) and 1 %, and
+    no number in it was fitted; second order is 7 to 59 % off (tests/VALIDATION.md has tables and command). As
+    persistence goes to 0 a small error stays: at load 0.3 and T = 2 it gives 4e-4 and 1.02 / T in place of 0 and 1 / T.
 
     References
     ----------

@@ -12,7 +12,7 @@ from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
 from simulate.dynamics.block_gibbs import BlockGibbs
 from simulate.dynamics.potentials import SoftSpin
 from simulate.dynamics.spins import ColoredFieldGlauber, Glauber, Metropolis, PersistentGlauber, TwoTemperatureGlauber
-from simulate.theory._common import full_matrix, no_closed_form
+from simulate.theory._common import couplings_of_modes, full_matrix, no_closed_form
 from simulate.theory.quadratic import harmonic_variances
 
 __all__ = ["coloured_variance", "dreaming_rate", "effective_couplings", "effective_slope", "persistent_variance"]
@@ -170,21 +170,18 @@ def effective_couplings(dynamics: Any) -> NDArray[np.float64]:
         if dynamics.persistence == 0.0:
             return matrix / dynamics.temperature
         values, vectors = np.linalg.eigh(matrix / dynamics.temperature)
-        precision = (vectors / persistent_variance(values, dynamics.persistence)) @ vectors.T
+        variance = persistent_variance(values, dynamics.persistence)
     elif isinstance(dynamics, ColoredFieldGlauber) and gain is not None:
         values, vectors = np.linalg.eigh(matrix * gain)
         variance = coloured_variance(
             values, dynamics.temperature, dynamics.persistence_time, dynamics.active_temperature
         )
-        precision = (vectors / variance) @ vectors.T
     elif isinstance(dynamics, ActiveOrnsteinUhlenbeck):
         values, vectors = np.linalg.eigh(matrix)
-        precision = (vectors / harmonic_variances(dynamics, values)) @ vectors.T
+        variance = harmonic_variances(dynamics, values)
     else:
         raise ValueError(no_closed_form("effective couplings", dynamics))
-    couplings = -(precision + precision.T) / 2
-    np.fill_diagonal(couplings, 0.0)
-    return couplings
+    return couplings_of_modes(vectors, variance)
 
 
 def dreaming_rate(dynamics: Any) -> float:
