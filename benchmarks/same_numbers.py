@@ -1,8 +1,8 @@
 """Numbers of a dozen calls and commands with fixed seeds, to hold two versions of the code against each other.
 
-``python benchmarks/same_numbers.py record numbers.json`` writes them; ``python benchmarks/same_numbers.py compare numbers.json`` computes them
-again and lists what is not equal to the last bit. Numbers depend on processor and libraries: both runs belong on one
-machine. Public names only, so that the same script runs before and after a change of the code's structure.
+``python benchmarks/same_numbers.py record numbers.json`` writes them; with ``compare`` in place of ``record`` they are
+computed again, and what is not equal to the last bit is listed. Numbers depend on processor and libraries: both runs
+belong on one machine. Public names only, so that the same script runs before and after a change of the structure.
 """
 
 import hashlib
@@ -122,7 +122,7 @@ def estimators():
 def verdicts():
     import infer
 
-    patterns, ds, X = samples()
+    patterns, ds, _ = samples()
     model = infer.PseudoLikelihood(penalty="l2", alpha=1e-3, fit_fields=False).fit(ds)
     word = "seed" if "seed" in inspect.signature(infer.diagnose).parameters else "random_state"
     found = infer.diagnose(model, ds, **{word: 0})

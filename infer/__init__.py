@@ -8,62 +8,63 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infer.conversion import to_binary_parameters, to_spin_parameters
-    from infer.estimators._dreaming_errors import RateTest
+    from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
+    from infer.diagnosis.diagnose import Diagnosis, diagnose
+    from infer.errors import InputError
     from infer.estimators.bias import TemperatureBias, temperature_bias
-    from infer.estimators.continuous import GaussianCouplings, ScoreMatching
-    from infer.estimators.dreaming import DreamingModel
-    from infer.estimators.maximum_likelihood import MaximumLikelihood
+    from infer.estimators.continuous.estimators import GaussianCouplings, ScoreMatching
+    from infer.estimators.dreaming.errors import RateTest
+    from infer.estimators.dreaming.estimator import DreamingModel
+    from infer.estimators.likelihood.estimator import MaximumLikelihood
+    from infer.estimators.likelihood.partition import log_likelihood, log_partition
     from infer.estimators.mean_field import MeanField
-    from infer.estimators.partition import log_likelihood, log_partition
     from infer.estimators.probability_flow import MinimumProbabilityFlow
-    from infer.estimators.pseudolikelihood import PseudoLikelihood
-    from infer.estimators.screening import InteractionScreening
+    from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+    from infer.estimators.screening.estimator import InteractionScreening
     from infer.estimators.selection import Decimation, PenaltyPath, decimate, penalty_path
-    from infer.recordings import InputError, Recording, read_couplings, read_patterns, read_recording, read_spins
+    from infer.recordings.recording import Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import Analysis, analyse, write_report
+    from infer.similarity.compare import Similarity, compare
+    from infer.similarity.family import data_correlations
+    from infer.similarity.unlearning import UnlearningSimilarity, compare_unlearning
     from infer.sweeps.run import sweep
     from infer.sweeps.table import average_repeats, read_sweep, sweep_map
-    from infer.verdict.adequacy import Adequacy, goodness_of_fit
-    from infer.verdict.diagnosis import Diagnosis, diagnose
-    from infer.verdict.families import data_correlations
-    from infer.verdict.paths import UnlearningSimilarity, compare_unlearning
-    from infer.verdict.similarity import Similarity, compare
 
 _HOME = {
-    "Adequacy": "infer.verdict.adequacy",
+    "Adequacy": "infer.diagnosis.adequacy",
     "Analysis": "infer.report",
     "Decimation": "infer.estimators.selection",
-    "Diagnosis": "infer.verdict.diagnosis",
-    "DreamingModel": "infer.estimators.dreaming",
-    "InputError": "infer.recordings",
-    "GaussianCouplings": "infer.estimators.continuous",
-    "InteractionScreening": "infer.estimators.screening",
-    "MaximumLikelihood": "infer.estimators.maximum_likelihood",
+    "Diagnosis": "infer.diagnosis.diagnose",
+    "DreamingModel": "infer.estimators.dreaming.estimator",
+    "InputError": "infer.errors",
+    "GaussianCouplings": "infer.estimators.continuous.estimators",
+    "InteractionScreening": "infer.estimators.screening.estimator",
+    "MaximumLikelihood": "infer.estimators.likelihood.estimator",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
     "PenaltyPath": "infer.estimators.selection",
-    "PseudoLikelihood": "infer.estimators.pseudolikelihood",
-    "RateTest": "infer.estimators._dreaming_errors",
-    "Recording": "infer.recordings",
-    "ScoreMatching": "infer.estimators.continuous",
-    "Similarity": "infer.verdict.similarity",
+    "PseudoLikelihood": "infer.estimators.pseudolikelihood.estimator",
+    "RateTest": "infer.estimators.dreaming.errors",
+    "Recording": "infer.recordings.recording",
+    "ScoreMatching": "infer.estimators.continuous.estimators",
+    "Similarity": "infer.similarity.compare",
     "TemperatureBias": "infer.estimators.bias",
-    "UnlearningSimilarity": "infer.verdict.paths",
+    "UnlearningSimilarity": "infer.similarity.unlearning",
     "analyse": "infer.report",
     "average_repeats": "infer.sweeps.table",
-    "compare": "infer.verdict.similarity",
-    "compare_unlearning": "infer.verdict.paths",
-    "data_correlations": "infer.verdict.families",
+    "compare": "infer.similarity.compare",
+    "compare_unlearning": "infer.similarity.unlearning",
+    "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
-    "diagnose": "infer.verdict.diagnosis",
-    "goodness_of_fit": "infer.verdict.adequacy",
-    "log_likelihood": "infer.estimators.partition",
-    "log_partition": "infer.estimators.partition",
+    "diagnose": "infer.diagnosis.diagnose",
+    "goodness_of_fit": "infer.diagnosis.adequacy",
+    "log_likelihood": "infer.estimators.likelihood.partition",
+    "log_partition": "infer.estimators.likelihood.partition",
     "penalty_path": "infer.estimators.selection",
-    "read_couplings": "infer.recordings",
-    "read_patterns": "infer.recordings",
-    "read_recording": "infer.recordings",
-    "read_spins": "infer.recordings",
+    "read_couplings": "infer.recordings.recording",
+    "read_patterns": "infer.recordings.recording",
+    "read_recording": "infer.recordings.recording",
+    "read_spins": "infer.recordings.recording",
     "read_sweep": "infer.sweeps.table",
     "sweep": "infer.sweeps.run",
     "sweep_map": "infer.sweeps.table",

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from infer._netcdf_reader import read_arrays
-from infer._readers import one_line_errors
-from infer._tables import InputError
-from infer._trial import try_reading
-from infer.files import atomic_write, check_writable
-from infer.recordings import Recording, read_couplings
+from infer.errors import InputError
+from infer.files.atomic import atomic_write, check_writable
+from infer.recordings.child_process import try_reading
+from infer.recordings.formats.netcdf import read_arrays
+from infer.recordings.read import one_line_errors
+from infer.recordings.recording import Recording, read_couplings
 
 __all__ = ["check_output", "compare_file", "fit_recording", "write_netcdf", "write_similarity"]
 
@@ -100,7 +100,7 @@ def fit_recording(
     ValueError
         If a parameter is out of its range, or values are masked and the method is not the pseudo-likelihood.
     """
-    from infer.verdict.families import data_correlations
+    from infer.similarity.family import data_correlations
 
     if n_replicates < 0:
         raise InputError(f"the number of replicates must be at least 0, got {n_replicates}")
@@ -111,7 +111,7 @@ def fit_recording(
     masked = bool(recording.attributes.get("masked_values"))
     model: Any
     if method == "pseudolikelihood":
-        from infer.estimators.pseudolikelihood import PseudoLikelihood
+        from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 
         if shrinkage is not None:
             raise InputError("shrinkage goes with mean-field methods; the pseudo-likelihood has alpha instead")
@@ -186,7 +186,7 @@ def _penalised(
 ) -> Any:
     """The estimator of a method with a penalty, other than the pseudo-likelihood."""
     if method == "interaction-screening":
-        from infer.estimators.screening import InteractionScreening
+        from infer.estimators.screening.estimator import InteractionScreening
 
         return InteractionScreening(alpha=alpha, fit_fields=fit_fields, n_jobs=n_jobs)
     alpha = 1.0 / n_samples if alpha is None else alpha
@@ -194,7 +194,7 @@ def _penalised(
         from infer.estimators.probability_flow import MinimumProbabilityFlow
 
         return MinimumProbabilityFlow(alpha=alpha, fit_fields=fit_fields)
-    from infer.estimators.maximum_likelihood import MaximumLikelihood
+    from infer.estimators.likelihood.estimator import MaximumLikelihood
 
     return MaximumLikelihood(alpha=alpha, fit_fields=fit_fields, random_state=seed)
 
@@ -288,14 +288,14 @@ def compare_file(
 
     Returns
     -------
-    infer.verdict.similarity.Similarity
+    infer.similarity.compare.Similarity
 
     Raises
     ------
     ValueError
         If the file holds no couplings, or neither patterns nor correlations are known.
     """
-    from infer.verdict.similarity import compare
+    from infer.similarity.compare import compare
 
     with (
         tqdm(total=2, disable=not progress, desc="compare", unit="step") as steps,
@@ -307,7 +307,7 @@ def compare_file(
         if Path(path).suffix.lower() == ".nc":
             with one_line_errors(Path(path), "NetCDF"):
                 wanted = ("replicates", "correlations", "patterns")
-                try_reading("infer._netcdf_reader:read_arrays", Path(path), wanted)
+                try_reading("infer.recordings.formats.netcdf:read_arrays", Path(path), wanted)
                 found = read_arrays(Path(path), wanted)
         patterns = found.get("patterns") if patterns is None else patterns
         correlations = None if patterns is not None else found.get("correlations")
@@ -342,7 +342,7 @@ def write_similarity(path: str | os.PathLike[str], similarity: Any) -> None:
     ----------
     path : str or path-like
         Ends in .json or .nc.
-    similarity : infer.verdict.similarity.Similarity
+    similarity : infer.similarity.compare.Similarity
         What `compare_file` gave.
 
     Raises
@@ -351,7 +351,7 @@ def write_similarity(path: str | os.PathLike[str], similarity: Any) -> None:
         If `path` ends otherwise or cannot be written to.
     """
     check_output(path, ".json", ".nc")
-    from infer.report._record import fields_of, plain
+    from infer.files.json import fields_of, plain
 
     if Path(path).suffix.lower() == ".nc":
         # attributes of HDF5 must be small

@@ -124,7 +124,7 @@ def test_the_new_estimator_passes_checks_of_scikit_learn():
 def test_the_commands_it_names_exist():
     import typer.main
 
-    from infer.cli import app
+    from infer.cli.commands import app
 
     commands = set(typer.main.get_command(app).commands)
     named = set(re.findall(r"(?:^|`|/)reverie ([a-z]+)", README, flags=re.MULTILINE)) - {"lets"}

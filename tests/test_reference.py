@@ -121,7 +121,7 @@ def test_the_walk_finds_what_there_is() -> None:
     assert {
         "simulate.sample",
         "simulate.theory.dreaming_rate",
-        "infer.estimators.pseudolikelihood.PseudoLikelihood.fit",
+        "infer.estimators.pseudolikelihood.estimator.PseudoLikelihood.fit",
     } <= set(PUBLIC)
     assert len(FORMULAS) > 30
 

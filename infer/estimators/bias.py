@@ -13,10 +13,10 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from tqdm.auto import tqdm
 
-from infer.estimators._base import SpinEstimator, name_spins, row_weights, unpack_samples
-from infer.estimators._preparation import Preparation, prepare
-from infer.estimators._products import one_blas_thread
-from infer.uncertainty import batch_labels
+from infer.estimators.base import SpinEstimator, name_spins, row_weights, unpack_samples
+from infer.estimators.columns import Preparation, prepare
+from infer.estimators.rows import one_blas_thread
+from infer.statistics.uncertainty import batch_labels
 
 FloatArray = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.exceptions import ConvergenceWarning
 
-from infer.estimators._base import SpinEstimator, row_chunks
-from infer.estimators._covariances import invert_covariance, repeat_rows
-from infer.estimators._preparation import prepare
+from infer.estimators.base import SpinEstimator, row_chunks
+from infer.estimators.columns import prepare
+from infer.estimators.covariances import invert_covariance, repeat_rows
 
 FloatArray = NDArray[np.float64]
 

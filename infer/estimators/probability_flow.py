@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from infer.estimators._base import SpinEstimator
-from infer.estimators._newton import Local, Minimum, Pairs, minimise
-from infer.estimators._preparation import prepare
-from infer.estimators._products import CHUNK_ROWS, SpinRows, one_blas_thread
+from infer.estimators.base import SpinEstimator
+from infer.estimators.columns import prepare
+from infer.estimators.newton import Local, Minimum, Pairs, minimise
+from infer.estimators.rows import CHUNK_ROWS, SpinRows, one_blas_thread
 
 FloatArray = NDArray[np.float64]
 

@@ -14,13 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold
 from tqdm.auto import tqdm
 
-from infer.estimators._base import SpinEstimator, mean_log_pseudolikelihood, row_weights, unpack_samples
-from infer.estimators._newton import Local, Minimum, Pairs, minimise
-from infer.estimators._preparation import Preparation, prepare
-from infer.estimators._products import SpinRows, one_blas_thread
-from infer.estimators.partition import refuse_gaps
+from infer.estimators.base import SpinEstimator, mean_log_pseudolikelihood, row_weights, unpack_samples
+from infer.estimators.columns import Preparation, prepare
+from infer.estimators.likelihood.partition import refuse_gaps
+from infer.estimators.newton import Local, Minimum, Pairs, minimise
 from infer.estimators.probability_flow import margin_chunks, row_share
-from infer.estimators.pseudolikelihood import PseudoLikelihood
+from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+from infer.estimators.rows import SpinRows, one_blas_thread
 
 FloatArray = NDArray[np.float64]
 

@@ -14,21 +14,21 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from infer.estimators._base import check_spins, row_weights, unpack_samples
-from infer.estimators.dreaming import DreamingModel
-from infer.estimators.pseudolikelihood import PseudoLikelihood
-from infer.report._monitor import monitor
-from infer.report._network import network
-from infer.report._penalty import choose_alpha
-from infer.report._record import now, readable_attributes, versions
-from infer.report._references import other_patterns
-from infer.report._svg import clean_text
-from infer.report._warnings import collect
+from infer.diagnosis.adequacy import FEWEST_SAMPLES, goodness_of_fit
+from infer.diagnosis.diagnose import diagnose
+from infer.estimators.base import check_spins, row_weights, unpack_samples
+from infer.estimators.dreaming.estimator import DreamingModel
+from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+from infer.files.json import now, readable_attributes, versions
+from infer.report.cautions import collect
+from infer.report.convergence import monitor
+from infer.report.network import network
+from infer.report.penalty import choose_alpha
+from infer.report.references import other_patterns
 from infer.report.results import Analysis
-from infer.verdict.adequacy import FEWEST_SAMPLES, goodness_of_fit
-from infer.verdict.diagnosis import diagnose
-from infer.verdict.families import data_correlations
-from infer.verdict.similarity import compare
+from infer.similarity.compare import compare
+from infer.similarity.family import data_correlations
+from infer.wording import clean_text
 
 __all__ = ["Analysis", "analyse"]
 
@@ -80,7 +80,7 @@ def analyse(
         judged. By default a recording knows, and the rows of an array are in time order.
     events : sequence, optional
         One label for each row ("" for none): couplings are also compared with the Hebbian couplings of the average
-        state during each event (:func:`infer.verdict.events.event_patterns`).
+        state during each event (:func:`infer.recordings.events.event_patterns`).
     n_patterns : int, optional
         Compare couplings also with the Hebbian couplings of so many patterns that are estimated from the samples.
 

@@ -1,6 +1,6 @@
 """The prose of a report: what to look for in each figure, what each section says, methods and references."""
 
-from infer.estimators.partition import MOST_EXACT_SPINS
+from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.report.results import Analysis
 
 __all__ = ["CAPTIONS", "MEASURES", "REFERENCES", "SECTIONS", "methods"]

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from infer.report._axes import MARKERS, bounded, cloud, identity, legend_above, rate_ticks
-from infer.report._svg import BLUE, COLOURS, GREY, VERMILION, drawing, new_axes
+from infer.plot.axes import MARKERS, bounded, cloud, identity, legend_above, rate_ticks
+from infer.plot.svg import BLUE, COLOURS, GREY, VERMILION, drawing, new_axes
 
 __all__ = ["degrees", "drift", "held_out_scores", "reference_profiles", "time_asymmetry", "transpose_scatter"]
 

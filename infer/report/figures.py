@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from infer.report._axes import (
+from infer.plot.axes import (
     MARKERS,
     bounded,
     cloud,
@@ -19,7 +19,7 @@ from infer.report._axes import (
     short,
     shrink,
 )
-from infer.report._svg import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, PURPLE, VERMILION, drawing, new_axes
+from infer.plot.svg import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, PURPLE, VERMILION, drawing, new_axes
 
 __all__ = [
     "coupling_matrix",

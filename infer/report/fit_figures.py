@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from infer.report._axes import (
+from infer.plot.axes import (
     cloud,
     groups,
     identity,
     legend_above,
     log_ticks,
 )
-from infer.report._svg import BLUE, GREY, VERMILION, drawing, new_axes
+from infer.plot.svg import BLUE, GREY, VERMILION, drawing, new_axes
 
 __all__ = [
     "agreement",

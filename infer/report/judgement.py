@@ -5,8 +5,8 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure as MatplotlibFigure
 
+from infer.plot.svg import to_svg
 from infer.report import diagnosis_figures, fit_figures
-from infer.report._svg import to_svg
 from infer.report.captions import CAPTIONS, SECTIONS
 from infer.report.layout import FigureCard, Number, Section, Table, number, readable, typeset
 from infer.report.results import Analysis

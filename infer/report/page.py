@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from infer.files import atomic_write, check_writable
+from infer.files.atomic import atomic_write, check_writable
 from infer.report.captions import REFERENCES, methods
 from infer.report.results import Analysis
 from infer.report.sections import build_sections, headline, subtitle, verdicts

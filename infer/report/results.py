@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.report._record import fields_of, plain
-from infer.verdict.adequacy import Adequacy
-from infer.verdict.diagnosis import Diagnosis
-from infer.verdict.similarity import Similarity
+from infer.diagnosis.adequacy import Adequacy
+from infer.diagnosis.diagnose import Diagnosis
+from infer.files.json import fields_of, plain
+from infer.similarity.compare import Similarity
 
 __all__ = ["Analysis"]
 

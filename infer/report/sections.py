@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from infer.plot.axes import MAX_PIXELS, MAX_POINTS
 from infer.report import diagnosis_figures, figures
-from infer.report._axes import MAX_PIXELS, MAX_POINTS
 from infer.report.captions import MEASURES, SECTIONS
 from infer.report.judgement import card, convergence, goodness, time_and_drift
 from infer.report.layout import FigureCard, Number, Section, Table, entry, interval_text, number, readable, typeset
 from infer.report.results import Analysis
-from infer.verdict.similarity import Similarity
+from infer.similarity.compare import Similarity
 
 __all__ = ["build_sections", "headline", "subtitle", "verdicts"]
 

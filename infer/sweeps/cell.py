@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from infer._tables import one_line
-from infer.estimators.dreaming import DreamingModel
+from infer.estimators.dreaming.estimator import DreamingModel
 from infer.sweeps.plan import Cell
+from infer.wording import one_line
 from simulate import hebbian, random_patterns, sample, theory
 from simulate.dynamics.convergence import convergence
 

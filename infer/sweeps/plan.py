@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from infer._tables import InputError, shown
+from infer.errors import InputError
+from infer.wording import shown
 from simulate import ActiveOrnsteinUhlenbeck, ColoredFieldGlauber, Harmonic, PersistentGlauber, Spherical
-from simulate._validation import check_count, check_number
-from simulate.dynamics.base import Dynamics
+from simulate.checks import check_count, check_number
+from simulate.dynamics.dynamics import Dynamics
 from simulate.dynamics.spins import Glauber, Metropolis
 
 __all__ = ["Cell", "Plan", "plan_sweep", "transition_temperature"]

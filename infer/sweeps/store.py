@@ -15,9 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
-from infer._tables import InputError, shown
-from infer.files import check_writable
+from infer.errors import InputError
+from infer.files.atomic import check_writable
 from infer.sweeps.cell import NUMBERS, Outcome
+from infer.wording import shown
 
 __all__ = ["Store"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_number
-from simulate.contrastive._ladder import LEVELS, ladder_rates, matrix_of_rates, stationary_state
+from simulate.checks import check_number
+from simulate.contrastive.ladder import LEVELS, ladder_rates, matrix_of_rates, stationary_state
 
 __all__ = ["AccuracyLaw", "accuracy_law"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from simulate._validation import check_count, check_number
+from simulate.checks import check_count, check_number
 from simulate.contrastive import theory
 from simulate.contrastive.accuracy import accuracy_law
 from simulate.contrastive.classifier import ContrastiveClassifier, classifier_rule
@@ -21,7 +21,7 @@ from simulate.contrastive.receptor import ReceptorLadder
 from simulate.contrastive.response import chemotaxis_kernel
 from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth, periodic_response
 from simulate.memory import daydream, dreaming, hebbian, pseudo_inverse, random_patterns, unlearn
-from simulate.retrieval import basins, stability
+from simulate.retrieval.measures import basins, stability
 
 __all__ = [
     "contrast_against_dissipation",

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate._validation import check_count, check_couplings, check_number, check_patterns
+from simulate.checks import check_count, check_number, check_patterns
 from simulate.contrastive.nonlinearity import hard_threshold
 from simulate.contrastive.response import chemotaxis_kernel
 from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth
-from simulate.memory import _kernels as kernels
-from simulate.memory.couplings import hebbian
+from simulate.couplings import check_couplings, hebbian
+from simulate.memory import relaxation_kernels as kernels
 
 __all__ = ["free_correlations", "learn_patterns", "memory_rule"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_number
+from simulate.checks import check_number
 
 __all__ = ["Nonlinearity", "cubic", "hard_threshold", "linear", "signed_square", "soft_threshold"]
 

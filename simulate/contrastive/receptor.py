@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import null_space
 from scipy.optimize import brentq
 
-from simulate._validation import check_number
-from simulate.contrastive._ladder import LEVELS, ladder_rates, matrix_of_rates, stationary_state
+from simulate.checks import check_number
+from simulate.contrastive.ladder import LEVELS, ladder_rates, matrix_of_rates, stationary_state
 from simulate.contrastive.response import Kernel, exponentials
 
 __all__ = ["ReceptorLadder", "critical_driving"]

@@ -11,7 +11,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_count, check_number
+from simulate.checks import check_count, check_number
 
 __all__ = ["Kernel", "chemotaxis_kernel", "feedback_kernel", "gamma_kernel"]
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_number, first_place
-from simulate.contrastive import _kernels as kernels
+from simulate.checks import check_number, first_place
+from simulate.contrastive import update_kernels as kernels
 from simulate.contrastive.nonlinearity import Nonlinearity
 from simulate.contrastive.response import Kernel, exponentials
 

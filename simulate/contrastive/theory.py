@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import gammainc
 
-from simulate._validation import check_count, check_number
+from simulate.checks import check_count, check_number
 from simulate.contrastive.nonlinearity import Nonlinearity
 from simulate.contrastive.synapse import ContrastiveRule, Sawtooth
 

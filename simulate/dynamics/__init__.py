@@ -1,8 +1,8 @@
 """Driven dynamics and the samples they give."""
 
 from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
-from simulate.dynamics.base import Dynamics
 from simulate.dynamics.block_gibbs import BlockGibbs
+from simulate.dynamics.dynamics import Dynamics
 from simulate.dynamics.kinetic import KineticIsing
 from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical
 from simulate.dynamics.sampling import sample, trajectory

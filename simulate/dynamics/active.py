@@ -14,14 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from simulate._validation import check_couplings, check_fields, check_number
-from simulate.dynamics import _active_kernels as kernels
-from simulate.dynamics._threshold_kernels import fill_normals
-from simulate.dynamics.base import Dynamics, Schedule, even_groups
+from simulate.checks import check_fields, check_number
+from simulate.couplings import PatternCouplings, check_couplings
+from simulate.dynamics import active_kernels as kernels
+from simulate.dynamics.dynamics import Dynamics, Schedule, even_groups
 from simulate.dynamics.linear_modes import mode_transition
 from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical, spherical_stiffness
-from simulate.dynamics.sequential import FEW_CHAINS, LANES_OF_A_CHAIN, generator_state
-from simulate.memory.couplings import PatternCouplings
+from simulate.dynamics.spin_dynamics import FEW_CHAINS, LANES_OF_A_CHAIN, generator_state
+from simulate.dynamics.threshold_kernels import fill_normals
 
 __all__ = ["ActiveOrnsteinUhlenbeck"]
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_couplings, check_fields, check_number
-from simulate.dynamics import _threshold_kernels as kernels
-from simulate.dynamics.base import Dynamics, Schedule, even_groups, random_spins
-from simulate.dynamics.sequential import generator_state
-from simulate.memory.couplings import PatternCouplings
+from simulate.checks import check_fields, check_number
+from simulate.couplings import PatternCouplings, check_couplings
+from simulate.dynamics import threshold_kernels as kernels
+from simulate.dynamics.dynamics import Dynamics, Schedule, even_groups, random_spins
+from simulate.dynamics.spin_dynamics import generator_state
 
 __all__ = ["BlockGibbs", "LayerChains", "layer_factor"]
 

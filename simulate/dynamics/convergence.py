@@ -11,8 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from simulate.dynamics.base import Dynamics
-from simulate.memory.couplings import PatternCouplings
+from simulate.couplings import PatternCouplings
+from simulate.dynamics.dynamics import Dynamics
 
 __all__ = ["bounded_convergence", "convergence", "warn_unless_settled"]
 

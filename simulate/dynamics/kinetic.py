@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_number
-from simulate.dynamics import _threshold_kernels as kernels
-from simulate.dynamics.base import Schedule, even_groups, random_spins
-from simulate.dynamics.sequential import SpinDynamics, Thresholds, check_model, generator_state
+from simulate.checks import check_number
+from simulate.dynamics import threshold_kernels as kernels
+from simulate.dynamics.dynamics import Schedule, even_groups, random_spins
+from simulate.dynamics.spin_dynamics import SpinDynamics, Thresholds, check_model, generator_state
 
 __all__ = ["KineticIsing"]
 

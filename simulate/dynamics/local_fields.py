@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from simulate.dynamics import _spin_kernels as kernels
-from simulate.memory.couplings import PatternCouplings
+from simulate.couplings import PatternCouplings
+from simulate.dynamics import spin_kernels as kernels
 
 __all__ = ["LocalFields", "local_fields"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
-from simulate._validation import check_number
+from simulate.checks import check_number
 
 __all__ = ["Harmonic", "SoftSpin", "Spherical", "mode_variance", "spherical_stiffness"]
 

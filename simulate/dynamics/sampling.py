@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from simulate._validation import check_count, check_number, first_place, seed_sequence
-from simulate.dynamics.base import Dynamics, Schedule
+from simulate.checks import check_count, check_number, first_place, seed_sequence
 from simulate.dynamics.convergence import bounded_convergence, convergence, warn_unless_settled
+from simulate.dynamics.dynamics import Dynamics, Schedule
 
 __all__ = ["sample", "trajectory"]
 

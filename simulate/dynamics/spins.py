@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_number, first_place
-from simulate.dynamics import _threshold_kernels as kernels
-from simulate.dynamics.sequential import SpinDynamics, Thresholds, check_model
+from simulate.checks import check_number, first_place
+from simulate.dynamics import threshold_kernels as kernels
+from simulate.dynamics.spin_dynamics import SpinDynamics, Thresholds, check_model
 
 __all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "word"]
 

@@ -1,6 +1,6 @@
 """Patterns and the couplings that store them."""
 
-from simulate.memory.couplings import (
+from simulate.couplings import (
     PatternCouplings,
     dreaming,
     hebbian,

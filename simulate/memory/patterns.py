@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate._validation import check_count, check_number
+from simulate.checks import check_count, check_number
 
 __all__ = ["binarise_images", "correlated_patterns", "correlation_modes", "digit_patterns", "random_patterns"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate._validation import check_count, check_number, check_patterns, full_matrix
-from simulate.memory import _kernels as kernels
-from simulate.memory.couplings import hebbian
+from simulate.checks import check_count, check_number, check_patterns
+from simulate.couplings import full_matrix, hebbian
+from simulate.memory import relaxation_kernels as kernels
 
 __all__ = ["perceptron"]
 

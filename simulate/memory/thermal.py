@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from simulate._validation import check_count, check_couplings, check_number, full_matrix
-from simulate.memory import _kernels as kernels
+from simulate.checks import check_count, check_number
+from simulate.couplings import check_couplings, full_matrix
+from simulate.memory import relaxation_kernels as kernels
 
 __all__ = ["mean_field_correlations", "thermal_unlearn"]
 

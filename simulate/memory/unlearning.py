@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from simulate._validation import check_count, check_number, check_patterns, full_matrix
-from simulate.memory import _kernels as kernels
-from simulate.memory.couplings import hebbian
+from simulate.checks import check_count, check_number, check_patterns
+from simulate.couplings import full_matrix, hebbian
+from simulate.memory import relaxation_kernels as kernels
 
 __all__ = ["daydream", "eigenvector_dreaming", "unlearn"]
 

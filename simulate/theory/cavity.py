@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, least_squares
 
+from simulate.couplings import PatternCouplings
 from simulate.dynamics.spins import ColoredFieldGlauber, PersistentGlauber
-from simulate.memory.couplings import PatternCouplings
-from simulate.theory._common import couplings_of_modes, full_matrix, no_closed_form
-from simulate.theory._one_spin import STEP, Values, back, one_fresh_spin, one_spin, transform
+from simulate.theory.effective import couplings_of_modes, full_matrix, no_closed_form
+from simulate.theory.one_spin import STEP, Values, back, one_fresh_spin, one_spin, transform
 
 __all__ = ["DynamicalMeanField", "dynamical_mean_field", "fitted_rate_and_slope", "mean_field_couplings"]
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
 from simulate.dynamics.potentials import SoftSpin
-from simulate.theory._common import full_matrix, no_closed_form
+from simulate.theory.effective import full_matrix, no_closed_form
 
 __all__ = ["effective_energy"]
 

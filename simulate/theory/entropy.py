@@ -10,10 +10,10 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_continuous_lyapunov
 
-from simulate._validation import check_count, check_number
+from simulate.checks import check_count, check_number
 from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
 from simulate.dynamics.potentials import SoftSpin
-from simulate.theory._common import full_matrix, no_closed_form
+from simulate.theory.effective import full_matrix, no_closed_form
 
 __all__ = ["entropy_production", "estimate_entropy_production", "linear_entropy_production"]
 

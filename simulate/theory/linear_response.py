@@ -12,7 +12,7 @@ from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
 from simulate.dynamics.block_gibbs import BlockGibbs
 from simulate.dynamics.potentials import SoftSpin
 from simulate.dynamics.spins import ColoredFieldGlauber, Glauber, Metropolis, PersistentGlauber, TwoTemperatureGlauber
-from simulate.theory._common import couplings_of_modes, full_matrix, no_closed_form
+from simulate.theory.effective import couplings_of_modes, full_matrix, no_closed_form
 from simulate.theory.quadratic import harmonic_variances
 
 __all__ = ["coloured_variance", "dreaming_rate", "effective_couplings", "effective_slope", "persistent_variance"]

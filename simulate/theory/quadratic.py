@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from simulate._validation import check_number
+from simulate.checks import check_number
 from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
 from simulate.dynamics.potentials import SoftSpin, mode_variance
-from simulate.theory._common import full_matrix, no_closed_form
+from simulate.theory.effective import full_matrix, no_closed_form
 
 __all__ = ["harmonic_variances", "limiting_stiffness", "stationary_covariance"]
 

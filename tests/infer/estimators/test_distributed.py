@@ -9,8 +9,8 @@ from joblib import parallel_config
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from infer.estimators.pseudolikelihood import PseudoLikelihood
-from infer.estimators.screening import InteractionScreening
+from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+from infer.estimators.screening.estimator import InteractionScreening
 from simulate import Glauber, sample
 from tests import exact
 

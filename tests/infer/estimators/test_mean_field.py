@@ -149,7 +149,7 @@ def test_moments_in_chunks_are_the_same(monkeypatch):
     weight = np.random.default_rng(7).random(500)
     whole = spin_moments(X, weight)
     np.testing.assert_allclose(whole[1], np.cov(X.T, aweights=weight, ddof=0), atol=1e-12)
-    monkeypatch.setattr("infer.estimators._base.CHUNK_VALUES", 60)
+    monkeypatch.setattr("infer.estimators.base.CHUNK_VALUES", 60)
     for pieces, at_once in zip(spin_moments(X, weight), whole, strict=True):
         np.testing.assert_allclose(pieces, at_once, atol=1e-13)
 

@@ -7,9 +7,9 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from infer.estimators._newton import Pairs
-from infer.estimators._products import SpinRows
+from infer.estimators.newton import Pairs
 from infer.estimators.probability_flow import MinimumProbabilityFlow, flow_curvature, probability_flow
+from infer.estimators.rows import SpinRows
 from tests import exact
 
 

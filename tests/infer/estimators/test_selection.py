@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from infer.estimators._base import mean_log_pseudolikelihood
-from infer.estimators._newton import Pairs
-from infer.estimators._products import SpinRows
-from infer.estimators.pseudolikelihood import PseudoLikelihood
-from infer.estimators.screening import InteractionScreening
+from infer.estimators.base import mean_log_pseudolikelihood
+from infer.estimators.newton import Pairs
+from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+from infer.estimators.rows import SpinRows
+from infer.estimators.screening.estimator import InteractionScreening
 from infer.estimators.selection import decimate, fit_on_pairs, penalty_path
 from tests import exact
 

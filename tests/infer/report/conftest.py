@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from infer.recordings import Recording
+from infer.recordings.recording import Recording
 from infer.report import analyse, write_report
 from tests.exact import draw
 

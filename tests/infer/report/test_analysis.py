@@ -8,12 +8,12 @@ import warnings
 import numpy as np
 import pytest
 
-from infer.estimators.dreaming import DreamingModel
-from infer.estimators.pseudolikelihood import PseudoLikelihood
+from infer.estimators.dreaming.estimator import DreamingModel
+from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+from infer.files.json import now, plain, readable_attributes
 from infer.report import analyse
-from infer.report._record import now, plain, readable_attributes
 from infer.report.page import json_text
-from infer.uncertainty import convergence
+from infer.statistics.uncertainty import convergence
 from tests.exact import draw
 from tests.infer.report.conftest import hebbian_of
 

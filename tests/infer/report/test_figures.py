@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+from infer.plot.axes import bounded, plain_label, shrink
+from infer.plot.svg import drawing, to_svg
 from infer.report import figures, fit_figures
-from infer.report._axes import bounded, plain_label, shrink
-from infer.report._svg import drawing, to_svg
 
 RNG = np.random.default_rng(0)
 

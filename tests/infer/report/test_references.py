@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from infer.cli import app
-from infer.estimators.dreaming import DreamingModel
-from infer.estimators.pseudolikelihood import PseudoLikelihood
-from infer.recordings import Recording
+from infer.cli.commands import app
+from infer.estimators.dreaming.estimator import DreamingModel
+from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+from infer.recordings.events import event_patterns
+from infer.recordings.recording import Recording
 from infer.report import analyse
-from infer.report._network import network
-from infer.report._penalty import choose_alpha
-from infer.report._references import read_events
-from infer.verdict.events import event_patterns
-from infer.verdict.similarity import compare
+from infer.report.network import network
+from infer.report.penalty import choose_alpha
+from infer.report.references import read_events
+from infer.similarity.compare import compare
 from simulate import dreaming
 from tests import exact
 from tests.infer.report.conftest import hebbian_of, patterns_of

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from typer.testing import CliRunner
 
 from infer import DreamingModel, average_repeats, read_sweep, sweep, sweep_map
-from infer.cli import app
+from infer.cli.commands import app
 from infer.sweeps import run as driver
 from infer.sweeps import store as storage
 from infer.sweeps.cell import NUMBERS, Outcome, compute_cell

@@ -146,7 +146,7 @@ def test_interrupted_training_leaves_the_last_whole_checkpoint(tmp_path, monkeyp
     def broken(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("simulate.contrastive._checkpoint.os.replace", broken)
+    monkeypatch.setattr("simulate.contrastive.checkpoint.os.replace", broken)
     with pytest.raises(KeyboardInterrupt):
         ContrastiveClassifier(10, 2, random_state=0, checkpoint=path).fit(X, y)
     assert path.read_bytes() == before

@@ -13,10 +13,10 @@ from simulate import (
     sample,
     theory,
 )
-from simulate.dynamics._threshold_kernels import fill_normals
 from simulate.dynamics.linear_modes import mode_transition
 from simulate.dynamics.potentials import spherical_stiffness
-from simulate.dynamics.sequential import generator_state
+from simulate.dynamics.spin_dynamics import generator_state
+from simulate.dynamics.threshold_kernels import fill_normals
 
 PATTERNS = random_patterns(3, 12, seed=1)
 COUPLINGS = hebbian(PATTERNS)

@@ -3,9 +3,9 @@ import pytest
 from scipy import sparse, stats
 
 from simulate import BlockGibbs, Glauber, PatternCouplings, dreaming, hebbian, random_patterns, sample, theory
-from simulate.dynamics import _threshold_kernels as kernels
+from simulate.couplings import lowest_rate
+from simulate.dynamics import threshold_kernels as kernels
 from simulate.dynamics.block_gibbs import LayerChains, layer_factor, sweep_layers
-from simulate.memory.couplings import lowest_rate
 from tests import exact
 from tests.simulate.dynamics.test_spins import chi_square_p_value
 

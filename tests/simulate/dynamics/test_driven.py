@@ -18,7 +18,7 @@ from simulate import (
     sample,
     trajectory,
 )
-from simulate.dynamics import _threshold_kernels as kernels
+from simulate.dynamics import threshold_kernels as kernels
 from tests import exact
 from tests.simulate.dynamics.test_spins import chi_square_p_value
 

@@ -18,7 +18,7 @@ from simulate import (
     random_patterns,
     sample,
 )
-from simulate.dynamics import sequential
+from simulate.dynamics import spin_dynamics as sequential
 
 PATTERNS = random_patterns(4, 20, seed=0)
 COUPLINGS = hebbian(PATTERNS)

@@ -3,8 +3,8 @@ import pytest
 from scipy import sparse, stats
 
 from simulate import PatternCouplings, PersistentGlauber, dreaming, hebbian, random_patterns, sample
-from simulate.dynamics import _threshold_kernels as kernels
-from simulate.dynamics import sequential
+from simulate.dynamics import spin_dynamics as sequential
+from simulate.dynamics import threshold_kernels as kernels
 from simulate.dynamics.local_fields import local_fields
 from tests import exact
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from simulate import hebbian, random_patterns, retrieval, thermal_unlearn
-from simulate.memory import _kernels as kernels
 from simulate.memory import mean_field_correlations
+from simulate.memory import relaxation_kernels as kernels
 from tests import exact
 
 

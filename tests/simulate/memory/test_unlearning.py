@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from simulate import daydream, eigenvector_dreaming, hebbian, random_patterns, retrieval, unlearn
-from simulate.memory import _kernels as kernels
+from simulate.memory import relaxation_kernels as kernels
 
 
 def plain_relax(couplings, spins, orders):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from simulate.theory._one_spin import (
+from simulate.theory.one_spin import (
     STEP,
     answered,
     back,

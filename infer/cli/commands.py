@@ -1,0 +1,403 @@
+"""Command line: arguments in, exit status out."""
+
+import functools
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infer.cli.console import complain, one_line_errors, wants_progress
+from infer.cli.options import (
+    Alpha,
+    Backend,
+    BinWidth,
+    Constant,
+    ConstantOption,
+    Data,
+    Estimated,
+    Events,
+    Fields,
+    FigureFile,
+    FreeState,
+    Jobs,
+    Key,
+    Method,
+    Missing,
+    MissingOption,
+    Order,
+    Patterns,
+    Progress,
+    Rule,
+    Seed,
+    ThresholdOption,
+    ZeroOne,
+)
+
+app = typer.Typer(
+    help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+contrastive = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(
+    contrastive, name="contrastive", help="Temporal contrastive learning: couplings learned without explicit memory."
+)
+
+
+def command(function: Callable[..., None], group: typer.Typer = app) -> Callable[..., None]:
+    """Register a command that ends with status 0, or 1 and one line on standard error when its input is bad."""
+    return group.command()(one_line_errors(function))
+
+
+def _show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"reverie {version('reverie')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@command
+def simulate(
+    output: Annotated[Path, typer.Option(help="NetCDF file for samples and patterns (.nc).")],
+    n_spins: Annotated[int, typer.Option(min=2, help="Number of spins, for random patterns.")] = 100,
+    n_patterns: Annotated[int, typer.Option(min=1, help="Number of random patterns.")] = 20,
+    patterns: Annotated[
+        Path | None, typer.Option(help="Patterns of +-1 from a file, one a row, in place of random.")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Dreaming rate of the couplings; 0 is Hebbian.")] = 0.0,
+    temperature: Annotated[float, typer.Option(help="Temperature, above 0.")] = 1.2,
+    persistence: Annotated[float, typer.Option(help="Probability in [0, 1) that an update keeps its threshold.")] = 0.5,
+    draws: Annotated[int, typer.Option(help="Recorded states a chain.")] = 10_000,
+    chains: Annotated[int, typer.Option(help="Independent chains.")] = 4,
+    burn_in: Annotated[int, typer.Option(help="Sweeps before the first draw.")] = 500,
+    thin: Annotated[int, typer.Option(help="Sweeps between draws.")] = 4,
+    seed: Seed = 0,
+    n_jobs: Jobs = -1,
+    progress: Progress = None,
+) -> None:
+    """Sample the steady state of spins with persistent thresholds that store patterns."""
+    from infer.fits import check_output, write_netcdf
+    from infer.recordings.recording import read_patterns
+    from simulate import PersistentGlauber, dreaming, random_patterns, sample
+
+    check_output(output, ".nc", inputs=[patterns])
+    stored = read_patterns(patterns) if patterns else random_patterns(n_patterns, n_spins, seed=seed)
+    dynamics = PersistentGlauber(couplings=dreaming(stored, rate), temperature=temperature, persistence=persistence)
+    samples = sample(
+        dynamics,
+        draws,
+        chains=chains,
+        burn_in=burn_in,
+        thin=thin,
+        seed=seed,
+        n_jobs=n_jobs,
+        progress=wants_progress(progress),
+    )
+    write_netcdf(output, samples.assign_attrs(rate=rate), stored)
+    typer.echo(f"{output}: {chains} chains x {draws} draws of {stored.shape[1]} spins, {len(stored)} patterns")
+
+
+@command
+def fit(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
+    method: Annotated[
+        Method, typer.Option(help="An objective that is optimised (the first four), or a mean-field closed form.")
+    ] = Method.PSEUDOLIKELIHOOD,
+    alpha: Annotated[
+        float | None,
+        typer.Option(
+            help="Strength of the l2 penalty; of the l1 penalty for interaction-screening. "
+            "[default: by the number of samples]"
+        ),
+    ] = None,
+    shrinkage: Annotated[
+        str | None, typer.Option(help="Mean field: shrinkage of covariances, 0 to 1, or ledoit-wolf.")
+    ] = None,
+    fields: Fields = None,
+    replicates: Annotated[int, typer.Option(min=0, help="Bootstrap replicates kept for `compare`; 0 for none.")] = 200,
+    key: Key = None,
+    zero_one: ZeroOne = False,
+    threshold: ThresholdOption = None,
+    bin_width: BinWidth = None,
+    missing: MissingOption = Missing.ERROR,
+    constant: ConstantOption = Constant.ERROR,
+    seed: Seed = 0,
+    n_jobs: Jobs = -1,
+    progress: Progress = None,
+) -> None:
+    """Fit couplings and fields of an equilibrium model to a recording."""
+    from infer.fits import check_output, fit_recording, write_netcdf
+    from infer.recordings.recording import read_recording
+
+    check_output(output, ".nc", inputs=[data])
+    recording = read_recording(
+        data,
+        key=key,
+        zero_one=zero_one,
+        threshold=threshold,
+        missing=missing.value,
+        constant=constant.value,
+        bin_width=bin_width,
+    )
+    result = fit_recording(
+        recording,
+        method.value,
+        alpha=alpha,
+        shrinkage=shrinkage,
+        fit_fields=fields,
+        n_replicates=replicates,
+        seed=seed,
+        n_jobs=n_jobs,
+        progress=wants_progress(progress),
+    )
+    write_netcdf(output, result, recording.patterns)
+    about = result.attrs
+    typer.echo(
+        f"{output}: couplings of {recording.n_spins} spins from {about['samples']} samples in {about['rows']} rows"
+    )
+    typer.echo(f"converged: {'yes' if about['converged'] else 'no'}")
+    typer.echo(f"score: {about['score']:.6g} nats per sample (mean log pseudo-likelihood)")
+
+
+@command
+def compare(
+    couplings: Annotated[
+        Path, typer.Argument(help="Fit (as `reverie fit` writes) or matrix: nc, npy, npz, csv, tsv, txt.")
+    ],
+    patterns: Patterns = None,
+    output: Annotated[Path | None, typer.Option(help="File for every number (.json or .nc).")] = None,
+    key: Key = None,
+    seed: Seed = 0,
+    n_jobs: Annotated[
+        int, typer.Option("--n-jobs", help="Without effect: on one thread numbers are the same everywhere.")
+    ] = 1,
+    progress: Progress = None,
+) -> None:
+    """Say how similar couplings are to Hebbian couplings and to their dreamed versions."""
+    from infer.fits import check_output, compare_file, write_similarity
+    from infer.recordings.recording import read_patterns
+
+    if output:
+        check_output(output, ".json", ".nc", inputs=[couplings, patterns])
+    stored = read_patterns(patterns) if patterns else None
+    similarity = compare_file(couplings, stored, key=key, seed=seed, progress=wants_progress(progress))
+    if output:
+        write_similarity(output, similarity)
+    typer.echo(similarity.summary())
+
+
+@command
+def report(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Page (.html); every number goes to a .json file beside it.")],
+    patterns: Patterns = None,
+    events: Events = None,
+    n_patterns: Estimated = None,
+    time_order: Order = True,
+    alpha: Alpha = None,
+    fields: Fields = None,
+    key: Key = None,
+    zero_one: ZeroOne = False,
+    threshold: ThresholdOption = None,
+    bin_width: BinWidth = None,
+    missing: MissingOption = Missing.MASK,
+    constant: ConstantOption = Constant.ERROR,
+    seed: Seed = 0,
+    n_jobs: Jobs = -1,
+    progress: Progress = None,
+) -> None:
+    """Write a report on a recording: couplings, similarity to dreamed ones, goodness of fit, convergence."""
+    from infer.fits import check_output
+    from infer.recordings.recording import match_patterns, read_patterns, read_recording
+    from infer.report.analysis import analyse
+    from infer.report.page import write_report
+    from infer.report.references import read_events
+
+    check_output(output, ".html", ".htm", inputs=[data, patterns, events])
+    check_output(output.with_suffix(".json"), ".json", inputs=[data, patterns, events])
+    recording = read_recording(
+        data,
+        key=key,
+        zero_one=zero_one,
+        threshold=threshold,
+        missing=missing.value,
+        constant=constant.value,
+        bin_width=bin_width,
+    )
+    analysis = analyse(
+        recording,
+        match_patterns(recording, read_patterns(patterns)) if patterns else None,
+        seed=seed,
+        n_jobs=n_jobs,
+        progress=wants_progress(progress),
+        alpha=alpha,
+        fit_fields=fields,
+        ordered=None if time_order else False,
+        events=read_events(events) if events else None,
+        n_patterns=n_patterns,
+    )
+    page, numbers = write_report(analysis, output)
+    _show_headline(analysis)
+    typer.echo(f"report: {page}")
+    typer.echo(f"numbers: {numbers}")
+
+
+@command
+def sweep(
+    config: Annotated[Path, typer.Argument(help="TOML file: dynamics, loads, temperatures, persistences, repeats.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Store (SQLite file), or a folder for it; it is gone on with. [default: CONFIG.sqlite here]"),
+    ] = None,
+    backend: Annotated[Backend | None, typer.Option(help="Where cells are computed. [default: processes]")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute failed cells again.")] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers. [default: the config's]")] = None,
+    n_jobs: Annotated[
+        int | None,
+        typer.Option("--n-jobs", help="Worker processes, -1 for all processors. [default: all]"),
+    ] = None,
+    progress: Progress = None,
+) -> None:
+    """Measure dreaming rates over a grid; a sweep that was stopped goes on where it was."""
+    from infer.sweeps.run import default_store, sweep
+    from infer.sweeps.table import describe_sweep, refuse_failures
+
+    table = sweep(
+        config,
+        output,
+        n_jobs=-1 if n_jobs is None else n_jobs,
+        backend=None if backend is None else backend.value,
+        scheduler=scheduler,
+        seed=seed,
+        retry_failed=retry_failed,
+        progress=wants_progress(progress),
+    )
+    typer.echo(f"{default_store(config, output)}: {describe_sweep(table)}")
+    refuse_failures(table)
+
+
+@command
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for samples and report.")] = Path("reverie-demo"),
+    seed: Seed = 0,
+    n_jobs: Jobs = -1,
+    progress: Progress = None,
+) -> None:
+    """Run the whole way once: simulate 100 active spins with 20 patterns, fit, compare, report."""
+    from infer.cli.demo import run_demo
+
+    analysis, page = run_demo(output, seed=seed, n_jobs=n_jobs, progress=wants_progress(progress))
+    _show_headline(analysis)
+    typer.echo(f"report: {page}")
+
+
+@functools.partial(command, group=contrastive)
+def memory(
+    output: Annotated[Path | None, typer.Option(help="NetCDF file for couplings and every number (.nc).")] = None,
+    figure: FigureFile = None,
+    n_spins: Annotated[int, typer.Option(min=2, help="Number of spins.")] = 100,
+    n_patterns: Annotated[int, typer.Option(min=1, help="Number of random patterns.")] = 20,
+    cycles: Annotated[int, typer.Option(min=1, help="Cycles of training, one pattern each.")] = 5000,
+    rule: Annotated[
+        Rule, typer.Option(help="Synapses with a memory in time, or the exact difference clamped - free.")
+    ] = Rule.TEMPORAL,
+    free_state: Annotated[
+        FreeState, typer.Option(help="Spins at zero temperature, graded mean-field spins, or thermal averages.")
+    ] = FreeState.FIXED_POINT,
+    seed: Seed = 0,
+    progress: Progress = None,
+) -> None:
+    """Train an associative memory by contrast; compare its couplings with Hebbian, unlearned and dreamed ones."""
+    from infer.contrastive.tasks import check_results, memory_summary, train_memory, write_results
+
+    check_results(output, figure)
+    table = train_memory(
+        n_spins,
+        n_patterns,
+        cycles,
+        rule=rule.value,
+        free_state=free_state.value.replace("-", " "),
+        seed=seed,
+        progress=wants_progress(progress),
+    )
+    write_results(table, output, figure, "memory_panels")
+    typer.echo(memory_summary(table))
+
+
+@functools.partial(command, group=contrastive)
+def digits(
+    output: Annotated[Path | None, typer.Option(help="NetCDF file for the error curves (.nc).")] = None,
+    figure: FigureFile = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes through the data.")] = 30,
+    n_hidden: Annotated[int, typer.Option(min=1, help="Number of hidden units.")] = 100,
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints; run again with the same one to go on from there.")
+    ] = None,
+    seed: Seed = 0,
+    progress: Progress = None,
+) -> None:
+    """Train classifiers of handwritten digits by contrast, with a control that must not learn."""
+    from infer.contrastive.tasks import check_results, digits_summary, train_digits, write_results
+
+    check_results(output, figure)
+    table = train_digits(
+        epochs, n_hidden=n_hidden, checkpoint_folder=checkpoints, seed=seed, progress=wants_progress(progress)
+    )
+    write_results(table, output, figure, "digits_errors")
+    typer.echo(digits_summary(table))
+
+
+@functools.partial(command, group=contrastive)
+def synapse(
+    output: Annotated[Path, typer.Option(help="Figure (.svg, .pdf or .png).")],
+    seed: Seed = 0,
+) -> None:
+    """Draw what a synapse with a memory in time learns, and what that memory dissipates."""
+    from infer.contrastive.figures import synapse_panels, write_figure
+    from infer.fits import check_output
+
+    check_output(output, ".svg", ".pdf", ".png")
+    write_figure(output, synapse_panels(seed))
+    typer.echo(f"figure: {output}")
+
+
+def _show_headline(analysis: Any) -> None:
+    """The numbers to read first, and what the reader is warned of."""
+    for text in analysis.warnings:
+        complain(text, "warning")
+    found = analysis.headline()
+    low, high = found["rate_interval"]
+    typer.echo(
+        f"dreaming rate: {found['rate']:.4g} +- {found['rate_std']:.2g} "
+        f"({100 * found['level']:g} % interval {low:.4g} to {high:.4g})"
+    )
+    error = "" if found["inverse_temperature_std"] is None else f" +- {found['inverse_temperature_std']:.2g}"
+    typer.echo(f"inverse temperature: {found['inverse_temperature']:.4g}{error}")
+    typer.echo(f"cosine similarity: {found['cosine_best']:.4f} at the best rate, {found['cosine_hebbian']:.4f} Hebbian")
+    typer.echo(found["verdict"])
+    typer.echo(found["diagnosis"])
+
+
+def main() -> None:
+    """Entry point of the `reverie` command."""
+    # a polite request to stop goes the way of an exception, so that half-written files are removed
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    app()

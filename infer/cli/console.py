@@ -1,0 +1,61 @@
+"""What commands have in common: errors and warnings as one line on standard error, and when to show progress."""
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+__all__ = ["complain", "one_line_errors", "wants_progress", "warnings_on_one_line"]
+
+
+def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
+    """A command that ends with status 0, or 1 and one line on standard error when its input is bad."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        with warnings_on_one_line():
+            try:
+                function(*args, **kwargs)
+            except KeyboardInterrupt as stop:
+                complain(str(stop) or "interrupted; no output was written")
+                raise typer.Exit(130) from None
+            except (ValueError, OSError, MemoryError) as error:
+                complain(str(error) or type(error).__name__)
+                raise typer.Exit(1) from None
+
+    return wrapped
+
+
+@contextmanager
+def warnings_on_one_line() -> Iterator[None]:
+    """Show each warning that is meant for users once, as one line on standard error."""
+    seen: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = str(message)
+        if text not in seen:
+            seen.add(text)
+            complain(text, "warning")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+        warnings.showwarning = show
+        yield
+
+
+def complain(text: str, kind: str = "error") -> None:
+    """One line on standard error."""
+    from infer.wording import one_line  # loads numpy, which commands that need nothing need not wait for
+
+    typer.echo(f"{kind}: {one_line(text)}", err=True)
+
+
+def wants_progress(progress: bool | None) -> bool:
+    """Whether to show progress bars."""
+    return sys.stderr.isatty() if progress is None else progress

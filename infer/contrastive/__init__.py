@@ -1,0 +1,1 @@
+"""Temporal contrastive learning from the shell: whole tasks and their figures."""

@@ -1,0 +1,1 @@
+"""Whether an equilibrium model with pair couplings explains samples."""

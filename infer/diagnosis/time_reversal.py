@@ -1,0 +1,229 @@
+"""Whether a record looks the same backwards: lagged correlations against their reversals, and entropy production."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.diagnosis.blocks import TimeBlocks, block_kernel, smallest_p_value
+from infer.diagnosis.entropy_bound import entropy_production_bound
+from infer.files.json import to_plain_dict
+from infer.wording import join, p_text, with_error
+
+#: Standard errors beyond which a bound of the entropy production is told as larger than zero.
+BOUND_SIGMA = 2.0
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+LAGS = (1, 2, 4)
+_N_PERMUTATIONS = 1999
+_MOST_PAIRS = 20_000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TimeReversal:
+    r"""What :func:`time_reversal_test` found.
+
+    Attributes
+    ----------
+    p_value : float
+        Chance that a record which looks the same backwards shows as much asymmetry; of the smaller of the two below.
+    p_values : dict of float
+        "pairs of spins" (second order) and "energy and modes" (third order).
+    rms_z : dict of float
+        Root mean square, over all lagged correlations, of their asymmetry over its standard error; 1 without any.
+    reversible : bool
+        Whether ``p_value`` exceeds ``level``.
+    level : float
+    lags : tuple of int
+        In rows.
+    forward, backward, asymmetry_std : ndarray (n_pairs,)
+        :math:`C_{ij}(1) = \langle \delta s_i(t+1)\, \delta s_j(t)\rangle`, :math:`C_{ji}(1)`, and the standard error
+        of their difference at lag 1 (the first of ``lags``).
+    pair_indices : ndarray of int64 (n_pairs, 2)
+        Spins i < j; a random choice where there are more than 20,000.
+    entropy_production, entropy_production_std : float
+        Held-out lower bound of the entropy production per row, in units of Boltzmann's constant (nats), and its
+        standard error. Negative values are noise about zero; nan where the record is too short.
+    n_blocks, block_length : int
+        Blocks that were reversed at random, and the median of their lengths, in rows.
+    correlation_time : float
+        Longest autocorrelation time in rows.
+    verdict : str
+        One sentence built from these numbers.
+    """
+
+    p_value: float
+    p_values: dict[str, float]
+    rms_z: dict[str, float]
+    reversible: bool
+    level: float
+    lags: tuple[int, ...]
+    forward: FloatArray
+    backward: FloatArray
+    asymmetry_std: FloatArray
+    pair_indices: IntArray
+    entropy_production: float
+    entropy_production_std: float
+    n_blocks: int
+    block_length: int
+    correlation_time: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf"."""
+        return to_plain_dict(self)
+
+    def __repr__(self) -> str:
+        """The verdict."""
+        return f"TimeReversal({self.verdict!r})"
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on the direction of time, and one on dissipation."""
+        return _verdict(self)
+
+
+def time_reversal_test(
+    rows: NDArray[np.int8],
+    observables: FloatArray,
+    blocks: TimeBlocks,
+    *,
+    lags: tuple[int, ...] = LAGS,
+    level: float = 0.05,
+    n_permutations: int = _N_PERMUTATIONS,
+    seed: np.random.SeedSequence,
+) -> TimeReversal:
+    r"""Test whether a stationary record of spins can be told from its reversal in time.
+
+    With :math:`\delta s = s - \langle s\rangle`, the asymmetries
+
+    .. math:: A_{ij}(\tau) = \langle \delta s_i(t+\tau)\,\delta s_j(t)\rangle
+              - \langle \delta s_j(t+\tau)\,\delta s_i(t)\rangle
+
+    of all pairs of spins, and, for energy and leading principal components y,
+    :math:`B_{ab}(\tau) = \langle y_a^2(t+\tau)\, y_b(t)\rangle - \langle y_a^2(t)\, y_b(t+\tau)\rangle` of third
+    order, vanish when the record looks the same backwards; spins count as even under time reversal. Each of them is
+    divided by its standard error and their squares are summed. The null distribution is that of the record with each
+    block reversed or not, by the throw of a coin: reversal changes the sign of a block's contribution to A and B and
+    leaves all that is symmetric as it is. The two orders are combined by their smaller p-value, whose own distribution
+    comes from the same randomisation.
+
+    Parameters
+    ----------
+    rows : ndarray of int8 (n_rows, n_spins)
+        Spins of +-1 in time order.
+    observables : ndarray (n_rows, k)
+        From :func:`infer.diagnosis.blocks.collective_observables`.
+    blocks : TimeBlocks
+    lags : tuple of int
+        In rows, each less than the shortest block.
+    level : float
+        Rate of false alarms at which ``reversible`` is decided.
+    n_permutations : int
+    seed : SeedSequence
+
+    Returns
+    -------
+    TimeReversal
+
+    Notes
+    -----
+    Driven dynamics with symmetric couplings and no fields have symmetric lagged correlations of second order: only
+    the third order, or none of these, can tell them from equilibrium. A record that passes may still be driven.
+
+    References
+    ----------
+    Onsager 1931, Phys. Rev. 37, 405 (second order); Pomeau 1982, J. Physique 43, 859, and Steinberg 1986, Biophys. J.
+    50, 171 (third order).
+    """
+    choice_seed, flip_seed = seed.spawn(2)
+    rng = np.random.default_rng(flip_seed)
+    pairs = _choose_pairs(rows.shape[1], choice_seed)
+    contributions, n_products = _pair_asymmetries(rows, blocks, pairs, lags)
+    forward, backward = contributions[0], contributions[1]
+    second = (forward - backward).reshape(len(blocks.slices), -1)
+    third = _third_order(observables, blocks, lags)
+    # the first throw leaves every block as it is
+    signs = rng.choice(np.array([-1.0, 1.0]), size=(1 + n_permutations, len(blocks.slices)))
+    signs[0] = 1.0
+    null = [np.einsum("rb,bc,rc->r", signs, block_kernel(part), signs) for part in (second, third)]
+    p_values, p_value = smallest_p_value(null)
+    names = ("pairs of spins", "energy and modes")
+    sizes = [max(1, int(np.count_nonzero(np.any(part != 0, axis=0)))) for part in (second, third)]
+    total = n_products[0].sum()
+    first = second.reshape(len(blocks.slices), len(lags), -1)[:, 0]
+    bound, bound_std = entropy_production_bound(rows, blocks)
+    return TimeReversal(
+        p_value=p_value,
+        p_values=dict(zip(names, p_values, strict=True)),
+        rms_z={name: float(np.sqrt(values[0] / size)) for name, values, size in zip(names, null, sizes, strict=True)},
+        reversible=p_value > level,
+        level=level,
+        lags=tuple(lags),
+        forward=forward[:, 0].sum(axis=0) / total,
+        backward=backward[:, 0].sum(axis=0) / total,
+        asymmetry_std=np.sqrt(np.einsum("bk,bk->k", first, first)) / total,
+        pair_indices=pairs,
+        entropy_production=bound,
+        entropy_production_std=bound_std,
+        n_blocks=len(blocks.slices),
+        block_length=int(np.median(blocks.lengths)),
+        correlation_time=blocks.correlation_time,
+    )
+
+
+def _choose_pairs(n_spins: int, seed: np.random.SeedSequence) -> IntArray:
+    """All pairs i < j, or a random choice of so many that a computer can hold them."""
+    pairs = np.argwhere(np.triu(np.ones((n_spins, n_spins), dtype=bool), 1))
+    if len(pairs) > _MOST_PAIRS:
+        pairs = pairs[np.sort(np.random.default_rng(seed).choice(len(pairs), _MOST_PAIRS, replace=False))]
+    return pairs
+
+
+def _pair_asymmetries(
+    rows: NDArray[np.int8], blocks: TimeBlocks, pairs: IntArray, lags: tuple[int, ...]
+) -> tuple[tuple[FloatArray, FloatArray], IntArray]:
+    """Sums over each block of both lagged products of each pair, (n_blocks, n_lags, n_pairs) each, and their number."""
+    i, j = pairs.T
+    mean = rows.mean(axis=0, dtype=np.float64)
+    forward = np.empty((len(blocks.slices), len(lags), len(pairs)))
+    backward = np.empty_like(forward)
+    for b, part in enumerate(blocks.slices):
+        x = (rows[part] - mean).astype(np.float32)
+        for k, lag in enumerate(lags):
+            lagged = (x[lag:].T @ x[:-lag]).astype(np.float64)
+            forward[b, k], backward[b, k] = lagged[i, j], lagged[j, i]
+    return (forward, backward), np.array([[max(n - lag, 0) for n in blocks.lengths] for lag in lags])
+
+
+def _third_order(observables: FloatArray, blocks: TimeBlocks, lags: tuple[int, ...]) -> FloatArray:
+    """Sums over each block of y_a^2(t + lag) y_b(t) - y_a^2(t) y_b(t + lag), (n_blocks, n_lags k^2)."""
+    squares = observables**2
+    squares = squares - squares.mean(axis=0)
+    parts = []
+    for part in blocks.slices:
+        y, y2 = observables[part], squares[part]
+        parts.append(np.concatenate([(y2[lag:].T @ y[:-lag] - y2[:-lag].T @ y[lag:]).ravel() for lag in lags]))
+    return np.array(parts)
+
+
+def _verdict(found: TimeReversal) -> str:
+    """One sentence on the direction of time, and one on dissipation."""
+    if found.reversible:
+        text = f"The record cannot be told from its reversal in time ({p_text(found.p_value)})"
+    else:
+        which = [name for name, p in found.p_values.items() if p <= found.level] or list(found.p_values)
+        text = (
+            f"The record differs from its reversal in time ({p_text(found.p_value)}; seen in {join(which)}): it does "
+            "not come from equilibrium dynamics of these spins"
+        )
+    text += f"; {found.n_blocks} blocks of {found.block_length:,} rows were reversed at random."
+    bound, std = found.entropy_production, found.entropy_production_std
+    if np.isfinite(bound) and bound > BOUND_SIGMA * std:
+        text += f" It produces at least {with_error(bound, std)} nats of entropy per row."
+    elif np.isfinite(bound):
+        text += f" The lower bound of its entropy production is not above zero ({with_error(bound, std)} nats per row)."
+    return text

@@ -1,0 +1,18 @@
+"""Errors that a user meets."""
+
+from infer.wording import one_line
+
+__all__ = ["InputError"]
+
+
+class InputError(ValueError):
+    """Bad input: one line that says what is wrong, where, and what to do about it.
+
+    Parameters
+    ----------
+    message : str
+        Put on one line, control characters escaped.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))

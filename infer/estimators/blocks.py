@@ -1,0 +1,280 @@
+"""Samples as Dask arrays: every pass is mapped over their blocks, wherever these are, and small sums come back.
+
+A pass sends couplings to the blocks and adds up what they return (matrices of n_spins x n_spins) on the way back, a few
+blocks at a time, always in the same order. Dask itself is imported only where such an array is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.utils.validation import validate_data
+
+from infer.estimators.base import (
+    SpinEstimator,
+    binarise,
+    check_spins,
+    mean_log_pseudolikelihood,
+    row_weights,
+    unpack_samples,
+)
+from infer.estimators.columns import Columns
+from infer.estimators.rows import Responses, SpinRows
+
+ADDED_AT_ONCE = 8  # results of blocks that are added up in one go
+
+Sums = tuple[NDArray, ...]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Contiguous rows of +-1 spins, as delayed arrays, and their weights."""
+
+    parts: list[Any]
+    starts: NDArray[np.int64]  # (n_blocks + 1,)
+    weight: NDArray[np.float64] | None
+
+    def reduce(self, work: Callable[..., Any], combine: Callable[[list], Any], *shared: Any) -> Any:
+        """``work(block, weights of the block, first row, *shared)`` of all blocks, combined."""
+        from dask import compute, delayed
+
+        sent = [delayed(value, pure=False) for value in shared]
+        results = [delayed(work)(part, w, first, *sent) for part, w, first in self._with_weights()]
+        while len(results) > 1:
+            results = [delayed(combine)(results[k : k + ADDED_AT_ONCE]) for k in range(0, len(results), ADDED_AT_ONCE)]
+        (result,) = compute(results[0])
+        return result
+
+    def _with_weights(self) -> Iterator[tuple[Any, NDArray | None, int]]:
+        for part, first, end in zip(self.parts, self.starts[:-1], self.starts[1:], strict=True):
+            yield part, None if self.weight is None else self.weight[first:end], int(first)
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Some rows, in increasing order."""
+        from dask import compute, delayed
+
+        owner = np.searchsorted(self.starts, rows, side="right") - 1
+        found = compute(*[delayed(_take)(self.parts[k], rows[owner == k] - self.starts[k]) for k in np.unique(owner)])
+        return np.concatenate(found)
+
+
+def add(results: list[Sums]) -> Sums:
+    """Sums of sums."""
+    return tuple(np.sum(values, axis=0) for values in zip(*results, strict=True))
+
+
+def _take(block: NDArray, rows: NDArray) -> NDArray[np.int8]:
+    return np.asarray(block)[rows]
+
+
+class BlockRows(SpinRows):
+    """`SpinRows` over the blocks of a Dask array."""
+
+    def __init__(self, blocks: Blocks, columns: NDArray[np.intp], n_spins: int) -> None:
+        # what the rows of one place do with their spins is done by the blocks here
+        self.blocks = blocks
+        self.columns = columns if len(columns) < n_spins else None
+        self.n_rows, self.n_spins = int(blocks.starts[-1]), len(columns)
+        self.total = float(self.n_rows if blocks.weight is None else blocks.weight.sum())
+        self.weight = None if blocks.weight is None else blocks.weight / self.total
+        self.n_jobs = 1
+
+    def chunk(self, rows: slice, dtype: DTypeLike) -> NDArray:
+        picked = self.blocks.take(np.arange(rows.start, rows.stop))
+        return np.ascontiguousarray(picked if self.columns is None else picked[:, self.columns], dtype=dtype)
+
+    def second_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        mean, second = self.blocks.reduce(_block_moments, add, self.columns)
+        return mean / self.total, second / self.total
+
+    def responses(
+        self,
+        couplings: NDArray,
+        fields: NDArray,
+        dtype: DTypeLike = np.float32,
+        targets: NDArray[np.intp] | None = None,
+    ) -> Responses:
+        couplings = np.ascontiguousarray(couplings, dtype=dtype)
+        found = self.blocks.reduce(_block_responses, _add_responses, self.columns, couplings, fields, dtype, targets)
+        margins = found.pop("margins")
+        return Responses(**{name: value / self.total for name, value in found.items()}, margins=margins)
+
+    def batch_gradients(
+        self, couplings: NDArray, fields: NDArray, labels: NDArray[np.int64], multiplier: NDArray | None = None
+    ) -> NDArray[np.float32]:
+        couplings = couplings.astype(np.float32)
+        found = self.blocks.reduce(_block_gradients, _merge, self.columns, couplings, fields, labels, multiplier)
+        return np.stack([found[batch] / self.total for batch in sorted(found)]).astype(np.float32)
+
+    def hessians(
+        self, couplings: NDArray, fields: NDArray, most_rows: int
+    ) -> Iterator[tuple[int, NDArray[np.float64], int | None]]:
+        picked, n_used = np.arange(self.n_rows), None
+        if self.n_rows > most_rows:
+            picked = np.sort(np.random.default_rng(0).choice(self.n_rows, size=most_rows, replace=False))
+            n_used = most_rows
+        weight = None if self.blocks.weight is None else self.blocks.weight[picked]
+        here = SpinRows(self.blocks.take(picked), weight, self.columns)
+        for node, hessian, _ in here.hessians(couplings, fields, most_rows):
+            yield node, hessian, n_used
+
+
+def _here(block: Any, weight: NDArray | None, columns: NDArray | None) -> tuple[SpinRows, float]:
+    """Rows of one block in place, and the sum of their weights."""
+    spins = np.ascontiguousarray(block, dtype=np.int8)
+    total = float(len(spins) if weight is None else weight.sum())
+    # a block without weight adds nothing, whatever its rows share
+    return SpinRows(spins, weight if weight is None or total > 0 else np.ones(len(spins)), columns), total
+
+
+def _block_moments(block: Any, weight: NDArray | None, first: int, columns: NDArray | None) -> Sums:
+    rows, total = _here(block, weight, columns)
+    return tuple(total * value for value in rows.second_moments())
+
+
+def _block_responses(
+    block: Any,
+    weight: NDArray | None,
+    first: int,
+    columns: NDArray | None,
+    couplings: NDArray,
+    fields: NDArray,
+    dtype: DTypeLike,
+    targets: NDArray | None,
+) -> dict[str, Any]:
+    """Sums instead of averages, by name."""
+    rows, total = _here(block, weight, columns)
+    found = vars(rows.responses(couplings, fields, dtype, targets))
+    return {name: value if name == "margins" else total * value for name, value in found.items()}
+
+
+def _add_responses(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Sums of all but the margins, of which the smallest count."""
+    return {
+        name: _least([result[name] for result in results])
+        if name == "margins"
+        else np.sum([result[name] for result in results], axis=0)
+        for name in results[0]
+    }
+
+
+def _least(margins: list[NDArray | None]) -> NDArray | None:
+    found = [value for value in margins if value is not None]
+    return np.min(found, axis=0) if found else None
+
+
+def _block_gradients(
+    block: Any,
+    weight: NDArray | None,
+    first: int,
+    columns: NDArray | None,
+    couplings: NDArray,
+    fields: NDArray,
+    labels: NDArray,
+    multiplier: NDArray | None,
+) -> dict[int, NDArray]:
+    """Contributions of the batches that have rows in this block."""
+    rows, total = _here(block, weight, columns)
+    here = slice(first, first + rows.n_rows)
+    among = labels[here]
+    found = rows.batch_gradients(couplings, fields, among - among[0], None if multiplier is None else multiplier[here])
+    return {int(among[0]) + k: total * gradient for k, gradient in enumerate(found)}
+
+
+def _merge(results: list[dict[int, NDArray]]) -> dict[int, NDArray]:
+    """Batches of several blocks; those that lie in two are added up."""
+    merged: dict[int, NDArray] = {}
+    for found in results:
+        for batch, gradient in found.items():
+            merged[batch] = merged[batch] + gradient if batch in merged else gradient
+    return merged
+
+
+def _inspect(block: Any, weight: NDArray | None, first: int, threshold: float | None) -> Sums:
+    """Smallest and largest value of each spin among the rows of positive weight, after a strict check."""
+    values = np.asarray(block)
+    spins = check_spins(values, first_row=first) if threshold is None else binarise(values, threshold, first_row=first)
+    if weight is not None:
+        spins = spins[weight > 0]
+    if not len(spins):
+        return np.ones(values.shape[1], np.int8), np.full(values.shape[1], -1, np.int8)
+    return spins.min(axis=0), spins.max(axis=0)
+
+
+def _extremes(results: list[Sums]) -> Sums:
+    return np.min([low for low, _ in results], axis=0), np.max([high for _, high in results], axis=0)
+
+
+def _as_spins(block: Any, threshold: float | None) -> NDArray[np.int8]:
+    values = np.asarray(block)
+    return values.astype(np.int8) if threshold is None else binarise(values, threshold)
+
+
+@dataclass(frozen=True)
+class BlockPreparation(Columns):
+    """Samples in blocks, ready for a fit."""
+
+    blocks: Blocks
+    given_weight: NDArray[np.float64] | None
+    chains: NDArray[np.int64] | None
+
+    def rows(self, n_jobs: int | None = 1) -> BlockRows:
+        """Rows of the spins that vary; where they are worked on is for Dask to say."""
+        return BlockRows(self.blocks, self.varying, self.n_spins)
+
+    ordered_rows = rows
+
+
+def read_blocks(
+    estimator: SpinEstimator, X: Any, sample_weight: ArrayLike | None, *, reset: bool
+) -> tuple[Blocks, Any, NDArray[np.int8], NDArray[np.int8]]:
+    """Checked blocks of samples, the array they are of, and the smallest and largest value of each spin."""
+    from dask import delayed
+
+    samples = unpack_samples(X)[0]
+    if samples.ndim != 2 or np.isnan(samples.shape).any():
+        raise ValueError(
+            f"X must be two-dimensional and know its shape, got {samples.shape}: reshape it, or call "
+            "X.compute_chunk_sizes() first"
+        )
+    validate_data(estimator, samples, reset=reset, skip_check_array=True)
+    if reset and min(samples.shape) < 2:
+        raise ValueError(f"at least 2 rows and 2 columns are required, got shape {samples.shape}")
+    weight = row_weights(X, samples, sample_weight)
+    samples = samples.rechunk({1: -1})
+    parts = samples.to_delayed().ravel().tolist()
+    starts = np.concatenate([[0], np.cumsum(samples.chunks[0])]).astype(np.int64)
+    threshold = None if estimator.threshold is None else float(estimator.threshold)
+    low, high = Blocks(parts, starts, weight).reduce(_inspect, _extremes, threshold)
+    if samples.dtype != np.int8 or threshold is not None:
+        parts = [delayed(_as_spins)(part, threshold) for part in parts]
+    return Blocks(parts, starts, weight), samples, low, high
+
+
+def prepare_blocks(estimator: SpinEstimator, X: Any, sample_weight: ArrayLike | None) -> BlockPreparation:
+    """Validate the samples of a fit and find constant spins, block by block."""
+    _, chains, names = unpack_samples(X)
+    blocks, samples, low, high = read_blocks(estimator, X, sample_weight, reset=True)
+    weight = blocks.weight
+    constant = estimator.report_constant(np.flatnonzero(low == high), names)
+    n_rows = len(samples) if weight is None else int(np.count_nonzero(weight))
+    n_samples = float(n_rows if weight is None else max(weight.sum(), n_rows))
+    n_spins = samples.shape[1]
+    varying = np.setdiff1d(np.arange(n_spins), constant)
+    return BlockPreparation(varying, constant, low[constant], names, n_rows, n_samples, n_spins, blocks, weight, chains)
+
+
+def block_score(estimator: Any, X: Any, sample_weight: ArrayLike | None) -> float:
+    """Mean log pseudo-likelihood per sample of an estimator with couplings and fields."""
+    blocks, _, _, _ = read_blocks(estimator, X, sample_weight, reset=False)
+    (found,) = blocks.reduce(_block_score, add, estimator.couplings_, estimator.fields_)
+    return float(found / (blocks.starts[-1] if blocks.weight is None else blocks.weight.sum()))
+
+
+def _block_score(block: Any, weight: NDArray | None, first: int, couplings: NDArray, fields: NDArray) -> Sums:
+    rows, total = _here(block, weight, None)
+    return (np.array(total * mean_log_pseudolikelihood(rows.spins, couplings, fields, rows.weight)),)

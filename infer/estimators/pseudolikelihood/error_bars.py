@@ -1,0 +1,417 @@
+"""Error bars of node-wise estimates: how much each batch of samples moves them (sandwich formula by batch means)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from infer.estimators.base import SpinEstimator, constant_spins, name_spins
+from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.statistics.batches import batch_roots
+from infer.statistics.uncertainty import (
+    batch_labels,
+    block_bootstrap_indices,
+    laplace_posterior,
+    posterior_dataset,
+    student_quantile,
+)
+
+INDEPENDENT_BATCHES = 200  # for rows without time order: standard errors carry a relative error of 1 / sqrt(2 x 200)
+HESSIAN_ROWS = (4000, 20_000)  # samples used for a node's Hessian: 20 per spin within these bounds
+
+
+@dataclass(frozen=True)
+class Influence:
+    """First-order change of couplings and fields due to each batch of samples, as a root of their covariance.
+
+    Changes are centred and scaled so that the sum of their outer squares over batches is the covariance.
+    """
+
+    couplings: NDArray[np.float32]  # (n_batches, n_spins, n_spins), symmetric
+    fields: NDArray[np.float32]  # (n_batches, n_spins)
+    independent: bool  # rows carry random signs, so batches are not centred
+    constant: NDArray[np.intp]
+    degrees_of_freedom: float  # of the standard errors
+
+    def std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Standard errors of couplings and fields."""
+        couplings, fields = (
+            np.sqrt((values.astype(np.float64) ** 2).sum(axis=0)) for values in (self.couplings, self.fields)
+        )
+        if len(self.constant):
+            couplings[self.constant] = couplings[:, self.constant] = fields[self.constant] = np.nan
+        np.fill_diagonal(couplings, 0.0)
+        return couplings, fields
+
+    def draw_multipliers(self, n_replicates: int, rng: np.random.RandomState) -> NDArray[np.float64]:
+        """How much each batch counts more than once in each replicate (n_replicates, n_batches)."""
+        n_batches = len(self.couplings)
+        if self.independent:
+            return rng.standard_normal((n_replicates, n_batches))
+        counts = rng.multinomial(n_batches, np.full(n_batches, 1.0 / n_batches), size=n_replicates)
+        return np.asarray(counts - 1.0)
+
+
+def batch_influence(
+    rows: SpinRows,
+    couplings: NDArray,
+    fields: NDArray,
+    weight: NDArray | None,
+    n_samples: float,
+    chains: NDArray | None,
+    varying: NDArray,
+    ridge: float,
+    fit_fields: bool,
+    sparse: bool = False,
+) -> Influence:
+    """Influence of batches of rows on symmetrised node-wise estimates (the sandwich formula, one factor per batch).
+
+    A batch ``b`` of rows moves the estimate of node ``r`` by ``-H_r^-1 g_br``, with ``g_br`` its share of the gradient
+    and ``H_r`` the Hessian (from at most 20 000 random rows, debiased for their number). The variance over batches long
+    enough to be independent is the variance of the estimate, whatever the correlations within them. It is NaN where
+    fewer than two batches have weight. ``sparse`` keeps couplings at zero that are zero.
+
+    Weighted rows of chains weigh their batch, and only ratios of weights matter. Weighted rows without chains are
+    ``n_samples`` independent samples altogether, of which each row is its share: counts add up to that number, and
+    weights that add up to less than the number of rows say nothing about it, so that it is the number of rows.
+    """
+    n_rows, n_spins = rows.n_rows, len(couplings)
+    independent = weight is not None and chains is None
+    labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows) if independent else None)
+    sign = None
+    if weight is not None and independent:
+        # random signs make rows independent, and the root makes a row count as so many samples
+        counts = np.where(weight > 0, weight, 1.0) * (n_samples / weight.sum())
+        sign = np.random.default_rng(0).choice([-1.0, 1.0], size=n_rows) / np.sqrt(counts)
+    row_couplings = couplings[np.ix_(varying, varying)]
+    gradients = rows.batch_gradients(row_couplings, fields[varying], labels, sign)
+    batch_weights = np.bincount(labels, weights=weight).astype(np.float64)
+    seen = batch_weights > 0
+    if not seen.all():  # nothing was observed there
+        gradients, batch_weights = gradients[seen], batch_weights[seen]
+    determined = len(gradients) > 1  # a single batch does not scatter
+    degrees_of_freedom = float(len(gradients))
+    if not independent and determined:
+        gradients, degrees_of_freedom = batch_roots(gradients, batch_weights / batch_weights.sum())
+    coupling_change = np.zeros((len(gradients), n_spins, n_spins), dtype=np.float32)
+    field_change = np.zeros((len(gradients), n_spins), dtype=np.float32)
+    n_used = int(np.clip(20 * len(varying), *HESSIAN_ROWS))
+    for node, hessian, n_hessian in rows.hessians(row_couplings, fields[varying], n_used):
+        moving = np.append(row_couplings[node] != 0 if sparse else np.ones(len(varying), dtype=bool), fit_fields)
+        moving[node] = False
+        others = np.flatnonzero(moving)
+        if not len(others):
+            continue
+        matrix = hessian[np.ix_(others, others)]
+        penalty = np.where(others < len(varying), ridge, 0.0)
+        matrix[np.diag_indices_from(matrix)] += penalty + max(1e-10 * np.trace(matrix) / len(others), 1e-300)
+        # the inverse of a matrix estimated from n rows is too large by n / (n - parameters - 1)
+        debias = 1.0 if n_hessian is None else max(1.0 - (len(others) + 1) / n_hessian, 0.1)
+        change = np.full((len(gradients), len(others)), np.nan)
+        if determined:
+            with suppress(LinAlgError):  # flat in some direction: the samples do not tell the couplings
+                change = -debias * cho_solve(cho_factor(matrix), gradients[:, node, others].T.astype(np.float64)).T
+        partners = others[others < len(varying)]
+        coupling_change[:, varying[node], varying[partners]] = change[:, : len(partners)]
+        if fit_fields:
+            field_change[:, varying[node]] = change[:, -1]
+    coupling_change += coupling_change.transpose(0, 2, 1).copy()
+    coupling_change *= 0.5
+    constant = np.setdiff1d(np.arange(n_spins), varying)
+    return Influence(coupling_change, field_change, independent, constant, degrees_of_freedom)
+
+
+class ErrorBars(SpinEstimator):
+    """Standard errors, intervals, posterior and bootstrap of an estimator that fits node by node and keeps `_data`.
+
+    `_data` is the `Preparation` of its samples. `_ridge_and_sparsity()` gives the strengths of the quadratic and of the
+    absolute part of its penalty.
+    """
+
+    couplings_by_node_: NDArray[np.float64]
+    symmetrisation: str
+    fit_fields: bool
+    n_jobs: int | None
+    _data: Any
+
+    def _ridge_and_sparsity(self) -> tuple[float, float]:
+        raise NotImplementedError  # every estimator knows its own penalties
+
+    def _forget_errors(self) -> None:
+        """Error bars belong to a fit."""
+        self.__dict__.pop("_influence", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """State without the samples: a pickled estimator keeps standard errors only if they were asked for before."""
+        state = dict(super().__getstate__())
+        state.pop("_data", None)
+        return state
+
+    def _samples(self) -> Any:
+        """The samples of the fit."""
+        check_is_fitted(self, "couplings_")
+        if self.symmetrisation == "joint":
+            raise AttributeError("standard errors are computed for symmetrisation='mean' only")
+        if not hasattr(self, "_data"):
+            raise AttributeError(
+                "standard errors need the samples, which are not pickled: compute them before pickling"
+            )
+        return self._data
+
+    @cached_property
+    def _influence(self) -> Influence:
+        """Influences of batches of samples on couplings and fields."""
+        samples = self._samples()
+        ridge, sparsity = self._ridge_and_sparsity()
+        with one_blas_thread():
+            found = batch_influence(
+                samples.ordered_rows(self.n_jobs),
+                self.couplings_by_node_,
+                self.fields_,
+                samples.given_weight,
+                samples.n_samples,
+                samples.chains,
+                samples.varying,
+                ridge,
+                self.fit_fields,
+                sparsity > 0,
+            )
+        return self._for_what_was_observed(found)
+
+    def _for_what_was_observed(self, influence: Influence) -> Influence:
+        """The same where no values were missing."""
+        return influence
+
+    @property
+    def couplings_std_(self) -> NDArray[np.float64]:
+        """Standard errors of the couplings (n_spins, n_spins); zero diagonal.
+
+        NaN for constant spins, and where there are fewer than two batches of samples (two or three rows).
+        """
+        return self._influence.std()[0]
+
+    @property
+    def fields_std_(self) -> NDArray[np.float64]:
+        """Standard errors of the fields (n_spins,), NaN as for couplings; zero when no fields are fitted."""
+        return self._influence.std()[1]
+
+    def confidence_interval(
+        self, level: float = 0.95, parameter: Literal["couplings", "fields"] = "couplings"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Intervals of all couplings or fields: estimate -+ Student's t quantile times standard error.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+        parameter : {"couplings", "fields"}
+
+        Returns
+        -------
+        lower, upper : ndarray (n_spins, n_spins) or (n_spins,)
+
+        Raises
+        ------
+        ValueError
+            If the level is not between 0 and 1, or there is no such parameter.
+        """
+        if parameter not in ("couplings", "fields"):
+            raise ValueError(f"parameter must be 'couplings' or 'fields', got {parameter!r}")
+        centre, std = getattr(self, f"{parameter}_"), getattr(self, f"{parameter}_std_")
+        half = student_quantile(level, self._influence.degrees_of_freedom) * std
+        return centre - half, centre + half
+
+    def posterior(
+        self, draws: int = 250, random_state: int | np.random.RandomState | None = None, *, chains: int = 4
+    ) -> xr.Dataset:
+        """Draws from the Gaussian (Laplace) approximation of the posterior of couplings and fields, flat prior.
+
+        Its covariance is the sandwich covariance, which accounts for autocorrelation and chains. It is made of as many
+        directions as there are batches of samples (100 or less for time-ordered rows, 200 for counts): each coupling
+        has its right spread, and pairs of couplings have their right covariance on average, but where there are more
+        parameters than batches draws do not fill all of their space.
+
+        Parameters
+        ----------
+        draws : int, default=250
+            Draws of each chain.
+        random_state : int, RandomState or None
+            Seed.
+        chains : int, default=4
+            Independent chains, so that arviz finds what it expects.
+
+        Returns
+        -------
+        xarray.Dataset
+            "couplings" with dims (chain, draw, pair), one for each pair ``i < j`` of spins that vary, and, if they are
+            fitted, "fields" with dims (chain, draw, spin). The coordinates "first" and "second" say which spins a pair
+            is made of.
+
+        Raises
+        ------
+        ValueError
+            If standard errors are not finite, as where samples do not determine the couplings.
+        """
+        mean, values, coords = self._parameters()
+        factor = np.concatenate(list(values.values()), axis=1).astype(np.float64)
+        return laplace_posterior(
+            mean,
+            factor=factor,
+            dims={"couplings": ("pair",), "fields": ("spin",)},
+            coords=coords,
+            draws=draws,
+            chains=chains,
+            random_state=random_state,
+            attributes={"model": type(self).__name__, "approximation": "Gaussian, sandwich covariance"},
+        )
+
+    def bootstrap(
+        self,
+        draws: int = 50,
+        random_state: int | np.random.RandomState | None = None,
+        *,
+        chains: int = 4,
+        refit: bool = False,
+    ) -> xr.Dataset:
+        """Block bootstrap of couplings and fields, as arviz data.
+
+        By default batches of consecutive samples are drawn with replacement from those of all chains together, so that
+        chains that sit in different places count, as in the standard errors. Each replicate is the fit plus the
+        first-order change that this makes, which costs next to nothing. With ``refit`` every replicate is a fit of its
+        own, which also shows what the first order misses; blocks are then drawn within each chain, whose length stays.
+
+        Rows with weights and without chains are independent: Gaussian numbers weight the batches (wild bootstrap), and
+        ``refit`` draws as many samples as the weights add up to. Weights that add up to less than the number of rows
+        are shares, and the number of samples is then that of the rows, here as in the standard errors.
+
+        Parameters
+        ----------
+        draws : int, default=50
+            Replicates of each chain.
+        random_state : int, RandomState or None
+            Seed.
+        chains : int, default=4
+            Into how many chains the replicates are sorted, so that arviz finds what it expects.
+        refit : bool, default=False
+            Fit every replicate.
+
+        Returns
+        -------
+        xarray.Dataset
+            As from `posterior`.
+
+        Raises
+        ------
+        ValueError
+            If a number of draws or chains is below 1, or ``refit`` meets a replicate in which a spin no longer varies,
+            missing values, or the blocks of a Dask array.
+        """
+        if draws < 1 or chains < 1:
+            raise ValueError(f"draws and chains must be at least 1, got draws={draws}, chains={chains}")
+        mean, values, coords = self._parameters()
+        n_replicates, rng = chains * draws, check_random_state(random_state)
+        if refit:
+            found = self._refits(n_replicates, rng)
+        else:
+            multipliers = self._influence.draw_multipliers(n_replicates, rng)
+            found = {name: mean[name] + multipliers @ value.astype(np.float64) for name, value in values.items()}
+        dims = {"couplings": "pair", "fields": "spin"}
+        result = posterior_dataset(
+            {name: value.reshape(chains, draws, -1) for name, value in found.items()},
+            {"model": type(self).__name__, "approximation": f"block bootstrap, {'refits' if refit else 'first order'}"},
+        )
+        return result.rename({f"{name}_dim_0": dims[name] for name in found}).assign_coords(coords)
+
+    def _refits(self, n_replicates: int, rng: np.random.RandomState) -> dict[str, NDArray[np.float64]]:
+        """Fits of samples made of blocks drawn with replacement."""
+        samples = self._samples()
+        if not hasattr(samples, "given"):
+            raise ValueError("refit=True needs samples in memory, not in the blocks of a Dask array: use refit=False")
+        spins, weight = samples.given, samples.given_weight
+        independent = weight is not None and samples.chains is None
+        model = clone(self).set_params(threshold=None, n_jobs=1)
+        above = self._pairs()
+
+        def fit(seed: int) -> tuple[NDArray, NDArray]:
+            generator = np.random.RandomState(seed)
+            if independent:
+                counts = generator.multinomial(int(samples.n_samples), weight / weight.sum()).astype(np.float64)
+            else:
+                index = next(block_bootstrap_indices(len(spins), samples.chains, random_state=generator))
+                counts = np.bincount(index, minlength=len(spins)) * (1.0 if weight is None else weight)
+            lost = np.setdiff1d(constant_spins(spins, counts), samples.constant)
+            if len(lost):  # a fit gives them couplings of zero, which are no estimates
+                raise ValueError(
+                    f"{name_spins(lost, samples.names)} never change in one of the replicates, so that "
+                    "couplings to them cannot be fitted: use refit=False, drop these columns, or give more samples"
+                )
+            fitted = clone(model).fit(spins, sample_weight=counts)
+            return fitted.couplings_[above], fitted.fields_[samples.varying]
+
+        seeds = rng.randint(np.iinfo(np.int32).max, size=n_replicates)
+        with one_blas_thread():  # of the process: a thread that is ready must not lift the limit for the others
+            fits = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fit)(int(seed)) for seed in seeds)
+        found = {"couplings": np.stack([couplings for couplings, _ in fits])}
+        if self.fit_fields:
+            found["fields"] = np.stack([fields for _, fields in fits])
+        return found
+
+    def _pairs(self) -> tuple[NDArray, NDArray]:
+        """First and second spins of all pairs of spins that vary."""
+        varying = self._samples().varying
+        first, second = np.triu_indices(len(varying), 1)
+        return varying[first], varying[second]
+
+    def _parameters(self) -> tuple[dict[str, NDArray], dict[str, NDArray], dict[str, Any]]:
+        """Estimates, influences (n_batches, ...) and coordinates of what is estimated."""
+        first, second = self._pairs()
+        samples = self._samples()
+        labels = np.array(samples.names) if samples.names is not None else np.arange(samples.n_spins)
+        mean = {"couplings": self.couplings_[first, second]}
+        values = {"couplings": self._influence.couplings[:, first, second]}
+        coords: dict[str, Any] = {
+            "pair": [f"{labels[i]}-{labels[j]}" for i, j in zip(first, second, strict=True)],
+            "first": ("pair", labels[first]),
+            "second": ("pair", labels[second]),
+        }
+        if self.fit_fields:
+            mean["fields"], values["fields"] = self.fields_[samples.varying], self._influence.fields[:, samples.varying]
+            coords["spin"] = labels[samples.varying]
+        return mean, values, coords
+
+    def bootstrap_couplings(
+        self, n_replicates: int = 200, random_state: int | np.random.RandomState | None = None
+    ) -> NDArray[np.float64]:
+        """Replicates of the couplings by a one-step block bootstrap.
+
+        Batches of consecutive samples of all chains are drawn with replacement, and each replicate is the fit plus the
+        first-order change that this reweighting makes. Where rows are independent with counts, batches are weighted by
+        Gaussian numbers instead (wild bootstrap).
+
+        Parameters
+        ----------
+        n_replicates : int, default=200
+            Number of replicates.
+        random_state : int, RandomState or None
+            Seed.
+
+        Returns
+        -------
+        ndarray (n_replicates, n_spins, n_spins)
+            Symmetric with zero diagonal.
+        """
+        influence = self._influence
+        multipliers = influence.draw_multipliers(n_replicates, check_random_state(random_state))
+        n_batches = len(influence.couplings)
+        change = multipliers @ influence.couplings.reshape(n_batches, -1).astype(np.float64)
+        return self.couplings_ + change.reshape(n_replicates, *self.couplings_.shape)

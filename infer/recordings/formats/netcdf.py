@@ -1,0 +1,163 @@
+"""One variable of a NetCDF (HDF5) file with its labels and attributes.
+
+Read with h5py and not with xarray, whose backends follow many more references: each of them is a way for a damaged file
+to keep the HDF5 library busy, or to make it complain on the standard error stream behind our back.
+"""
+
+import mmap
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.errors import InputError
+from infer.recordings.table import Table, choose
+
+# deflate packs at most 1032 to 1, so a file that claims more than this many values a byte was forged or damaged
+LARGEST_COMPRESSION = 2000
+HEAP = b"GCOL\x01\0\0\0"
+BOOKKEEPING = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue", "coordinates"}
+
+
+def read_netcdf(path: Path, content: str, key: str | None) -> Table:
+    """The variable `key` (or `content`, there or in a group of that name, or the only table) and what belongs to it."""
+    with h5py.File(path, "r") as file:
+        check_heaps(path)
+        variables = _variables(file)
+        inner = _variables(file[content]) if _is_group(file, content) else {}
+        if key is None and content not in variables and content in inner:
+            variable = inner[content]
+        elif key is None and content == "spins" and "spins" not in variables and "x" in variables:
+            raise InputError(f"{path} holds positions x of continuous units and no spins; spins are needed here")
+        else:
+            tables = [name for name, variable in variables.items() if variable.ndim == 2]
+            variable = variables[choose(path, list(variables), tables, content, key)]
+        values, dimensions = read_values(path, variable), _dimensions(file, variable)
+        table = Table(values)
+        if content == "spins" and values.ndim == 3:
+            if set(dimensions) == {"chain", "draw", "spin"}:
+                order = [dimensions.index(name) for name in ("chain", "draw", "spin")]
+                values, dimensions = values.transpose(order), [dimensions[i] for i in order]
+            n_chains, n_draws, n_spins = values.shape
+            table.values = values.reshape(n_chains * n_draws, n_spins)
+            table.chains = np.repeat(np.arange(n_chains), n_draws)
+        table.names = _labels(file, dimensions, table.values.shape[-1] if table.values.ndim else 0)
+        table.attributes = {**_attributes(file), **_attributes(variable)}
+        if content == "spins":
+            if "counts" in variables:
+                table.counts = read_values(path, variables["counts"])
+            stored = _variables(file["patterns"]) if _is_group(file, "patterns") else variables
+            if "patterns" in stored and key != "patterns":
+                table.patterns = read_values(path, stored["patterns"])
+        return table
+
+
+def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Those of the variables that the file, or a group of the same name, has."""
+    found = {}
+    with h5py.File(path, "r") as file:
+        check_heaps(path)
+        for name in names:
+            variables = _variables(file[name]) if _is_group(file, name) else _variables(file)
+            if name in variables:
+                found[name] = read_values(path, variables[name])
+    return found
+
+
+def check_heaps(path: Path) -> None:
+    """Walk through the global heaps, where HDF5 keeps texts and references of variable length.
+
+    They carry no checksum, and the library (2.0.0) never comes back from one whose free space claims no bytes. Layout:
+    HDF5 File Format Specification, version 3.0, section III.E.
+    """
+    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        start = data.find(HEAP)
+        while start >= 0:
+            end = start + int.from_bytes(data[start + 8 : start + 16], "little")
+            position = start + 16
+            while position + 16 <= end <= len(data):
+                size = int.from_bytes(data[position + 8 : position + 16], "little")
+                if data[position : position + 2] == b"\0\0":  # the free space at the end counts its own header
+                    position += size
+                    break
+                position += 16 + -(-size // 8) * 8
+            if not end - 16 < position <= end:
+                raise InputError(
+                    f"{path} is damaged: the heap of texts and references at byte {start} is not consistent"
+                )
+            start = data.find(HEAP, start + 8)
+
+
+def _is_group(file: h5py.File, name: str) -> bool:
+    """Whether the file itself (no link to elsewhere) has a group of this name."""
+    return isinstance(file.get(name, getlink=True), h5py.HardLink) and isinstance(file[name], h5py.Group)
+
+
+def _variables(group: h5py.Group) -> dict[str, h5py.Dataset]:
+    """The variables that lie in the file itself and are no coordinates."""
+    inside = (name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink))
+    members = ((name, group[name]) for name in inside)
+    return {name: item for name, item in members if isinstance(item, h5py.Dataset) and "CLASS" not in item.attrs}
+
+
+def read_values(path: Path, variable: h5py.Dataset) -> NDArray[Any]:
+    """The numbers of a variable, NaN where NetCDF marks them as missing."""
+    name = variable.name.rsplit("/", 1)[-1]
+    if variable.is_virtual or variable.external:
+        raise InputError(f"{path}: {name} keeps its values in other files; save it with its values inside")
+    if variable.dtype.kind not in "biuf":
+        raise InputError(f"{path}: {name} holds values of type {variable.dtype}, not numbers")
+    if variable.size is None or variable.size > LARGEST_COMPRESSION * path.stat().st_size:
+        raise InputError(f"{path}: {name} claims {variable.size} values; the file is too small for that, it is damaged")
+    if "scale_factor" in variable.attrs or "add_offset" in variable.attrs:
+        raise InputError(f"{path}: {name} is packed (scale_factor, add_offset); save the values themselves")
+    values = np.asarray(variable[...])
+    if "_FillValue" in variable.attrs:
+        absent = values == np.ravel(variable.attrs["_FillValue"])[0]
+        if absent.any():
+            values = np.where(absent, np.nan, values)
+    return values
+
+
+def _dimensions(file: h5py.File, variable: h5py.Dataset) -> list[str]:
+    """The names of the dimensions, none in an HDF5 file that is no NetCDF."""
+    if "DIMENSION_LIST" not in variable.attrs:
+        return []
+    return [file[references[0]].name.rsplit("/", 1)[-1] for references in variable.attrs["DIMENSION_LIST"]]
+
+
+def _labels(file: h5py.File, dimensions: list[str], size: int) -> tuple[str, ...] | None:
+    """The labels along the last dimension, where the file gives any."""
+    if not dimensions or not isinstance(file.get(dimensions[-1], getlink=True), h5py.HardLink):
+        return None
+    labels = file[dimensions[-1]]
+    if not isinstance(labels, h5py.Dataset) or labels.shape != (size,) or labels.external or labels.is_virtual:
+        return None
+    kind = _text(labels.attrs.get("NAME", ""))
+    if kind.startswith("This is a netCDF dimension but not a netCDF variable"):
+        return None
+    if h5py.check_string_dtype(labels.dtype):
+        return tuple(str(label) for label in labels.asstr()[...])
+    return tuple(_text(label) for label in labels[...]) if labels.dtype.kind in "biufS" else None
+
+
+def _attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
+    """Attributes as plain Python values, without those that HDF5 and NetCDF keep for themselves."""
+    names = [name for name in item.attrs if name not in BOOKKEEPING and not name.startswith(("_Netcdf4", "_NC", "_nc"))]
+    return {name: _plain(item.attrs[name]) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    """A Python value for a numpy one; NetCDF has no scalars, so one element stands for itself."""
+    if isinstance(value, bytes):
+        return _text(value)
+    if isinstance(value, np.ndarray | np.generic):
+        return value.item() if value.size == 1 else value.tolist()
+    return value
+
+
+def _text(value: Any) -> str:
+    """Text for a label or an attribute."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,51 @@
+"""Numbers read from a file, as a table, and the words for a place in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from infer.errors import InputError
+from infer.wording import shown
+
+
+@dataclass
+class Table:
+    """Two-dimensional numbers with what a file says about them."""
+
+    values: NDArray[Any]
+    names: tuple[str, ...] | None = None
+    counts: NDArray[Any] | None = None
+    chains: NDArray[Any] | None = None
+    patterns: NDArray[Any] | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    line_of_row: Callable[[int], int] | None = None
+
+    def place(self, row: int, column: int) -> str:
+        """Words for one value, with its line where the table comes from text."""
+        return place(row, column, self.names, self.line_of_row(row) if self.line_of_row else None)
+
+
+def place(row: int, column: int, names: tuple[str, ...] | None, line: int | None = None) -> str:
+    """Words for one value: its row and column, its line in a text file (counted from 1, as editors do), its name."""
+    in_line = f" (line {line})" if line is not None else ""
+    name = f" {shown(names[column])}" if names else ""
+    return f"row {row}{in_line}, column {column}{name} (counted from 0)"
+
+
+def choose(path: Path, keys: list[str], tables: list[str], content: str, key: str | None) -> str:
+    """The array asked for, else the one with the expected name, else the only table."""
+    if key is not None:
+        if key not in keys:
+            raise InputError(f"{path} holds no array {shown(key)}; it holds {', '.join(map(shown, keys)) or 'nothing'}")
+        return key
+    if content in keys:
+        return content
+    if len(tables) == 1:
+        return tables[0]
+    raise InputError(
+        f"{path} holds no array '{content}' and {len(tables) or 'no'} others that could be it; "
+        f"it holds {', '.join(map(shown, keys)) or 'nothing'}: choose one with key= (--key on the command line)"
+    )

@@ -1,0 +1,100 @@
+"""R-hat and effective sample size of what matters in a fit: energy, overlaps with patterns, spins."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.estimators.base import row_chunks
+from infer.statistics.uncertainty import chains_dataset, convergence
+
+RHAT_THRESHOLD = 1.01  # Vehtari, Gelman, Simpson, Carpenter, Buerkner 2021, arXiv 1903.08008
+ESS_PER_CHAIN = 100  # the same authors: 400 for 4 chains
+MAX_VALUES = 4_000_000  # of spins that are looked at
+FEWEST_ROWS = 16
+
+
+def monitor(
+    spins: NDArray[np.int8],
+    chains: NDArray[np.int64] | None,
+    ordered: bool,
+    couplings: NDArray[np.float64],
+    fields: NDArray[np.float64],
+    patterns: NDArray[Any] | None,
+) -> dict[str, Any]:
+    """Convergence of samples (n_rows, n_spins) under a fitted model; the keys are those of `Analysis.convergence`."""
+    n_rows, n_spins = spins.shape
+    if not ordered:
+        note = (
+            "The rows carry no time order: chains and autocorrelation cannot be judged, samples count as independent."
+        )
+        return {"applicable": False, "note": note, "groups": {}}
+    if n_rows < FEWEST_ROWS:
+        note = f"{n_rows} rows are too few to judge whether chains agree."
+        return {"applicable": False, "note": note, "groups": {}}
+    energy = np.empty(n_rows)
+    overlaps = np.empty((n_rows, 0 if patterns is None else len(patterns)))
+    for rows in row_chunks(n_rows, n_spins):
+        block = spins[rows].astype(np.float64)
+        energy[rows] = -0.5 * np.einsum("ti,ti->t", block @ couplings, block) - block @ fields
+        if patterns is not None:
+            overlaps[rows] = block @ patterns.T.astype(np.float64) / n_spins
+    n_watched = max(1, min(n_spins, MAX_VALUES // n_rows))
+    watched = np.unique(np.linspace(0, n_spins - 1, n_watched).astype(int))
+    groups: dict[str, Any] = {}
+    n_parts = 0
+    watched_values: dict[str, NDArray[Any]] = {
+        "energy": energy[:, None],
+        "overlaps": overlaps,
+        "spins": spins[:, watched],
+    }
+    for name, columns in watched_values.items():
+        if columns.shape[1] == 0:
+            continue
+        dataset = chains_dataset(columns, chains, name=name)
+        n_parts = dataset.sizes["chain"]
+        found = convergence(dataset)
+        r_hat, ess = (np.asarray(found[f"{name}_{key}"].values, dtype=np.float64) for key in ("r_hat", "ess"))
+        groups[name] = {
+            "number": len(r_hat),
+            "largest_r_hat": _extreme(np.max, r_hat),
+            "smallest_ess": _extreme(np.min, ess),
+            "median_ess": _extreme(np.median, ess),
+            "r_hat": r_hat,
+            "ess": ess,
+        }
+    n_chains = 1 if chains is None else len(np.unique(chains))
+    threshold = ESS_PER_CHAIN * n_parts
+    worst = max(group["largest_r_hat"] for group in groups.values())
+    least = min(group["smallest_ess"] for group in groups.values())
+    if n_chains == 1:
+        where = f"One run of {n_rows:,} rows, taken in the order given and compared in {n_parts} parts: "
+    else:
+        where = f"{n_chains} chains, {n_rows:,} rows in all: "
+    agree = "agree" if worst <= RHAT_THRESHOLD else "do not agree"
+    enough = "enough for error bars" if least >= threshold else f"fewer than the {threshold} that error bars ask for"
+    parts = "the parts" if n_chains == 1 else "the chains"
+    note = (
+        f"{where}{parts} {agree} (largest R-hat {worst:.3f}) and hold at least {least:,.0f} independent samples, "
+        f"{enough}."
+    )
+    if len(watched) < n_spins:
+        note += f" {len(watched)} of the {n_spins} spins were monitored."
+    return {
+        "applicable": True,
+        "note": note,
+        "n_chains": n_chains,
+        "n_parts": n_parts,
+        "r_hat_threshold": RHAT_THRESHOLD,
+        "ess_threshold": threshold,
+        "worst_r_hat": worst,
+        "least_ess": least,
+        "groups": groups,
+    }
+
+
+def _extreme(choose: Any, values: NDArray[np.float64]) -> float:
+    """Largest, smallest or middle of the numbers that are not nan."""
+    defined = values[~np.isnan(values)]
+    return float(choose(defined)) if len(defined) else math.nan

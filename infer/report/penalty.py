@@ -1,0 +1,49 @@
+"""How strong the penalty of a report's fit is, where samples are too few to leave couplings alone."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.diagnosis.held_out import contiguous_folds
+from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+
+#: Strengths that are tried, besides a standard normal prior on every coupling.
+STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
+N_FOLDS = 4
+#: Gradients at which fits are good enough to be compared.
+TOLERANCE = 1e-4
+
+
+def choose_alpha(
+    spins: NDArray[np.int8],
+    counts: NDArray[Any] | None,
+    chains: NDArray[np.int64] | None,
+    ordered: bool,
+    fit_fields: bool,
+    n_jobs: int | None,
+    seed: int,
+) -> dict[str, Any]:
+    """The l2 penalty of the best held-out pseudo-likelihood.
+
+    Returns
+    -------
+    dict
+        ``alpha``, and what was tried: ``alphas`` and ``scores`` (nats per held-out sample).
+    """
+    n_samples = len(spins) if counts is None else int(counts.sum())
+    alphas = sorted({1.0 / n_samples, *(strength for strength in STRENGTHS if strength > 1.0 / n_samples)})
+    whole = None if counts is None else np.asarray(counts).astype(np.int64)
+    totals, weight = np.zeros(len(alphas)), 0.0
+    for fold in contiguous_folds(spins, whole, chains, ordered, N_FOLDS, N_FOLDS, np.random.SeedSequence(seed)):
+        judged = float(len(fold.test) if fold.test_weight is None else fold.test_weight.sum())
+        for k, alpha in enumerate(alphas):
+            model = PseudoLikelihood("l2", alpha, fit_fields=fit_fields, tol=TOLERANCE, n_jobs=n_jobs)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the fit to all samples says what there is to say
+                model.fit(fold.train, sample_weight=fold.train_weight)
+                totals[k] += judged * model.score(fold.test, sample_weight=fold.test_weight)
+        weight += judged
+    scores = totals / weight
+    return {"alpha": alphas[int(np.argmax(scores))], "alphas": alphas, "scores": scores.tolist()}

@@ -1,0 +1,61 @@
+"""Other patterns that the couplings of a recording are compared with: states during events, estimated patterns."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.estimators.dreaming.estimator import DreamingModel
+from infer.recordings.events import event_patterns
+
+
+def other_patterns(
+    samples: Any,
+    spins: NDArray[np.int8],
+    weight: NDArray[np.float64] | None,
+    events: Sequence[Any] | None,
+    n_patterns: int | None,
+    fit_fields: bool,
+    seed: int,
+) -> dict[str, NDArray[np.int8]]:
+    """Patterns by name of where they come from; what cannot be had is warned of and left out."""
+    found: dict[str, NDArray[np.int8]] = {}
+    if events is not None:
+        stored, names = event_patterns(spins, events, weight)
+        found[f"averages of {len(names)} events"] = stored
+    if n_patterns is not None:
+        if not 1 <= n_patterns <= spins.shape[1]:
+            raise ValueError(
+                f"n_patterns must be between 1 and the number of spins ({spins.shape[1]}), got {n_patterns}"
+            )
+        try:
+            model = DreamingModel(n_patterns=n_patterns, fit_fields=fit_fields, random_state=seed).fit(samples)
+        except ValueError as error:
+            warnings.warn(f"no patterns were estimated: {error}", RuntimeWarning, stacklevel=2)
+        else:
+            found[f"{n_patterns} estimated patterns"] = model.patterns_
+    return found
+
+
+def read_events(path: str | os.PathLike[str]) -> list[str]:
+    """Labels of rows from a text file, one a line; empty lines for rows of no event.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read as text.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path} is a folder; events are a text file with one label for each row") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not text; events are a text file with one label for each row") from None
+    lines = text.split("\n")
+    return [line.strip() for line in (lines[:-1] if lines[-1].strip() == "" else lines)]

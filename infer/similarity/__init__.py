@@ -1,0 +1,1 @@
+"""How close inferred couplings are to Hebbian, dreamed and unlearned ones."""

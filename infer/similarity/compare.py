@@ -1,0 +1,272 @@
+"""How close couplings are to Hebbian ones and to dreamed ones: best rate, interval, null models, verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg, stats
+
+from infer.similarity.family import DreamingFamily
+from infer.similarity.metrics import METRICS, principal_angles, profile_metrics, recall
+from infer.similarity.rate_fit import (
+    RateInterval,
+    best_rates,
+    cosines,
+    interval_from_replicates,
+    interval_from_residuals,
+    lowest_searched,
+    null_cosines,
+    project_replicates,
+)
+from infer.similarity.replicates import blas_threads, check_draws, check_level, replicate_blocks, unpack_couplings
+from infer.similarity.result import Similarity
+
+FloatArray = NDArray[np.float64]
+
+
+def compare(
+    couplings: Any,
+    patterns: ArrayLike | None = None,
+    *,
+    correlations: ArrayLike | None = None,
+    rates: ArrayLike | None = None,
+    replicates: ArrayLike | None = None,
+    n_bootstrap: int = 400,
+    n_null: int = 400,
+    level: float = 0.95,
+    random_state: int = 0,
+) -> Similarity:
+    """Compare couplings with Hebbian couplings and all their dreamed versions.
+
+    Parameters
+    ----------
+    couplings : array (n_spins, n_spins) or fitted estimator
+        Symmetric; the diagonal is ignored. A fitted estimator gives ``couplings_`` and, where it has
+        ``bootstrap_couplings(n_replicates, random_state)``, replicates for the interval.
+    patterns : array (n_patterns, n_spins) of +-1, optional
+        Stored patterns that the family is built from.
+    correlations : array (n_spins, n_spins), optional
+        In place of patterns: correlation matrix of a recording (:func:`infer.similarity.family.data_correlations`).
+    rates : array (n_rates,), optional
+        Rates of the profile, above -1/max eig(G); 0 is added. Default: a grid around 0 and the best rate. The best
+        rate itself is searched for everywhere, whatever the grid.
+    replicates : array (n_replicates, n_spins, n_spins), optional
+        Bootstrap replicates of the couplings; take the place of the estimator's own.
+    n_bootstrap : int
+        Replicates asked from an estimator.
+    n_null : int
+        Draws of each null model.
+    level : float
+        Level of the interval, between 0 and 1.
+    random_state : int
+        Seed of everything drawn.
+
+    Returns
+    -------
+    Similarity
+
+    Raises
+    ------
+    ValueError
+        If couplings are not square, symmetric and finite, shapes do not fit, or the reference is missing or given
+        twice.
+
+    Notes
+    -----
+    Without replicates the interval treats what the best fit leaves over as noise, which pairs of spins that share a
+    spin may have in common (dyadic cluster-robust standard error; Aronow, Samii, Assenova 2015,
+    doi 10.1093/pan/mpv018). With replicates it is the bias-corrected percentile interval (Efron 1981). The reference
+    counts as known: the sampling noise of a recording's own correlations does not enter.
+
+    References
+    ----------
+    Behera, Du, Jagadisan, Sastry, Rao, Vaikuntanathan, arXiv 2410.06269; Fachechi, Agliari, Barra 2019,
+    arXiv 1810.12217.
+    """
+    matrix, estimator = unpack_couplings(couplings)
+    check_level(level)
+    check_draws(n_bootstrap=n_bootstrap, n_null=n_null)
+    family = _family(patterns, correlations, len(matrix))
+    replicate_seed, null_seed, recall_seed = np.random.SeedSequence(random_state).spawn(3)
+    with blas_threads(len(matrix)):
+        blocks = replicate_blocks(estimator, replicates, n_bootstrap, replicate_seed, len(matrix))
+        stored = None if patterns is None else np.asarray(patterns).astype(np.int8)
+        return _compare(matrix, family, stored, blocks, rates, n_null, level, null_seed, recall_seed)
+
+
+def _compare(
+    matrix: FloatArray,
+    family: DreamingFamily,
+    patterns: NDArray[np.int8] | None,
+    blocks: Iterator[ArrayLike] | None,
+    rates: ArrayLike | None,
+    n_null: int,
+    level: float,
+    null_seed: np.random.SeedSequence,
+    recall_seed: np.random.SeedSequence,
+) -> Similarity:
+    """The numbers of `compare` for checked couplings and a family."""
+    projection, norm = family.project(matrix), float(np.linalg.norm(matrix))
+    rate = 0.0 if family.proportional else float(best_rates(family, projection[None])[0])
+    if family.proportional:
+        optimum = "undefined"
+    elif np.isinf(rate):
+        optimum = "infinite rate"
+    else:
+        optimum = "lower bound" if rate <= lowest_searched(family) else "interior"
+
+    ceiling = temperature_std = slope_std = None
+    projections = None
+    if blocks is None:
+        interval = interval_from_residuals(family, rate, matrix, projection, level)
+    else:
+        projections, norms, noise2 = project_replicates(family, blocks, matrix)
+        interval, replicate_rates = interval_from_replicates(family, rate, projection, projections, norm, norms, level)
+        ceiling = float(np.sqrt(max(1.0 - noise2 / norm**2, 0.0)))
+        scales = np.array([_scale(family, p, r) for p, r in zip(projections, replicate_rates, strict=True)])
+        with np.errstate(invalid="ignore"):
+            temperature_std, slope_std = (float(v) for v in np.std(scales, axis=0, ddof=1))
+    if optimum == "undefined":
+        interval = dataclasses.replace(interval, low=family.lower_bound, high=np.inf, std=np.inf)
+
+    temperature, slope = _scale(family, projection, rate)
+    grid = _grid(family, rate, interval, rates)
+    # one call for the profile, the best rate and Hebbian: each needs the same sums
+    values = profile_metrics(family, matrix, np.concatenate([grid, [rate, 0.0]]))
+    at_best, at_hebbian = ({name: float(values[name][k]) for name in METRICS} for k in (-2, -1))
+    best_matrix, hebbian_matrix = _fitted(family, projection, rate), _fitted(family, projection, 0.0)
+    null_models = _null_models(family, rate, projection, norm, n_null, null_seed, at_best["cosine"])
+    null_models["hebbian"] = {
+        "mean": at_hebbian["cosine"],
+        "std": interval.hebbian_std,
+        "difference": at_best["cosine"] - at_hebbian["cosine"],
+        "sigma": interval.sigma,
+    }
+    if projections is not None:
+        null_models["hebbian"]["replicates_mean"] = float(np.mean(cosines(family, projections, norms, np.zeros(1))))
+    named = {"inferred": matrix, "hebbian": hebbian_matrix, "best dreamed": best_matrix}
+    fewer = family.n_patterns is not None and family.eigenvalues.size < family.n_spins
+    retrieval = None
+    if patterns is not None:
+        # recall asks for the direction of the couplings only, but a negative scale would turn it round
+        signs = {"inferred": 1.0, "hebbian": np.sign(at_hebbian["cosine"]), "best dreamed": np.sign(at_best["cosine"])}
+        n_trials = int(np.clip(500 // len(patterns), 1, 10))
+        retrieval = {
+            name: recall(signs[name] * value, patterns, n_trials=n_trials, random_state=recall_seed)
+            for name, value in named.items()
+        }
+    return Similarity(
+        rates=grid,
+        profile={name: values[name][:-2] for name in METRICS},
+        best_rate=rate,
+        best_rate_std=interval.std,
+        best_rate_interval=(interval.low, interval.high),
+        optimum=optimum,
+        level=level,
+        interval_method=interval.method + ("" if patterns is not None else "; the correlations taken as known"),
+        inverse_temperature=temperature,
+        inverse_temperature_std=temperature_std,
+        slope=slope,
+        slope_std=slope_std,
+        at_best=at_best,
+        at_hebbian=at_hebbian,
+        hebbian_sigma=interval.sigma,
+        noise_ceiling=ceiling,
+        null_models=null_models,
+        spectra={name: linalg.eigvalsh(value) for name, value in named.items()},
+        principal_angles=principal_angles(matrix, family) if fewer else None,
+        retrieval=retrieval,
+        reference=family.reference,
+        n_spins=family.n_spins,
+        n_patterns=family.n_patterns,
+        rate_lower_bound=family.lower_bound,
+        couplings=matrix,
+        reference_couplings=best_matrix,
+        hebbian_couplings=hebbian_matrix,
+    )
+
+
+def _family(patterns: ArrayLike | None, correlations: ArrayLike | None, n_spins: int) -> DreamingFamily:
+    """The family of the one reference given, checked against the size of the couplings."""
+    if (patterns is None) == (correlations is None):
+        raise ValueError("give either patterns or correlations= (see data_correlations) as the reference")
+    if patterns is not None:
+        family, name = DreamingFamily.from_patterns(patterns), "patterns"
+    else:
+        assert correlations is not None
+        family, name = DreamingFamily.from_correlations(correlations), "correlations"
+    if family.n_spins != n_spins:
+        raise ValueError(f"{name}: {family.n_spins} spins do not fit couplings of shape ({n_spins}, {n_spins})")
+    weights = family.direction(0.0)
+    if not weights @ family.gram @ weights > 1e-20 * float(weights @ weights):
+        raise ValueError(
+            f"{name}: the Hebbian matrix is zero off the diagonal, so that there is nothing to compare with"
+        )
+    return family
+
+
+def _scale(family: DreamingFamily, projection: FloatArray, rate: float) -> tuple[float, float]:
+    """Inverse temperature and slope = inverse temperature * (1 + rate) of the best fit at a rate."""
+    weights = family.direction(rate)
+    scale = float(projection @ weights / (weights @ family.gram @ weights))
+    temperature = scale / family.factor(rate)
+    return temperature, temperature * (1.0 + rate)
+
+
+def _fitted(family: DreamingFamily, projection: FloatArray, rate: float) -> FloatArray:
+    """The member of the family at a rate, scaled to fit the couplings best."""
+    weights = family.direction(rate)
+    return family.couplings_of(weights * (projection @ weights) / (weights @ family.gram @ weights))
+
+
+def _grid(family: DreamingFamily, rate: float, interval: RateInterval, rates: ArrayLike | None) -> FloatArray:
+    """Rates of the profile: those asked for and 0, or from near the lower bound to beyond the best rate."""
+    if rates is not None:
+        asked = np.asarray(rates, dtype=np.float64).ravel()
+        bad = np.flatnonzero(~(np.isfinite(asked) & (asked > family.lower_bound)))
+        if bad.size:
+            raise ValueError(
+                f"rates: entry {bad[0]} is {asked[bad[0]]}; all must be finite and above {family.lower_bound:.6g}"
+            )
+        return np.unique(np.append(asked, 0.0))
+    t = family.to_log_distance(rate) if np.isfinite(rate) else np.log1p(300.0 * family.eigenvalues[0])
+    wide = np.linspace(min(-2.5, float(t) - 0.5), max(float(np.log1p(family.eigenvalues[0])), float(t) + 1.0), 61)
+    parts = [family.to_rate(wide), np.zeros(1)]
+    if np.isfinite(rate):
+        parts.append(np.array([rate]))
+        reach = 4.0 * interval.std if np.isfinite(interval.std) else 0.0
+        close = np.linspace(min(rate, 0.0) - reach, max(rate, 0.0) + reach, 21)
+        parts.append(close[close > lowest_searched(family)])
+    grid = np.unique(np.concatenate(parts))
+    # 0 itself stays, rounding twins of it and of each other go
+    grid = grid[np.append(True, np.diff(grid) > 1e-9)]
+    grid[np.argmin(np.abs(grid))] = 0.0
+    return grid
+
+
+def _null_models(
+    family: DreamingFamily,
+    rate: float,
+    projection: FloatArray,
+    norm: float,
+    n_draws: int,
+    seed: np.random.SeedSequence,
+    best_cosine: float,
+) -> dict[str, dict[str, float]]:
+    """Mean, std, 2.5 and 97.5 percentiles of the null cosines, and the share of draws below the best cosine."""
+    draws = null_cosines(family, rate, projection, norm, n_draws, np.random.default_rng(seed))
+    return {
+        name: {
+            "mean": float(values.mean()),
+            "std": float(values.std(ddof=1)),
+            "low": float(np.quantile(values, 0.025)),
+            "high": float(np.quantile(values, 0.975)),
+            "percentile": float(stats.percentileofscore(values, best_cosine, kind="weak")),
+            "n_draws": float(n_draws),
+        }
+        for name, values in draws.items()
+    }

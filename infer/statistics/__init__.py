@@ -1,0 +1,1 @@
+"""Statistics of samples that remember each other: batches, moments, error bars."""

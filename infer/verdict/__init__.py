@@ -1,1 +1,0 @@
-"""Verdicts on inferred couplings: how close they are to dreamed ones, and whether an equilibrium model fits at all."""

@@ -1,0 +1,58 @@
+"""Words and numbers as sentences show them; no result type is known here."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+# what XML 1.0 cannot hold at all, not even escaped
+ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def one_line(text: object) -> str:
+    """Text on one line, control characters escaped."""
+    words = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+
+
+def shown(value: object) -> str:
+    """A value or a name as error messages show it: quoted, cut when it is long."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def number(value: float) -> str:
+    """Three significant digits, without exponent where that reads well; infinity in words."""
+    if not np.isfinite(value):
+        return "infinity" if value > 0 else "minus infinity" if value < 0 else "undefined"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
+    return f"{value:.3g}"
+
+
+def with_error(value: float, std: float | None) -> str:
+    """A number and its standard error, where there is one."""
+    return number(value) + (f" +- {number(std)}" if std is not None else "")
+
+
+def sigmas(value: float) -> str:
+    """A distance in standard errors."""
+    return (
+        f"{value:.2g} sigma" if value < 10 else f"{value:.0f} sigma" if np.isfinite(value) else "infinitely many sigma"
+    )
+
+
+def join(parts: list[str]) -> str:
+    """Parts with commas and a final "and"."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def p_text(value: float) -> str:
+    """A p-value in a few digits."""
+    return "p <= 0.001" if value <= 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
+
+
+def clean_text(text: str) -> str:
+    """Text with characters that XML forbids replaced by the replacement character."""
+    return ILLEGAL.sub("�", text)

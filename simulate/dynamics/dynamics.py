@@ -1,0 +1,172 @@
+"""What every dynamics offers to `sample`: its parameters, and trajectories of a group of chains."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from simulate.couplings import PatternCouplings
+
+__all__ = ["Dynamics", "Schedule", "even_groups", "random_spins"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """When states of all `chains` are recorded: after `burn_in`, then `draws` times every `thin`, in ticks."""
+
+    chains: int
+    draws: int
+    burn_in: int
+    thin: int
+
+    @property
+    def duration(self) -> int:
+        """Ticks of one chain."""
+        return self.burn_in + self.draws * self.thin
+
+
+def even_groups(chains: int, fewest: int = 4) -> list[int]:
+    """Sizes of groups of up to 32 that follow from the number of chains alone, at least `fewest` of them.
+
+    For dynamics of matrix products, whose rounding depends on their shape: results then do not depend on the jobs.
+    """
+    groups = max(min(chains, fewest), -(-chains // 32))
+    return [len(part) for part in np.array_split(np.arange(chains), groups)]
+
+
+def random_spins(generators: list[np.random.Generator], n_spins: int) -> NDArray[np.int8]:
+    """A random state (n_spins,) from each generator, int8 (n_chains, n_spins)."""
+    return np.array([np.where(rng.random(n_spins) < 0.5, -1, 1) for rng in generators], dtype=np.int8)
+
+
+class Dynamics(ABC):
+    """A driven dynamics; subclasses are dataclasses whose fields are its parameters.
+
+    A subclass names the recorded variable and its type, says how many ticks (single-spin updates, time steps) make a
+    unit of time, and writes `trajectories`. Chains draw their random numbers from streams of their own (`chain_seeds`)
+    and may share one stream (`shared_seed`, the same for every group of chains); so the group in which a chain is
+    computed does not change it.
+    """
+
+    variable: ClassVar[str]
+    dtype: ClassVar[type]
+    couplings: Any
+
+    @property
+    def n_spins(self) -> int:
+        """Number of spins N."""
+        return int(self.couplings.shape[0])
+
+    @property
+    @abstractmethod
+    def ticks_per_unit(self) -> int:
+        """Number of ticks in a unit of time: N for one spin at a time, 1 where all are updated together."""
+
+    @abstractmethod
+    def trajectories(
+        self,
+        chain_seeds: list[np.random.SeedSequence],
+        shared_seed: np.random.SeedSequence,
+        initial: NDArray[np.float64] | None,
+        schedule: Schedule,
+        advanced: Callable[[int], Any],
+    ) -> NDArray[Any]:
+        """States of a group of chains, recorded as the schedule says.
+
+        `advanced` is told the ticks done since it was last called, summed over the chains.
+
+        Parameters
+        ----------
+        chain_seeds : list of SeedSequence
+            Of each chain of the group.
+        shared_seed : SeedSequence
+            The same for every group.
+        initial : ndarray, shape (n_chains, n_spins), or None
+            Where chains start; None for random states.
+        schedule : Schedule
+            When states are recorded, in ticks.
+        advanced : callable
+            Told the ticks done since it was last called, summed over the chains.
+
+        Returns
+        -------
+        ndarray, shape (n_chains, draws, n_spins)
+            Of the type `dtype`.
+        """
+
+    def energies(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Energy E(x) = -1/2 x^T J x - H . x of states.
+
+        Parameters
+        ----------
+        states : ndarray, shape (n_states, n_spins)
+
+        Returns
+        -------
+        ndarray, shape (n_states,)
+            In the units of the couplings.
+        """
+        energy: NDArray[np.float64] = -0.5 * np.einsum("ki,ik->k", states, self.couplings @ states.T)
+        fields = getattr(self, "fields", None)
+        return energy if fields is None else energy - states @ fields
+
+    def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
+        """How many chains are computed together, for each group; here as evenly over the threads as can be.
+
+        Parameters
+        ----------
+        chains, n_jobs : int
+            Number of chains, and of threads that share them.
+
+        Returns
+        -------
+        list of int
+            They add up to `chains`.
+        """
+        groups = max(1, min(chains, n_jobs))
+        return [len(part) for part in np.array_split(np.arange(chains), groups)]
+
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter as text, number or array of numbers, as it is written beside samples.
+
+        Returns
+        -------
+        dict
+            From names to text, numbers and arrays.
+        """
+        found: dict[str, Any] = {"dynamics": type(self).__name__, "n_spins": self.n_spins}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
+            value = getattr(self, field.name)
+            if field.name == "couplings":
+                found |= _describe_couplings(value)
+            elif value is None:
+                found[field.name] = "none"
+            elif isinstance(value, int | float | str | np.ndarray):
+                found[field.name] = value
+            else:
+                found[field.name] = repr(value)
+        return found
+
+
+def _describe_couplings(couplings: Any) -> dict[str, Any]:
+    """Kind of the couplings and a digest by which the very same ones are known again."""
+    digest = hashlib.sha256()
+    if isinstance(couplings, PatternCouplings):
+        kind = repr(couplings)
+        parts = [couplings.patterns, np.array([couplings.rate])]
+    elif sparse.issparse(couplings):
+        kind = f"sparse matrix with {couplings.nnz} entries"
+        parts = [couplings.indptr.astype(np.int64), couplings.indices.astype(np.int64), couplings.data]
+    else:
+        kind = "matrix"
+        parts = [couplings]
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return {"couplings": kind, "couplings_sha256": digest.hexdigest()}
