@@ -279,7 +279,9 @@ def _root(covariance: ArrayLike | None, factor: ArrayLike | None, size: int) -> 
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
     if values[0] < -1e-8 * np.abs(values).max():
         raise ValueError(f"the covariance has a negative eigenvalue, {values[0]:.3g}: it is no covariance")
-    return (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    # eigenvalues that are zero come out as rounding noise, whose root would be a thousand times larger than the noise
+    zero = len(values) * np.finfo(np.float64).eps * np.abs(values).max()
+    return (vectors * np.sqrt(np.where(values > zero, values, 0.0))).T
 
 
 def _split(points: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from simulate.dynamics.dynamics import Dynamics
 from simulate.dynamics.kinetic import KineticIsing
 from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical
 from simulate.dynamics.sampling import sample, trajectory
+from simulate.dynamics.spin_dynamics import SpinDynamics
 from simulate.dynamics.spins import (
     ColoredFieldGlauber,
     Glauber,
@@ -26,6 +27,7 @@ __all__ = [
     "PersistentGlauber",
     "SoftSpin",
     "Spherical",
+    "SpinDynamics",
     "TwoTemperatureGlauber",
     "sample",
     "trajectory",

@@ -9,8 +9,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
-from infer import compare, contrastive_figures
+from infer import compare
 from infer.cli.commands import app
+from infer.contrastive import figures as contrastive_figures
 from infer.contrastive.tasks import compare_networks, train_memory
 from simulate import dreaming, hebbian, pseudo_inverse, random_patterns
 from simulate.contrastive import ContrastiveRule, Sawtooth, chemotaxis_kernel, experiments, hard_threshold

@@ -26,8 +26,8 @@ from infer.recordings.recording import (
     read_recording,
     read_spins,
 )
+from tests.data import recording
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SPINS = np.random.default_rng(5).choice(np.array([-1, 1], dtype=np.int8), size=(24, 5))
 PATTERNS = np.array([[1, 1, -1, 1, -1], [1, -1, -1, 1, 1]], dtype=np.int8)
 NAMES = ["ann", "bob", "c,d", "é", "<script>"]
@@ -640,17 +640,16 @@ def test_couplings_must_be_square(tmp_path: Path) -> None:
 # --- recordings at large
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}")
 def test_real_recordings() -> None:
-    dwave = read_recording(DATA / "dwave_2x_lanl.npz")
+    dwave = read_recording(recording("dwave_2x_lanl.npz"))
     assert dwave.spins.shape == (252_310, 62)
     assert dwave.n_samples == 500_000
-    message = complaint(read_recording, DATA / "senate_114.npz")
+    message = complaint(read_recording, recording("senate_114.npz"))
     assert "'CAPITO, Shelley Moore'" in message
     assert "893 of 46686 are missing" in message
-    senate = read_recording(DATA / "senate_114.npz", missing="drop")
+    senate = read_recording(recording("senate_114.npz"), missing="drop")
     assert senate.spins.shape == (191, 93)
-    paintings = read_recording(DATA / "bob_ross_538.npz")
+    paintings = read_recording(recording("bob_ross_538.npz"))
     assert paintings.spins.shape == (403, 32)
     assert paintings.names[0] == "BARN"
 

@@ -1,5 +1,4 @@
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,9 @@ from simulate import (
     sample,
     theory,
 )
+from tests.data import ROOT
 
-VALIDATION = Path(__file__).parents[2] / "VALIDATION.md"
+VALIDATION = ROOT / "tests" / "VALIDATION.md"
 HEADING = "## Dreaming rate and slope of persistent spins"
 COUPLINGS = hebbian(random_patterns(20, 100, seed=0))
 

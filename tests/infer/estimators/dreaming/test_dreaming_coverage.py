@@ -1,7 +1,6 @@
 """Long validations of the dreaming model: coverage of intervals, false alarms of tests. Results: VALIDATION.md."""
 
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,9 @@ from infer.estimators.dreaming.estimator import DreamingModel
 from simulate import BlockGibbs, PatternCouplings, random_patterns, sample
 from simulate.couplings import dreaming
 from tests import exact
+from tests.data import ROOT
 
-VALIDATION = Path(__file__).parents[2] / "VALIDATION.md"
+VALIDATION = ROOT / "tests" / "VALIDATION.md"
 # the standard error of a share of 95 % is 0.7 % and 1.5 %
 REPEATS, REPEATS_OF_THE_MACHINE = 1000, 200
 TESTS = ("wald", "score", "likelihood_ratio")
