@@ -51,7 +51,7 @@ def time_cluster(workers):
     from distributed import LocalCluster
 
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         tempfile.TemporaryDirectory() as folder,
     ):
         address = cluster.scheduler_address

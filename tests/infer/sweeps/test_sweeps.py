@@ -175,7 +175,7 @@ def test_killed_at_random_moments_it_goes_on_where_it_was(tmp_path: Path, config
 def test_a_real_dask_cluster(tmp_path: Path, config: Path, whole: pd.DataFrame):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
     ) as cluster:
         table = sweep(config, tmp_path / "s.sqlite", backend="dask", scheduler=cluster.scheduler_address)
         with distributed.Client(cluster):  # the current client serves as well, and the one of joblib
@@ -265,7 +265,7 @@ def test_a_killed_worker_of_a_cluster_ends_the_sweep(tmp_path: Path, monkeypatch
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
         ) as cluster,
         pytest.raises(ChildProcessError, match=r"a worker was killed, .* cells are kept in .*s\.sqlite, run again"),
     ):
@@ -283,7 +283,7 @@ def test_a_worker_that_cannot_compute_ends_the_sweep(tmp_path: Path, monkeypatch
     monkeypatch.setattr(driver, "try_cell", not_installed)
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=50
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=50
         ) as cluster,
         pytest.raises(ChildProcessError, match=r"No module named 'infer'\); it needs this version of reverie"),
     ):
@@ -468,7 +468,7 @@ def test_a_cluster_that_cannot_be_reached_leaves_no_store(tmp_path: Path, monkey
         sweep(SMALL, tmp_path / "s.sqlite", backend="dask", scheduler="tcp://127.0.0.1:1")
     assert list(tmp_path.iterdir()) == []
     with (
-        distributed.LocalCluster(n_workers=0, dashboard_address=None, processes=False, silence_logs=50) as cluster,
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0", processes=False, silence_logs=50) as cluster,
         pytest.raises(TimeoutError, match=r"has no worker after 0\.1 seconds"),
     ):
         sweep(SMALL, tmp_path / "s.sqlite", backend="dask", scheduler=cluster.scheduler_address)
