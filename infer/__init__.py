@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
     from infer.estimators.screening.estimator import InteractionScreening
     from infer.estimators.selection import Decimation, PenaltyPath, decimate, penalty_path
+    from infer.model import PairModel
     from infer.recordings.recording import Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import Analysis, analyse, write_report
     from infer.similarity.compare import Similarity, compare
@@ -42,6 +43,7 @@ _HOME = {
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
+    "PairModel": "infer.model",
     "PenaltyPath": "infer.estimators.selection",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood.estimator",
     "RateTest": "infer.estimators.dreaming.errors",
@@ -86,6 +88,7 @@ __all__ = [
     "MaximumLikelihood",
     "MeanField",
     "MinimumProbabilityFlow",
+    "PairModel",
     "PenaltyPath",
     "PseudoLikelihood",
     "RateTest",

@@ -13,6 +13,7 @@ from simulate.checks import check_number, check_patterns, first_place
 __all__ = [
     "PatternCouplings",
     "check_couplings",
+    "check_symmetric",
     "dreaming",
     "full_matrix",
     "hebbian",
@@ -236,13 +237,61 @@ def pseudo_inverse(patterns: ArrayLike) -> NDArray[np.float64]:
     return couplings
 
 
+#: Largest difference between a coupling and its mirror image that counts as noise, relative to the largest coupling.
+ASYMMETRY = 1e-6
+
+
+def check_symmetric(matrix: Any, name: str = "couplings") -> Any:
+    """A square matrix, or its average with its transpose where the two differ by noise.
+
+    Differences up to 1e-6 of the largest entry count as noise: products in another order, and single precision.
+
+    Parameters
+    ----------
+    matrix : ndarray or scipy sparse array, shape (n_spins, n_spins)
+        Finite numbers.
+    name : str
+        What the message calls it.
+
+    Returns
+    -------
+    ndarray or scipy sparse array, shape (n_spins, n_spins)
+        Exactly symmetric; the given object where it was so already.
+
+    Raises
+    ------
+    ValueError
+        If two entries that should be equal differ; triangular matrices are recognised, since averaging would halve
+        their couplings.
+    """
+    difference = abs(matrix - matrix.T)
+    largest = difference.max()
+    if largest == 0:
+        return matrix
+    scale = float(abs(matrix).max())
+    if largest > ASYMMETRY * scale:
+        row, column = (int(k) for k in np.unravel_index(int(difference.argmax()), matrix.shape))
+        entries = matrix.toarray() if sparse.issparse(matrix) else matrix
+        off = entries - np.diag(np.diag(entries))
+        triangular = not np.triu(off).any() or not np.tril(off).any()
+        remedy = (
+            "it is triangular, so that each pair stands in it once: pass J + J.T (with the diagonal only once)"
+            if triangular
+            else "if the difference is noise, pass (J + J.T) / 2"
+        )
+        raise ValueError(
+            f"{name} must be symmetric: {name}[{row}, {column}] = {entries[row, column]:.9g} but "
+            f"{name}[{column}, {row}] = {entries[column, row]:.9g}; {remedy}"
+        )
+    return (matrix + matrix.T) / 2
+
+
 def check_couplings(
     couplings: Any, name: str = "couplings", *, symmetric: bool = True, zero_diagonal: bool = True
 ) -> Any:
     """Couplings as they are computed with: a float64 matrix, a CSR array, or the patterns that stand for one.
 
-    Symmetry is asked for up to rounding (1e-10 of the largest coupling), since products in another order differ in
-    the last digit; the diagonal must vanish exactly where asked for.
+    Symmetry is asked for as `check_symmetric` does; the diagonal must vanish exactly where asked for.
     """
     if isinstance(couplings, PatternCouplings):
         return couplings
@@ -267,14 +316,7 @@ def check_couplings(
             "set the diagonal to zero"
         )
     if symmetric:
-        difference = abs(matrix - matrix.T)
-        scale = float(np.abs(entries).max(initial=0.0))
-        if difference.max() > 1e-10 * scale:
-            row, column = np.unravel_index(int(difference.argmax()), matrix.shape)
-            raise ValueError(
-                f"{name} must be symmetric: {name}[{row}, {column}] = {matrix[row, column]:g} but "
-                f"{name}[{column}, {row}] = {matrix[column, row]:g}"
-            )
+        matrix = check_symmetric(matrix, name)
     return matrix
 
 

@@ -1,0 +1,187 @@
+"""A model of spins with pair couplings and fields: the value that estimators give and everything else takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from infer.types import FloatArray
+from simulate.couplings import check_symmetric
+
+__all__ = ["PairModel", "off_diagonal", "symmetric_matrix"]
+
+CHUNK_VALUES = 1 << 21  # spins that are worked on at once
+
+
+@dataclass(frozen=True, eq=False)
+class PairModel:
+    """Distribution of spins ``s`` of -1 and +1 with pair couplings and fields, ``P(s) ~ exp(-E(s))``.
+
+    ``E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i``; couplings and fields contain the inverse temperature.
+
+    Parameters
+    ----------
+    couplings : ndarray of float64, shape (n_spins, n_spins)
+        ``J``, symmetric with zero diagonal, in units of the temperature.
+    fields : ndarray of float64, shape (n_spins,)
+        ``h``, in units of the temperature.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from infer import PairModel
+    >>> model = PairModel.of([[0.0, 0.5], [0.5, 0.0]])
+    >>> model.energies(np.array([[1, 1], [1, -1]]))
+    array([-0.5,  0.5])
+    """
+
+    couplings: FloatArray
+    fields: FloatArray
+
+    @classmethod
+    def of(cls, model: Any, fields: ArrayLike | None = None, *, name: str = "couplings") -> Self:
+        """A model from a fitted estimator, from matrices, or from a model as it is.
+
+        Parameters
+        ----------
+        model : PairModel, fitted estimator, or array_like of shape (n_spins, n_spins)
+            Couplings; the diagonal is ignored. Differences between entries that should be equal of up to 1e-6 of the
+            largest one are averaged away.
+        fields : array_like, shape (n_spins,), optional
+            By default those of the model, zero for a bare matrix.
+        name : str
+            What messages call the couplings.
+
+        Returns
+        -------
+        PairModel
+
+        Raises
+        ------
+        ValueError
+            If an estimator is not fitted, couplings are not square, symmetric and finite, or fields do not fit them.
+        """
+        if isinstance(model, PairModel):
+            if fields is None and isinstance(model, cls):
+                return model
+            couplings, own = model.couplings, model.fields
+        elif hasattr(model, "fit"):
+            if not hasattr(model, "couplings_"):
+                raise ValueError(f"{name}: this {type(model).__name__} is not fitted; call fit first")
+            couplings, own = model.couplings_, getattr(model, "fields_", None)
+        else:
+            couplings, own = model, None
+        matrix = symmetric_matrix(couplings, name)
+        return cls(matrix, _check_fields(own if fields is None else fields, len(matrix)))
+
+    @property
+    def n_spins(self) -> int:
+        """Number of spins."""
+        return len(self.fields)
+
+    def local_fields(self, spins: ArrayLike) -> FloatArray:
+        """``sum_j J_ij s_j + h_i`` of every spin in every row, shape (n_rows, n_spins), in units of the temperature."""
+        return np.asarray(spins, dtype=np.float64) @ self.couplings + self.fields
+
+    def energies(self, spins: ArrayLike) -> FloatArray:
+        """Energies ``E(s)`` of rows of spins, in units of the temperature.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+        """
+        rows = np.asarray(spins)
+        energy = np.empty(len(rows))
+        for part, block in self._chunks(rows):
+            energy[part] = -np.einsum("ri,ri->r", block, 0.5 * (block @ self.couplings) + self.fields)
+        return energy
+
+    def log_pseudolikelihood(self, spins: ArrayLike) -> FloatArray:
+        """``sum_i log p(s_i | all other spins)`` of rows of spins, in nats.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1; also what `infer.Samples` keeps as ``spins``.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+        """
+        rows = np.asarray(getattr(spins, "spins", spins))
+        values = np.empty(len(rows))
+        for part, block in self._chunks(rows):
+            margins = block * (block @ self.couplings + self.fields)
+            values[part] = -np.logaddexp(0.0, -2.0 * margins).sum(axis=1)
+        return values
+
+    def _chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
+        """Rows in double precision, some at a time."""
+        if rows.ndim != 2 or rows.shape[1] != self.n_spins:
+            raise ValueError(f"spins: expected shape (n_rows, {self.n_spins}) to fit the couplings, got {rows.shape}")
+        step = max(1, CHUNK_VALUES // self.n_spins)
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            yield part, rows[part].astype(np.float64)
+
+
+def symmetric_matrix(couplings: ArrayLike, name: str = "couplings") -> FloatArray:
+    """Checked couplings (n_spins, n_spins) as a float64 copy, exactly symmetric with zero diagonal.
+
+    Parameters
+    ----------
+    couplings : array_like, shape (n_spins, n_spins)
+    name : str
+        What messages call it.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_spins, n_spins)
+
+    Raises
+    ------
+    ValueError
+        If it is not a square matrix of finite real numbers of at least two spins, or not symmetric.
+    """
+    array = np.asarray(couplings)
+    if array.ndim != 2 or array.shape[0] != array.shape[1]:
+        raise ValueError(f"{name}: expected a square matrix (n_spins, n_spins), got shape {array.shape}")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.shape[0] < 2:
+        raise ValueError(f"{name}: at least two spins are needed, got shape {array.shape}")
+    matrix = array.astype(np.float64)
+    np.fill_diagonal(matrix, 0.0)
+    bad = np.argwhere(~np.isfinite(matrix))
+    if bad.size:
+        i, j = bad[0]
+        raise ValueError(f"{name}: entry [{i}, {j}] is {matrix[i, j]}; all entries must be finite")
+    return np.asarray(check_symmetric(matrix, name))
+
+
+def off_diagonal(couplings: ArrayLike, name: str = "couplings") -> FloatArray:
+    """`symmetric_matrix` of couplings that are not all zero, since nothing can be compared with those."""
+    matrix = symmetric_matrix(couplings, name)
+    if not matrix.any():
+        raise ValueError(f"{name}: all entries off the diagonal are 0, so that there is nothing to compare")
+    return matrix
+
+
+def _check_fields(fields: ArrayLike | None, n_spins: int) -> FloatArray:
+    """Fields (n_spins,) as a float64 copy, zero by default."""
+    vector = np.zeros(n_spins) if fields is None else np.array(fields, dtype=np.float64)
+    if vector.shape != (n_spins,):
+        raise ValueError(f"fields: expected shape ({n_spins},), one for each spin, got {vector.shape}")
+    bad = np.flatnonzero(~np.isfinite(vector))
+    if bad.size:
+        raise ValueError(f"fields: entry {bad[0]} is {vector[bad[0]]}; all entries must be finite")
+    return vector
