@@ -36,6 +36,8 @@ from infer.cli.options import (
     ZeroOne,
 )
 
+DEFAULT_METHOD = Method("pseudolikelihood")
+
 app = typer.Typer(
     help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",
     no_args_is_help=True,
@@ -117,7 +119,9 @@ def simulate(
 def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
-    method: Method = "pseudolikelihood",
+    method: Annotated[
+        Method, typer.Option(help="How couplings are fitted: by an objective, or in closed form (mean field).")
+    ] = DEFAULT_METHOD,
     alpha: Annotated[
         float | None,
         typer.Option(
@@ -157,7 +161,7 @@ def fit(
     )
     result = fit_recording(
         recording,
-        method,
+        method.value,
         alpha=alpha,
         shrinkage=shrinkage,
         fit_fields=fields,
