@@ -84,7 +84,7 @@ def accuracy(
     _, state, times = np.unique(packed, axis=0, return_inverse=True, return_counts=True)
     state = state.ravel()
     seen = times.astype(np.float64) if weights is None else np.bincount(state, weights)
-    frequency = np.bincount(state, share)
+    frequency = np.bincount(state, share).astype(np.float64)
     of_samples = _entropy(frequency)
     up = np.clip(share @ (spins > 0), 0.0, 1.0)
     independent = _entropy(up) + _entropy(1.0 - up)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,10 @@ def energy_landscape(
     fields: ArrayLike | None = None,
     patterns: ArrayLike | None = None,
     temperatures: ArrayLike | None = None,
+    names: Sequence[str] | None = None,
     n_model_rows: int = N_MODEL_ROWS,
     seed: Any = None,
+    progress: bool = False,
 ) -> EnergyLandscape:
     r"""Local minima of the energy of a model, their basins, the saddles between them, and how samples visit them.
 
@@ -67,10 +70,14 @@ def energy_landscape(
         Patterns of +-1 that the minima are compared with; by default those that came with the samples.
     temperatures : array_like, optional
         Factors of the model's temperature for the thermodynamics; 0.5 to 2 by default. 1 is added.
+    names : sequence of str, optional
+        Names of the spins; by default those of the samples.
     n_model_rows : int, default 20000
         Rows of heat-bath chains of the model, one sweep apart, whose visits stand beside those of the samples.
     seed : int, SeedSequence, Generator or None
         Of those chains and, above 20 spins, of all that is sampled.
+    progress : bool, default False
+        Show a progress bar, above 20 spins.
 
     Returns
     -------
@@ -100,7 +107,10 @@ def energy_landscape(
     """
     value = _value_of(model, fields)
     n_spins = int(value.n_spins)
-    spins, weights, chains, names, own_patterns = _rows_of(samples, n_spins)
+    spins, weights, chains, own_names, own_patterns = _rows_of(samples, n_spins)
+    names = tuple(map(str, own_names or range(n_spins))) if names is None else tuple(map(str, names))
+    if len(names) != n_spins:
+        raise InputError(f"names: {len(names)} were given for {n_spins} spins; give one for each, or none")
     stored = own_patterns if patterns is None else patterns
     checked = None if stored is None else check_patterns(stored)
     if checked is not None and checked.shape[1] != n_spins:
@@ -124,7 +134,7 @@ def energy_landscape(
         shares, model_visits = _exact_model_visits(states, n_model_rows, of_chains)
         shares_std = np.zeros(len(minima))
     else:
-        thermodynamics, starts = annealed_thermodynamics(value, factors, of_annealing)
+        thermodynamics, starts = annealed_thermodynamics(value, factors, of_annealing, progress)
         rows, chain = model_rows(value, starts, n_model_rows, of_chains)
         settled = descend(value, rows)
         complete = None if spins is None else spins[(spins != 0).all(axis=1)]
@@ -155,7 +165,7 @@ def energy_landscape(
         memories=None if checked is None else _memories(value, minima, energies, checked),
         accuracy=None if spins is None else _accuracy(value, spins, weights, thermodynamics),
         thermodynamics=thermodynamics,
-        names=names or tuple(map(str, range(n_spins))),
+        names=names,
         n_left_out=0 if isinstance(states, AllStates) else states.n_left_out,
         _model=value,
         _states=states,
@@ -212,7 +222,7 @@ def _exact_model_visits(states: AllStates, n_rows: int, seed: np.random.SeedSequ
     probability = np.exp(states.energies.min() - states.energies)
     probability /= probability.sum()
     n_minima = len(states.minima)
-    shares = np.bincount(states.labels, probability, minlength=n_minima)
+    shares = np.bincount(states.labels, probability, minlength=n_minima).astype(np.float64)
     rng = np.random.default_rng(seed)
     starts = np.searchsorted(np.cumsum(probability), rng.random(N_CHAINS) * (1.0 - 1e-12))
     rows = np.empty((N_CHAINS, -(-n_rows // N_CHAINS)), dtype=np.int64)

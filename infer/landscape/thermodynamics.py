@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
+from tqdm.auto import tqdm
 
 from infer.errors import InputError
 from infer.estimators.likelihood.chains import PersistentChains
@@ -104,7 +105,7 @@ def exact_thermodynamics(energies: FloatArray, temperatures: FloatArray) -> Ther
 
 
 def annealed_thermodynamics(
-    model: PairModel, temperatures: FloatArray, seed: np.random.SeedSequence
+    model: PairModel, temperatures: FloatArray, seed: np.random.SeedSequence, progress: bool = False
 ) -> tuple[Thermodynamics, SpinArray]:
     r"""Thermodynamics by annealed importance sampling from infinite temperature, and states at temperature 1.
 
@@ -118,6 +119,8 @@ def annealed_thermodynamics(
     temperatures : ndarray (n,)
         Rising, 1 among them.
     seed : numpy.random.SeedSequence
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
@@ -133,7 +136,8 @@ def annealed_thermodynamics(
     values = np.full((3, len(temperatures)), np.nan)
     errors = np.full_like(values, np.nan)
     states = chains.spins
-    for before, beta in pairwise(inverse):
+    steps = tqdm(pairwise(inverse), total=len(inverse) - 1, disable=not progress, desc="annealing", unit="step")
+    for before, beta in steps:
         log_weights -= (beta - before) * model.energies(chains.spins)
         couplings, fields = beta * model.couplings, beta * model.fields
         if float(beta) not in wanted:
@@ -165,14 +169,15 @@ def _annealed_values(
     centre = energies.mean()
     first, second = (energies - centre).mean(axis=1), ((energies - centre) ** 2).mean(axis=1)
 
-    def values(total: FloatArray, one: FloatArray, two: FloatArray, count: FloatArray) -> FloatArray:
+    def values(sums: list[FloatArray], count: int) -> FloatArray:
+        total, one, two = sums
         mean = one / total
         log_partition = n_spins * math.log(2) + log_weights.max() + np.log(total / count)
         entropy = (log_partition + beta * (mean + centre)) / math.log(2)
         return np.stack([mean + centre, entropy, beta**2 * (two / total - mean**2)])
 
     sums = [weights, weights * first, weights * second]
-    whole = values(*(np.array([s.sum()]) for s in sums), np.array([n_chains]))[:, 0]
-    left = values(*(s.sum() - s for s in sums), np.array([n_chains - 1]))
+    whole = values([s.sum(keepdims=True) for s in sums], n_chains)[:, 0]
+    left = values([s.sum() - s for s in sums], n_chains - 1)
     spread = (left - left.mean(axis=1, keepdims=True)) ** 2
     return whole, np.sqrt((n_chains - 1) / n_chains * spread.sum(axis=1))
