@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from infer.errors import InputError
-from infer.estimators.base import check_spins, unpack_samples
 from infer.landscape.accuracy import Accuracy, accuracy
 from infer.landscape.exact import AllStates, all_energies, exact_landscape, states_of
 from infer.landscape.landscape_kernels import walk_states
@@ -24,6 +23,7 @@ from infer.landscape.thermodynamics import (
 )
 from infer.landscape.visits import Visits, visits
 from infer.model import PairModel
+from infer.samples import Samples
 from infer.types import FloatArray, SpinArray
 from simulate.checks import check_count, check_patterns, seed_sequence
 
@@ -107,11 +107,15 @@ def energy_landscape(
     """
     value = _value_of(model, fields)
     n_spins = int(value.n_spins)
-    spins, weights, chains, own_names, own_patterns = _rows_of(samples, n_spins)
+    given = None if samples is None else Samples.of(samples)
+    if given is not None:
+        _check_samples(given, n_spins)
+    spins, weights = (None, None) if given is None else (given.spins, given.weight)
+    own_names = None if given is None else given.names
     names = tuple(map(str, own_names or range(n_spins))) if names is None else tuple(map(str, names))
     if len(names) != n_spins:
         raise InputError(f"names: {len(names)} were given for {n_spins} spins; give one for each, or none")
-    stored = own_patterns if patterns is None else patterns
+    stored = given.patterns if patterns is None and given is not None else patterns
     checked = None if stored is None else check_patterns(stored)
     if checked is not None and checked.shape[1] != n_spins:
         raise InputError(f"patterns: expected shape (n_patterns, {n_spins}) to fit the model, got {checked.shape}")
@@ -148,8 +152,9 @@ def energy_landscape(
         each = np.array([np.bincount(part[part >= 0], minlength=len(minima)) for part in np.split(labels, len(starts))])
         shares_std = each.std(axis=0, ddof=1) * len(starts) / len(labels) / np.sqrt(len(starts))
     seen = None
-    if spins is not None:
-        seen = visits(assign_rows(value, states, spins), len(minima), _of_complete_rows(spins, weights), chains)
+    if given is not None:
+        labels = assign_rows(value, states, given.spins)
+        seen = visits(labels, len(minima), _of_complete_rows(given.spins, weights), _runs_of(given))
     return EnergyLandscape(
         minima=minima,
         energies=energies,
@@ -166,6 +171,7 @@ def energy_landscape(
         accuracy=None if spins is None else _accuracy(value, spins, weights, thermodynamics),
         thermodynamics=thermodynamics,
         names=names,
+        n_dropped=0 if given is None else int(given.attributes.get("dropped_rows", 0)),
         n_left_out=0 if isinstance(states, AllStates) else states.n_left_out,
         _model=value,
         _states=states,
@@ -189,24 +195,19 @@ def _seed_sequence(seed: Any) -> np.random.SeedSequence:
     return seed_sequence(seed)
 
 
-def _rows_of(
-    samples: Any, n_spins: int
-) -> tuple[SpinArray | None, FloatArray | None, NDArray[Any] | None, tuple[str, ...] | None, Any]:
-    """Spins (0 where missing), weights, runs, names and patterns of samples."""
-    if samples is None:
-        return None, None, None, None, None
-    rows, chains, names = unpack_samples(samples)
-    array = np.asarray(rows)
-    if array.ndim != 2 or array.shape[1] != n_spins or not len(array):
-        raise InputError(f"samples: expected shape (n_rows, {n_spins}) to fit the model, got {array.shape}")
-    spins = check_spins(array, gaps=True)
-    if not (spins != 0).all(axis=1).any():
+def _check_samples(samples: Samples, n_spins: int) -> None:
+    """Refuse samples that do not go with the model, or have no complete row."""
+    if samples.spins.shape[1] != n_spins:
+        raise InputError(f"samples: expected shape (n_rows, {n_spins}) to fit the model, got {samples.spins.shape}")
+    if not (samples.spins != 0).all(axis=1).any():
         raise InputError("samples: every row has missing values, so that none lies in a basin; fill them first")
-    counts = getattr(samples, "counts", None)
-    weights = None if counts is None else np.asarray(counts, dtype=np.float64)
-    if chains is None and counts is None:
-        chains = np.zeros(len(spins), dtype=np.int64)
-    return spins, weights, chains, names, getattr(samples, "patterns", None)
+
+
+def _runs_of(samples: Samples) -> NDArray[Any] | None:
+    """Run of each row, None where rows have no order in time."""
+    if not samples.ordered:
+        return None
+    return np.zeros(samples.n_rows, dtype=np.int64) if samples.chains is None else samples.chains
 
 
 def _of_complete_rows(spins: SpinArray, weights: FloatArray | None) -> FloatArray | None:

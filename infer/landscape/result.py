@@ -64,6 +64,8 @@ class EnergyLandscape:
         Of the spins.
     n_left_out : int
         Minima that were found and left out because they were too many; 0 if exact.
+    n_dropped : int
+        Rows that reading the recording has dropped, across whose gaps steps from row to row lead.
     """
 
     minima: SpinArray
@@ -82,6 +84,7 @@ class EnergyLandscape:
     thermodynamics: Thermodynamics
     names: tuple[str, ...]
     n_left_out: int = 0
+    n_dropped: int = 0
     _model: Any = field(default=None)
     _states: AllStates | FoundMinima | None = field(default=None)
 
@@ -199,7 +202,12 @@ class EnergyLandscape:
         for name in ("energy", "entropy", "heat_capacity"):
             variables[name] = ("temperature", getattr(along, name))
             variables[f"{name}_std"] = ("temperature", getattr(along, f"{name}_std"))
-        attributes: dict[str, Any] = {"exact": int(self.exact), "n_left_out": self.n_left_out, "verdict": self.verdict}
+        attributes: dict[str, Any] = {
+            "exact": int(self.exact),
+            "n_left_out": self.n_left_out,
+            "n_dropped": self.n_dropped,
+            "verdict": self.verdict,
+        }
         if self.accuracy is not None:
             attributes |= {name: float(value) for name, value in fields_of(self.accuracy).items()}
         return xr.Dataset(
@@ -262,10 +270,12 @@ def _sentences(found: EnergyLandscape) -> list[str]:
         sentences.append(_of_shares(found))
     if found.visits is not None and found.visits.n_steps and found.n_minima > 1:
         seen = found.visits
-        sentences.append(
+        text = (
             f"{seen.staying:.1%} of the steps from row to row stay in their basin "
-            f"({seen.staying_if_independent:.1%} if rows were in random order)."
+            f"({seen.staying_if_independent:.1%} if rows were in random order)"
         )
+        gaps = f"; reading has dropped {found.n_dropped} rows, and steps lead across their gaps"
+        sentences.append(text + (gaps if found.n_dropped else "") + ".")
     if found.accuracy is not None:
         sentences.append(_of_accuracy(found.accuracy))
     if found.memories is not None:

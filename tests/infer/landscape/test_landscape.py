@@ -2,12 +2,13 @@
 
 import json
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from infer import EnergyLandscape, MaximumLikelihood, PairModel, energy_landscape, read_recording
+from infer.landscape import thermodynamics
+from infer.samples import Samples
 from tests import exact
 from tests.data import recording
 from tests.infer.landscape import brute
@@ -70,20 +71,29 @@ def test_votes_of_the_house_as_numbers(house):
     assert table.attrs["r"] == pytest.approx(0.6683, abs=1e-4)
 
 
-def test_cortex_has_one_minimum():
-    # pairs that never fire together: the numbers are those of the limit of infinite couplings
+def cortex(tol):
+    """Landscape without penalty: of pairs that never fire together, whose couplings have no finite optimum."""
     spins = np.load(recording("cortex_example15.npz"), allow_pickle=False)["spins"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = MaximumLikelihood(alpha=0.0, fit_fields=True).fit(spins)
-    found = energy_landscape(model, spins, seed=0)
+        model = MaximumLikelihood(alpha=0.0, fit_fields=True, tol=tol).fit(spins)
+    return energy_landscape(model, spins, seed=0)
+
+
+def test_cortex_has_one_minimum():
+    found = cortex(1e-4)
     assert found.minima.tolist() == [[-1] * 15]
     assert found.basin_sizes.tolist() == [2**15]
     assert found.saddles.tolist() == [[found.energies[0]]]
     assert np.isnan(found.depths).all()
-    assert found.accuracy.r == pytest.approx(0.5993, abs=5.1e-5)
+    assert found.accuracy.r == pytest.approx(0.5993, abs=5e-4)  # on the way to the limit, as far as the fit goes
     assert "one local minimum, all spins at -1" in found.verdict
     assert "nan" not in found.summary()
+
+
+@pytest.mark.validation
+def test_cortex_to_the_digits():
+    assert cortex(1e-8).accuracy.r == pytest.approx(0.5993, abs=5.1e-5)
 
 
 def test_shares_of_basins_in_the_model_are_probabilities():
@@ -105,8 +115,7 @@ def test_weights_are_repeats():
     couplings = exact.random_couplings(5, 2.0, rng)
     rows = exact.draw(couplings, 40, seed=rng)
     counts = rng.integers(1, 5, 40)
-    once = SimpleNamespace(spins=rows, counts=counts, chains=None, names=None)
-    by_count = energy_landscape(couplings, once, seed=0)
+    by_count = energy_landscape(couplings, Samples.of(rows, counts), seed=0)
     repeated = energy_landscape(couplings, np.repeat(rows, counts, axis=0), seed=0)
     np.testing.assert_allclose(by_count.shares, repeated.shares)
     assert by_count.accuracy.r == pytest.approx(repeated.accuracy.r)
@@ -119,7 +128,7 @@ def test_transitions_respect_runs_and_missing_values():
     up, down = np.ones(4), -np.ones(4)
     gap = np.array([1, 0, 1, 1])
     rows = np.array([up, down, down, up, gap, down], dtype=np.int8)
-    runs = SimpleNamespace(spins=rows, counts=None, chains=np.array([0, 0, 1, 1, 1, 1]), names=tuple("abcd"))
+    runs = Samples.of(rows, chains=[0, 0, 1, 1, 1, 1], names="abcd", gaps=True)
     found = energy_landscape(couplings, runs, seed=0)
     # down to down lies between two runs, up to down across a missing row: neither counts
     assert found.visits.transitions.tolist() == [[0, 1], [1, 0]]
@@ -194,7 +203,8 @@ def test_beyond_twenty_spins():
     assert "upper bounds" in two.verdict
 
 
-def test_same_seed_same_numbers():
+def test_same_seed_same_numbers(monkeypatch):
+    monkeypatch.setattr(thermodynamics, "N_STEPS", 50)
     couplings = exact.random_couplings(21, 1.0, 0)
     first, second = (energy_landscape(couplings, temperatures=[1.0], n_model_rows=400, seed=5) for _ in range(2))
     np.testing.assert_array_equal(first.minima, second.minima)
@@ -230,7 +240,7 @@ def test_too_many_minima_have_a_tree_but_no_table():
         ({"model": np.ones((3, 2))}, "square matrix"),
         ({"samples": np.ones((4, 5))}, r"expected shape \(n_rows, 3\) to fit the model, got \(4, 5\)"),
         ({"samples": np.full((4, 3), 2)}, "row 0, column 0"),
-        ({"samples": np.zeros((4, 3))}, "every row has missing values"),
+        ({"samples": Samples.of(np.zeros((4, 3)), gaps=True)}, "every row has missing values"),
         ({"patterns": np.ones((2, 4))}, r"expected shape \(n_patterns, 3\)"),
         ({"temperatures": [0.0]}, "temperatures"),
         ({"n_model_rows": 10}, "n_model_rows"),
