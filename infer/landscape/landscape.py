@@ -127,7 +127,7 @@ def energy_landscape(
             f"a {type(value).__name__} of {n_spins} spins: above {MOST_EXACT_SPINS} spins landscapes are those of pair "
             "models (couplings and fields)"
         )
-    of_chains, of_annealing = _seed_sequence(seed).spawn(2)
+    of_chains, of_annealing, of_orders = _seed_sequence(seed).spawn(3)
     states: AllStates | FoundMinima
     if exact:
         states = exact_landscape(all_energies(value, n_spins))
@@ -167,7 +167,7 @@ def energy_landscape(
         model_shares_std=shares_std,
         visits=seen,
         model_visits=model_visits,
-        memories=None if checked is None else _memories(value, minima, energies, checked),
+        memories=None if checked is None else _memories(value, minima, energies, checked, of_orders),
         accuracy=None if spins is None else _accuracy(value, spins, weights, thermodynamics),
         thermodynamics=thermodynamics,
         names=names,
@@ -232,10 +232,12 @@ def _exact_model_visits(states: AllStates, n_rows: int, seed: np.random.SeedSequ
     return shares, visits(states.labels[rows.ravel()], n_minima, chains=chains)
 
 
-def _memories(model: Any, minima: SpinArray, energies: FloatArray, patterns: SpinArray) -> Memories:
+def _memories(
+    model: Any, minima: SpinArray, energies: FloatArray, patterns: SpinArray, seed: np.random.SeedSequence
+) -> Memories:
     """Minima beside patterns; mirrored where every minimum and its mirror image have the same energy."""
     mirrored = bool(np.allclose(model.energies(-minima), energies, rtol=1e-9, atol=1e-9))
-    return memories(minima, patterns, mirrored)
+    return memories(minima, patterns, mirrored, seed)
 
 
 def _accuracy(model: Any, spins: SpinArray, weights: FloatArray | None, thermodynamics: Thermodynamics) -> Accuracy:

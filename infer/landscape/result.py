@@ -197,7 +197,7 @@ class EnergyLandscape:
                 variables[f"{prefix}dwell_times"] = ("minimum", seen.dwell_times)
         if self.memories is not None:
             variables["overlaps"] = (("minimum", "pattern"), self.memories.overlaps)
-            variables["overlap_p_values"] = (("minimum", "pattern"), self.memories.p_values)
+            variables["pattern_p_values"] = ("pattern", self.memories.p_values)
         along = self.thermodynamics
         for name in ("energy", "entropy", "heat_capacity"):
             variables[name] = ("temperature", getattr(along, name))
@@ -250,7 +250,7 @@ def _table(found: EnergyLandscape) -> list[str]:
         if dwell is not None:
             line += f" {_or_dash(dwell[k], '.3g'):>7}"
         if found.memories is not None:
-            best = int(np.argmin(found.memories.p_values[k]))
+            best = int(np.argmax(np.abs(found.memories.overlaps[k])))
             line += f"  {best} ({found.memories.overlaps[k, best]:+.2f})"
         lines.append(line)
     if found.n_minima > SHOWN:
@@ -346,10 +346,9 @@ def _of_accuracy(scores: Accuracy) -> str:
 
 def _of_memories(beside: Memories) -> str:
     """Whether minima are patterns."""
-    n_minima, n_patterns = beside.overlaps.shape
     itself = "themselves or as mirror images" if beside.mirrored else "themselves"
     return (
-        f"{int(beside.are_minima.sum())} of {n_patterns} patterns are minima {itself}; "
-        f"{int(beside.remembered().sum())} of {n_minima} minima overlap with a pattern more than by chance "
-        "(5 % false alarms for all together)."
+        f"{int(beside.are_minima.sum())} of {len(beside.p_values)} patterns are minima {itself}; "
+        f"{int(beside.remembered().sum())} lie nearer to a minimum than with their spins in random order (5 % false "
+        "alarms for all together)."
     )
