@@ -68,7 +68,7 @@ def energy_landscape(
         Fields for couplings that were given as a matrix.
     patterns : array_like (n_patterns, n_spins), optional
         Patterns of +-1 that the minima are compared with; by default those that came with the samples.
-    temperatures : array_like, optional
+    temperatures : array_like, shape (n,), optional
         Factors of the model's temperature for the thermodynamics; 0.5 to 2 by default. 1 is added.
     names : sequence of str, optional
         Names of the spins; by default those of the samples.

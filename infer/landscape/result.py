@@ -280,14 +280,8 @@ def _sentences(found: EnergyLandscape) -> list[str]:
         sentences.append(_of_accuracy(found.accuracy))
     if found.memories is not None:
         sentences.append(_of_memories(found.memories))
-    temperature, peak = found.thermodynamics.peak
-    along = found.thermodynamics
-    if not np.isnan(peak):
-        now = along.heat_capacity[along.at(1.0)]
-        here = f", {number(now)} at the fitted one" if not np.isnan(now) else ""
-        sentences.append(
-            f"The heat capacity is largest at {temperature:.3g} times the fitted temperature ({number(peak)}{here})."
-        )
+    if not np.isnan(found.thermodynamics.heat_capacity).any():
+        sentences.append(_of_heat_capacity(found.thermodynamics))
     return sentences
 
 
@@ -342,6 +336,21 @@ def _of_accuracy(scores: Accuracy) -> str:
             "these two indices say little."
         )
     return text
+
+
+def _of_heat_capacity(along: Thermodynamics) -> str:
+    """Where the heat capacity is largest."""
+    temperature, peak = along.peak
+    now = number(float(along.heat_capacity[along.at(1.0)]))
+    low, high = along.temperatures[[0, -1]]
+    if temperature in (low, high):
+        return (
+            f"The heat capacity is {now} and has no peak between {low:.3g} and {high:.3g} times the fitted temperature."
+        )
+    return (
+        f"The heat capacity is largest at {temperature:.3g} times the fitted temperature ({number(peak)}; {now} at the "
+        "fitted one)."
+    )
 
 
 def _of_memories(beside: Memories) -> str:
