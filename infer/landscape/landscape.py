@@ -138,7 +138,7 @@ def energy_landscape(
         shares, model_visits = _exact_model_visits(states, n_model_rows, of_chains)
         shares_std = np.zeros(len(minima))
     else:
-        thermodynamics, starts = annealed_thermodynamics(value, factors, of_annealing, progress)
+        thermodynamics, starts, chances = annealed_thermodynamics(value, factors, of_annealing, progress)
         rows, chain = model_rows(value, starts, n_model_rows, of_chains)
         settled = descend(value, rows)
         complete = None if spins is None else spins[(spins != 0).all(axis=1)]
@@ -147,10 +147,9 @@ def energy_landscape(
         )
         minima, energies = states.minima, states.energies
         labels = states.labels(settled)
-        model_visits = visits(labels, len(minima), chains=chain)
+        model_visits = visits(labels, len(minima), np.repeat(chances, len(labels) // len(starts)), chain)
         shares = model_visits.shares
-        each = np.array([np.bincount(part[part >= 0], minlength=len(minima)) for part in np.split(labels, len(starts))])
-        shares_std = each.std(axis=0, ddof=1) * len(starts) / len(labels) / np.sqrt(len(starts))
+        shares_std = _share_errors(labels, chances, shares)
     seen = None
     if given is not None:
         labels = assign_rows(value, states, given.spins)
@@ -230,6 +229,14 @@ def _exact_model_visits(states: AllStates, n_rows: int, seed: np.random.SeedSequ
     walk_states(states.energies, states.n_spins, rng, np.minimum(starts, len(probability) - 1), rows)
     chains = np.repeat(np.arange(N_CHAINS), rows.shape[1])
     return shares, visits(states.labels[rows.ravel()], n_minima, chains=chains)
+
+
+def _share_errors(labels: NDArray[Any], weights: FloatArray, shares: FloatArray) -> FloatArray:
+    """Standard errors of weighted shares of basins, from the scatter between independent chains (equal pieces)."""
+    pieces = np.split(labels, len(weights))
+    each = np.array([np.bincount(part[part >= 0], minlength=len(shares)) / len(part) for part in pieces])
+    variance = ((weights / weights.sum())[:, None] ** 2 * (each - shares) ** 2).sum(axis=0)
+    return np.sqrt(variance * len(weights) / (len(weights) - 1))
 
 
 def _memories(

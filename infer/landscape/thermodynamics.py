@@ -106,7 +106,7 @@ def exact_thermodynamics(energies: FloatArray, temperatures: FloatArray) -> Ther
 
 def annealed_thermodynamics(
     model: PairModel, temperatures: FloatArray, seed: np.random.SeedSequence, progress: bool = False
-) -> tuple[Thermodynamics, SpinArray]:
+) -> tuple[Thermodynamics, SpinArray, FloatArray]:
     r"""Thermodynamics by annealed importance sampling from infinite temperature, and states at temperature 1.
 
     Chains start from random states, where :math:`\log Z = N \log 2`, and are cooled in small equal steps of 1/T, one
@@ -126,6 +126,10 @@ def annealed_thermodynamics(
     -------
     thermodynamics : Thermodynamics
     states : ndarray of int8 (n_chains, n_spins)
+        At temperature 1.
+    weights : ndarray (n_chains,)
+        How much each of these states counts, adding up to 1: chains fall into valleys at temperatures at which these do
+        not yet have their final probabilities.
     """
     of_starts, of_chains = seed.spawn(2)
     starts = np.random.default_rng(of_starts).choice(np.array([-1, 1], dtype=np.int8), (N_CHAINS, model.n_spins))
@@ -135,7 +139,7 @@ def annealed_thermodynamics(
     log_weights = np.zeros(N_CHAINS)
     values = np.full((3, len(temperatures)), np.nan)
     errors = np.full_like(values, np.nan)
-    states = chains.spins
+    states, weights = chains.spins, np.full(N_CHAINS, 1.0 / N_CHAINS)
     steps = tqdm(pairwise(inverse), total=len(inverse) - 1, disable=not progress, desc="annealing", unit="step")
     for before, beta in steps:
         log_weights -= (beta - before) * model.energies(chains.spins)
@@ -148,13 +152,14 @@ def annealed_thermodynamics(
         k = wanted[float(beta)]
         values[:, k], errors[:, k] = _annealed_values(log_weights, found, float(beta), model.n_spins)
         if temperatures[k] == 1.0:
-            states = chains.spins
+            states, weights = chains.spins, np.exp(log_weights - log_weights.max())
     energy, entropy, capacity = values
     return (
         Thermodynamics(
             temperatures, energy, errors[0], entropy, errors[1], capacity, errors[2], "annealed importance sampling"
         ),
         states,
+        weights / weights.sum(),
     )
 
 

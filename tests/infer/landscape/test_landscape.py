@@ -203,6 +203,21 @@ def test_beyond_twenty_spins():
     assert "upper bounds" in two.verdict
 
 
+def test_shares_of_valleys_that_chains_do_not_leave():
+    # two ferromagnets: chains fall into a valley at a temperature at which the field hardly tells up from down
+    half, field = np.full((11, 11), 0.35), np.full(11, 0.06)
+    one = energy_landscape(half, fields=field, seed=0)
+    two = energy_landscape(np.kron(np.eye(2), half), fields=np.tile(field, 2), temperatures=[1.0], seed=1)
+    a, b = one.assign(two.minima[:, :11]), one.assign(two.minima[:, 11:])
+    truth = one.model_shares[a] * one.model_shares[b]
+    assert two.n_minima == 4
+    assert (np.abs(two.model_shares - truth) < 5.0 * two.model_shares_std).all()
+    assert two.model_shares_std.max() < 0.06
+    # chains that counted alike would be far off
+    alike = two.model_visits.transitions.sum(axis=1) / two.model_visits.n_steps
+    assert abs(alike[0] - truth[0]) > 0.1
+
+
 def test_same_seed_same_numbers(monkeypatch):
     monkeypatch.setattr(thermodynamics, "N_STEPS", 50)
     couplings = exact.random_couplings(21, 1.0, 0)

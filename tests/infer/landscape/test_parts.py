@@ -105,8 +105,11 @@ def test_annealed_thermodynamics_agree_with_enumeration():
     rng = np.random.default_rng(1)
     couplings, fields = exact.random_couplings(8, 1.0, rng), rng.normal(0, 0.5, 8)
     temperatures = np.array([0.6, 1.0, 1.7])
-    found, states = annealed_thermodynamics(PairModel(couplings, fields), temperatures, np.random.SeedSequence(0))
+    found, states, weights = annealed_thermodynamics(
+        PairModel(couplings, fields), temperatures, np.random.SeedSequence(0)
+    )
     assert states.shape == (200, 8)
+    assert weights.sum() == pytest.approx(1.0)
     truth = exact_thermodynamics(exact.energies(couplings, fields), temperatures)
     for name in ("energy", "entropy", "heat_capacity"):
         error = getattr(found, f"{name}_std")
