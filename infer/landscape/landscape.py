@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from infer.landscape.overlaps import Memories, memories
 from infer.landscape.result import EnergyLandscape, assign_rows
 from infer.landscape.search import FoundMinima, descend, find_minima, model_rows
 from infer.landscape.thermodynamics import (
+    FEWEST_EFFECTIVE,
     Thermodynamics,
     annealed_thermodynamics,
     check_temperatures,
@@ -150,6 +152,9 @@ def energy_landscape(
         model_visits = visits(labels, len(minima), np.repeat(chances, len(labels) // len(starts)), chain)
         shares = model_visits.shares
         shares_std = _share_errors(labels, chances, shares)
+        if 1.0 / (chances @ chances) < FEWEST_EFFECTIVE:  # annealing was too fast for walls this high
+            shares, shares_std = np.full((2, len(minima)), np.nan)
+            model_visits = dataclasses.replace(model_visits, shares=shares)
     seen = None
     if given is not None:
         labels = assign_rows(value, states, given.spins)

@@ -49,7 +49,7 @@ class EnergyLandscape:
     shares : ndarray (n_minima,), or None
         Weighted share of the complete rows of the samples in each basin; None without samples.
     model_shares, model_shares_std : ndarray (n_minima,)
-        Probability of each basin in the model, and its sampling error, 0 if exact.
+        Probability of each basin in the model, and its sampling error, 0 if exact; NaN where too few chains carry it.
     visits : Visits or None
         Shares, dwell times and transitions of the samples.
     model_visits : Visits or None
@@ -244,7 +244,7 @@ def _table(found: EnergyLandscape) -> list[str]:
         )
         if found.basin_sizes is not None:
             line += f" {found.basin_sizes[k]:>9}"
-        line += f" {found.model_shares[k]:>7.4f}"
+        line += f" {_or_dash(found.model_shares[k], '.4f'):>7}"
         if found.shares is not None:
             line += f" {_or_dash(found.shares[k], '.4f'):>7}"
         if dwell is not None:
@@ -300,7 +300,14 @@ def _of_minima(found: EnergyLandscape) -> str:
     if found.n_minima == 1:
         up = int((found.minima[0] > 0).sum())
         state = "all spins at -1" if up == 0 else "all spins at +1" if up == found.n_spins else f"{up} spins at +1"
+        if found.plateau_sizes is not None and found.plateau_sizes[0] > 1:
+            state = f"a plateau of {found.plateau_sizes[0]} states of equal energy"
         return f"The model has one local minimum, {state} (energy {lowest}): one basin, and no transitions. {how}"
+    if found.plateau_sizes is not None and (found.plateau_sizes > 1).any():
+        how += (
+            f" {int((found.plateau_sizes > 1).sum())} minima are plateaus of up to {int(found.plateau_sizes.max())} "
+            "states of equal energy, of which the first is shown."
+        )
     deepest = int(np.argmax(found.depths))
     return (
         f"The model has {found.n_minima} local minima; the lowest has energy {lowest}, and the deepest (number "
@@ -314,9 +321,11 @@ def _of_shares(found: EnergyLandscape) -> str:
     assert shares is not None
     most = int(np.argmax(shares))
     outside = max(0.0, 1.0 - float(shares.sum()))
+    known = not np.isnan(found.model_shares[most])
+    beside = f"the model: {found.model_shares[most]:.1%}" if known else "the model: not known, its chains do not mix"
     text = (
         f"The rows lie in {int((shares > 0).sum())} of the basins, {shares[most]:.1%} of them in that of minimum "
-        f"{most} (the model: {found.model_shares[most]:.1%})"
+        f"{most} ({beside})"
     )
     return text + (f", {outside:.1%} in basins that were left out." if outside > 1e-9 else ".")
 

@@ -8,6 +8,7 @@ import pytest
 
 from infer import EnergyLandscape, MaximumLikelihood, PairModel, energy_landscape, read_recording
 from infer.landscape import thermodynamics
+from infer.landscape.figures import landscape_panels
 from infer.samples import Samples
 from tests import exact
 from tests.data import recording
@@ -216,6 +217,25 @@ def test_shares_of_valleys_that_chains_do_not_leave():
     # chains that counted alike would be far off
     alike = two.model_visits.transitions.sum(axis=1) / two.model_visits.n_steps
     assert abs(alike[0] - truth[0]) > 0.1
+
+
+def test_walls_too_high_for_annealing_leave_shares_open():
+    couplings = np.full((22, 22), 50.0)
+    found = energy_landscape(couplings, np.ones((4, 22)), temperatures=[1.0], seed=0)
+    assert found.n_minima == 2
+    assert np.isnan(found.model_shares).all()
+    assert np.isnan(found.thermodynamics.entropy).all()
+    assert "nan" not in found.summary()
+    assert "the model: not known" in found.verdict
+    landscape_panels(found)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_plateaus_are_said():
+    assert "a plateau of 8 states of equal energy" in energy_landscape(np.zeros((3, 3)), seed=0).verdict
+    couplings = np.zeros((4, 4))
+    couplings[:3, :3] = 0.7
+    assert "2 minima are plateaus of up to 2 states" in energy_landscape(couplings, seed=0).verdict
 
 
 def test_same_seed_same_numbers(monkeypatch):
