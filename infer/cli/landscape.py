@@ -74,16 +74,15 @@ def landscape(
             constant=constant.value,
             bin_width=bin_width,
         )
-    couplings, fields, stored, names = _read_fit(fit)
+    model, stored, names = _read_fit(fit)
     if patterns:
         stored = read_patterns(patterns)
         if recording is not None:
             stored = match_patterns(recording, stored)
-    _check_spins(fit, names, len(couplings), recording)
+    _check_spins(fit, names, model.n_spins, recording)
     found = energy_landscape(
-        couplings,
+        model,
         recording,
-        fields=fields,
         patterns=stored,
         names=names,
         seed=seed,
@@ -114,11 +113,13 @@ def _outputs(output: Path | None, figure: Path | None) -> tuple[Path | None, Pat
     return None, output
 
 
-def _read_fit(path: Path) -> tuple[Any, Any, Any, tuple[str, ...] | None]:
-    """Couplings, fields, patterns and names of the spins in a fit, or couplings alone from a matrix."""
+def _read_fit(path: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
+    """Model, patterns and names of the spins in a fit, or the model of a matrix of couplings."""
     import numpy as np
 
     from infer.errors import InputError
+    from infer.landscape.counts import pairs_and_counts
+    from infer.model import PairModel
     from infer.recordings.child_process import try_reading
     from infer.recordings.formats.netcdf import read_arrays
     from infer.recordings.read import one_line_errors, read_table
@@ -126,9 +127,9 @@ def _read_fit(path: Path) -> tuple[Any, Any, Any, tuple[str, ...] | None]:
 
     couplings = read_couplings(path)
     if path.suffix.lower() != ".nc":
-        return couplings, None, None, None
+        return PairModel.of(couplings), None, None
     with one_line_errors(path, "NetCDF"):
-        wanted = ("fields", "patterns")
+        wanted = ("fields", "patterns", "count_potential")
         try_reading("infer.recordings.formats.netcdf:read_arrays", path, wanted)
         found = read_arrays(path, wanted)
     fields = found.get("fields")
@@ -139,7 +140,10 @@ def _read_fit(path: Path) -> tuple[Any, Any, Any, tuple[str, ...] | None]:
     table = read_table(path, "couplings", None)
     if not table.attributes.get("converged", True):
         complain(f"{path}: the fit did not converge, so that its landscape may be another one", "warning")
-    return couplings, fields, found.get("patterns"), table.names
+    model: Any = PairModel.of(couplings, fields)
+    if "count_potential" in found:
+        model = pairs_and_counts(model, found["count_potential"])
+    return model, found.get("patterns"), table.names
 
 
 def _check_spins(path: Path, names: tuple[str, ...] | None, n_spins: int, recording: Any) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from infer.errors import InputError
 from infer.landscape.accuracy import Accuracy, accuracy
+from infer.landscape.counts import pairs_and_counts
 from infer.landscape.exact import AllStates, all_energies, exact_landscape, states_of
 from infer.landscape.landscape_kernels import walk_states
 from infer.landscape.overlaps import Memories, memories
@@ -189,7 +190,9 @@ def _value_of(model: Any, fields: ArrayLike | None) -> Any:
     for value in (model, getattr(model, "model_", None)):
         if hasattr(value, "energies") and hasattr(value, "n_spins"):
             return value if fields is None else PairModel.of(value, fields)
-    return PairModel.of(model, fields)
+    pairs = PairModel.of(model, fields)
+    potential = getattr(model, "count_potential_", None)
+    return pairs if potential is None else pairs_and_counts(pairs, potential)
 
 
 def _seed_sequence(seed: Any) -> np.random.SeedSequence:

@@ -65,6 +65,15 @@ def test_a_fit_that_did_not_converge_is_pointed_out(fitted):
     assert "warning: " in succeed("landscape", fitted / "bad.nc").stderr
 
 
+def test_a_potential_of_the_population_count_is_part_of_the_model(fitted):
+    with xr.open_dataset(fitted / "fit.nc") as fit:
+        potential = np.array([0.0, 0, 0, 9.0, 0, 0, 0])
+        fit.load().assign(count_potential=("count", potential)).to_netcdf(fitted / "counts.nc", engine="h5netcdf")
+    succeed("landscape", fitted / "counts.nc", "--output", fitted / "counts.json")
+    lowest = json.loads((fitted / "counts.json").read_text())["minima"][0]
+    assert sum(lowest) == 0  # three of six are +1
+
+
 def test_bad_input_is_one_line(fitted):
     assert "no such file" in refuse("landscape", fitted / "absent.nc")
     assert ".nc or .json" in refuse("landscape", fitted / "fit.nc", "--output", fitted / "out.txt")

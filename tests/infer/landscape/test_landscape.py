@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -167,6 +168,12 @@ def test_a_model_with_more_than_pairs():
     np.testing.assert_allclose(found.saddles, brute.saddles(energies, states))
     p = np.exp(-energies) / np.exp(-energies).sum()
     assert found.accuracy.entropy_model == pytest.approx(-p @ np.log2(p))
+    # a fitted estimator tells its potential by this attribute
+    estimator = SimpleNamespace(fit=None, couplings_=model.couplings, fields_=model.fields, count_potential_=potential)
+    np.testing.assert_allclose(energy_landscape(estimator, seed=0).energies, energies[states])
+    estimator.count_potential_ = potential[:-1]
+    with pytest.raises(ValueError, match="count potential: expected 7 finite numbers"):
+        energy_landscape(estimator)
     Counts.n_spins = 21
     with pytest.raises(ValueError, match="a Counts of 21 spins: above 20 spins"):
         energy_landscape(Counts())
