@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from infer.cli.console import complain, one_line_errors, wants_progress
+from infer.cli.landscape import landscape
 from infer.cli.options import (
     Alpha,
     Backend,
@@ -63,6 +64,9 @@ def _show_version(wanted: bool) -> None:
 
         typer.echo(f"reverie {version('reverie')}")
         raise typer.Exit
+
+
+command(landscape)
 
 
 @app.callback()
