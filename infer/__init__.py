@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
     from infer.diagnosis.diagnose import Diagnosis, diagnose
     from infer.errors import InputError
-    from infer.estimators.base import SpinEstimator
+    from infer.estimators.base import Fit, SpinEstimator
     from infer.estimators.bias import TemperatureBias, temperature_bias
     from infer.estimators.continuous.estimators import GaussianCouplings, ScoreMatching
     from infer.estimators.dreaming.errors import RateTest
@@ -43,6 +43,7 @@ _HOME = {
     "DreamingModel": "infer.estimators.dreaming.estimator",
     "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
+    "Fit": "infer.estimators.base",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
@@ -91,6 +92,7 @@ __all__ = [
     "Diagnosis",
     "DreamingModel",
     "EnergyLandscape",
+    "Fit",
     "GaussianCouplings",
     "InputError",
     "InteractionScreening",
