@@ -70,7 +70,7 @@ class Samples:
     ordered: bool = True
     names: tuple[str, ...] | None = None
     patterns: NDArray[Any] | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
     gaps: bool = False
     table: Any = None
 
