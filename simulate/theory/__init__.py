@@ -4,21 +4,12 @@ Every function takes a dynamics and answers for it, or says that no closed form 
 """
 
 from simulate.dynamics.potentials import mode_variance, spherical_stiffness
-from simulate.theory.cavity import (
-    DynamicalMeanField,
-    dynamical_mean_field,
-    fitted_rate_and_slope,
-    mean_field_couplings,
-)
+from simulate.dynamics.responses import coloured_variance, persistent_variance
+from simulate.theory.cavity import DynamicalMeanField, dynamical_mean_field
 from simulate.theory.effective_energy import effective_energy
 from simulate.theory.entropy import entropy_production, estimate_entropy_production, linear_entropy_production
-from simulate.theory.linear_response import (
-    coloured_variance,
-    dreaming_rate,
-    effective_couplings,
-    effective_slope,
-    persistent_variance,
-)
+from simulate.theory.fitted import fitted_rate_and_slope, mean_field_couplings
+from simulate.theory.linear_response import dreaming_rate, effective_couplings, effective_slope
 from simulate.theory.quadratic import limiting_stiffness, stationary_covariance
 
 __all__ = [
