@@ -58,8 +58,8 @@ def fitted_rate_and_slope(dynamics: Any, method: str | None = None) -> tuple[flo
     J_eff = -1 / V the effective couplings and J those of the family, both without diagonal:
 
     - "pseudolikelihood" minimises sum V (J - J_eff)^2: `DreamingModel` of spins, and score matching of units;
-    - "likelihood" minimises sum (V p - log p), p = kappa - J with a free kappa: `DreamingModel` with the hybrid machine,
-      and of units with the Gaussian;
+    - "likelihood" minimises sum (V p - log p), p = kappa - J with a free kappa: `DreamingModel` with the hybrid
+      machine, and of units with the Gaussian;
     - "couplings" minimises sum (J - J_eff)^2: `compare` of fitted couplings.
 
     Parameters
