@@ -114,7 +114,7 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
     et al. 2024, arXiv 2410.06269.
     """
     spin = driven_spin(dynamics)
-    modes = np.linalg.eigvalsh(full_matrix(dynamics.couplings)) / spin.temperature
+    modes = np.linalg.eigvalsh(full_matrix(dynamics.couplings)).astype(np.float64) / spin.temperature
     return solve_mean_field(modes, np.full(len(modes), 1 / len(modes)), spin)
 
 
