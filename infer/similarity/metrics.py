@@ -106,8 +106,8 @@ def recall(
     """What the couplings remember: patterns that are fixed points, and overlaps reached from damaged ones.
 
     Zero temperature, no fields. Returns ``fixed_points`` (fraction of patterns whose every spin agrees with its field,
-    ties counted as :func:`simulate.retrieval.fixed_points` does) and ``overlap`` (mean of |overlap| with the pattern after relaxation from states in
-    which a fraction ``flipped`` of its spins is flipped, ``n_trials`` states a pattern).
+    ties counted as :func:`simulate.retrieval.fixed_points` does) and ``overlap`` (mean of |overlap| with the pattern
+    after relaxation from states in which a fraction ``flipped`` of its spins is flipped, ``n_trials`` states a pattern).
     """
     stable = fixed_points(couplings, patterns)
     n_patterns, n_spins = patterns.shape
