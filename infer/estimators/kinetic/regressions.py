@@ -4,12 +4,12 @@ Node ``i`` minimises, over its couplings ``w`` and field ``b``, the mean over st
 
     (1 - u) [s_i(t) = s_i(t-1)] + u / (1 + exp(-2 s_i(t) (b + w x))),    x the past, u the chance of an update,
 
-plus ``ridge/2 |w|^2 + sparsity |w|_1``. With u = 1 this is logistic regression, which is convex. Losses and gradients of
-all nodes come from two matrix products a pass, in double precision. The metric of the steps is the Fisher information
-of each node (that of all steps in time, or of a sample of them drawn by leverage), so that few passes are needed; a step
-is taken when the loss falls as the slope says (Armijo) and the slope has not turned up too far at its end, else it is
-damped (Levenberg 1944). Where the penalty has an absolute part, steps
-minimise the quadratic model plus the norm (proximal Newton).
+plus ``ridge/2 |w|^2 + sparsity |w|_1``. With u = 1 this is logistic regression, which is convex. Losses and gradients
+of all nodes come from two matrix products a pass, in double precision. The metric of the steps is the Fisher
+information of each node (that of all steps in time, or of a sample of them drawn by leverage), so that few passes are
+needed. A step is taken when the loss falls as the slope says (Armijo) and the slope has not turned up too far at its
+end, else it is damped (Levenberg 1944). Where the penalty has an absolute part, steps minimise the quadratic model plus
+the norm (proximal Newton).
 """
 
 from __future__ import annotations
