@@ -15,6 +15,7 @@ the norm (proximal Newton).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +149,22 @@ def evaluate(
     return loss, gradient, margins
 
 
+def step_losses(steps: Steps, position: NDArray, update: float) -> NDArray[np.float64]:
+    """Negative log-likelihood of each step (n_steps,), summed over all spins; position (n_spins, n_columns + 1)."""
+    weights = np.ascontiguousarray(position.T)
+
+    def work(part: slice) -> NDArray[np.float64]:
+        after, before = steps.next(part), steps.past(part)[:, : steps.n_spins]
+        losses = np.logaddexp(0.0, -2.0 * after * (steps.design(part) @ weights))
+        if update < 1.0:
+            stayed = before == after
+            losses = -np.logaddexp(np.log(update) - losses, np.where(stayed, np.log1p(-update), -np.inf))
+        return np.asarray(losses.sum(axis=1))
+
+    with one_blas_thread():
+        return np.concatenate(list(steps.over_chunks(work)))
+
+
 class Metric:
     """Fisher information of nodes, from all steps or from a sample of them.
 
@@ -160,7 +177,8 @@ class Metric:
         most = max(METRIC_ROWS[0], METRIC_ROWS[1] * steps.n_columns)
         work = float(steps.n_steps) * steps.n_columns**2 * steps.n_spins
         self.complete = steps.n_steps <= most or work <= METRIC_WORK
-        picked, share = slice(None), steps.share(slice(None))
+        picked: Any = slice(None)
+        share = steps.share(picked)
         if not self.complete:
             chance = np.minimum(1.0, most * _leverage(steps))
             drawn = np.flatnonzero(np.random.default_rng(0).random(steps.n_steps) < chance)
