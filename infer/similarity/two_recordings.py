@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,12 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from infer.checks import constant_spins, name_spins
+from infer.checks import constant_spins
 from infer.estimators.pseudolikelihood.nodes import fit_nodes
 from infer.estimators.rows import SpinRows, one_blas_thread
 from infer.files.json import to_plain_dict
 from infer.samples import Samples
-from infer.statistics.batches import batch_labels, batch_roots
+from infer.statistics.batches import batch_labels
 from infer.types import FloatArray
 from infer.wording import join, number, p_text
 
@@ -135,13 +134,14 @@ def compare_recordings(
 ) -> CouplingDifference:
     """Do the pair couplings of two recordings of the same spins differ, whatever their rates do?
 
-    Couplings and fields are fitted to each recording by pseudo-likelihood. To first order each block of successive rows
-    moves a coupling by its influence (the sandwich formula), ``y_b`` say, so that a coupling is the mean of ``J + y_b``
-    over blocks. Differences are divided by their standard errors, and their null distribution comes from permuting these
-    values between the recordings and dividing each time anew by the standard error of the permuted groups. Rows
-    themselves are not exchangeable where rates differ, nor are blocks of recordings of different length or spread; the
-    studentised permutation test holds there too, for long recordings (Chung and Romano 2013). For single pairs the
-    permutation distribution of the largest studentised difference over all pairs controls the chance of any false alarm.
+    Couplings and fields are fitted to each recording by pseudo-likelihood. To first order each block ``b`` of
+    successive rows moves a coupling by its influence ``y_b`` (the sandwich formula), so that a coupling is the mean of
+    ``J + y_b`` over blocks. Differences are divided by their standard errors. Their null distribution comes from
+    permuting these values between the recordings, each time divided anew by the standard error of the permuted groups.
+    Rows themselves are not exchangeable where rates differ, nor are blocks of recordings of different length or spread;
+    the studentised permutation test holds there too, for long recordings (Chung and Romano 2013). For single pairs the
+    permutation distribution of the largest studentised difference over all pairs controls the chance of any false
+    alarm.
 
     Parameters
     ----------
@@ -262,15 +262,15 @@ class _Rows:
         if spins.shape[1] < 2:
             raise ValueError(f"{label}: at least two spins are needed, got {spins.shape[1]}")
         if len(spins) < 2 * LEAST_BLOCKS:
-            raise ValueError(f"{label}: {len(spins)} rows are too few for {LEAST_BLOCKS} blocks; give longer recordings")
+            raise ValueError(
+                f"{label}: {len(spins)} rows are too few for {LEAST_BLOCKS} blocks; give longer recordings"
+            )
         return cls(spins, chains, samples.names, label)
 
     def often_enough(self, columns: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Pairs of some spins of which all four combinations occur often enough."""
         mean, second = SpinRows(self.spins, columns=columns).second_moments()
-        cells = [
-            1 + a * mean[:, None] + b * mean[None] + a * b * second for a in (-1, 1) for b in (-1, 1)
-        ]
+        cells = [1 + a * mean[:, None] + b * mean[None] + a * b * second for a in (-1, 1) for b in (-1, 1)]
         return np.asarray(np.min(cells, axis=0) * len(self.spins) / 4.0 >= LEAST_COINCIDENCES - 1e-6)
 
     def blocks(self, length: int) -> NDArray[np.int64]:
@@ -296,7 +296,9 @@ def _same_spins(a: _Rows, b: _Rows) -> tuple[str, ...] | None:
 def _block_length(a: _Rows, b: _Rows) -> int:
     """Rows of a block, the same in both recordings where both then have enough blocks."""
     sizes = [len(rows.spins) for rows in (a, b)]
-    default = max(-(-size // (int(batch_labels(size, rows.chains)[-1]) + 1)) for size, rows in zip(sizes, (a, b), strict=True))
+    default = max(
+        -(-size // (int(batch_labels(size, rows.chains)[-1]) + 1)) for size, rows in zip(sizes, (a, b), strict=True)
+    )
     return max(1, min(default, min(sizes) // LEAST_BLOCKS))
 
 
@@ -356,7 +358,9 @@ class _Permutations:
         for draw in member[1:]:
             draw[rng.permutation(n_blocks)[:n_first]] = 1.0
         largest, total = np.zeros(n_permutations + 1), np.zeros(n_permutations + 1)
-        sizes, stds, variances = [], [], ([], [])
+        sizes: list[FloatArray] = []
+        stds: list[FloatArray] = []
+        variances: tuple[list[FloatArray], list[FloatArray]] = ([], [])
         for start in range(0, pooled.shape[1], CHUNK_PAIRS):
             block = pooled[:, start : start + CHUNK_PAIRS]
             block = block - np.average(block, axis=0, weights=weight)
@@ -415,7 +419,8 @@ def _verdict(found: CouplingDifference) -> str:
             "The recordings cannot be compared: in no pair of spins do all four combinations of values occur "
             f"{LEAST_COINCIDENCES:g} times in both. Give longer recordings, or wider bins."
         )
-    size = f"{number(found.rms_difference)} (root mean square over pairs; couplings themselves {number(found.rms_coupling)})"
+    own = number(found.rms_coupling)
+    size = f"{number(found.rms_difference)} (root mean square over pairs; couplings themselves {own})"
     if found.couplings_differ:
         text = f"The couplings differ between the two recordings ({p_text(found.p_value)}), by {size}"
     else:

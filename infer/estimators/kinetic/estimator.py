@@ -52,7 +52,8 @@ class KineticCouplings(SpinEstimator):
         Whether a spin's own past acts on it.
     interval : float, optional
         Time between rows in sweeps (updates of every spin, on average), for sequential updates; at most 0.1, or that of
-        a single update, ``1 / n_spins``. Default: the ``interval`` that the attributes of a Dataset of ``simulate.trajectory`` name.
+        a single update, ``1 / n_spins``. Default: the ``interval`` that the attributes of a Dataset of
+        ``simulate.trajectory`` name.
     penalty : {"l2", "l1", None}, default="l2"
         Penalty on the couplings of each spin, ``alpha/2 sum_j J_ij^2`` or ``alpha sum_j |J_ij|``, own past and all lags
         included; fields have none.
@@ -100,8 +101,8 @@ class KineticCouplings(SpinEstimator):
     Notes
     -----
     Standard errors come from the sandwich formula with long-run covariances by batch means inside runs, so that they
-    hold where the rows remember more than the model does, or from the curvature of the likelihood where that gives more.
-    With an l1 penalty they hold given which couplings are zero; those have error zero.
+    hold where the rows remember more than the model does, or from the curvature of the likelihood where that gives
+    more. With an l1 penalty they hold given which couplings are zero; those have error zero.
 
     The sequential likelihood is exact for intervals of one single update, ``1 / n_spins`` sweeps (the default of
     ``simulate.trajectory``). For longer ones couplings come out too small by about ``dt - 1 / n_spins``, since spins
@@ -110,7 +111,7 @@ class KineticCouplings(SpinEstimator):
     References
     ----------
     Y. Roudi, J. Hertz (2011), Phys. Rev. Lett. 106, 048702, arXiv:1009.5946.
-    H.-L. Zeng, M. Alava, E. Aurell, J. Hertz, Y. Roudi (2013), Phys. Rev. Lett. 110, 210601, arXiv:1211.3671.
+    H.-L. Zeng, M. Alava, E. Aurell, J. Hertz, Y. Roudi (2013), Phys. Rev. Lett. 110, 210601, arXiv:1209.2401.
 
     Examples
     --------
@@ -205,7 +206,11 @@ class KineticCouplings(SpinEstimator):
             if sparsity:
                 moving[:, :-1] &= found.couplings != 0.0
             errors = kinetic_errors(steps, found, n_samples, ridge, chance, moving)
-            couplings_std, fields_std, freedom = self._by_lag(errors.couplings), errors.fields, errors.degrees_of_freedom
+            couplings_std, fields_std, freedom = (
+                self._by_lag(errors.couplings),
+                errors.fields,
+                errors.degrees_of_freedom,
+            )
             couplings_std[:, fixed] = fields_std[fixed] = np.nan
         return Fit(
             self._by_lag(found.couplings),
@@ -358,8 +363,8 @@ class KineticCouplings(SpinEstimator):
         remedy = "pass alpha > 0 (say 0.01) to keep couplings finite, or give more rows"
         if found.infinite.any():
             text = (
-                f"the past separates the values of {samples.named(np.flatnonzero(found.infinite))}, in whole or in part, "
-                f"so the best couplings are infinite and those returned mean little; {remedy}"
+                f"the past separates the values of {samples.named(np.flatnonzero(found.infinite))}, in whole or in "
+                f"part, so the best couplings are infinite and those returned mean little; {remedy}"
             )
         elif len(left):
             text = (
@@ -415,12 +420,14 @@ class Records:
         if interval is None:
             raise ValueError(f"interval, the time between rows in sweeps, is not known: pass interval=..., or {remedy}")
         if given is not None and not np.isclose(given, interval, rtol=1e-6):
-            raise ValueError(f"interval={given:g}, but these rows were recorded {interval:g} sweeps apart: leave it out")
+            raise ValueError(
+                f"interval={given:g}, but these rows were recorded {interval:g} sweeps apart: leave it out"
+            )
         longest = max(LONGEST_INTERVAL, 1.0 / n_spins)  # at most one single update is exact
         if interval > longest * (1.0 + 1e-9):
             raise ValueError(
-                f"rows are {interval:g} of a sweep apart, in which too much happens unseen (couplings would come out far too "
-                f"small): the interval must be at most {longest:g}; {remedy}, or, for what one row says about "
+                f"rows are {interval:g} of a sweep apart, in which too much happens unseen (couplings would come out far "
+                f"too small): the interval must be at most {longest:g}; {remedy}, or, for what one row says about "
                 "the next, pass update='parallel'"
             )
         return float(interval)
