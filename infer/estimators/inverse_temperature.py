@@ -170,12 +170,13 @@ class _Margins:
 
     def __init__(self, model: PairModel, spins: SpinArray, share: FloatArray) -> None:
         self.model, self.spins, self.share = model, spins, share
+        nothing = 1e-12 * float((np.abs(model.couplings).sum(axis=1) + np.abs(model.fields)).max())  # rounding
         self.least, self.most, self.largest, self.aligned = math.inf, -math.inf, 0.0, 0.0
         for part in passing_rows(spins):
             margins = self.of(part)[share[part] > 0]
             if not len(margins):
                 continue
-            known = margins[margins != 0.0]  # a spin without local field says nothing
+            known = margins[np.abs(margins) > nothing]  # a spin without local field says nothing
             self.least = min(self.least, known.min(initial=math.inf))
             self.most = max(self.most, known.max(initial=-math.inf))
             self.aligned += float(share[part][share[part] > 0] @ (margins > 0).mean(axis=1))

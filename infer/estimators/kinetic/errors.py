@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.kinetic.regressions import GROUP_BYTES, KineticFit, Metric, evaluate, regularised
 from infer.estimators.kinetic.steps import Steps
@@ -66,7 +66,7 @@ def kinetic_errors(
     degrees_of_freedom = 1.0 / float((shares**2).sum()) - 1.0
     group = max(1, GROUP_BYTES // (8 * (n_columns + 1) * max(n_columns + 1, len(shares))))
     with one_blas_thread():
-        metric = Metric(steps, update)
+        metric = Metric(steps, update, precise=ridge == 0.0)
         for first in range(0, n_spins, group):
             nodes = np.arange(first, min(first + group, n_spins))
             roots = None
@@ -80,7 +80,11 @@ def kinetic_errors(
                 # the inverse of a matrix estimated from m steps is too large by m / (m - parameters - 1)
                 debias = 1.0 if metric.complete else 1.0 - (len(columns) + 1) / metric.n_rows
                 matrix = regularised(matrices[k][np.ix_(columns, columns)], penalty[columns])
-                inverse = debias * cho_solve(cho_factor(matrix), np.eye(len(columns)))
+                try:
+                    inverse = debias * cho_solve(cho_factor(matrix), np.eye(len(columns)))
+                except LinAlgError:  # flat in some direction: the steps do not tell the couplings
+                    std[node, columns] = np.nan
+                    continue
                 expected = np.diag(inverse) / n_samples
                 if roots is None:  # a single batch does not scatter
                     std[node, columns] = np.nan

@@ -23,6 +23,7 @@ from infer.types import FloatArray
 
 __all__ = ["KineticCouplings"]
 
+FLAT = 1e-9  # eigenvalue of the moments of the past that leaves a combination of couplings open
 LONGEST_INTERVAL = 0.1  # sweeps; couplings come out too small by about this share
 
 
@@ -194,8 +195,18 @@ class KineticCouplings(SpinEstimator):
         free, fixed = self._free(steps, moments, samples)
         ridge, sparsity = self._strengths(n_samples)
         found = fit_kinetic(steps, ridge, sparsity, chance, free, float(self.tol), int(self.max_iter))
-        self._warn(found, samples, ridge + sparsity > 0)
-        converged = bool(found.largest_gradient.max(initial=0.0) <= self.tol) and not bool(found.infinite.any())
+        undetermined = _undetermined(*moments) & free[:, :-1]
+        converged = bool(found.largest_gradient.max(initial=0.0) <= self.tol)
+        if ridge + sparsity == 0.0:
+            infinite = found.infinite | undetermined.any(axis=1)
+            open_ends = steps.n_steps <= steps.n_columns or steps.least_spread(free[:, :-1].any(axis=0)) < FLAT
+            if infinite.any() or open_ends:
+                converged = False
+                self._warn_without_optimum(infinite, samples)
+            else:
+                self._warn_of_gradients(found, samples)
+        else:
+            self._warn_of_gradients(found, samples)
         fields = found.fields.copy()
         if samples.fit_fields:
             fields[fixed] = moments[0][fixed, -1] * 0.5 * np.log(2.0 * n_samples + 1.0)
@@ -221,7 +232,7 @@ class KineticCouplings(SpinEstimator):
             fields_std,
             freedom,
             {
-                "undetermined_": self._by_lag(_undetermined(*moments) & free[:, :-1]),
+                "undetermined_": self._by_lag(undetermined),
                 "n_steps_": steps.n_steps,
                 "gradient_norm_": float(found.largest_gradient.max(initial=0.0)),
             },
@@ -357,24 +368,31 @@ class KineticCouplings(SpinEstimator):
         alpha = self.prior(self.alpha, n_samples)
         return alpha * (self.penalty == "l2"), alpha * (self.penalty == "l1")
 
-    def _warn(self, found: KineticFit, samples: VaryingSpins, penalised: bool) -> None:
-        """Say why a fit is not to be trusted, and what to do."""
-        left = np.flatnonzero(found.largest_gradient > self.tol)
+    def _warn_without_optimum(self, infinite: NDArray[np.bool_], samples: VaryingSpins) -> None:
+        """Say why a fit without penalty has no single optimum, and what to do."""
         remedy = "pass alpha > 0 (say 0.01) to keep couplings finite, or give more rows"
-        if found.infinite.any():
+        if infinite.any():
             text = (
-                f"the past separates the values of {samples.named(np.flatnonzero(found.infinite))}, in whole or in "
-                f"part, so the best couplings are infinite and those returned mean little; {remedy}"
-            )
-        elif len(left):
-            text = (
-                f"{samples.named(left)} did not converge in {found.n_iter} passes: largest gradient "
-                f"{found.largest_gradient.max():.2g} > tol = {self.tol:.2g}; raise max_iter or tol"
-                + ("" if penalised else ", or pass alpha > 0 (say 0.01)")
+                f"the past separates the values of {samples.named(np.flatnonzero(infinite))}, in whole or in part, so "
+                f"the best couplings are infinite and those returned mean little; {remedy}"
             )
         else:
-            return
+            text = (
+                "the rows leave combinations of couplings open (fewer rows than couplings of a spin, or spins that "
+                f"repeat others); {remedy}"
+            )
         warnings.warn(text, ConvergenceWarning, stacklevel=5)
+
+    def _warn_of_gradients(self, found: KineticFit, samples: VaryingSpins) -> None:
+        """Say which spins have not converged, and what to do."""
+        left = np.flatnonzero(found.largest_gradient > self.tol)
+        if len(left):
+            warnings.warn(
+                f"{samples.named(left)} did not converge in {found.n_iter} passes: largest gradient "
+                f"{found.largest_gradient.max():.2g} > tol = {self.tol:.2g}; raise max_iter or tol",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
 
 
 @dataclass(frozen=True)
@@ -426,8 +444,8 @@ class Records:
         longest = max(LONGEST_INTERVAL, 1.0 / n_spins)  # at most one single update is exact
         if interval > longest * (1.0 + 1e-9):
             raise ValueError(
-                f"rows are {interval:g} of a sweep apart, in which too much happens unseen (couplings would come out far "
-                f"too small): the interval must be at most {longest:g}; {remedy}, or, for what one row says about "
+                f"rows are {interval:g} of a sweep apart, in which too much happens unseen (couplings would come out "
+                f"far too small): the interval must be at most {longest:g}; {remedy}, or, for what one row says about "
                 "the next, pass update='parallel'"
             )
         return float(interval)

@@ -14,18 +14,19 @@ the norm (proximal Newton).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.kinetic.kinetic_kernels import fisher_weights, lasso_step, parallel_terms, step_terms
 from infer.estimators.kinetic.steps import Steps
 from infer.estimators.rows import one_blas_thread
 
-METRIC_WORK = 2e10  # operations for which the metric is made of all steps
+METRIC_WORK = 1e10  # operations for which the metric is made of all steps
 METRIC_ROWS = (20_000, 50)  # else of so many steps, or so many for each column where that is more
 GROUP_BYTES = 1 << 28  # memory for the metrics of nodes that are fitted together
 CHUNK_ROWS = 4096
@@ -172,8 +173,9 @@ class Metric:
     the inverse, so that rare spins keep their share.
     """
 
-    def __init__(self, steps: Steps, update: float) -> None:
+    def __init__(self, steps: Steps, update: float, precise: bool = True) -> None:
         self.update = update
+        self.dtype = np.float64 if precise else np.float32
         most = max(METRIC_ROWS[0], METRIC_ROWS[1] * steps.n_columns)
         work = float(steps.n_steps) * steps.n_columns**2 * steps.n_spins
         self.complete = steps.n_steps <= most or work <= METRIC_WORK
@@ -193,15 +195,18 @@ class Metric:
         """The information of some nodes (n_nodes, n_columns + 1, n_columns + 1)."""
         n_columns = self.past.shape[1] + 1
         found = np.zeros((len(nodes), n_columns, n_columns))
+        if not position.any() and len(nodes) > 1:  # where all weights are equal
+            found[:] = self.matrices(position[:1], nodes[:1])[0]
+            return found
         for start in range(0, self.n_rows, CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
-            design = np.ones((len(self.past[part]), n_columns), dtype=np.float32)
+            design = np.ones((len(self.past[part]), n_columns), dtype=self.dtype)
             design[:, :-1] = self.past[part]
-            local = design.astype(np.float64) @ position.T
+            local = design.astype(np.float64, copy=False) @ position.T
             weight = np.empty(len(design))
             for k, node in enumerate(nodes):
                 fisher_weights(local[:, k], self.before[part, node], self.update, weight)
-                scaled = design * np.sqrt(weight * self.share[part])[:, None].astype(np.float32)
+                scaled = design * np.sqrt(weight * self.share[part])[:, None].astype(self.dtype)
                 found[k] += scaled.T @ scaled
         return found
 
@@ -218,9 +223,9 @@ def _leverage(steps: Steps) -> NDArray[np.float64]:
 
 
 def regularised(matrix: NDArray, ridge: NDArray) -> NDArray[np.float64]:
-    """A Fisher information with the penalty, and as much more on its diagonal as single precision needs."""
+    """A Fisher information with the penalty, and as much more on its diagonal as rounding needs."""
     out = matrix.copy()
-    out[np.diag_indices_from(out)] += ridge + max(1e-7 * np.trace(matrix) / len(matrix), 1e-12)
+    out[np.diag_indices_from(out)] += ridge + max(1e-12 * np.trace(matrix) / len(matrix), 1e-15)
     return np.asarray(out)
 
 
@@ -235,7 +240,7 @@ class _Solver:
         coupling = np.append(np.ones(steps.n_columns), 0.0)
         self.ridge, self.sparsity = ridge * coupling, sparsity * coupling
         self.penalised = ridge > 0 or sparsity > 0
-        self.metric = Metric(steps, update)
+        self.metric = Metric(steps, update, precise=not self.penalised)
         self.matrices = np.zeros((n, steps.n_columns + 1, steps.n_columns + 1))
         self.stale = np.ones(n, dtype=bool)
         self.patience = np.zeros(n, dtype=np.int64)
@@ -317,10 +322,10 @@ class _Solver:
         missed = self.violation()
         for k in which:
             while True:
-                step, expected = self._step(k, INNER_ACCURACY * missed[k])
-                longest = float(np.abs(step).max())
-                if longest <= LONGEST_STEP or self.damping[k] > LARGEST_DAMPING:
-                    break
+                with suppress(LinAlgError):
+                    step, expected = self._step(k, INNER_ACCURACY * missed[k])
+                    if np.abs(step).max() <= LONGEST_STEP or self.damping[k] > LARGEST_DAMPING:
+                        break
                 self.damping[k] = max(4.0 * self.damping[k], FIRST_DAMPING)
             self.direction[k] = step
             self.expected[k] = expected

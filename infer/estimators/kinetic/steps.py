@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import DTypeLike, NDArray
+from scipy.linalg import eigvalsh
 
 from infer.statistics.batches import chain_slices
 
@@ -155,3 +156,16 @@ class Steps:
             cross += chunk_cross
             mean += chunk_mean
         return cross, mean
+
+    def least_spread(self, columns: NDArray[np.bool_]) -> float:
+        """Smallest eigenvalue of the second moments of some columns of the past and a one."""
+        kept = np.append(columns, True)
+
+        def work(part: slice) -> NDArray:
+            design = self.design(part)[:, kept]
+            return (design * self.share(part)[:, None]).T @ design
+
+        total = np.zeros((int(kept.sum()), int(kept.sum())))
+        for chunk in self.over_chunks(work):
+            total += chunk
+        return float(eigvalsh(total)[0])
