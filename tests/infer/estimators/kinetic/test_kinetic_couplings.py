@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,8 @@ def plain_rows(n_rows=300, n_spins=5, seed=0):
 
 
 # they hold the scores of rows against those of the same rows in another order
-IN_ORDER = {
-    name: "the likelihood of a row depends on the row before"
-    for name in ("check_methods_sample_order_invariance", "check_methods_subset_invariance")
-}
+ORDER_COUNTS = "the likelihood of a row depends on the row before"
+IN_ORDER = dict.fromkeys(["check_methods_sample_order_invariance", "check_methods_subset_invariance"], ORDER_COUNTS)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -138,7 +137,7 @@ def test_the_score_is_the_formula_written_out(update):
     model = KineticCouplings(update, **options).fit(rows)
     chance = 0.1 if update == "sequential" else 1.0
     total = 0.0
-    for before, after in zip(rows[:-1], rows[1:], strict=True):
+    for before, after in pairwise(rows):
         for i in range(5):
             field = model.fields_[i] + model.couplings_[i] @ before
             share = chance / (1 + np.exp(-2 * after[i] * field)) + (1 - chance) * (before[i] == after[i])
