@@ -24,6 +24,7 @@ from infer.types import FloatArray
 
 __all__ = ["KineticCouplings"]
 
+FEW = 30.0  # steps (updates) with the rarest combination of a pair, below which their scatter is no error
 FLAT = 1e-9  # eigenvalue of the moments of the past that leaves a combination of couplings open
 
 
@@ -102,8 +103,10 @@ class KineticCouplings(SpinEstimator):
     Notes
     -----
     Standard errors come from the sandwich formula with long-run covariances by batch means inside runs, so that they
-    hold where the rows remember more than the model does, or from the curvature of the likelihood where that gives
-    more. With an l1 penalty they hold given which couplings are zero; those have error zero.
+    hold where the rows remember more than the model does. For pairs of which a combination of values occurs fewer than
+    30 times they come from the curvature of the likelihood where that gives more. With an l1 penalty they hold given
+    which couplings are zero; those have error zero. Simulated chains of sequential updates visit the spins in one
+    order: batches are then made of equal times of all chains.
 
     The sequential likelihood is exact for intervals of one single update, ``1 / n_spins`` sweeps (the default of
     ``simulate.trajectory``). For longer ones couplings come out too small by about ``dt - 1 / n_spins``, since spins
@@ -195,7 +198,7 @@ class KineticCouplings(SpinEstimator):
         free, fixed = self._free(steps, moments, samples)
         ridge, sparsity = self._strengths(n_samples)
         found = fit_kinetic(steps, ridge, sparsity, chance, free, float(self.tol), int(self.max_iter))
-        undetermined = _undetermined(*moments) & free[:, :-1]
+        undetermined = (_least_cells(*moments) < 1e-9) & free[:, :-1]
         converged = bool(found.largest_gradient.max(initial=0.0) <= self.tol)
         if ridge + sparsity == 0.0:
             infinite = found.infinite | undetermined.any(axis=1)
@@ -218,7 +221,10 @@ class KineticCouplings(SpinEstimator):
             moving = free.copy()
             if sparsity:
                 moving[:, :-1] &= found.couplings != 0.0
-            errors = kinetic_errors(steps, found, n_samples, ridge, chance, moving)
+            seldom = _least_cells(*moments) * n_samples * chance < FEW
+            rare = np.column_stack([seldom, seldom.any(axis=1)])
+            in_step = self.update == "sequential" and samples.samples.simulated
+            errors = kinetic_errors(steps, found, n_samples, ridge, chance, moving, rare, in_step)
             couplings_std, fields_std, freedom = (
                 self._by_lag(errors.couplings),
                 errors.fields,
@@ -402,8 +408,8 @@ def _total(samples: Samples) -> float:
     return float(samples.n_rows if samples.weight is None else samples.weight.sum())
 
 
-def _undetermined(cross: NDArray, mean: NDArray) -> NDArray[np.bool_]:
-    """Pairs (n_spins, n_columns) of next and past values that lack one of their four combinations."""
+def _least_cells(cross: NDArray, mean: NDArray) -> FloatArray:
+    """Smallest share of the four combinations of each next and past value (n_spins, n_columns)."""
     after, before, both = cross[:, -1:], mean[None, :-1], cross[:, :-1]
     shares = [1 + a * after + b * before + a * b * both for a in (-1, 1) for b in (-1, 1)]
-    return np.asarray(np.min(shares, axis=0) < 1e-9)
+    return np.asarray(np.min(shares, axis=0) / 4.0)
