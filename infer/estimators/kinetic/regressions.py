@@ -27,7 +27,7 @@ from infer.estimators.kinetic.steps import Steps
 from infer.estimators.rows import one_blas_thread
 
 METRIC_WORK = 1e10  # operations for which the metric is made of all steps
-METRIC_ROWS = (20_000, 50)  # else of so many steps, or so many for each column where that is more
+METRIC_ROWS = (8000, 50)  # else of so many steps, or so many for each column where that is more
 GROUP_BYTES = 1 << 28  # memory for the metrics of nodes that are fitted together
 CHUNK_ROWS = 4096
 STALE = 0.01  # largest change of a coupling that leaves the metric as it is

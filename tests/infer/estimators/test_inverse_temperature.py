@@ -66,8 +66,8 @@ def coverage(n_runs, correlated):
 
 @pytest.mark.parametrize("correlated", [False, True])
 def test_coverage_in_short(correlated):
-    """40 intervals of 95 %: fewer than 34 hold the truth with probability 0.3 %."""
-    assert coverage(40, correlated) >= 0.85
+    """20 intervals of 95 %: fewer than 16 hold the truth with probability 0.3 %."""
+    assert coverage(20, correlated) >= 0.8
 
 
 @pytest.mark.validation

@@ -96,8 +96,8 @@ def coverage(update, n_runs, n_spins=6):
 
 @pytest.mark.parametrize("update", ["parallel", "sequential"])
 def test_coverage_in_short(update):
-    """20 runs of 42 intervals: the share scatters by 0.8 %, so that three of those are false alarms of 0.3 %."""
-    assert 0.925 < coverage(update, 20).mean() < 0.975
+    """8 runs of 42 intervals: the share scatters by 1.2 %, so that three of those are false alarms of 0.3 %."""
+    assert 0.914 < coverage(update, 8).mean() < 0.986
 
 
 @pytest.mark.validation
