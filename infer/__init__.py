@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
     from infer.estimators.screening.estimator import InteractionScreening
     from infer.estimators.selection import Decimation, PenaltyPath, decimate, penalty_path
+    from infer.landscape.landscape import energy_landscape
+    from infer.landscape.result import EnergyLandscape
     from infer.model import PairModel
     from infer.recordings.recording import Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import Analysis, analyse, write_report
@@ -43,6 +45,7 @@ _HOME = {
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
     "DreamingModel": "infer.estimators.dreaming.estimator",
+    "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
@@ -70,6 +73,7 @@ _HOME = {
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
+    "energy_landscape": "infer.landscape.landscape",
     "goodness_of_fit": "infer.diagnosis.adequacy",
     "inverse_temperature": "infer.estimators.inverse_temperature",
     "log_likelihood": "infer.estimators.likelihood.partition",
@@ -95,6 +99,7 @@ __all__ = [
     "Decimation",
     "Diagnosis",
     "DreamingModel",
+    "EnergyLandscape",
     "GaussianCouplings",
     "InputError",
     "InteractionScreening",
@@ -122,6 +127,7 @@ __all__ = [
     "data_correlations",
     "decimate",
     "diagnose",
+    "energy_landscape",
     "goodness_of_fit",
     "inverse_temperature",
     "log_likelihood",
