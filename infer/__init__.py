@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from infer.estimators.continuous.estimators import GaussianCouplings, ScoreMatching
     from infer.estimators.dreaming.errors import RateTest
     from infer.estimators.dreaming.estimator import DreamingModel
+    from infer.estimators.inverse_temperature import InverseTemperature, inverse_temperature
+    from infer.estimators.kinetic.estimator import KineticCouplings
     from infer.estimators.likelihood.estimator import MaximumLikelihood
     from infer.estimators.likelihood.partition import log_likelihood, log_partition
     from infer.estimators.mean_field import MeanField
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from infer.samples import Samples
     from infer.similarity.compare import Similarity, compare
     from infer.similarity.family import data_correlations
+    from infer.similarity.two_recordings import CouplingDifference, compare_recordings
     from infer.similarity.unlearning import UnlearningSimilarity, compare_unlearning
     from infer.sweeps.run import sweep
     from infer.sweeps.table import average_repeats, read_sweep, sweep_map
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Adequacy": "infer.diagnosis.adequacy_result",
     "Analysis": "infer.report",
+    "CouplingDifference": "infer.similarity.two_recordings",
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
     "DreamingModel": "infer.estimators.dreaming.estimator",
@@ -46,6 +50,8 @@ _HOME = {
     "Fit": "infer.estimators.base",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
+    "InverseTemperature": "infer.estimators.inverse_temperature",
+    "KineticCouplings": "infer.estimators.kinetic.estimator",
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
@@ -63,12 +69,14 @@ _HOME = {
     "analyse": "infer.report",
     "average_repeats": "infer.sweeps.table",
     "compare": "infer.similarity.compare",
+    "compare_recordings": "infer.similarity.two_recordings",
     "compare_unlearning": "infer.similarity.unlearning",
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
     "energy_landscape": "infer.landscape.landscape",
     "goodness_of_fit": "infer.diagnosis.adequacy",
+    "inverse_temperature": "infer.estimators.inverse_temperature",
     "log_likelihood": "infer.estimators.likelihood.partition",
     "log_partition": "infer.estimators.likelihood.partition",
     "penalty_path": "infer.estimators.selection",
@@ -88,6 +96,7 @@ _HOME = {
 __all__ = [
     "Adequacy",
     "Analysis",
+    "CouplingDifference",
     "Decimation",
     "Diagnosis",
     "DreamingModel",
@@ -96,6 +105,8 @@ __all__ = [
     "GaussianCouplings",
     "InputError",
     "InteractionScreening",
+    "InverseTemperature",
+    "KineticCouplings",
     "MaximumLikelihood",
     "MeanField",
     "MinimumProbabilityFlow",
@@ -113,12 +124,14 @@ __all__ = [
     "analyse",
     "average_repeats",
     "compare",
+    "compare_recordings",
     "compare_unlearning",
     "data_correlations",
     "decimate",
     "diagnose",
     "energy_landscape",
     "goodness_of_fit",
+    "inverse_temperature",
     "log_likelihood",
     "log_partition",
     "penalty_path",
