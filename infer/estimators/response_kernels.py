@@ -7,7 +7,7 @@ BLOCK = 128  # rows summed in the type of the data, before their sum is added in
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
-def _respond_block(local, decay, share, start, stop, curvature, stretch, loss):
+def _respond_block(local, decay, share, start, stop, curvature, stretch, loss, response):
     """``respond`` for a few rows, sums in the type of the data."""
     zero = local.dtype.type(0.0)
     one = local.dtype.type(1.0)
@@ -34,21 +34,23 @@ def _respond_block(local, decay, share, start, stop, curvature, stretch, loss):
             curvature[r] += weight * sech2
             stretch[r] += weight * sech2 * h * h
             loss[r] += weight * (size + log1p)
-            local[k, r] = weight * (t if h >= zero else -t)
+            value = weight * (t if h >= zero else -t)
+            response[r] += value
+            local[k, r] = value
 
 
 @njit(cache=True, nogil=True)
 def respond(local, decay, share, sums):
     """Turn local fields h (rows, nodes) into share * tanh(h), in place, and add up what a solver needs by node.
 
-    ``decay`` is exp(-2 |h|). ``sums`` (3, nodes), in double precision, grow by share * sech^2(h), share * sech^2(h) h^2
-    and share * log(2 cosh h).
+    ``decay`` is exp(-2 |h|). ``sums`` (4, nodes), in double precision, grow by share * sech^2(h),
+    share * sech^2(h) h^2, share * log(2 cosh h) and share * tanh(h).
     """
     n_rows, n_nodes = local.shape
-    part = np.zeros((3, n_nodes), dtype=local.dtype)
+    part = np.zeros((4, n_nodes), dtype=local.dtype)
     for start in range(0, n_rows, BLOCK):
         part[:] = 0.0
-        _respond_block(local, decay, share, start, min(start + BLOCK, n_rows), part[0], part[1], part[2])
-        for i in range(3):
+        _respond_block(local, decay, share, start, min(start + BLOCK, n_rows), part[0], part[1], part[2], part[3])
+        for i in range(4):
             for r in range(n_nodes):
                 sums[i, r] += part[i, r]

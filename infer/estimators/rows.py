@@ -137,24 +137,22 @@ class SpinRows:
             decay *= local.dtype.type(-2.0)
             np.exp(decay, out=decay)
             share = np.ones(len(chunk), dtype) if self.weight is None else self._share(rows, dtype)
-            sums = np.zeros((3, n_targets))
+            sums = np.zeros((4, n_targets))
             respond(local, decay, share, sums)
-            return local.T @ chunk, local.sum(axis=0), sums, margins
+            return local.T @ chunk, sums, margins
 
         products = np.zeros((n_targets, self.n_spins))
-        means = np.zeros(n_targets)
-        sums = np.zeros((3, n_targets))
+        sums = np.zeros((4, n_targets))
         margins = None if targets is None else np.full(n_targets, np.inf)
-        for chunk_products, chunk_means, chunk_sums, chunk_margins in self.over_chunks(work):
+        for chunk_products, chunk_sums, chunk_margins in self.over_chunks(work):
             products += chunk_products
-            means += chunk_means
             sums += chunk_sums
             if margins is not None:
                 np.minimum(margins, chunk_margins, out=margins)
         if self.weight is None:
-            for total in (products, means, sums):
+            for total in (products, sums):
                 total /= self.n_rows
-        return Responses(products, means, sums[0], sums[1], sums[2], margins)
+        return Responses(products, sums[3], sums[0], sums[1], sums[2], margins)
 
     def batch_gradients(
         self, couplings: NDArray, fields: NDArray, labels: NDArray[np.int64], multiplier: NDArray | None = None

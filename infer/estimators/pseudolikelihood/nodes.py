@@ -33,6 +33,7 @@ LARGEST_RADIUS = 100.0
 LEAST_RADIUS = 1e-6
 LOSS_NOISE = 1e-5  # relative error of losses in single precision
 LATE = 40  # passes after which the few nodes that are left, ill-conditioned ones, are followed in double precision
+DOUBTFUL = 300.0  # a step refused within this factor of the tolerance may have been judged by rounding errors
 UNBOUNDED = 50.0  # couplings per temperature at which a node without penalty is given up
 LEAST_BEND = 0.05  # least factor that the term of rank one leaves of the metric along a node's couplings
 MARGIN_PASSES = (4, 8, 16, 32, 64, 128, 256)  # where separable nodes are looked for
@@ -225,13 +226,21 @@ class NodeSolver:
         verified = np.zeros(n_spins, dtype=bool)
         precise = np.zeros(n_spins, dtype=bool)  # what is known where they stand is known in double precision
         refresh = np.zeros(n_spins, dtype=bool)  # a double-precision step was judged by a single-precision start
+        doubtful = False  # single precision has refused a step that rounding errors may have spoiled
         n_iter, before = 0, np.inf
         while (active.any() or pending.any()) and n_iter < max_iter:
             # what is expected to be the last pass is made in double precision for all nodes at once, as the check
-            left = self.largest()[active]
+            start = self.largest()
+            left = start[active]
             now = left.max(initial=0.0)
             last = now * np.clip(now / before, 0.02, 1.0) <= single_tol
-            double = last or n_iter >= LATE or left.min() < 2 * SINGLE_PRECISION or (active & (precise | refresh)).any()
+            double = (
+                last
+                or doubtful
+                or n_iter >= LATE
+                or left.min() < 2 * SINGLE_PRECISION
+                or (active & (precise | refresh)).any()
+            )
             before = max(now, 1e-300)
             checked = np.flatnonzero(active | pending) if last else np.flatnonzero(active)
             moving = (active & ~refresh)[checked]
@@ -243,6 +252,9 @@ class NodeSolver:
             n_iter += 1
             accepted = ~moving
             accepted[moving] = self._judge(nodes, found.take(moving))
+            if not double and (start[checked[~accepted]] <= DOUBTFUL * single_tol).any():
+                doubtful = True
+                self._restart()
             self.points.put(checked[accepted], found.take(accepted))
             precise[checked[accepted]] = double
             refresh[:] = False
@@ -292,6 +304,10 @@ class NodeSolver:
         radius = np.where(accepted, np.maximum(self.radius[nodes], 2 * length), shrink * length)
         self.radius[nodes] = np.clip(radius, LEAST_RADIUS, LARGEST_RADIUS)
         return accepted
+
+    def _restart(self) -> None:
+        """Forget what refused steps have taught: rounding errors may have refused them."""
+        self.radius[:] = FIRST_RADIUS
 
     def _separable(self) -> NDArray:
         """Nodes seen to have every sample on the right side: without a penalty they have no finite optimum."""

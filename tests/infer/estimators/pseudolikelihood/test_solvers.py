@@ -25,7 +25,7 @@ def test_response_kernel_agrees_with_numpy(dtype, accuracy):
     local[0, 0], local[1, 1], local[2, 2] = 0.0, 60.0, -60.0
     share = rng.uniform(0, 2, 500)
     given = local.astype(dtype)
-    sums = np.zeros((3, 7))
+    sums = np.zeros((4, 7))
     respond(given, np.exp(-2 * np.abs(given)), share.astype(dtype), sums)
     total = share.sum()
     sech2 = 1 / np.cosh(local) ** 2
@@ -33,6 +33,7 @@ def test_response_kernel_agrees_with_numpy(dtype, accuracy):
     np.testing.assert_allclose(sums[0] / total, share @ sech2 / total, atol=accuracy)
     np.testing.assert_allclose(sums[1] / total, share @ (sech2 * local**2) / total, atol=accuracy)
     np.testing.assert_allclose(sums[2] / total, share @ np.logaddexp(local, -local) / total, rtol=accuracy)
+    np.testing.assert_allclose(sums[3] / total, share @ np.tanh(local) / total, atol=accuracy)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
