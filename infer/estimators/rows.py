@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
 from threadpoolctl import ThreadpoolController
 
 from infer.estimators.base import release_pages
-from infer.estimators.response_kernels import respond
+from infer.estimators.packed import PackedSpins, Tiles
+from infer.estimators.table_kernels import STRIP
 
 CHUNK_ROWS = 4096  # samples worked on together: their products stay in cache
+PACKED_ROWS = 8192  # samples packed into bits together
+LEAST_WORK = 1e8  # products worth a chunk, and perhaps a thread, of their own: about a millisecond
 COLLAPSE_BELOW = 0.7  # equal rows are collapsed when at most this fraction of the rows is distinct
 COLLAPSE_BYTES = 1 << 27  # memory for the distinct rows
 
@@ -29,6 +34,21 @@ def one_blas_thread() -> Iterator[None]:
     """Keep matrix products on the calling thread: ``n_jobs`` says how many threads work, each on its own chunk."""
     with _thread_pools().limit(limits=1, user_api="blas"):
         yield
+
+
+def in_order(work: Callable[[slice], tuple], chunks: list[slice], n_threads: int) -> Iterator[tuple]:
+    """Results of ``work`` on each chunk, by some threads, in the order of the chunks and as they are taken."""
+    if n_threads <= 1:
+        yield from map(work, chunks)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting: deque[Future[tuple]] = deque()
+        for rows in chunks:
+            waiting.append(pool.submit(work, rows))
+            if len(waiting) > n_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @dataclass(frozen=True)
@@ -76,19 +96,25 @@ class SpinRows:
         chunk = self.spins[rows] if self.columns is None else self.spins[rows][:, self.columns]
         return np.ascontiguousarray(chunk, dtype=dtype)
 
-    def over_chunks(self, work: Callable[[slice], tuple]) -> Iterator[tuple]:
-        """Results of ``work`` on all chunks, in order, handed on as they come."""
-        chunks = (slice(k, min(k + CHUNK_ROWS, self.n_rows)) for k in range(0, self.n_rows, CHUNK_ROWS))
-        if self.n_jobs == 1:
-            results = map(work, chunks)
-        else:
-            results = Parallel(n_jobs=self.n_jobs, require="sharedmem", return_as="generator")(
-                delayed(work)(rows) for rows in chunks
-            )
-        for done, result in enumerate(results):
+    def over_chunks(self, work: Callable[[slice], tuple], size: int | None = None) -> Iterator[tuple]:
+        """Results of ``work`` on all chunks of so many rows, in order, handed on as they come."""
+        size = CHUNK_ROWS if size is None else size
+        chunks = [slice(k, min(k + size, self.n_rows)) for k in range(0, self.n_rows, size)]
+        n_threads = min(effective_n_jobs(self.n_jobs), len(chunks))
+        read = 0
+        for rows, result in zip(chunks, in_order(work, chunks, n_threads), strict=True):
             yield result
-            if done % 16 == 15:
+            read += rows.stop - rows.start
+            if read >= 16 * CHUNK_ROWS:
                 release_pages(self.spins)
+                read = 0
+
+    def _packed_size(self, n_targets: int) -> int:
+        """Rows of a chunk to pack: an even number of equal chunks, so that two threads have the same to do."""
+        n_chunks = -(-self.n_rows // PACKED_ROWS)
+        if n_chunks > 1 or self.n_rows * self.n_spins * n_targets > 2 * LEAST_WORK:
+            n_chunks += n_chunks % 2
+        return -(-self.n_rows // (n_chunks * STRIP)) * STRIP
 
     def _share(self, rows: slice, dtype: DTypeLike) -> NDArray:
         """Share of each row of a slice in averages."""
@@ -102,13 +128,14 @@ class SpinRows:
         second = np.zeros((self.n_spins, self.n_spins))
 
         def work(rows: slice) -> tuple:
-            # sums of +-1 over a chunk are exact in single precision; weighted ones need double
-            dtype = np.float32 if self.weight is None else np.float64
-            chunk = self.chunk(rows, dtype)
-            weighted = chunk if self.weight is None else chunk * self._share(rows, dtype)[:, None]
-            return weighted.sum(axis=0, dtype=np.float64), weighted.T @ chunk
+            if self.weight is None:
+                return PackedSpins.of(self.chunk(rows, np.int8)).moments()
+            chunk = self.chunk(rows, np.float64)
+            weighted = chunk * self.weight[rows, None]
+            return weighted.sum(axis=0), weighted.T @ chunk
 
-        for chunk_mean, chunk_second in self.over_chunks(work):
+        size = CHUNK_ROWS if self.weight is not None else self._packed_size(self.n_spins)
+        for chunk_mean, chunk_second in self.over_chunks(work, size):
             mean += chunk_mean
             second += chunk_second
         if self.weight is None:
@@ -124,35 +151,35 @@ class SpinRows:
         targets: NDArray[np.intp] | None = None,
     ) -> Responses:
         """Averages with tanh(h_r), h_r = fields_r + sum_j couplings_rj s_j; margins too when targets are named."""
-        n_targets = len(couplings)
-        weights = np.ascontiguousarray(couplings.T, dtype=dtype)
-        fields = fields.astype(dtype)
+        tiles = Tiles(couplings, fields, dtype)
 
         def work(rows: slice) -> tuple:
-            chunk = self.chunk(rows, dtype)
-            local = chunk @ weights
-            local += fields
-            margins = None if targets is None else (local * chunk[:, targets]).min(axis=0)
-            decay = np.abs(local)
-            decay *= local.dtype.type(-2.0)
-            np.exp(decay, out=decay)
-            share = np.ones(len(chunk), dtype) if self.weight is None else self._share(rows, dtype)
-            sums = np.zeros((4, n_targets))
-            respond(local, decay, share, sums)
-            return local.T @ chunk, sums, margins
+            spins = self.chunk(rows, np.int8)
+            share = np.ones(len(spins)) if self.weight is None else self.weight[rows]
+            return tiles.responses(PackedSpins.of(spins), share, None if targets is None else spins[:, targets])
 
-        products = np.zeros((n_targets, self.n_spins))
-        sums = np.zeros((4, n_targets))
-        margins = None if targets is None else np.full(n_targets, np.inf)
-        for chunk_products, chunk_sums, chunk_margins in self.over_chunks(work):
-            products += chunk_products
-            sums += chunk_sums
-            if margins is not None:
-                np.minimum(margins, chunk_margins, out=margins)
+        totals: NDArray = np.zeros(0)
+        sums: NDArray = np.zeros(0)
+        margins: NDArray = np.zeros(0)
+        for done, found in enumerate(self.over_chunks(work, self._packed_size(len(couplings)))):
+            if not done:
+                totals, sums, margins = found
+                continue
+            totals += found[0]
+            sums += found[1]
+            np.minimum(margins, found[2], out=margins)
         if self.weight is None:
-            for total in (products, sums):
-                total /= self.n_rows
-        return Responses(products, sums[3], sums[0], sums[1], sums[2], margins)
+            totals /= self.n_rows
+            sums /= self.n_rows
+        products, others = tiles.flat(totals), tiles.flat(sums).T
+        return Responses(
+            np.ascontiguousarray(products[:, :-1]),
+            products[:, -1].copy(),
+            others[0],
+            others[1],
+            others[2],
+            None if targets is None else tiles.flat(margins),
+        )
 
     def batch_gradients(
         self, couplings: NDArray, fields: NDArray, labels: NDArray[np.int64], multiplier: NDArray | None = None
