@@ -15,7 +15,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
 from threadpoolctl import ThreadpoolController
 
-from infer.estimators.base import release_pages
+from infer.checks import release_pages
 from infer.estimators.packed import PackedSpins, Tiles
 from infer.estimators.table_kernels import STRIP
 
