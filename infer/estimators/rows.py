@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
 from threadpoolctl import ThreadpoolController
 
@@ -26,6 +27,8 @@ COLLAPSE_BELOW = 0.7  # equal rows are collapsed when at most this fraction of t
 COLLAPSE_BYTES = 1 << 27  # memory for the distinct rows
 
 
+T = TypeVar("T")
+
 _thread_pools = cache(ThreadpoolController)  # looking for the libraries takes longer than a small fit
 
 
@@ -36,13 +39,13 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-def in_order(work: Callable[[slice], tuple], chunks: list[slice], n_threads: int) -> Iterator[tuple]:
+def in_order(work: Callable[[slice], T], chunks: list[slice], n_threads: int) -> Iterator[T]:
     """Results of ``work`` on each chunk, by some threads, in the order of the chunks and as they are taken."""
     if n_threads <= 1:
         yield from map(work, chunks)
         return
     with ThreadPoolExecutor(n_threads) as pool:
-        waiting: deque[Future[tuple]] = deque()
+        waiting: deque[Future[T]] = deque()
         for rows in chunks:
             waiting.append(pool.submit(work, rows))
             if len(waiting) > n_threads:
@@ -191,43 +194,63 @@ class SpinRows:
         starts = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
         couplings = couplings.astype(np.float32)
         fields = fields.astype(np.float32)
-
-        def work(rows: slice) -> tuple:
-            total = np.zeros((self.n_spins, self.n_spins + 1))
-            for start in range(rows.start, rows.stop, CHUNK_ROWS):
-                part = slice(start, min(start + CHUNK_ROWS, rows.stop))
-                chunk = self.chunk(part, np.float32)
-                residual = np.tanh(chunk @ couplings.T + fields) - chunk
-                share = self._share(part, np.float64)
-                residual *= (share if multiplier is None else share * multiplier[part]).astype(np.float32)[:, None]
-                total[:, :-1] += residual.T @ chunk
-                total[:, -1] += residual.sum(axis=0)
-            return (total.astype(np.float32),)
-
         batches = [slice(int(a), int(b)) for a, b in pairwise(starts)]
-        found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(work)(rows) for rows in batches)
-        return np.stack([gradient for (gradient,) in found])
+        gradients = np.empty((len(batches), self.n_spins, self.n_spins + 1), dtype=np.float32)
+
+        def work(some: slice) -> None:
+            for place in range(some.start, some.stop):
+                rows = batches[place]
+                total = gradients[place]
+                for start in range(rows.start, rows.stop, CHUNK_ROWS):
+                    part = slice(start, min(start + CHUNK_ROWS, rows.stop))
+                    chunk = self.chunk(part, np.float32)
+                    residual = chunk @ couplings.T
+                    residual += fields
+                    np.tanh(residual, out=residual)
+                    residual -= chunk
+                    share = self._share(part, np.float64)
+                    residual *= (share if multiplier is None else share * multiplier[part]).astype(np.float32)[:, None]
+                    if start == rows.start:
+                        np.matmul(residual.T, chunk, out=total[:, :-1])
+                        total[:, -1] = residual.sum(axis=0)
+                    else:
+                        total[:, :-1] += residual.T @ chunk
+                        total[:, -1] += residual.sum(axis=0)
+
+        n_threads = effective_n_jobs(self.n_jobs)
+        size = max(1, len(batches) // (4 * n_threads))
+        parts = [slice(k, min(k + size, len(batches))) for k in range(0, len(batches), size)]
+        for _ in in_order(work, parts, n_threads):
+            pass
+        return gradients
+
+    def picked(self, most_rows: int) -> tuple[NDArray[np.int8], NDArray[np.float64], bool]:
+        """At most so many rows, always the same random ones, their shares, and whether these are all rows."""
+        everything = self.n_rows <= most_rows
+        which = np.arange(self.n_rows)
+        if not everything:
+            which = np.sort(np.random.default_rng(0).choice(self.n_rows, size=most_rows, replace=False))
+        share = np.ones(len(which)) if self.weight is None else self.weight[which]
+        return self._take(which), share / share.sum(), everything
+
+    def _take(self, which: NDArray[np.intp]) -> NDArray[np.int8]:
+        """Some rows."""
+        return self.spins[which] if self.columns is None else self.spins[which][:, self.columns]
 
     def hessians(
-        self, couplings: NDArray, fields: NDArray, most_rows: int
+        self, couplings: NDArray, fields: NDArray, most_rows: int, nodes: NDArray[np.intp] | None = None
     ) -> Iterator[tuple[int, NDArray[np.float64], int | None]]:
-        """For each node, <sech^2(h_r) (s, 1) (s, 1)^T> and the number of rows used (None: all of them).
+        """For some nodes, <sech^2(h_r) (s, 1) (s, 1)^T> and the number of rows used (None: all of them).
 
         When there are more than ``most_rows`` rows, as many are picked at random (always the same ones).
         """
-        everything = self.n_rows <= most_rows
-        picked = np.arange(self.n_rows)
-        if not everything:
-            picked = np.sort(np.random.default_rng(0).choice(self.n_rows, size=most_rows, replace=False))
-        chunk = self.spins[picked] if self.columns is None else self.spins[picked][:, self.columns]
-        design = np.column_stack([chunk, np.ones(len(chunk), dtype=np.int8)]).astype(np.float32)
-        share = np.ones(len(picked)) if self.weight is None else self.weight[picked]
-        share = share / share.sum()
+        spins, share, everything = self.picked(most_rows)
+        design = np.column_stack([spins, np.ones(len(spins), dtype=np.int8)]).astype(np.float32)
         weights = np.column_stack([couplings, fields]).astype(np.float32)
-        for node in range(self.n_spins):
+        for node in range(self.n_spins) if nodes is None else nodes.tolist():
             response = np.tanh(design @ weights[node])
             scaled = design * np.sqrt(share * (1.0 - response**2)).astype(np.float32)[:, None]
-            yield node, (scaled.T @ scaled).astype(np.float64), None if everything else len(picked)
+            yield node, (scaled.T @ scaled).astype(np.float64), None if everything else len(spins)
 
 
 def collapse_rows(
