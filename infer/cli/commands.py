@@ -14,7 +14,6 @@ from infer.cli.options import (
     Alpha,
     Backend,
     BinWidth,
-    Constant,
     ConstantOption,
     Data,
     Estimated,
@@ -25,7 +24,6 @@ from infer.cli.options import (
     Jobs,
     Key,
     Method,
-    Missing,
     MissingOption,
     Order,
     Patterns,
@@ -35,6 +33,7 @@ from infer.cli.options import (
     ThresholdOption,
     ZeroOne,
 )
+from infer.types import Constant, Missing
 
 app = typer.Typer(
     help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",
@@ -152,8 +151,8 @@ def fit(
         key=key,
         zero_one=zero_one,
         threshold=threshold,
-        missing=missing.value,
-        constant=constant.value,
+        missing=missing,
+        constant=constant,
         bin_width=bin_width,
     )
     result = fit_recording(
@@ -237,8 +236,8 @@ def report(
         key=key,
         zero_one=zero_one,
         threshold=threshold,
-        missing=missing.value,
-        constant=constant.value,
+        missing=missing,
+        constant=constant,
         bin_width=bin_width,
     )
     analysis = analyse(

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from infer.types import Constant, Missing
+
 
 class Method(StrEnum):
     """How couplings are fitted."""
@@ -34,23 +36,6 @@ class FreeState(StrEnum):
     FIXED_POINT = "fixed-point"
     GRADED = "graded"
     THERMAL = "thermal"
-
-
-class Missing(StrEnum):
-    """What to do about missing values."""
-
-    ERROR = "error"
-    DROP = "drop"
-    FILL = "fill"
-    MASK = "mask"
-
-
-class Constant(StrEnum):
-    """What to do about spins that never change."""
-
-    ERROR = "error"
-    KEEP = "keep"
-    DROP = "drop"
 
 
 class Backend(StrEnum):

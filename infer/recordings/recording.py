@@ -2,18 +2,20 @@
 
 import os
 from dataclasses import dataclass, field
+from enum import StrEnum
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infer.errors import InputError
 from infer.recordings.formats.pynapple import kind_of_object, spikes_of_group, table_of_frame
-from infer.recordings.read import NO_WIDTH, check_two_dimensional, read_spikes, read_table
+from infer.recordings.read import NO_WIDTH, read_spikes, read_table
 from infer.recordings.spike_times import bin_spikes
-from infer.recordings.table import Table
+from infer.recordings.table import Table, check_two_dimensional
 from infer.recordings.two_values import binarised, complete, constant_columns, filled, two_valued
+from infer.types import Constant, Missing
 from infer.wording import shown
 
 __all__ = [
@@ -26,8 +28,7 @@ __all__ = [
     "read_spins",
 ]
 
-Missing = Literal["error", "drop", "fill", "mask"]
-Constant = Literal["error", "keep", "drop"]
+E = TypeVar("E", bound=StrEnum)
 MOST_SAMPLES = 2**53  # sums of counts up to here are exact in double precision
 
 
@@ -86,8 +87,8 @@ def read_recording(
     key: str | None = None,
     zero_one: bool = False,
     threshold: float | str | None = None,
-    missing: Missing = "error",
-    constant: Constant = "error",
+    missing: Missing | str = Missing.ERROR,
+    constant: Constant | str = Constant.ERROR,
     bin_width: float | None = None,
 ) -> Recording:
     """Read a recording of two-valued units from a file, or from an object of pynapple.
@@ -147,8 +148,7 @@ def read_recording(
     >>> recording.names, recording.spins.shape
     (('ann', 'bob'), (3, 2))
     """
-    _check_option("missing", missing, get_args(Missing))
-    _check_option("constant", constant, get_args(Constant))
+    missing, constant = _option("missing", missing, Missing), _option("constant", constant, Constant)
     if threshold is not None and (zero_one or bin_width is not None):
         other = "zero_one" if zero_one else "bin_width"
         raise InputError(f"threshold is for real values and {other} is not; give one of the two")
@@ -176,7 +176,7 @@ def read_recording(
     attributes = dict(table.attributes)
     if threshold is not None:
         attributes["threshold"] = str(threshold)
-    attributes |= {"missing": missing, "missing_values": absent.total}
+    attributes |= {"missing": str(missing), "missing_values": absent.total}
     attributes |= {"dropped_rows": 0, "filled_values": 0, "masked_values": 0}
     if absent.total and missing == "error":
         raise InputError(absent.complaint)
@@ -198,7 +198,7 @@ def read_recording(
         attributes["filled_values"] = absent.total
     columns, names = np.arange(n_columns), table.names or tuple(str(i) for i in range(n_columns))
     still = constant_columns(spins)
-    attributes |= {"constant": constant, "constant_spins": [names[i] for i in still]}
+    attributes |= {"constant": str(constant), "constant_spins": [names[i] for i in still]}
     if len(still) and constant == "error":
         column = spins[:, still[0]]
         value = f"{column[np.argmax(column != 0)]} in all rows" if column.any() else "missing in all rows"
@@ -229,8 +229,8 @@ def read_spins(
     key: str | None = None,
     zero_one: bool = False,
     threshold: float | str | None = None,
-    missing: Missing = "error",
-    constant: Constant = "error",
+    missing: Missing | str = Missing.ERROR,
+    constant: Constant | str = Constant.ERROR,
     bin_width: float | None = None,
 ) -> NDArray[np.int8]:
     """Read the spins of a recording as one array, rows with counts repeated so that statistics come out right.
@@ -381,7 +381,9 @@ def _load(data: Any, key: str | None, bin_width: float | None) -> tuple[str, Tab
                 f"{type(data).__name__}; estimators take arrays as they are"
             )
         source = os.fspath(data)
-        return source, read_table(source, "spins", key) if bin_width is None else read_spikes(source, key, bin_width)
+        if bin_width is None:
+            return source, read_table(source, "spins", key)
+        return source, bin_spikes(source, read_spikes(source, key), bin_width)
     source = f"the {kind}"
     if key is not None:
         raise InputError(f"{source} takes no key; leave it out")
@@ -396,10 +398,14 @@ def _load(data: Any, key: str | None, bin_width: float | None) -> tuple[str, Tab
     return source, table
 
 
-def _check_option(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Refuse an unknown choice."""
-    if value not in allowed:
-        raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+def _option(name: str, value: str, allowed: type[E]) -> E:
+    """The option of this name; an unknown one is refused."""
+    try:
+        return allowed(value)
+    except ValueError:
+        raise InputError(
+            f"{name} must be one of {', '.join(repr(str(each)) for each in allowed)}, got {value!r}"
+        ) from None
 
 
 def _row_integers(source: str, name: str, values: NDArray[Any], n_rows: int, least: int | None) -> NDArray[np.int64]:

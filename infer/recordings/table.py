@@ -49,3 +49,18 @@ def choose(path: Path, keys: list[str], tables: list[str], content: str, key: st
         f"{path} holds no array '{content}' and {len(tables) or 'no'} others that could be it; "
         f"it holds {', '.join(map(shown, keys)) or 'nothing'}: choose one with key= (--key on the command line)"
     )
+
+
+def check_two_dimensional(path: str, table: Table) -> None:
+    """Refuse everything but a table of real numbers."""
+    values = table.values
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{path} holds values of type {values.dtype}, not numbers")
+    if values.ndim != 2:
+        raise InputError(
+            f"{path} holds an array of shape {values.shape}; it must have two dimensions, rows and columns"
+        )
+    if 0 in values.shape:
+        raise InputError(f"{path} holds no data: its shape is {values.shape}")
+    if table.names is not None and len(table.names) != values.shape[1]:
+        raise InputError(f"{path} holds {len(table.names)} names for {values.shape[1]} columns")

@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 
 from infer.errors import InputError
-from infer.recordings.formats.netcdf import check_heaps, read_values
+from infer.recordings.format import Format
+from infer.recordings.formats._hdf5 import MAGIC, check_heaps, is_dataset, read_values
 from infer.recordings.spike_times import SpikeTimes
 from infer.wording import shown
 
@@ -24,14 +25,14 @@ def read_nwb(path: Path, key: str | None) -> SpikeTimes:
                 raise InputError(f"{path} holds no {shown(place)}; spike times are read from the table of units")
             group = group[part]
         columns = {"spike_times", "spike_times_index", "id"}
-        missing = [name for name in sorted(columns) if not _is_dataset(group, name)]
+        missing = [name for name in sorted(columns) if not is_dataset(group, name)]
         if missing:
             raise InputError(f"{path}: the units have no column {' and no '.join(map(shown, missing))}")
         times, ends, numbers = (read_values(path, group[name]) for name in ("spike_times", "spike_times_index", "id"))
         names = tuple(str(number) for number in numbers.ravel().tolist())
         for name in NAME_COLUMNS:
             if (
-                _is_dataset(group, name)
+                is_dataset(group, name)
                 and h5py.check_string_dtype(group[name].dtype)
                 and group[name].shape == (len(names),)
             ):
@@ -47,6 +48,11 @@ def read_nwb(path: Path, key: str | None) -> SpikeTimes:
     return SpikeTimes(times.astype(np.float64), np.repeat(np.arange(len(names)), lengths), names)
 
 
-def _is_dataset(group: h5py.Group, name: str) -> bool:
-    """Whether the group itself (no link to elsewhere) has an array of this name."""
-    return isinstance(group.get(name, getlink=True), h5py.HardLink) and isinstance(group[name], h5py.Dataset)
+FORMAT = Format(
+    name="NWB",
+    endings=(".nwb",),
+    magic=(MAGIC,),
+    read_spikes=read_nwb,
+    guarded=True,
+    data="HDF5",
+)

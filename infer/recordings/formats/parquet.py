@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.errors import InputError
+from infer.recordings.format import Format
 from infer.recordings.spike_times import SpikeTimes, find_columns, spikes_of_labels
 from infer.recordings.table import Table
 from infer.wording import shown
@@ -16,7 +17,7 @@ FREE_VALUES, VALUES_PER_BYTE = 10_000_000, 2000
 INDEX = "__index_level_"  # how pandas names the column of row labels that it adds
 
 
-def read_parquet(path: Path) -> Table:
+def read_parquet(path: Path, content: str, key: str | None) -> Table:
     """All columns, which must be numbers or booleans, with their names; null values are NaN."""
     with _opened(path) as file:
         names = [name for name in file.schema_arrow.names if not name.startswith(INDEX)]
@@ -34,7 +35,7 @@ def read_parquet(path: Path) -> Table:
     return Table(np.column_stack(columns), names=tuple(names))
 
 
-def read_spike_parquet(path: Path) -> SpikeTimes:
+def read_spike_parquet(path: Path, key: str | None) -> SpikeTimes:
     """Spike times and units, told by the names of the columns."""
     with _opened(path) as file:
         names = [name for name in file.schema_arrow.names if not name.startswith(INDEX)]
@@ -71,3 +72,15 @@ def _numbers(file: Any, name: str) -> NDArray[Any]:
         raise ValueError(f"{table.num_columns} columns are called {name!r}")
     column = table.column(0)
     return column.cast("float64").to_numpy() if column.null_count else column.to_numpy()
+
+
+FORMAT = Format(
+    name="parquet",
+    endings=(".parquet",),
+    magic=(b"PAR1",),
+    read_table=read_parquet,
+    read_spikes=read_spike_parquet,
+    guarded=True,
+    has_keys=False,
+    libraries=("pyarrow.parquet",),
+)

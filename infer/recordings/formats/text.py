@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from infer.errors import InputError
+from infer.recordings.format import Format
 from infer.recordings.spike_times import SpikeTimes, find_columns, spikes_of_labels
 from infer.recordings.table import Table, place
 from infer.wording import shown
@@ -17,7 +18,7 @@ from infer.wording import shown
 MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 
 
-def read_text(path: Path) -> Table:
+def read_text(path: Path, content: str, key: str | None) -> Table:
     """Numbers between delimiters, with or without one line of names, and with empty cells as NaN."""
     delimiter = _delimiter(path)
     with _open_text(path) as handle:
@@ -157,7 +158,7 @@ def _explain(path: Path, delimiter: str | None, names: tuple[str, ...] | None) -
             raise InputError(f"{path} holds names but no data")
 
 
-def read_spike_text(path: Path) -> SpikeTimes:
+def read_spike_text(path: Path, key: str | None) -> SpikeTimes:
     """Spike times and units from delimited text; units may be numbers or names."""
     delimiter = _delimiter(path)
     with _open_text(path) as handle:
@@ -179,3 +180,12 @@ def read_spike_text(path: Path) -> SpikeTimes:
     if not times:
         raise InputError(f"{path} holds names but no data")
     return spikes_of_labels(str(path), np.array(times), np.array(labels))
+
+
+FORMAT = Format(
+    name="text",
+    endings=(".csv", ".tsv", ".txt"),
+    read_table=read_text,
+    read_spikes=read_spike_text,
+    has_keys=False,
+)
