@@ -33,7 +33,7 @@ from infer.cli.options import (
     ThresholdOption,
     ZeroOne,
 )
-from infer.types import Constant, Missing
+from infer.options import Constant, Missing
 
 app = typer.Typer(
     help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",

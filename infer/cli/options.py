@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from infer.types import Constant, Missing
+from infer.options import Constant, Missing
 
 
 class Method(StrEnum):

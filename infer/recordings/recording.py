@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.errors import InputError
+from infer.options import Constant, Missing
 from infer.recordings.formats.pynapple import kind_of_object, spikes_of_group, table_of_frame
 from infer.recordings.read import NO_WIDTH, read_spikes, read_table
 from infer.recordings.spike_times import bin_spikes
 from infer.recordings.table import Table, check_two_dimensional
 from infer.recordings.two_values import binarised, complete, constant_columns, filled, two_valued
-from infer.types import Constant, Missing
 from infer.wording import shown
 
 __all__ = [
