@@ -8,7 +8,7 @@ from typing import Literal
 from infer.recordings.spike_times import SpikeTimes
 from infer.recordings.table import Table
 
-Content = Literal["spins", "patterns", "couplings"]
+Content = Literal["spins", "patterns", "couplings", "intervals"]
 
 
 @dataclass(frozen=True)

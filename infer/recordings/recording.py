@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass, field
 from enum import StrEnum
-from numbers import Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,10 +10,9 @@ from numpy.typing import NDArray
 
 from infer.errors import InputError
 from infer.options import Constant, Missing
-from infer.recordings.formats.pynapple import kind_of_object, spikes_of_group, table_of_frame
-from infer.recordings.read import NO_WIDTH, read_spikes, read_table
-from infer.recordings.spike_times import bin_spikes
-from infer.recordings.table import Table, check_two_dimensional
+from infer.recordings.load import Reading, load
+from infer.recordings.read import read_table
+from infer.recordings.table import Table
 from infer.recordings.two_values import binarised, complete, constant_columns, filled, two_valued
 from infer.wording import shown
 
@@ -90,6 +88,15 @@ def read_recording(
     missing: Missing | str = Missing.ERROR,
     constant: Constant | str = Constant.ERROR,
     bin_width: float | None = None,
+    units: Any = None,
+    columns: Any = None,
+    index_column: Any = None,
+    time_column: Any = None,
+    transpose: bool | None = None,
+    axes: Any = None,
+    epochs: Any = None,
+    start: float | None = None,
+    stop: float | None = None,
 ) -> Recording:
     """Read a recording of two-valued units from a file, or from an object of pynapple.
 
@@ -149,10 +156,22 @@ def read_recording(
     (('ann', 'bob'), (3, 2))
     """
     missing, constant = _option("missing", missing, Missing), _option("constant", constant, Constant)
-    if threshold is not None and (zero_one or bin_width is not None):
-        other = "zero_one" if zero_one else "bin_width"
-        raise InputError(f"threshold is for real values and {other} is not; give one of the two")
-    source, table = _load(data, key, bin_width)
+    how = Reading(
+        key=key,
+        zero_one=zero_one,
+        threshold=threshold,
+        bin_width=bin_width,
+        units=units,
+        columns=columns,
+        index_column=index_column,
+        time_column=time_column,
+        transpose=transpose,
+        axes=axes,
+        epochs=epochs,
+        start=start,
+        stop=stop,
+    )
+    source, table = load(data, how)
     zero_one = zero_one and bin_width is None  # bins are spins already
     n_rows, n_columns = table.values.shape
     if n_rows < 2:
@@ -223,22 +242,15 @@ def read_recording(
     return Recording(spins, counts, chains, names, source, patterns, columns, attributes)
 
 
-def read_spins(
-    data: Any,
-    *,
-    key: str | None = None,
-    zero_one: bool = False,
-    threshold: float | str | None = None,
-    missing: Missing | str = Missing.ERROR,
-    constant: Constant | str = Constant.ERROR,
-    bin_width: float | None = None,
-) -> NDArray[np.int8]:
+def read_spins(data: Any, **options: Any) -> NDArray[np.int8]:
     """Read the spins of a recording as one array, rows with counts repeated so that statistics come out right.
 
     Parameters
     ----------
-    data, key, zero_one, threshold, missing, constant, bin_width
+    data : str, path-like or object
         As for `read_recording`, which also keeps names, counts and runs.
+    **options
+        The keywords of `read_recording`.
 
     Returns
     -------
@@ -250,15 +262,7 @@ def read_spins(
     InputError
         A ValueError of one line, as for `read_recording`.
     """
-    recording = read_recording(
-        data,
-        key=key,
-        zero_one=zero_one,
-        threshold=threshold,
-        missing=missing,
-        constant=constant,
-        bin_width=bin_width,
-    )
+    recording = read_recording(data, **options)
     if recording.counts is None:
         return recording.spins
     try:
@@ -367,35 +371,6 @@ def read_couplings(path: str | os.PathLike[str], *, key: str | None = None) -> N
             f"column {row} holds {couplings[column, row]:.6g}; couplings are symmetric: save (J + J.T) / 2"
         )
     return couplings
-
-
-def _load(data: Any, key: str | None, bin_width: float | None) -> tuple[str, Table]:
-    """What messages call the source, and its table: values as they are, or spike times in bins."""
-    if bin_width is not None and not (isinstance(bin_width, Real) and 0 < bin_width < np.inf):
-        raise InputError(f"bin_width must be a number above 0, in the unit of the times, got {shown(bin_width)}")
-    kind = kind_of_object(data)
-    if kind is None:
-        if not isinstance(data, str | os.PathLike):
-            raise InputError(
-                f"a recording is read from a file or from a TsGroup or TsdFrame of pynapple, not from "
-                f"{type(data).__name__}; estimators take arrays as they are"
-            )
-        source = os.fspath(data)
-        if bin_width is None:
-            return source, read_table(source, "spins", key)
-        return source, bin_spikes(source, read_spikes(source, key), bin_width)
-    source = f"the {kind}"
-    if key is not None:
-        raise InputError(f"{source} takes no key; leave it out")
-    if kind == "TsGroup":
-        if bin_width is None:
-            raise InputError(f"{source} holds spike times: {NO_WIDTH}")
-        return source, bin_spikes(source, spikes_of_group(data), bin_width)
-    if bin_width is not None:
-        raise InputError(f"{source} holds values, not spike times; leave the bin width out")
-    table = table_of_frame(data)
-    check_two_dimensional(source, table)
-    return source, table
 
 
 def _option(name: str, value: str, allowed: type[E]) -> E:

@@ -82,5 +82,5 @@ FORMAT = Format(
     read_spikes=read_spike_parquet,
     guarded=True,
     has_keys=False,
-    libraries=("pyarrow.parquet",),
+    libraries=("pyarrow.parquet", "pandas"),
 )

@@ -6,7 +6,7 @@ from infer.recordings.formats import netcdf, npy, npz, nwb, parquet, text
 FORMATS: list[Format] = [
     npy.FORMAT,
     npz.FORMAT,
-    text.FORMAT,
+    *text.FORMATS,
     parquet.FORMAT,
     netcdf.FORMAT,
     nwb.FORMAT,
