@@ -33,6 +33,7 @@ from infer.cli.options import (
     ThresholdOption,
     ZeroOne,
 )
+from infer.cli.selection import say_notes, with_selection
 from infer.options import Constant, Missing
 
 app = typer.Typer(
@@ -113,6 +114,7 @@ def simulate(
 
 
 @command
+@with_selection
 def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
@@ -140,6 +142,8 @@ def fit(
     seed: Seed = 0,
     n_jobs: Jobs = -1,
     progress: Progress = None,
+    *,
+    selection: dict[str, Any],
 ) -> None:
     """Fit couplings and fields of an equilibrium model to a recording."""
     from infer.fits import check_output, fit_recording, write_netcdf
@@ -154,6 +158,7 @@ def fit(
         missing=missing,
         constant=constant,
         bin_width=bin_width,
+        **selection,
     )
     result = fit_recording(
         recording,
@@ -167,6 +172,7 @@ def fit(
         progress=wants_progress(progress),
     )
     write_netcdf(output, result, recording.patterns)
+    say_notes(recording)
     about = result.attrs
     typer.echo(
         f"{output}: couplings of {recording.n_spins} spins from {about['samples']} samples in {about['rows']} rows"
@@ -203,6 +209,7 @@ def compare(
 
 
 @command
+@with_selection
 def report(
     data: Data,
     output: Annotated[Path, typer.Option(help="Page (.html); every number goes to a .json file beside it.")],
@@ -221,6 +228,8 @@ def report(
     seed: Seed = 0,
     n_jobs: Jobs = -1,
     progress: Progress = None,
+    *,
+    selection: dict[str, Any],
 ) -> None:
     """Write a report on a recording: couplings, similarity to dreamed ones, goodness of fit, convergence."""
     from infer.fits import check_output
@@ -239,6 +248,7 @@ def report(
         missing=missing,
         constant=constant,
         bin_width=bin_width,
+        **selection,
     )
     analysis = analyse(
         recording,
@@ -253,6 +263,7 @@ def report(
         n_patterns=n_patterns,
     )
     page, numbers = write_report(analysis, output)
+    say_notes(recording)
     _show_headline(analysis)
     typer.echo(f"report: {page}")
     typer.echo(f"numbers: {numbers}")

@@ -1,7 +1,6 @@
 """Bins that turn spike times into spins: half-open, with exact edges, over what was observed."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -91,7 +90,7 @@ def bin_spikes(
         table[unseen] = 0
         attributes["unobserved_values"] = int(unseen.sum())
     if shared > SHARE_TO_MENTION * len(cells):
-        warnings.warn(_sharing(source, spikes, width, shared, len(cells)), UserWarning, stacklevel=2)
+        attributes["warnings"] = [_sharing(source, spikes, width, shared, len(cells))]
     chains = np.repeat(np.arange(len(runs)), [run.n_bins for run in runs])
     return Table(table, names=spikes.names, chains=chains, attributes=attributes, oriented=True)
 

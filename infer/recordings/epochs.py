@@ -1,7 +1,6 @@
 """Choice of intervals: by name, from a table, from an object; and what tells that time was not recorded."""
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +47,8 @@ def _intervals_of_table(source: str, table: Table) -> NDArray[np.float64]:
     return found
 
 
-def recorded_trials(source: str, spikes: SpikeTimes) -> tuple[str, NDArray[np.float64]] | None:
-    """The trials, where nothing else is known and no unit fires outside of them: then the gaps were not recorded."""
+def recorded_trials(source: str, spikes: SpikeTimes) -> tuple[str, NDArray[np.float64], str] | None:
+    """The trials and a warning, where nothing else is known and no unit fires outside of them: then the gaps were not recorded."""
     if spikes.intervals is not None or spikes.observed is not None or spikes.trials is not None:
         return None
     for name in TRIALS:
@@ -66,14 +65,12 @@ def recorded_trials(source: str, spikes: SpikeTimes) -> tuple[str, NDArray[np.fl
         outside_time = float(np.maximum(starts[1:] - stops[:-1], 0).sum())
         expected = (len(spikes.times) - outside) / max(inside_time, 1e-300) * outside_time
         if expected >= ENOUGH and outside <= FEW * expected:
-            warnings.warn(
+            said = (
                 f"{source}: units fire only within the {len(ends)} intervals of {shown(name)}, so that time outside of "
                 f"them counts as not recorded and they are the epochs; pass epochs={shown(name)} (--epochs {name}) to "
-                f"say so, or epochs='{ALL}' (--epochs {ALL}) for all of the time",
-                UserWarning,
-                stacklevel=2,
+                f"say so, or epochs='{ALL}' (--epochs {ALL}) for all of the time"
             )
-            return name, ends
+            return name, ends, said
     return None
 
 

@@ -13,7 +13,7 @@ from infer.recordings.bins import bin_spikes
 from infer.recordings.columns import spin_columns
 from infer.recordings.epochs import chosen_epochs, recorded_trials, rows_in_epochs
 from infer.recordings.objects import recording_of_object
-from infer.recordings.plausible import warn_of_spins, warn_of_times
+from infer.recordings.plausible import strange_spins, strange_times
 from infer.recordings.read import NO_WIDTH, read_spikes, read_table
 from infer.recordings.spike_times import SpikeTimes
 from infer.recordings.table import Table, check_two_dimensional
@@ -69,21 +69,24 @@ def _binned(source: str, spikes: SpikeTimes, how: Reading) -> Table:
         raise InputError(f"{source} holds spike times: {NO_WIDTH}")
     _refuse(source, how, "values", columns=how.columns, transpose=how.transpose, axes=how.axes)
     spikes = chosen_units(source, spikes, how.units)
-    notes = list(spikes.notes)
+    notes, warned = list(spikes.notes), list[str]()
     epochs = chosen_epochs(source, how.epochs, spikes.epochs)
     name = how.epochs if isinstance(how.epochs, str) else None
     if how.epochs is None:
         found = recorded_trials(source, spikes)
         if found is not None:
-            name, epochs = found
-    warn_of_times(source, spikes, fixed=epochs is not None or how.start is not None)
+            name, epochs, said = found
+            warned.append(said)
+    warned += strange_times(source, spikes, fixed=epochs is not None or how.start is not None)
     table = bin_spikes(source, spikes, how.bin_width, epochs=epochs, start=how.start, stop=how.stop)
     table.attributes = {**spikes.attributes, **table.attributes}
     if name is not None:
         table.attributes["epochs"] = name
     if notes:
         table.attributes["notes"] = notes
-    warn_of_spins(source, table)
+    warned += [*table.attributes.get("warnings", ()), *strange_spins(source, table)]
+    if warned:
+        table.attributes["warnings"] = warned
     return table
 
 
