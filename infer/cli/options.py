@@ -2,25 +2,20 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infer.estimators.registry import METHODS
 from infer.options import Constant, Missing
 
+if TYPE_CHECKING:
 
-class Method(StrEnum):
-    """How couplings are fitted."""
+    class Method(StrEnum):
+        """How couplings are fitted."""
 
-    PSEUDOLIKELIHOOD = "pseudolikelihood"
-    INTERACTION_SCREENING = "interaction-screening"
-    PROBABILITY_FLOW = "probability-flow"
-    MAXIMUM_LIKELIHOOD = "maximum-likelihood"
-    NAIVE = "naive"
-    TAP = "tap"
-    BETHE = "bethe"
-    SESSAK_MONASSON = "sessak-monasson"
-    INDEPENDENT_PAIR = "independent-pair"
+else:  # one of the names of the registry, which grows by a line where an estimator is added
+    Method = StrEnum("Method", {method.name.upper().replace("-", "_"): method.name for method in METHODS})
 
 
 class Rule(StrEnum):

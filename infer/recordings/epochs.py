@@ -48,7 +48,7 @@ def _intervals_of_table(source: str, table: Table) -> NDArray[np.float64]:
 
 
 def recorded_trials(source: str, spikes: SpikeTimes) -> tuple[str, NDArray[np.float64], str] | None:
-    """The trials and a warning, where nothing else is known and no unit fires outside of them: then the gaps were not recorded."""
+    """Trials outside of which no unit fires, where nothing else is known of what was recorded, and a warning."""
     if spikes.intervals is not None or spikes.observed is not None or spikes.trials is not None:
         return None
     for name in TRIALS:

@@ -1,6 +1,7 @@
 """Recordings of two-valued units: from files to rows of spins, checked, with names, counts and runs."""
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -12,8 +13,10 @@ from infer.errors import InputError
 from infer.options import Constant, Missing
 from infer.recordings.load import Reading, load
 from infer.recordings.read import read_table
+from infer.recordings.row_weights import row_integers, row_weights
 from infer.recordings.table import Table
 from infer.recordings.two_values import binarised, complete, constant_columns, filled, two_valued
+from infer.samples import Samples, WeightKind
 from infer.wording import shown
 
 __all__ = [
@@ -30,9 +33,9 @@ E = TypeVar("E", bound=StrEnum)
 MOST_SAMPLES = 2**53  # sums of counts up to here are exact in double precision
 
 
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """Rows of spins with what is known about them.
+@dataclass(frozen=True, eq=False, repr=False)
+class Recording(Samples):
+    """Samples of spins with their provenance.
 
     Attributes
     ----------
@@ -59,24 +62,13 @@ class Recording:
         and "spikes_sharing_a_bin" (with another one of the same unit).
     """
 
-    spins: NDArray[np.int8]
-    counts: NDArray[np.int64] | None
-    chains: NDArray[np.int64] | None
-    names: tuple[str, ...]
-    source: str
-    patterns: NDArray[np.int8] | None
-    columns: NDArray[np.int64]
-    attributes: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    columns: NDArray[np.int64] = field(default_factory=lambda: np.arange(0))
 
     @property
-    def n_spins(self) -> int:
-        """Number of spins."""
-        return self.spins.shape[1]
-
-    @property
-    def n_samples(self) -> int:
-        """Number of samples: the sum of the counts, or the number of rows where there are none."""
-        return len(self.spins) if self.counts is None else int(self.counts.sum())
+    def counts(self) -> NDArray[np.int64] | None:
+        """How often each row was seen; None: once."""
+        return self.weights if self.weight_kind == "counts" else None
 
 
 def read_recording(
@@ -178,16 +170,22 @@ def read_recording(
         raise InputError(f"{source} has one row only; couplings need many samples, one a row (transpose the table?)")
     if n_columns < 2:
         raise InputError(f"{source} has one column only; couplings need at least two spins, one a column")
-    counts = None if table.counts is None else _row_integers(source, "counts", table.counts, n_rows, 1)
+    counts = None if table.counts is None else row_integers(source, "counts", table.counts, n_rows, 1)
     if counts is not None and counts.sum(dtype=np.float64) > MOST_SAMPLES:
         raise InputError(f"{source}: the counts add up to {counts.sum(dtype=np.float64):.4g} samples; check them")
-    chains = None if table.chains is None else _row_integers(source, "chains", table.chains, n_rows, None)
+    chains = None if table.chains is None else row_integers(source, "chains", table.chains, n_rows, None)
     if counts is not None and chains is not None:
         raise InputError(
             f"{source} holds both counts and chains, but rows with counts have no order in time; leave out the counts, "
             "or the chains where rows are in no order"
         )
-    if counts is None and chains is None:
+    weights: NDArray[Any] | None = counts
+    kind: WeightKind = "counts"
+    if table.weights is not None:
+        if counts is not None:
+            raise InputError(f"{source} holds both counts and weights for its rows; leave one of them out")
+        weights, kind = row_weights(source, table.weights, n_rows)
+    if weights is None and chains is None:
         chains = np.zeros(n_rows, dtype=np.int64)
     if threshold is not None:
         table = binarised(source, table, threshold)
@@ -207,13 +205,14 @@ def read_recording(
                 "values; use missing='mask' (--missing mask on the command line) or leave out columns with many of them"
             )
         spins = spins[keep]
-        counts = None if counts is None else counts[keep]
+        weights = None if weights is None else weights[keep]
         chains = None if chains is None else chains[keep]
         attributes["dropped_rows"] = n_rows - len(spins)
+        attributes["kept_rows"] = np.flatnonzero(keep).tolist()
     elif absent.total and missing == "mask":
         attributes["masked_values"] = absent.total
     elif absent.total:
-        spins = filled(spins, counts)
+        spins = filled(spins, weights)
         attributes["filled_values"] = absent.total
     columns, names = np.arange(n_columns), table.names or tuple(str(i) for i in range(n_columns))
     still = constant_columns(spins)
@@ -239,7 +238,21 @@ def read_recording(
         if found.values.ndim != 2 or found.values.shape[1] != n_columns or found.values.dtype.kind not in "iuf":
             raise InputError(f"{source}: patterns of shape {found.values.shape} do not go with {n_columns} spins")
         patterns = complete(f"{source}, patterns", found, False)[:, columns]
-    return Recording(spins, counts, chains, names, source, patterns, columns, attributes)
+    for text in attributes.get("warnings", ()):
+        warnings.warn(text, UserWarning, stacklevel=2)
+    return Recording(
+        spins,
+        weights=weights,
+        weight_kind=kind,
+        chains=chains,
+        ordered=chains is not None,
+        names=names,
+        patterns=patterns,
+        attributes=attributes,
+        gaps=missing == "mask",
+        source=source,
+        columns=columns,
+    )
 
 
 def read_spins(data: Any, **options: Any) -> NDArray[np.int8]:
@@ -269,7 +282,7 @@ def read_spins(data: Any, **options: Any) -> NDArray[np.int8]:
         return np.repeat(recording.spins, recording.counts, axis=0)
     except MemoryError as error:
         raise InputError(
-            f"{recording.source}: {recording.n_samples} samples do not fit into memory; use read_recording, which "
+            f"{recording.source}: {recording.n_samples:.0f} samples do not fit into memory; use read_recording, which "
             "keeps rows and counts, and which estimators take as it is"
         ) from error
 
@@ -381,18 +394,3 @@ def _option(name: str, value: str, allowed: type[E]) -> E:
         raise InputError(
             f"{name} must be one of {', '.join(repr(str(each)) for each in allowed)}, got {value!r}"
         ) from None
-
-
-def _row_integers(source: str, name: str, values: NDArray[Any], n_rows: int, least: int | None) -> NDArray[np.int64]:
-    """One integer per row, such as counts."""
-    if values.shape != (n_rows,) or values.dtype.kind not in "iuf":
-        raise InputError(f"{source}: {name} must be {n_rows} numbers, one a row; got {values.dtype} of {values.shape}")
-    with np.errstate(invalid="ignore"):
-        integers = values.astype(np.int64)
-    wrong = np.flatnonzero((integers != values) | (integers < (np.iinfo(np.int64).min if least is None else least)))
-    if len(wrong):
-        rule = "whole numbers" if least is None else f"whole numbers from {least} up; leave out rows never seen"
-        raise InputError(
-            f"{source}: {name} of row {wrong[0]} (counted from 0) is {values[wrong[0]]}; {name} are {rule}"
-        )
-    return integers

@@ -126,7 +126,7 @@ def complete(source: str, table: Table, zero_one: bool) -> NDArray[np.int8]:
     return spins
 
 
-def filled(spins: NDArray[np.int8], counts: NDArray[np.int64] | None) -> NDArray[np.int8]:
+def filled(spins: NDArray[np.int8], counts: NDArray[Any] | None) -> NDArray[np.int8]:
     """A copy with the more common value of each spin, +1 in a tie, where a value is missing."""
     weights = np.ones(len(spins)) if counts is None else counts.astype(float)
     sums = sum(weights[rows] @ spins[rows] for rows in _chunks(*spins.shape))

@@ -44,8 +44,10 @@ def read_netcdf(path: Path, content: str, key: str | None) -> Table:
         table.names = _labels(file, dimensions, table.values.shape[-1] if table.values.ndim else 0)
         table.attributes = {**_attributes(file), **_attributes(variable)}
         if content == "spins":
-            if "counts" in variables:
-                table.counts = read_values(path, variables["counts"])
+            table.oriented = True
+            for name in ("counts", "weights"):
+                if name in variables and variables[name].ndim == 1:
+                    setattr(table, name, read_values(path, variables[name]))
             stored = _variables(file["patterns"]) if is_group(file, "patterns") else variables
             if "patterns" in stored and key != "patterns":
                 table.patterns = read_values(path, stored["patterns"])

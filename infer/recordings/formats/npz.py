@@ -27,14 +27,19 @@ def read_npz(path: Path, content: str, key: str | None) -> Table:
         if key is None and content == "spins" and "spins" not in shapes and "spins_packed" in shapes:
             if "n_spins" not in shapes:
                 raise InputError(f"{path}: spins_packed needs n_spins, the number of spins in a row, beside it")
+            taken = "spins_packed"
             values = _unpack(path, _member(path, archive, "spins_packed"), _member(path, archive, "n_spins"))
         else:
-            tables = [name for name, (shape, _) in shapes.items() if len(shape) == 2]
-            values = _member(path, archive, choose(path, list(shapes), tables, content, key))
-        table = Table(values, names=_npz_names(path, archive, shapes, values.shape))
+            tables = [name for name, (shape, _) in shapes.items() if len(shape) in (2, 3)]
+            taken = choose(path, list(shapes), tables, content, key)
+            values = _member(path, archive, taken)
+        names = _npz_names(path, archive, shapes, values.shape)
+        table = Table(values, names=names, oriented=taken in ("spins", "spins_packed"))
         if content == "spins":
-            table.counts = _member(path, archive, "counts") if "counts" in shapes else None
-            table.chains = _member(path, archive, "chains") if "chains" in shapes else None
+            # a table of two dimensions called counts holds counts of spikes, not how often rows were seen
+            listed = [name for name in ("counts", "weights", "chains") if name in shapes and name != taken]
+            for name in [each for each in listed if not (each == "counts" and len(shapes[each][0]) == 2)]:
+                setattr(table, name, _member(path, archive, name))
             if "patterns" in shapes and key != "patterns":
                 table.patterns = _member(path, archive, "patterns")
         return table
