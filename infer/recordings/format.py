@@ -40,8 +40,6 @@ class Format:
         Recognises a folder of several files that are one recording.
     no_spikes : str
         What to say where a bin width was given and `read_spikes` is None.
-    no_table : str
-        What to say where no bin width was given and `read_table` is None.
     """
 
     name: str
@@ -55,7 +53,6 @@ class Format:
     data: str = ""
     is_folder: Callable[[Path], bool] | None = None
     no_spikes: str = ""
-    no_table: str = ""
 
     @property
     def content_name(self) -> str:

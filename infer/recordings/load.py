@@ -68,7 +68,7 @@ def _binned(source: str, spikes: SpikeTimes, how: Reading) -> Table:
     if how.bin_width is None:
         raise InputError(f"{source} holds spike times: {NO_WIDTH}")
     _refuse(source, how, "values", columns=how.columns, transpose=how.transpose, axes=how.axes)
-    spikes = chosen_units(source, spikes, how.units)
+    spikes = chosen_units(source, spikes, spikes.default_units if how.units is None else how.units)
     notes, warned = list(spikes.notes), list[str]()
     epochs = chosen_epochs(source, how.epochs, spikes.epochs)
     name = how.epochs if isinstance(how.epochs, str) else None

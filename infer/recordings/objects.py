@@ -4,6 +4,7 @@ This is the only place of the package that asks an object of another library for
 and library, so that none of them is loaded here.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,13 @@ def kind_of_object(data: Any) -> str | None:
 
 def recording_of_object(data: Any, spikes: bool) -> tuple[str, Table | SpikeTimes]:
     """What messages call the object, and its values or, if asked for or if it holds nothing else, its spike times."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the libraries of the objects warn of is no news for users
+        return _recording_of_object(data, spikes)
+
+
+def _recording_of_object(data: Any, spikes: bool) -> tuple[str, Table | SpikeTimes]:
+    """The same, by the type of the object."""
     kind = kind_of_object(data)
     source = f"the {kind or type(data).__name__}"
     if isinstance(data, SpikeTimes):

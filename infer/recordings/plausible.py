@@ -38,7 +38,8 @@ def strange_times(source: str, spikes: SpikeTimes, fixed: bool) -> list[str]:
             f"{source}: times go back from {times[order][at]:g} to {times[order][at + 1]:g} within a unit, as those of "
             "a clock that was reset do; give the parts a column called trial, or add what the clock lost"
         )
-    if spikes.intervals is None and spikes.observed is None and spikes.trials is None and not fixed:
+    known = (spikes.intervals, spikes.observed, spikes.trials, spikes.unseen)
+    if all(each is None for each in known) and not fixed:
         ordered = np.sort(times)
         gaps = np.diff(ordered)
         longest = int(gaps.argmax())

@@ -24,7 +24,7 @@ def read_table(path: str | os.PathLike[str], content: Content, key: str | None =
     form = format_of(source)
     _check_key(source, form, key)
     if form.read_table is None:
-        say = form.no_table or f"is read as spike times: {NO_WIDTH}"
+        say = f"is read as spike times: {NO_WIDTH}"
         raise InputError(f"{source} {say} (it holds no {content})")
     with one_line_errors(source, form.name):
         if form.guarded:
@@ -53,7 +53,7 @@ def _check_key(source: Path, form: Format, key: str | None) -> None:
     """Refuse a choice where there is none."""
     if key is not None and not form.has_keys:
         raise InputError(
-            f"{source}: key={shown(key)} was given, but {source.suffix} files hold one table; leave it out"
+            f"{source}: key={shown(key)} was given, but {source.suffix or form.name} files hold one table; leave it out"
         )
 
 
@@ -63,7 +63,8 @@ def format_of(path: Path) -> Format:
         for form in FORMATS:
             if form.is_folder is not None and form.is_folder(path):
                 return form
-        raise InputError(f"{path} is a folder; give the name of a file")
+        known = ", ".join(form.name for form in FORMATS if form.is_folder is not None)
+        raise InputError(f"{path} is a folder, and none that is known ({known}); give the name of a file")
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if not path.is_file():

@@ -51,6 +51,8 @@ class SpikeTimes:
         Intervals that the file names.
     unit_table : mapping of str to sequence, length n_units
         What the file says about each unit, such as its quality.
+    default_units : str, optional
+        Which units are taken where none are asked for, such as "group=good".
     notes : tuple of str
         What was done on reading, in sentences.
     attributes : mapping
@@ -74,6 +76,7 @@ class SpikeTimes:
     window: tuple[float, float] | None = None
     epochs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     unit_table: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    default_units: str | None = None
     notes: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
 

@@ -25,6 +25,9 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+ALL = "all"
+
+
 def listed(choice: Any) -> list[str]:
     """Names from a text with commas, one number, or a list."""
     if isinstance(choice, str):
@@ -36,7 +39,7 @@ def listed(choice: Any) -> list[str]:
 
 def chosen_units(source: str, spikes: SpikeTimes, units: Any) -> SpikeTimes:
     """The spikes of the units asked for: names, or conditions such as "quality=good"."""
-    if units is None:
+    if units is None or (isinstance(units, str) and units == ALL and ALL not in spikes.names):
         return spikes
     if isinstance(units, str) and CONDITION.match(units) and units not in spikes.names:
         keep = np.ones(len(spikes.names), dtype=bool)

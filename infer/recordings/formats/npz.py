@@ -1,6 +1,7 @@
 """Archives of numpy arrays: a table with counts, runs, names and patterns beside it, or spike times and units."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,19 @@ from numpy.typing import NDArray
 
 from infer.errors import InputError
 from infer.recordings.format import Format
+from infer.recordings.formats._packing import check_packing
 from infer.recordings.formats.npy import spikes_of_matrix
-from infer.recordings.spike_times import SpikeTimes, find_columns, spikes_of_labels
+from infer.recordings.formats.spikeinterface import sorting_of_archive
+from infer.recordings.spike_times import SpikeTimes, find_columns, find_trials, spikes_of_labels
 from infer.recordings.table import Table, choose
 from infer.wording import shown
-
-# spikes in narrow bins may well pack a hundred to one; an archive that claims more, and much of it, is a trap
-FREE_BYTES, LARGEST_PACKING = 1 << 28, 500
 
 
 def read_npz(path: Path, content: str, key: str | None) -> Table:
     """One array of an archive and its companions: counts, chains, names."""
     # opened here, since numpy leaves a damaged archive open
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
-        _check_packing(path, archive)
+        check_packing(path, archive)
         shapes = {name: _npz_header(archive, name) for name in archive.files}
         if key is None and content == "spins" and "spins" not in shapes and "spins_packed" in shapes:
             if "n_spins" not in shapes:
@@ -35,6 +35,8 @@ def read_npz(path: Path, content: str, key: str | None) -> Table:
             values = _member(path, archive, taken)
         names = _npz_names(path, archive, shapes, values.shape)
         table = Table(values, names=names, oriented=taken in ("spins", "spins_packed"))
+        if content == "spins" and taken == "d" and {"t", "start", "end"} <= shapes.keys():
+            _add_support(path, archive, shapes, table)
         if content == "spins":
             # a table of two dimensions called counts holds counts of spikes, not how often rows were seen
             listed = [name for name in ("counts", "weights", "chains") if name in shapes and name != taken]
@@ -48,14 +50,49 @@ def read_npz(path: Path, content: str, key: str | None) -> Table:
 def read_npz_spikes(path: Path, key: str | None) -> SpikeTimes:
     """Two arrays named as times and units, or a table of two columns."""
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
-        _check_packing(path, archive)
+        check_packing(path, archive)
         shapes = {name: _npz_header(archive, name)[0] for name in archive.files}
+        if "sampling_frequency" in shapes and {"spike_indexes", "spike_indexes_seg0"} & shapes.keys():
+            return sorting_of_archive(path, archive)
+        if {"t", "index", "start", "end"} <= shapes.keys():
+            return _read_group(path, archive)
         lists = [name for name, shape in shapes.items() if len(shape) == 1]
         if key is None and len(lists) >= 2:
             time, unit = find_columns(str(path), lists, len(lists))
-            return spikes_of_labels(str(path), _member(path, archive, lists[time]), _member(path, archive, lists[unit]))
+            trial = find_trials(lists)
+            taken = [lists[place] for place in (time, unit, *([] if trial is None else [trial]))]
+            return spikes_of_labels(str(path), *(_member(path, archive, name) for name in taken))
         tables = [name for name, shape in shapes.items() if len(shape) == 2]
         return spikes_of_matrix(path, _member(path, archive, choose(path, list(shapes), tables, "spikes", key)))
+
+
+def _read_group(path: Path, archive: Any) -> SpikeTimes:
+    """A TsGroup as pynapple saves it: times, unit of each, and the time support."""
+    times, index = _member(path, archive, "t"), _member(path, archive, "index")
+    ends = [np.ravel(_member(path, archive, name)) for name in ("start", "end")]
+    names = np.ravel(_member(path, archive, "keys")) if "keys" in archive.files else np.unique(index)
+    spikes = spikes_of_labels(str(path), times, index)
+    if len(ends[0]) != len(ends[1]) or not set(spikes.names) <= {str(name) for name in names}:
+        raise InputError(f"{path}: keys, index and time support do not go together")
+    order = tuple(str(name) for name in names)
+    place = np.array([order.index(name) for name in spikes.names], dtype=np.int64)
+    return replace(spikes, units=place[spikes.units], names=order, intervals=np.column_stack(ends).astype(np.float64))
+
+
+def _add_support(path: Path, archive: Any, shapes: Mapping[str, Any], table: Table) -> None:
+    """Times and time support of a TsdFrame as pynapple saves it; each interval is a chain."""
+    times = np.ravel(_member(path, archive, "t"))
+    starts, ends = (np.ravel(_member(path, archive, name)) for name in ("start", "end"))
+    if times.shape != (len(table.values),) or len(starts) != len(ends) or not len(starts):
+        raise InputError(f"{path}: times and time support do not go with {len(table.values)} rows")
+    table.times, table.oriented = times, True
+    table.chains = np.maximum(np.searchsorted(starts, times, side="right") - 1, 0)
+    size, kind = shapes.get("columns", ((), None))
+    if kind is not None and kind.kind == "O":
+        note = "the names of the columns are pickled Python objects, which are never loaded"
+        table.attributes["notes"] = [note]
+    elif size == (table.values.shape[-1],):
+        table.names = tuple(str(name) for name in _member(path, archive, "columns"))
 
 
 def _member(path: Path, archive: Any, name: str) -> NDArray[Any]:
@@ -64,16 +101,6 @@ def _member(path: Path, archive: Any, name: str) -> NDArray[Any]:
     if not isinstance(values, np.ndarray):
         raise InputError(f"{path}: {shown(name)} is not an array")
     return values
-
-
-def _check_packing(path: Path, archive: Any) -> None:
-    """Refuse an archive of a few bytes that would fill memory."""
-    for member in archive.zip.infolist():
-        if member.file_size > max(FREE_BYTES, LARGEST_PACKING * member.compress_size):
-            raise InputError(
-                f"{path}: {shown(member.filename)} claims to unpack from {member.compress_size} to {member.file_size} "
-                "bytes, more than any recording does; it is damaged, or not meant to be read"
-            )
 
 
 def _npz_header(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any] | None]:
