@@ -235,7 +235,7 @@ def report(
 ) -> None:
     """Write a report on a recording: couplings, similarity to dreamed ones, goodness of fit, convergence."""
     from infer.fits import check_output
-    from infer.recordings.recording import match_patterns, read_patterns, read_recording
+    from infer.recordings.recording import match_events, match_patterns, read_patterns, read_recording
     from infer.report.analysis import analyse
     from infer.report.page import write_report
     from infer.report.references import read_events
@@ -261,7 +261,7 @@ def report(
         alpha=alpha,
         fit_fields=fields,
         ordered=None if time_order else False,
-        events=read_events(events) if events else None,
+        events=match_events(recording, read_events(events)) if events else None,
         n_patterns=n_patterns,
     )
     page, numbers = write_report(analysis, output)

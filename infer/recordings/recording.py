@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from infer.wording import shown
 __all__ = [
     "InputError",
     "Recording",
+    "match_events",
     "match_patterns",
     "read_couplings",
     "read_patterns",
@@ -55,6 +57,8 @@ class Recording(Samples):
         Stored patterns that came in the same file, as `reverie simulate` writes them.
     columns : ndarray of int64, shape (n_spins,)
         Which columns of the file the spins are (all, unless constant ones were dropped).
+    kept_rows : ndarray of int64, shape (n_rows,), or None
+        Which rows of the file the rows are, where ``missing="drop"`` left some out; None: all.
     attributes : dict
         The metadata of the file and what was done on reading: "missing" (the option), "missing_values",
         "dropped_rows", "filled_values", "masked_values" (numbers), "constant" (the option), "constant_spins" (names,
@@ -64,6 +68,7 @@ class Recording(Samples):
 
     source: str = ""
     columns: NDArray[np.int64] = field(default_factory=lambda: np.arange(0))
+    kept_rows: NDArray[np.int64] | None = None
 
     @property
     def counts(self) -> NDArray[np.int64] | None:
@@ -195,6 +200,7 @@ def read_recording(
         attributes["threshold"] = str(threshold)
     attributes |= {"missing": str(missing), "missing_values": absent.total}
     attributes |= {"dropped_rows": 0, "filled_values": 0, "masked_values": 0}
+    kept_rows = None
     if absent.total and missing == "error":
         raise InputError(absent.complaint)
     if absent.total and missing == "drop":
@@ -208,7 +214,7 @@ def read_recording(
         weights = None if weights is None else weights[keep]
         chains = None if chains is None else chains[keep]
         attributes["dropped_rows"] = n_rows - len(spins)
-        attributes["kept_rows"] = np.flatnonzero(keep).tolist()
+        kept_rows = np.flatnonzero(keep)
     elif absent.total and missing == "mask":
         attributes["masked_values"] = absent.total
     elif absent.total:
@@ -252,6 +258,7 @@ def read_recording(
         gaps=missing == "mask",
         source=source,
         columns=columns,
+        kept_rows=kept_rows,
     )
 
 
@@ -340,6 +347,41 @@ def match_patterns(recording: Recording, patterns: NDArray[np.int8]) -> NDArray[
     raise InputError(
         f"the patterns have {patterns.shape[1]} spins and {recording.source} has {recording.n_spins}; "
         "they must be over the same spins"
+    )
+
+
+def match_events(recording: Recording, labels: Sequence[str]) -> list[str]:
+    """Bring labels of rows to the rows of a recording: where rows were dropped, drop their labels too.
+
+    Parameters
+    ----------
+    recording : Recording
+        What `read_recording` gave.
+    labels : sequence of str
+        One for each row of the recording, or one for each row of its file.
+
+    Returns
+    -------
+    list of str, length recording.n_rows
+        The labels of the rows that are left.
+
+    Raises
+    ------
+    InputError
+        If there is another number of labels.
+    """
+    dropped = recording.attributes.get("dropped_rows", 0)
+    if len(labels) == recording.n_rows:
+        return list(labels)
+    if recording.kept_rows is not None and len(labels) == recording.n_rows + dropped:
+        return [labels[row] for row in recording.kept_rows]
+    left = ""
+    if recording.kept_rows is not None:
+        first = ", ".join(str(row) for row in recording.kept_rows[:5])
+        left = f" (rows {first}, ... of {recording.n_rows + dropped} are left, counted from 0, since missing='drop')"
+    raise InputError(
+        f"events: {len(labels)} labels were given for {recording.n_rows} rows of {recording.source}{left}; give one "
+        "for each row of the file"
     )
 
 
