@@ -35,11 +35,12 @@ class Lab:
     names: tuple[str, ...] | None = None
 
 
-def _cells(values: list[Any]) -> np.ndarray:
-    cells = np.empty((1, len(values)), dtype=object)
+def cells(values: list[Any]) -> np.ndarray:
+    """A cell array of one row."""
+    found = np.empty((1, len(values)), dtype=object)
     for i, value in enumerate(values):
-        cells[0, i] = value
-    return cells
+        found[0, i] = value
+    return found
 
 
 def mat5(path: Path) -> Path:
@@ -53,12 +54,12 @@ def mat5_units_by_time(path: Path) -> Path:
 
 
 def mat5_struct(path: Path) -> Path:
-    scipy.io.savemat(path / "s.mat", {"session": {"spins": SPINS, "names": _cells(list(NAMES))}, "other": SPINS.T})
+    scipy.io.savemat(path / "s.mat", {"session": {"spins": SPINS, "names": cells(list(NAMES))}, "other": SPINS.T})
     return path / "s.mat"
 
 
 def mat5_cells(path: Path) -> Path:
-    scipy.io.savemat(path / "s.mat", {"spikes": _cells(TIMES), "rate": RATE})
+    scipy.io.savemat(path / "s.mat", {"spikes": cells(TIMES), "rate": RATE})
     return path / "s.mat"
 
 
@@ -80,8 +81,8 @@ def mat73_cells(path: Path) -> Path:
     with h5py.File(path / "s.mat", "w") as file:
         for k, times in enumerate(TIMES):
             file[f"#refs#/{k}"] = times[:, None]
-        cells = np.array([[file[f"#refs#/{k}"].ref for k in range(4)]], dtype=h5py.ref_dtype).T
-        file.create_dataset("spikes", data=cells, dtype=h5py.ref_dtype).attrs["MATLAB_class"] = np.bytes_("cell")
+        references = np.array([[file[f"#refs#/{k}"].ref for k in range(4)]], dtype=h5py.ref_dtype).T
+        file.create_dataset("spikes", data=references, dtype=h5py.ref_dtype).attrs["MATLAB_class"] = np.bytes_("cell")
     return path / "s.mat"
 
 
