@@ -62,8 +62,9 @@ class Recording(Samples):
     attributes : dict
         The metadata of the file and what was done on reading: "missing" (the option), "missing_values",
         "dropped_rows", "filled_values", "masked_values" (numbers), "constant" (the option), "constant_spins" (names,
-        kept or dropped). For spike times also "bin_width", "first_bin_edge", "spikes" (in bins), "spikes_outside_bins"
-        and "spikes_sharing_a_bin" (with another one of the same unit).
+        kept or dropped), "notes" and "warnings" (sentences). For spike times also "bin_width", "first_bin_edge",
+        "spikes" (in bins), "spikes_outside_bins", "spikes_sharing_a_bin" (with another one of the same unit),
+        "unobserved_values" and "epochs".
     """
 
     source: str = ""
@@ -95,40 +96,61 @@ def read_recording(
     start: float | None = None,
     stop: float | None = None,
 ) -> Recording:
-    """Read a recording of two-valued units from a file, or from an object of pynapple.
+    """Read a recording of two-valued units from a file, a folder, or an object of Python.
 
-    Formats, by the ending of the name: npy (2-D; large int8 files stay memory maps), npz ("spins"; or "spins_packed"
-    with "n_spins", bit 1 being +1; or the only 2-D array; "counts" or "chains", "names" and "patterns" beside it
-    are used), csv, tsv and txt (a first row of names is recognised), parquet (columns of numbers or booleans; needs the
-    extra ``parquet``), and nc, the NetCDF of `simulate.sample` ("spins" with dims chain, draw, spin, stacked chain by
-    chain). Nothing is ever unpickled. Of pynapple, a ``TsdFrame`` holds values, each interval of its time support being
-    a chain.
+    Formats: npy and npz ("spins"; or "spins_packed" with "n_spins", bit 1 being +1; or the only table; "counts",
+    "weights", "chains", "names" and "patterns" beside it are used), csv, tsv, txt and dat, packed with gzip or not
+    (names in the first row and row numbers as pandas and R write them are recognised), parquet and feather (extra
+    ``parquet``), nc as `simulate.sample` writes, h5, mat (all versions), and folders of suite2p. Nothing is ever
+    unpickled or run. Of Python, arrays (samples, spins) or (runs, samples, spins), lists of trials, DataFrames,
+    ``TsdFrame`` of pynapple and ``BinnedSpikeTrain`` of elephant.
 
-    With a bin width, spike times are read instead and a spin is +1 in the bins in which its unit fired: from a table of
-    times and units (csv, tsv, txt, parquet and npz tell them by the names of the columns, "time" and "unit" for
-    example; without names the time comes first), the units of an NWB file, or a ``TsGroup``. Bins are half-open and
-    their edges exact: whole multiples of the width from the bin of the first spike to that of the last, or, for a
-    ``TsGroup``, the whole bins that fit into each interval of its time support, from the start of the interval on.
+    With a bin width, spike times are read instead and a spin is +1 in the bins in which its unit fired: from tables of
+    times and units (and trials), cells of mat files, groups of h5 files, NWB files, folders of phy and spikeinterface;
+    of Python, `SpikeTimes`, a dict or a list of times, lists of trials and units, ``TsGroup``, and ``SpikeTrain`` of neo.
+    Bins are half-open and their edges exact: the whole bins that fit into each interval that was observed or chosen,
+    from its start on, or, where nothing is known, whole multiples of the width from the bin of the first spike to that
+    of the last. What was not observed is missing, not silent.
 
     Parameters
     ----------
-    data : str, path-like, pynapple.TsdFrame or pynapple.TsGroup
-        The file or the object.
+    data : str, path-like or object
+        The file, folder or object.
     key : str, optional
-        Which array of an npz, variable of a NetCDF file, or table of units of an NWB file to read.
+        Which array of an npz, mat, h5 or nc file (or of suite2p), or table of units of an NWB file to read.
     zero_one : bool, default False
         Values are 0 and 1 (or booleans) and mean -1 and +1. By default they must be -1 and +1.
     threshold : float, "median" or "mean", optional
-        Values are real; a spin is +1 above the threshold, or above the median or the mean of its column, and -1 else.
+        Values are real; a spin is +1 above the threshold, or above the median or the mean of its column in each run,
+        and -1 else.
     missing : {"error", "drop", "fill", "mask"}, default "error"
-        What to do about missing values: NaN, empty cells, and 0 among -1 and +1. "drop" leaves out rows that have any;
-        "fill" puts the more common value of that spin (+1 in a tie), which weakens the couplings that are inferred;
-        "mask" leaves them open, as 0 in the spins, for ``PseudoLikelihood(missing="mask")`` to average over.
+        What to do about missing values: NaN, empty cells, 0 among -1 and +1, bins in which a unit was not observed.
+        "drop" leaves out rows that have any; "fill" puts the more common value of that spin (+1 in a tie), which
+        weakens the couplings that are inferred; "mask" leaves them open, as 0 in the spins, for
+        ``PseudoLikelihood(missing="mask")`` to average over.
     constant : {"error", "keep", "drop"}, default "error"
         What to do about spins that have the same value in all rows, about whose couplings a recording says nothing:
         "keep" them, or "drop" their columns.
     bin_width : float, optional
-        Width of the bins for spike times, in the unit of the times (seconds in NWB files and pynapple).
+        Width of the bins for spike times, in the unit of the times (seconds in NWB files, phy, pynapple and neo).
+    units : str or sequence, optional
+        Units by name, or by conditions on the table of units, such as ``"quality=good"`` or ``"depth>=20"``; "all". By
+        default all, but the good clusters of phy.
+    columns : str or sequence, optional
+        Columns that are spins, by name or number, counted from 0; a text separates them by commas.
+    index_column, time_column : str, int or sequence, optional
+        Columns that are no spins. Times select rows where there are ``epochs``.
+    transpose : bool, optional
+        Whether each row is a unit. By default rows are samples, and a table with more columns than rows is refused.
+    axes : str or sequence, optional
+        What the axes are, in their order, such as ``"run,unit,time"``.
+    epochs : str, path-like, or intervals, optional
+        What is read, each interval a run: the name of a table of intervals in the file ("trials"), a file with columns
+        start and stop, an array (n_intervals, 2), or an ``IntervalSet``; "all" for all of the time. Where units of an
+        NWB file fire within its trials only, the trials are the epochs.
+    start, stop : float, optional
+        Start of the first bin and end of the last, so that the number of rows is known beforehand; for trials with
+        clocks of their own, of each trial.
 
     Returns
     -------
@@ -140,8 +162,14 @@ def read_recording(
     InputError
         A ValueError of one line that names the file, and the row, column and value where there is one to blame: no
         such file, an unknown ending, a damaged or truncated file, pickled objects, values other than the two allowed,
-        missing values, constant spins, counts beside chains, fewer than two rows or two spins; spike times without a
-        bin width, or bins so wide that most spikes share one with another spike of their unit.
+        missing values, constant spins, counts beside chains, fewer than two rows or two spins; more columns than rows;
+        spike times without a bin width.
+
+    Warns
+    -----
+    UserWarning
+        Of times in another unit, times that go back, lone negative times, long silence of all units, and bins most of
+        whose spikes share one with another spike of the same unit.
 
     Examples
     --------
