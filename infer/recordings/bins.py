@@ -27,6 +27,7 @@ LARGEST_EXACT = 2**53  # integers up to here are exact in double precision, so t
 MOST_VALUES = 2**32
 # bins that are empty for nearly all units come from a width in other units than the times, or from a damaged time
 FREE_BINS, BINS_PER_SPIKE = 1_000_000, 1000
+MANY = 10**12  # numbers of bins from which digits say nothing
 SHARE_TO_MENTION = 0.5  # of spikes that share a bin with another one of their unit
 
 
@@ -68,8 +69,9 @@ def bin_spikes(
     if n_bins < 2:
         raise InputError(f"{source}: {n_bins} bins of width {width:g} fit into the recording; choose a smaller width")
     if n_bins > FREE_BINS + BINS_PER_SPIKE * len(spikes.times) or n_bins * n_units > MOST_VALUES:
+        found = n_bins if n_bins < MANY else f"more than {MANY:.0e}"
         raise InputError(
-            f"{source}: {n_bins} bins of width {width:g} for {len(spikes.times)} spikes of {n_units} units; choose a "
+            f"{source}: {found} bins of width {width:g} for {len(spikes.times)} spikes of {n_units} units; choose a "
             "larger width, in the unit of the times, and look for a time that is far from all others"
         )
     cells = _cells(spikes, runs, step)

@@ -60,7 +60,8 @@ def load(data: Any, how: Reading) -> tuple[str, Table]:
         source, found = recording_of_object(data, spikes=width is not None)
         if how.key is not None:
             raise InputError(f"{source} takes no key; leave it out")
-    return source, _binned(source, found, how) if isinstance(found, SpikeTimes) else _rows(source, found, how)
+    with np.errstate(all="ignore"):  # numbers that overflow are refused, in words
+        return source, _binned(source, found, how) if isinstance(found, SpikeTimes) else _rows(source, found, how)
 
 
 def _binned(source: str, spikes: SpikeTimes, how: Reading) -> Table:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from infer.errors import InputError
 from infer.options import Constant, Missing
+from infer.recordings.couplings import read_couplings
 from infer.recordings.load import Reading, load
 from infer.recordings.read import read_table
 from infer.recordings.row_weights import row_integers, row_weights
@@ -107,7 +108,7 @@ def read_recording(
 
     With a bin width, spike times are read instead and a spin is +1 in the bins in which its unit fired: from tables of
     times and units (and trials), cells of mat files, groups of h5 files, NWB files, folders of phy and spikeinterface;
-    of Python, `SpikeTimes`, a dict or a list of times, lists of trials and units, ``TsGroup``, and ``SpikeTrain`` of neo.
+    of Python, `SpikeTimes`, a dict or a list of times, lists of trials and units, ``TsGroup``, ``SpikeTrain`` of neo.
     Bins are half-open and their edges exact: the whole bins that fit into each interval that was observed or chosen,
     from its start on, or, where nothing is known, whole multiples of the width from the bin of the first spike to that
     of the last. What was not observed is missing, not silent.
@@ -411,49 +412,6 @@ def match_events(recording: Recording, labels: Sequence[str]) -> list[str]:
         f"events: {len(labels)} labels were given for {recording.n_rows} rows of {recording.source}{left}; give one "
         "for each row of the file"
     )
-
-
-def read_couplings(path: str | os.PathLike[str], *, key: str | None = None) -> NDArray[np.float64]:
-    """Read a matrix of couplings from npy, npz, csv, tsv, txt, parquet or NetCDF, such as `reverie fit` writes.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file. In npz and NetCDF files the array "couplings" or else the only 2-D array is taken.
-    key : str, optional
-        Which array of an npz or variable of a NetCDF file holds the couplings.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_spins, n_spins)
-        Symmetric; the diagonal as it is in the file.
-
-    Raises
-    ------
-    InputError
-        A ValueError of one line: not square, an entry that is not finite, or two entries that should be equal and
-        differ by more than 1e-8 of the largest one (named by row and column).
-    """
-    source = os.fspath(path)
-    table = read_table(path, "couplings", key)
-    n_rows, n_columns = table.values.shape
-    if n_rows != n_columns or n_rows < 2:
-        raise InputError(
-            f"{source} holds {n_rows} x {n_columns} values; couplings are a square matrix of at least 2 x 2"
-        )
-    couplings = np.array(table.values, dtype=np.float64)
-    wrong = np.argwhere(~np.isfinite(couplings))
-    if len(wrong):
-        row, column = wrong[0]
-        raise InputError(f"{source}: {table.place(row, column)} holds {couplings[row, column]}; couplings are finite")
-    difference = np.abs(couplings - couplings.T)
-    if difference.max() > 1e-8 * np.abs(couplings).max():
-        row, column = np.unravel_index(difference.argmax(), difference.shape)
-        raise InputError(
-            f"{source}: {table.place(int(row), int(column))} holds {couplings[row, column]:.6g}, but row {column}, "
-            f"column {row} holds {couplings[column, row]:.6g}; couplings are symmetric: save (J + J.T) / 2"
-        )
-    return couplings
 
 
 def _option(name: str, value: str, allowed: type[E]) -> E:
