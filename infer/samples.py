@@ -21,6 +21,7 @@ from infer.types import FloatArray, IntArray, SpinArray
 
 __all__ = ["Samples", "is_dask"]
 
+WeightKind = Literal["counts", "shares"]
 #: Variables of a Dataset that hold samples: spins, or continuous units.
 VARIABLES = ("spins", "x")
 #: Names of the dimension along which the rows of a chain follow each other.
