@@ -14,7 +14,7 @@ from infer.statistics.uncertainty import batch_labels
 
 INDEPENDENT_BATCHES = 200  # for rows without time order: standard errors carry a relative error of 1 / sqrt(2 x 200)
 METRIC_ROWS = 5000  # samples on which the metric shared by all nodes is held against their Hessians
-MOST_CORRECTION = 0.25  # of the shared metric, beyond which a node gets its own Hessian
+MOST_CORRECTION = 0.15  # of the shared metric, beyond which a node gets its own Hessian
 LEAST_EIGENVALUE = 1e-4  # of second moments, below which the shared metric is not used
 LARGEST_RIDGE = 0.1  # over the smallest curvature: where sech^2 differs between nodes a ridge weighs differently
 LEAST_BEND = 0.05  # least factor that the term of rank one leaves of the metric along a node's couplings
