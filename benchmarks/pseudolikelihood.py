@@ -6,9 +6,11 @@ LogisticRegression node by node (lbfgs, single precision, the loosest tolerance 
 the nodes timed), and one L-BFGS of scipy over all nodes jointly (numpy, single-precision products), stopped the moment
 it gets there, which no rule could do sooner, or after 50 times our time. One thread; processor time, so that other work
 on the machine counts little. Times are medians over the repeats, ratios are taken within a repeat. scikit-learn is
-timed on a few nodes and scaled up to all of them, as the table says; `--nodes 0` times all of them. The yardstick is the
-bare pair of single-precision matrix products of one gradient, which every gradient method takes once a pass; a last line
-gives the fit, its standard errors, and the gain of a second thread (wall time, which other work spoils), from one run.
+timed on a few nodes and scaled up to all of them, as the table says; `--nodes 0` times all of them.
+
+The yardstick of the last line is the bare pair of single-precision matrix products of one gradient, which a gradient
+method takes once a pass: the fit in such pairs, its standard errors, and the gain of a second thread (wall time, which
+other work on the machine spoils), all from one run.
 """
 
 from __future__ import annotations
