@@ -134,7 +134,7 @@ class Samples:
         runs = changes.get("chains", found.chains)
         if ordered is not None:
             changes["ordered"] = ordered
-        elif runs is None and weights is not None:
+        elif runs is None and weights is not None and (found is not data or sample_weight is not None):
             changes["ordered"] = False
         if names is not None:
             changes["names"] = _spin_names(names, found.n_spins)
