@@ -11,15 +11,21 @@ from scipy import sparse
 
 from simulate.couplings import PatternCouplings
 from simulate.dynamics import spin_kernels as kernels
+from simulate.vector_intrinsics import LANES
 
-__all__ = ["LocalFields", "local_fields"]
+__all__ = ["DenseFields", "LocalFields", "local_fields"]
 
 # bytes of a line of the cache, and of the widest register: what begins elsewhere is loaded in two pieces
 _LINE = 64
+# fields beyond this many units leave the range of single precision once they are summed and weighed against thresholds
+_LARGEST = 1e30
 
 
 class LocalFields(Protocol):
-    """Spins of several chains together with their fields h_i = sum_j J_ij s_j + H_i."""
+    """Spins of several chains together with their fields h_i = sum_j J_ij s_j + H_i, in a unit of energy."""
+
+    def start(self, spins: NDArray[np.int8]) -> None:
+        """Go on with these chains (n_chains, n_spins); the couplings stay as they are."""
 
     def refresh(self) -> None:
         """Compute the fields afresh from the spins, which clears the rounding that flips have left."""
@@ -33,36 +39,52 @@ class LocalFields(Protocol):
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        """Update the given sites in turn, s_i = sign(h_i + threshold), and record the states after each `every`.
+        """Update each chain's sites in turn, s_i = sign(h_i + threshold), and record the states after each `every`.
 
-        With `metropolis` the threshold is -s_i times the given one: s_i turns where s_i h_i falls below it. `done` is
-        the number of updates before these, less those of burn-in, during which nothing is recorded.
+        sites and thresholds (n_chains, n_updates). With `metropolis` the threshold is -s_i times the given one: s_i
+        turns where s_i h_i falls below it. `done` is the number of updates before these, less those of burn-in, during
+        which nothing is recorded.
         """
 
     def states(self) -> NDArray[np.int8]:
         """The spins now, int8 (n_chains, n_spins)."""
 
 
-class DenseFields:
-    """Fields from a full matrix: a flip costs O(N). Chains go side by side, or one by one if few."""
+class _Chains:
+    """Chains with a state for each, and copies of the last one that fill up the kernels' turns."""
 
-    def __init__(
-        self, couplings: NDArray[np.float64], external: NDArray[np.float64], spins: NDArray[np.int8], few: bool
-    ) -> None:
-        self._few = few
-        self._couplings = couplings
-        # few chains wait for the rows: these then begin with a line of the cache, and end without a rest
-        self._columns = -(-len(couplings) // 32) * 32 if few else len(couplings)
-        self._incoming = _padded(couplings.T, self._columns)
-        self._external = external
+    _spins: NDArray[np.int8]
+    _n_chains: int
+
+    def start(self, spins: NDArray[np.int8]) -> None:
         self._n_chains = len(spins)
-        self._spins = np.array(spins, dtype=np.float32) if few else _to_strips(spins)
+        missing = -len(spins) % kernels.TURNS
+        self._spins = np.concatenate([spins, np.repeat(spins[-1:], missing, axis=0)]).astype(np.int8)
         self.refresh()
 
     def refresh(self) -> None:
-        # chain by chain: the rounding of one product for all could depend on how many chains there are
-        rows = [self._couplings @ state.astype(np.float64) + self._external for state in self.states()]
-        self._fields = _padded(np.array(rows), self._columns)
+        raise NotImplementedError
+
+    def states(self) -> NDArray[np.int8]:
+        return self._spins[: self._n_chains].copy()
+
+    def _of_each_chain(self, matrix: Any, external: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """matrix @ s + external, chain by chain: the rounding of one product could depend on how many chains it has."""
+        rows = [matrix @ state for state in self._spins.astype(np.float64)]
+        return np.array(rows) if external is None else np.array(rows) + external
+
+
+class DenseFields(_Chains):
+    """Fields from a full matrix: a flip costs O(N)."""
+
+    def __init__(self, couplings: NDArray[np.float64], external: NDArray[np.float64], unit: float = 1.0) -> None:
+        with np.errstate(over="ignore"):  # refused in the next line
+            self._couplings, self._external = couplings / unit, external / unit
+        _check_range(np.abs(self._couplings).sum(axis=1).max(initial=0.0), self._external, unit)
+        self._incoming = _padded(self._couplings.T)
+
+    def refresh(self) -> None:
+        self._fields = _padded(self._of_each_chain(self._couplings, self._external))
 
     def advance(
         self,
@@ -73,31 +95,25 @@ class DenseFields:
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        kernel = kernels.advance_dense_few if self._few else kernels.advance_dense
-        kernel(sites, thresholds, metropolis, self._incoming, self._spins, self._fields, done, every, record)
-
-    def states(self) -> NDArray[np.int8]:
-        if self._few:
-            return self._spins.astype(np.int8)
-        return _from_strips(self._spins, self._n_chains, len(self._couplings))
+        kernels.advance_dense(
+            sites, thresholds, metropolis, self._incoming, self._spins, self._fields, done, every, record
+        )
 
 
-class SparseFields:
+class SparseFields(_Chains):
     """Fields from compressed rows: a flip costs as many steps as the spin has neighbours."""
 
-    def __init__(self, couplings: Any, external: NDArray[np.float64], spins: NDArray[np.int8]) -> None:
-        self._couplings = sparse.csr_array(couplings)
+    def __init__(self, couplings: Any, external: NDArray[np.float64], unit: float = 1.0) -> None:
+        with np.errstate(over="ignore"):
+            self._couplings, self._external = sparse.csr_array(couplings) / unit, external / unit
+        _check_range(abs(self._couplings).sum(axis=1).max(initial=0.0), self._external, unit)
         incoming = sparse.csr_array(self._couplings.T)
         self._start = incoming.indptr.astype(np.int64)
         self._neighbours = incoming.indices.astype(np.int64)
         self._weights = incoming.data.astype(np.float32)
-        self._external = external
-        self._spins = np.ascontiguousarray(spins, dtype=np.float32)
-        self.refresh()
 
     def refresh(self) -> None:
-        rows = [self._couplings @ state.astype(np.float64) + self._external for state in self._spins]
-        self._fields = np.array(rows, dtype=np.float32)
+        self._fields = self._of_each_chain(self._couplings, self._external).astype(np.float32)
 
     def advance(
         self,
@@ -108,47 +124,24 @@ class SparseFields:
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        kernels.advance_sparse(
-            sites,
-            thresholds,
-            metropolis,
-            self._start,
-            self._neighbours,
-            self._weights,
-            self._spins,
-            self._fields,
-            done,
-            every,
-            record,
-        )
-
-    def states(self) -> NDArray[np.int8]:
-        return self._spins.astype(np.int8)
+        rows = self._start, self._neighbours, self._weights
+        kernels.advance_sparse(sites, thresholds, metropolis, *rows, self._spins, self._fields, done, every, record)
 
 
-class PatternFields:
-    """Fields from patterns through overlaps: an update costs O(P). Chains go side by side, or one by one if few."""
+class PatternFields(_Chains):
+    """Fields from patterns through overlaps: an update costs O(P)."""
 
-    def __init__(
-        self, couplings: PatternCouplings, external: NDArray[np.float64], spins: NDArray[np.int8], few: bool
-    ) -> None:
-        self._few = few
-        self._weighted = couplings.weighted_patterns
-        # columns of zeros fill up what the kernels work on at a time: tiles of four, or registers of sixteen
-        columns = -(-len(self._weighted) // (16 if few else 4)) * (16 if few else 4)
-        self._left = _padded(couplings.patterns.T, columns)
-        self._right = _padded(self._weighted.T, columns)
-        self._self_couplings = couplings.self_couplings.astype(np.float32)
+    def __init__(self, couplings: PatternCouplings, external: NDArray[np.float64], unit: float = 1.0) -> None:
+        with np.errstate(over="ignore"):
+            self._weighted, external = couplings.weighted_patterns / unit, external / unit
+        _check_range(np.abs(self._weighted).sum(), external, unit)
+        self._left = _padded(couplings.patterns.T)
+        self._right = _padded(self._weighted.T)
+        self._self_couplings = (couplings.self_couplings / unit).astype(np.float32)
         self._external = external.astype(np.float32)
-        self._n_chains = len(spins)
-        self._spins = np.array(spins, dtype=np.float32) if few else _to_strips(spins)
-        self.refresh()
 
     def refresh(self) -> None:
-        # chain by chain, as for full matrices
-        rows = np.array([self._weighted @ state.astype(np.float64) for state in self.states()])
-        overlaps = _padded(rows, self._left.shape[1])
-        self._overlaps = overlaps if self._few else _to_strips(overlaps)
+        self._overlaps = _padded(self._of_each_chain(self._weighted))
 
     def advance(
         self,
@@ -159,8 +152,7 @@ class PatternFields:
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        kernel = kernels.advance_patterns_few if self._few else kernels.advance_patterns
-        kernel(
+        kernels.advance_patterns(
             sites,
             thresholds,
             metropolis,
@@ -175,54 +167,38 @@ class PatternFields:
             record,
         )
 
-    def states(self) -> NDArray[np.int8]:
-        if self._few:
-            return self._spins.astype(np.int8)
-        return _from_strips(self._spins, self._n_chains, len(self._left))
+
+def _check_range(row: float, external: NDArray[np.float64], unit: float) -> None:
+    """Fields of at most `row` plus the external ones must stay within the range of single precision."""
+    largest = float(row + np.abs(external).max(initial=0.0))
+    if not largest <= _LARGEST:
+        raise ValueError(
+            f"couplings and fields reach {largest * unit:.3g} where the temperature is about {unit:.3g}; chains "
+            f"compute in single precision, up to {_LARGEST:g} times the temperature: raise it or lower the couplings"
+        )
 
 
-def _zeros(*shape: int) -> NDArray[np.float32]:
-    """Zeros in single precision that begin with a line of the cache, as numpy does not promise."""
-    size = math.prod(shape)
-    spare = np.zeros(size + _LINE // 4, dtype=np.float32)
+def _padded(values: NDArray[Any]) -> NDArray[np.float32]:
+    """The values (n_rows, n) in single precision, zeros up to whole vectors; rows begin with a line of the cache."""
+    n_rows, n = values.shape
+    columns = -(-n // LANES) * LANES
+    spare = np.zeros(n_rows * columns + _LINE // 4, dtype=np.float32)
     first = -spare.ctypes.data % _LINE // 4
-    return spare[first : first + size].reshape(shape)
-
-
-def _padded(values: NDArray[Any], columns: int) -> NDArray[np.float32]:
-    """The values (n_rows, n) in single precision, with zeros up to the given number of columns."""
-    padded = _zeros(len(values), columns)
-    padded[:, : values.shape[1]] = values
+    padded = spare[first : first + n_rows * columns].reshape(n_rows, columns)
+    padded[:, :n] = values
     return padded
 
 
-def _to_strips(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Rows of chains (n_chains, n) as the lanes of strips, flat (n_strips, n, STRIP)."""
-    chains, n = values.shape
-    strips = _zeros(-(-chains // kernels.STRIP), n, kernels.STRIP)
-    for strip, lanes in enumerate(strips):
-        part = values[strip * kernels.STRIP : (strip + 1) * kernels.STRIP]
-        lanes[:, : len(part)] = part.T
-    return strips.reshape(-1)
-
-
-def _from_strips(strips: NDArray[np.float32], n_chains: int, n_spins: int) -> NDArray[np.int8]:
-    """The spins (n_chains, n_spins) that are the lanes of flat strips."""
-    lanes = strips.reshape(-1, n_spins, kernels.STRIP).transpose(0, 2, 1)
-    return lanes.reshape(-1, n_spins)[:n_chains].astype(np.int8)
-
-
-def local_fields(
-    couplings: Any, external: NDArray[np.float64] | None, spins: NDArray[np.int8], *, few: bool = False
-) -> LocalFields:
-    """Fields of the kind that suits the couplings, for spins (n_chains, n_spins).
-
-    `few` says that the whole run has too few chains to fill the lanes of one instruction; a group of them cannot decide
-    that by itself, since the ways of few and of many round differently and results must not depend on the grouping.
-    """
-    field = np.zeros(spins.shape[1]) if external is None else external
+def local_fields(couplings: Any, external: NDArray[np.float64] | None, unit: float = 1.0) -> LocalFields:
+    """Fields of the kind that suits the couplings, divided by a unit of energy in double precision."""
+    field = np.zeros(couplings.shape[0]) if external is None else np.asarray(external, dtype=np.float64)
     if isinstance(couplings, PatternCouplings):
-        return PatternFields(couplings, field, spins, few)
+        return PatternFields(couplings, field, unit)
     if sparse.issparse(couplings):
-        return SparseFields(couplings, field, spins)
-    return DenseFields(couplings, field, spins, few)
+        return SparseFields(couplings, field, unit)
+    return DenseFields(couplings, field, unit)
+
+
+def unit_of_energy(temperature: float) -> float:
+    """The power of two next to the temperature: division by it is exact, so that exact ties of fields stay ties."""
+    return math.ldexp(1.0, round(math.log2(temperature)))
