@@ -13,6 +13,7 @@ from simulate.checks import check_fields, check_number
 from simulate.couplings import PatternCouplings, check_couplings
 from simulate.dynamics import threshold_kernels as kernels
 from simulate.dynamics.dynamics import Dynamics, Schedule, Start, even_groups, random_spins
+from simulate.dynamics.local_fields import check_range
 from simulate.dynamics.spin_dynamics import generator_state
 
 __all__ = ["BlockGibbs", "LayerChains", "layer_factor"]
@@ -168,7 +169,10 @@ class BlockGibbs(Dynamics):
         n_chains, n_spins = len(chain_seeds), self.n_spins
         random_start = random_spins([np.random.default_rng(seed) for seed in chain_seeds], n_spins)
         chains = LayerChains(random_start if start.states is None else start.states, chain_seeds)
-        factor = (layer_factor(self.couplings) / np.sqrt(self.temperature)).astype(np.float32)
+        factor = layer_factor(self.couplings) / np.sqrt(self.temperature)
+        strength = np.abs(factor)
+        field = 0.0 if self.fields is None else np.abs(np.asarray(self.fields)).max()
+        check_range(float((strength.T @ strength.sum(axis=1)).max() + field / self.temperature), self.temperature)
         external = np.zeros(n_spins) if self.fields is None else np.asarray(self.fields) / self.temperature
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
         tick = 0
@@ -181,5 +185,5 @@ class BlockGibbs(Dynamics):
                 record[:, draw - 1] = spins.T
             advanced(n_chains)
 
-        chains.advance(factor, external.astype(np.float32), schedule.duration, seen)
+        chains.advance(factor.astype(np.float32), external.astype(np.float32), schedule.duration, seen)
         return record, None

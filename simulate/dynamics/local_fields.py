@@ -13,7 +13,7 @@ from simulate.couplings import PatternCouplings
 from simulate.dynamics import spin_kernels as kernels
 from simulate.vector_intrinsics import LANES
 
-__all__ = ["DenseFields", "LocalFields", "local_fields"]
+__all__ = ["DenseFields", "LocalFields", "check_range", "largest_field", "local_fields", "unit_of_energy"]
 
 # bytes of a line of the cache, and of the widest register: what begins elsewhere is loaded in two pieces
 _LINE = 64
@@ -80,7 +80,7 @@ class DenseFields(_Chains):
     def __init__(self, couplings: NDArray[np.float64], external: NDArray[np.float64], unit: float = 1.0) -> None:
         with np.errstate(over="ignore"):  # refused in the next line
             self._couplings, self._external = couplings / unit, external / unit
-        _check_range(np.abs(self._couplings).sum(axis=1).max(initial=0.0), self._external, unit)
+        check_range(largest_field(self._couplings, self._external), unit)
         self._incoming = _padded(self._couplings.T)
 
     def refresh(self) -> None:
@@ -106,7 +106,7 @@ class SparseFields(_Chains):
     def __init__(self, couplings: Any, external: NDArray[np.float64], unit: float = 1.0) -> None:
         with np.errstate(over="ignore"):
             self._couplings, self._external = sparse.csr_array(couplings) / unit, external / unit
-        _check_range(abs(self._couplings).sum(axis=1).max(initial=0.0), self._external, unit)
+        check_range(largest_field(self._couplings, self._external), unit)
         incoming = sparse.csr_array(self._couplings.T)
         self._start = incoming.indptr.astype(np.int64)
         self._neighbours = incoming.indices.astype(np.int64)
@@ -134,7 +134,7 @@ class PatternFields(_Chains):
     def __init__(self, couplings: PatternCouplings, external: NDArray[np.float64], unit: float = 1.0) -> None:
         with np.errstate(over="ignore"):
             self._weighted, external = couplings.weighted_patterns / unit, external / unit
-        _check_range(np.abs(self._weighted).sum(), external, unit)
+            check_range(largest_field(couplings, None) / unit + np.abs(external).max(), unit)
         self._left = _padded(couplings.patterns.T)
         self._right = _padded(self._weighted.T)
         self._self_couplings = (couplings.self_couplings / unit).astype(np.float32)
@@ -168,9 +168,17 @@ class PatternFields(_Chains):
         )
 
 
-def _check_range(row: float, external: NDArray[np.float64], unit: float) -> None:
-    """Fields of at most `row` plus the external ones must stay within the range of single precision."""
-    largest = float(row + np.abs(external).max(initial=0.0))
+def largest_field(couplings: Any, external: NDArray[np.float64] | None) -> float:
+    """Bound of |h_i| over all states and spins, max_i sum_j |J_ij| + |H_i| (a looser one for patterns)."""
+    if isinstance(couplings, PatternCouplings):
+        row = np.abs(couplings.weighted_patterns).sum()
+    else:
+        row = abs(couplings).sum(axis=1).max(initial=0.0)
+    return float(row) if external is None else float(row + np.abs(external).max(initial=0.0))
+
+
+def check_range(largest: float, unit: float) -> None:
+    """Refuse fields of up to `largest` units that single precision cannot hold."""
     if not largest <= _LARGEST:
         raise ValueError(
             f"couplings and fields reach {largest * unit:.3g} where the temperature is about {unit:.3g}; chains "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from simulate.checks import check_fields
 from simulate.couplings import check_couplings
 from simulate.dynamics.dynamics import Dynamics, Schedule, Start, random_spins
-from simulate.dynamics.local_fields import LocalFields, local_fields, unit_of_energy
+from simulate.dynamics.local_fields import LocalFields, largest_field, local_fields, unit_of_energy
 from simulate.dynamics.threshold_kernels import fill_sites
 from simulate.vector_intrinsics import LANES
 
@@ -27,7 +28,7 @@ __all__ = [
     "streams",
 ]
 
-Fill = Callable[[NDArray[np.int32], NDArray[np.float32]], None]
+Fill = Callable[[NDArray[np.int32], NDArray[Any]], None]
 
 # updates whose sites and thresholds a chain draws in one go, in whole rows of its generators: what is left of a row is
 # lost. A few chains' numbers (8 bytes an update) stay in the second cache until they are used
@@ -112,8 +113,8 @@ def advance_chains(
             advanced(count * n_chains)
 
 
-def _chain_by_chain(chains: list[Thresholds]) -> Thresholds:
-    """One source for several chains from a source for each."""
+def _chain_by_chain(chains: list[Thresholds], unit: float) -> Thresholds:
+    """One source for several chains, in a unit of energy, from a source for each in the units of the couplings."""
     remembering = [chain for chain in chains if chain.memory is not None]
     memory = np.array([chain.memory for chain in remembering]) if len(remembering) == len(chains) else None
     begun = False
@@ -125,7 +126,9 @@ def _chain_by_chain(chains: list[Thresholds]) -> Thresholds:
                 np.copyto(np.asarray(chain.memory), row)
         begun = True
         for chain, own_sites, own in zip(chains, sites, out, strict=True):
-            chain.fill(own_sites, own)
+            values = np.empty(len(own))
+            chain.fill(own_sites, values)
+            own[:] = values / unit
 
     def finish() -> None:
         for k, chain in enumerate(chains):
@@ -153,10 +156,11 @@ class SpinDynamics(Dynamics):
     def ticks_per_unit(self) -> int:
         return self.n_spins
 
-    @property
+    @cached_property
     def unit(self) -> float:
-        """Energy by which couplings and fields are divided before they are cast to single precision."""
-        return 1.0
+        """Energy by which couplings, fields and thresholds are divided before they are cast to single precision."""
+        largest = largest_field(self.couplings, self.fields)
+        return unit_of_energy(largest) if largest > 0 else 1.0
 
     @abstractmethod
     def threshold_source(self, rng: np.random.Generator) -> Thresholds | Fill:
@@ -170,7 +174,7 @@ class SpinDynamics(Dynamics):
         Returns
         -------
         callable or Thresholds
-            Fills a float32 array (n_updates,) with thresholds, in the units of the couplings, for the sites
+            Fills an array (n_updates,) with thresholds, in the units of the couplings, for the sites
             (n_updates,) that the chain visits in turn. `Thresholds` also names what is remembered, (n_spins,).
         """
 
@@ -190,7 +194,8 @@ class SpinDynamics(Dynamics):
             With memory (n_chains, n_spins), or none.
         """
         found = [self.threshold_source(rng) for rng in generators]
-        return _chain_by_chain([source if isinstance(source, Thresholds) else Thresholds(source) for source in found])
+        chains = [source if isinstance(source, Thresholds) else Thresholds(source) for source in found]
+        return _chain_by_chain(chains, self.unit)
 
     def trajectories(
         self,
@@ -252,13 +257,19 @@ class CompiledSpinDynamics(SpinDynamics):
 
     temperature: Any
 
-    @property
+    @cached_property
     def unit(self) -> float:
         return unit_of_energy(float(np.min(self.temperature)))
 
-    def in_units(self, energy: float) -> np.float32:
-        """An energy in the `unit`, as far as single precision reaches."""
-        return np.float32(min(energy / self.unit, 1e30))
+    def in_units(self, temperature: float) -> np.float32:
+        """A temperature in the `unit`."""
+        ratio = temperature / self.unit
+        if ratio > 1e30:
+            raise ValueError(
+                f"temperatures {temperature:.3g} and about {self.unit:.3g} are too far apart for single precision, in "
+                "which chains compute, up to a factor 1e+30: bring them closer together"
+            )
+        return np.float32(ratio)
 
     def threshold_source(self, rng: np.random.Generator) -> Thresholds:
         seed = np.random.SeedSequence(int.from_bytes(rng.bytes(16), "little"))

@@ -196,7 +196,7 @@ class Glauber(CompiledSpinDynamics):
         if np.ndim(self.temperature) == 0:
             scale = self.in_units(float(np.asarray(self.temperature)))
             return Thresholds(lambda sites, out: kernels.fill_logistic(state, scale, out))
-        scales = np.array([self.in_units(temperature) for temperature in np.asarray(self.temperature)])
+        scales = np.array([self.in_units(float(temperature)) for temperature in np.asarray(self.temperature)])
         return Thresholds(lambda sites, out: kernels.fill_logistic_at(state, scales, sites, out))
 
 
