@@ -11,7 +11,6 @@ from scipy import sparse
 
 from simulate.couplings import PatternCouplings
 from simulate.dynamics import spin_kernels as kernels
-from simulate.vector_intrinsics import LANES
 
 __all__ = ["DenseFields", "LocalFields", "check_range", "largest_field", "local_fields", "unit_of_energy"]
 
@@ -19,6 +18,7 @@ __all__ = ["DenseFields", "LocalFields", "check_range", "largest_field", "local_
 _LINE = 64
 # fields beyond this many units leave the range of single precision once they are summed and weighed against thresholds
 _LARGEST = 1e30
+_LARGEST_SHORT = 32767
 
 
 class LocalFields(Protocol):
@@ -51,22 +51,19 @@ class LocalFields(Protocol):
 
 
 class _Chains:
-    """Chains with a state for each, and copies of the last one that fill up the kernels' turns."""
+    """Chains with a state for each."""
 
     _spins: NDArray[np.int8]
-    _n_chains: int
 
     def start(self, spins: NDArray[np.int8]) -> None:
-        self._n_chains = len(spins)
-        missing = -len(spins) % kernels.TURNS
-        self._spins = np.concatenate([spins, np.repeat(spins[-1:], missing, axis=0)]).astype(np.int8)
+        self._spins = np.array(spins, dtype=np.int8, order="C")
         self.refresh()
 
     def refresh(self) -> None:
         raise NotImplementedError
 
     def states(self) -> NDArray[np.int8]:
-        return self._spins[: self._n_chains].copy()
+        return self._spins.copy()
 
     def _of_each_chain(self, matrix: Any, external: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """matrix @ s + external, chain by chain: the rounding of one product could depend on how many chains it has."""
@@ -129,19 +126,36 @@ class SparseFields(_Chains):
 
 
 class PatternFields(_Chains):
-    """Fields from patterns through overlaps: an update costs O(P)."""
+    """Fields from patterns through overlaps: an update costs O(P).
+
+    Hebbian couplings without fields are kept as whole numbers, N J_ij, whose arithmetic is exact.
+    """
+
+    _scale: float
 
     def __init__(self, couplings: PatternCouplings, external: NDArray[np.float64], unit: float = 1.0) -> None:
         with np.errstate(over="ignore"):
-            self._weighted, external = couplings.weighted_patterns / unit, external / unit
+            weighted, external = couplings.weighted_patterns / unit, external / unit
             check_range(largest_field(couplings, None) / unit + np.abs(external).max(), unit)
-        self._left = _padded(couplings.patterns.T)
-        self._right = _padded(self._weighted.T)
-        self._self_couplings = (couplings.self_couplings / unit).astype(np.float32)
-        self._external = external.astype(np.float32)
+        self._patterns = couplings.patterns
+        if whole_numbers_hold(couplings) and not external.any():
+            self._right = self._left = _padded(couplings.patterns.T, np.int16)
+            self._weighted = couplings.patterns.astype(np.float64)
+            self._own = np.array([len(couplings.patterns)], dtype=np.float32)
+            self._scale = unit * self._left.shape[0]
+        else:
+            # the fields as one more pattern, of overlap 1 whatever the spins
+            self._left = _padded(np.column_stack([couplings.patterns.T, external]))
+            self._right = _padded(np.column_stack([weighted.T, np.zeros(len(external))]))
+            self._weighted = weighted
+            self._own = (couplings.self_couplings / unit).astype(np.float32)
+            self._scale = 1.0
 
     def refresh(self) -> None:
-        self._overlaps = _padded(self._of_each_chain(self._weighted))
+        overlaps = self._of_each_chain(self._weighted)
+        if self._left.dtype == np.float32:
+            overlaps = np.column_stack([overlaps, np.ones(len(overlaps))])
+        self._overlaps = _padded(overlaps, self._left.dtype)
 
     def advance(
         self,
@@ -155,17 +169,31 @@ class PatternFields(_Chains):
         kernels.advance_patterns(
             sites,
             thresholds,
+            np.float32(self._scale),
             metropolis,
             self._left,
             self._right,
-            self._self_couplings,
-            self._external,
+            self._own,
             self._spins,
             self._overlaps,
             done,
             every,
             record,
         )
+
+
+def whole_numbers_hold(couplings: PatternCouplings) -> bool:
+    """Whether overlaps and N h_i of Hebbian couplings stay within int16 in every state.
+
+    |N h_i| <= sum_j |xi_i . xi_j| <= sqrt(N sum_j (xi_i . xi_j)^2) for the vectors xi_i of the patterns' spins; sums on
+    the way may pass the bounds, since whole numbers modulo 2^16 come back.
+    """
+    patterns = couplings.patterns.astype(np.float64)
+    n_patterns, n_spins = patterns.shape
+    if couplings.rate != 0.0 or n_spins > _LARGEST_SHORT or n_patterns > n_spins:
+        return False
+    squares = np.einsum("mi,mi->i", patterns, (patterns @ patterns.T) @ patterns)
+    return bool(np.sqrt(n_spins * squares.max()) + n_patterns <= _LARGEST_SHORT)
 
 
 def largest_field(couplings: Any, external: NDArray[np.float64] | None) -> float:
@@ -186,12 +214,14 @@ def check_range(largest: float, unit: float) -> None:
         )
 
 
-def _padded(values: NDArray[Any]) -> NDArray[np.float32]:
-    """The values (n_rows, n) in single precision, zeros up to whole vectors; rows begin with a line of the cache."""
+def _padded(values: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
+    """The values (n_rows, n) with zeros up to whole vectors; rows begin with a line of the cache."""
     n_rows, n = values.shape
-    columns = -(-n // LANES) * LANES
-    spare = np.zeros(n_rows * columns + _LINE // 4, dtype=np.float32)
-    first = -spare.ctypes.data % _LINE // 4
+    size = np.dtype(dtype).itemsize
+    in_a_line = _LINE // size
+    columns = -(-n // in_a_line) * in_a_line
+    spare = np.zeros(n_rows * columns + in_a_line, dtype=dtype)
+    first = -spare.ctypes.data % _LINE // size
     padded = spare[first : first + n_rows * columns].reshape(n_rows, columns)
     padded[:, :n] = values
     return padded

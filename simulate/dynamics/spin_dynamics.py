@@ -31,8 +31,9 @@ __all__ = [
 Fill = Callable[[NDArray[np.int32], NDArray[Any]], None]
 
 # updates whose sites and thresholds a chain draws in one go, in whole rows of its generators: what is left of a row is
-# lost. A few chains' numbers (8 bytes an update) stay in the second cache until they are used
-_UPDATES_AT_ONCE = 4096
+# lost. A few chains' numbers (8 bytes an update) stay in the second cache until they are used; rows of an odd number of
+# cache lines do not all fall into the same places of the first
+_UPDATES_AT_ONCE = 16 * 255
 _FEWEST_CHAINS_AT_ONCE = 8
 # sweeps after which fields are computed afresh: single-precision rounding has then grown to about 1e-5 of a field
 # (measured for 1000 spins; it grows as the square root of the sweeps), while a refresh costs as much as some sweeps

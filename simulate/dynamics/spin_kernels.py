@@ -1,16 +1,16 @@
 """Compiled kernels of single-spin updates from given sites and thresholds, for each kind of couplings.
 
-Every chain has its own sites. Four chains take turns update by update, so that the processor works on one while another
-waits for a sum; a group that is not full goes on with copies of its last chain, whose arithmetic is then the same as in
-any other group. So results do not depend on how chains are grouped.
+Every chain has its own sites. Up to eight chains take turns update by update, so that the processor works on one while
+another waits for a sum. The arithmetic of a chain does not depend on how many take turns: results do not depend on how
+chains are grouped.
 """
 
 from numba import float32, int8, int64, njit
 
-from simulate.vector_intrinsics import add_scaled, dot
+from simulate.vector_intrinsics import add_scaled, update_eight, update_four, update_one
 
-# chains that take turns
-TURNS = 4
+# chains that take turns, each with its own spins and fields in the innermost cache
+_TURNS = 8
 # up to this many columns of a matrix, adding nothing where a spin stays costs less than a branch that is guessed wrong
 _ADD_ALWAYS = 128
 
@@ -28,41 +28,39 @@ def _record_states(spins, first_chain, record, past, every):
     if past <= 0 or past % every != 0:
         return
     index = past // every - 1
-    for chain in range(first_chain, min(first_chain + TURNS, len(record))):
+    for chain in range(first_chain, min(first_chain + _TURNS, len(record))):
         for i in range(spins.shape[1]):
             record[chain, index, i] = spins[chain, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def advance_patterns(
-    sites, thresholds, metropolis, left, right, self_couplings, external, spins, overlaps, done, every, record
-):
-    """Update spins one site after the other: s_i = sign(h_i + external_i + threshold).
+@njit(cache=True, nogil=True, error_model="numpy")
+def advance_patterns(sites, thresholds, scale, metropolis, left, right, own, spins, overlaps, done, every, record):
+    """Update spins one site after the other: s_i = sign(h_i + scale threshold).
 
-    h_i = sum_mu left[i, mu] overlaps[mu] - self_couplings[i] s_i, and overlaps follow each flip by right[i]; the number
-    of columns of left and right is a multiple of sixteen (zeros fill up). sites and thresholds are
-    (n_chains, n_updates), spins (int8) and overlaps have a row for each chain, up to a multiple of `TURNS`. With
-    `metropolis` the threshold is -s_i times the given one. After each `every` updates the states go into record
-    (n_chains, n_records, n_spins); `done` is the number of updates made before, less those of burn-in, which are not
-    recorded.
+    h_i = sum_mu left[i, mu] overlaps[mu] - own_i s_i, and overlaps follow each flip by right[i]. sites and thresholds
+    are (n_chains, n_updates); spins (int8) and overlaps have a row for each chain. With `metropolis` the threshold is
+    -s_i times the given one. left, right and overlaps are float32, own (n_spins,); or all are whole numbers of int16
+    and own is one number (1,). After each `every` updates the states go into record (n_chains, n_records, n_spins); `done`
+    is the number of updates made before, less those of burn-in, which are not recorded.
     """
     n_chains, n_updates = sites.shape
-    columns = left.shape[1]
-    for group in range(0, n_chains, TURNS):
+    for group in range(0, n_chains, _TURNS):
         first = 0
         while first < n_updates:
             end = _block_end(first, n_updates, done, every)
-            for k in range(first, end):
-                for chain in range(group, group + TURNS):
-                    own = min(chain, n_chains - 1)
-                    site = int64(sites[own, k])
-                    old = float32(spins[chain, site])
-                    field = dot(left, site * columns, overlaps, chain * columns, columns)
-                    field += external[site] - self_couplings[site] * old
-                    field += thresholds[own, k] * (-old if metropolis else float32(1.0))
-                    new = float32(1.0) if field >= float32(0.0) else float32(-1.0)
-                    spins[chain, site] = int8(new)
-                    add_scaled(overlaps, chain * columns, new - old, right, site * columns, columns)
+            chain = group
+            if chain + 8 <= n_chains:
+                for k in range(first, end):
+                    update_eight(sites, thresholds, k, chain, left, right, overlaps, spins, own, scale, metropolis)
+                chain += 8
+            elif chain + 4 <= n_chains:
+                for k in range(first, end):
+                    update_four(sites, thresholds, k, chain, left, right, overlaps, spins, own, scale, metropolis)
+                chain += 4
+            while chain < min(group + _TURNS, n_chains):
+                for k in range(first, end):
+                    update_one(sites, thresholds, k, chain, left, right, overlaps, spins, own, scale, metropolis)
+                chain += 1
             _record_states(spins, group, record, done + end, every)
             first = end
 
@@ -76,12 +74,12 @@ def advance_dense(sites, thresholds, metropolis, incoming, spins, fields, done, 
     """
     n_chains, n_updates = sites.shape
     columns = incoming.shape[1]
-    for group in range(0, n_chains, TURNS):
+    for group in range(0, n_chains, _TURNS):
         first = 0
         while first < n_updates:
             end = _block_end(first, n_updates, done, every)
             for k in range(first, end):
-                for chain in range(group, min(group + TURNS, n_chains)):
+                for chain in range(group, min(group + _TURNS, n_chains)):
                     site = int64(sites[chain, k])
                     old = float32(spins[chain, site])
                     field = fields[chain, site] + thresholds[chain, k] * (-old if metropolis else float32(1.0))
@@ -97,12 +95,12 @@ def advance_dense(sites, thresholds, metropolis, incoming, spins, fields, done, 
 def advance_sparse(sites, thresholds, metropolis, start, neighbours, weights, spins, fields, done, every, record):
     """As `advance_dense`, with row i of the couplings J_ji in compressed form start[i]:start[i + 1]."""
     n_chains, n_updates = sites.shape
-    for group in range(0, n_chains, TURNS):
+    for group in range(0, n_chains, _TURNS):
         first = 0
         while first < n_updates:
             end = _block_end(first, n_updates, done, every)
             for k in range(first, end):
-                for chain in range(group, min(group + TURNS, n_chains)):
+                for chain in range(group, min(group + _TURNS, n_chains)):
                     site = int64(sites[chain, k])
                     old = float32(spins[chain, site])
                     field = fields[chain, site] + thresholds[chain, k] * (-old if metropolis else float32(1.0))

@@ -8,7 +8,7 @@ numbers as one call. Numpy's error model drops the checks for division by zero, 
 import numpy as np
 from numba import float32, int32, njit, uint32, uint64
 
-from simulate.vector_intrinsics import LANES, fill_words
+from simulate.vector_intrinsics import LANES, fill_words, logistic
 
 # numbers that each generator makes in one go: they stay in the innermost cache until they are used
 _ROWS = 32
@@ -146,13 +146,14 @@ def fill_sites(state, n_spins, out):
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_logistic(state, scale, out):
     """Fill out (n_chains, n_updates) with scale times fresh logistic thresholds; state (n_chains, 4, 16) moves on."""
-    words = np.empty((1, _WORDS), np.uint32)
+    words, fresh = np.empty((1, _WORDS), np.uint32), np.empty(_WORDS, np.float32)
     for chain in range(out.shape[0]):
         for first in range(0, out.shape[1], _WORDS):
             count = min(_WORDS, out.shape[1] - first)
             fill_words(state, chain * _STREAM, words, 1, _rows_of(count))
+            logistic(words, scale, fresh, _rows_of(count))
             for at in range(count):
-                out[chain, first + at] = scale * _logistic(words[0, at])
+                out[chain, first + at] = fresh[at]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -179,14 +180,14 @@ def fill_exponential(state, scale, out):
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_mixture(state, share, scale, other_scale, out):
     """Fill out with logistic thresholds, scaled by `scale` with probability share / 2^32, else by `other_scale`."""
-    words = np.empty((2, _WORDS), np.uint32)
+    words, fresh = np.empty((2, _WORDS), np.uint32), np.empty(_WORDS, np.float32)
     for chain in range(out.shape[0]):
         for first in range(0, out.shape[1], _WORDS):
             count = min(_WORDS, out.shape[1] - first)
             fill_words(state, chain * _STREAM, words, 2, _rows_of(count))
+            logistic(words, float32(1.0), fresh, _rows_of(count))  # of the first words
             for at in range(count):
-                chosen = scale if words[1, at] < share else other_scale
-                out[chain, first + at] = chosen * _logistic(words[0, at])
+                out[chain, first + at] = fresh[at] * (scale if words[1, at] < share else other_scale)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -201,8 +202,7 @@ def fill_persistent(state, keep, scale, sites, memory, out):
         for first in range(0, out.shape[1], _WORDS):
             count = min(_WORDS, out.shape[1] - first)
             fill_words(state, chain * _STREAM, words, 2, _rows_of(count))
-            for at in range(count):
-                fresh[at] = _logistic(words[0, at])
+            logistic(words, float32(1.0), fresh, _rows_of(count))  # of the first words
             for at in range(count):
                 # one update after the other, since a site may return, but with all fresh thresholds made beforehand
                 site = uint64(sites[chain, first + at])

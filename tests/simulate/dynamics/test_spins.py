@@ -166,7 +166,7 @@ def plain_advance(couplings, external, spins, sites, thresholds, metropolis):
 
 
 @pytest.mark.parametrize("every", [1, 7, 42])
-@pytest.mark.parametrize("n_chains", [1, 4, 6])  # a part of the chains that take turns, all, and more than all
+@pytest.mark.parametrize("n_chains", [1, 6, 13])  # one, four and two, eight, four and one together
 @pytest.mark.parametrize("kind", ["dense", "patterns", "sparse"])
 @pytest.mark.parametrize("n_patterns", [3, 20])
 @pytest.mark.parametrize("metropolis", [False, True])
