@@ -315,8 +315,8 @@ def _update(n_chains: int) -> Any:
 
 # update_one(sites, thresholds, at, chain, left, right, overlaps, spins, own, scale, metropolis) makes update `at` of a
 # chain, s = sign(h + scale threshold) with h = left[site] . overlaps[chain] - own s, and adds the change of the spin
-# times right[site] to the overlaps of the chain. With `metropolis` the threshold is -s times the given one. sites (int32)
-# and thresholds (float32) are (n_chains, n_updates), spins int8 (n_chains, n_spins); left, right and overlaps are float32
-# with a multiple of 16 columns and own (n_spins,), or int16 with a multiple of 32 columns, own (1,) and sums modulo 2^16.
-# The others update that many chains from `chain` on, and round as it does
+# times right[site] to the overlaps of the chain. With `metropolis` the threshold is -s times the given one. sites
+# (int32) and thresholds (float32) are (n_chains, n_updates), spins int8 (n_chains, n_spins); left, right and overlaps
+# are float32 with a multiple of 16 columns and own (n_spins,), or int16 with a multiple of 32 columns, own (1,) and
+# sums modulo 2^16. The others update that many chains from `chain` on, and round as it does
 update_one, update_four, update_eight = _update(1), _update(4), _update(8)

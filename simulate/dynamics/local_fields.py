@@ -19,6 +19,8 @@ _LINE = 64
 # fields beyond this many units leave the range of single precision once they are summed and weighed against thresholds
 _LARGEST = 1e30
 _LARGEST_SHORT = 32767
+# up to this many patterns fill one vector of single precision, which is as fast
+_FEWEST_WHOLE = 16
 
 
 class LocalFields(Protocol):
@@ -183,14 +185,14 @@ class PatternFields(_Chains):
 
 
 def whole_numbers_hold(couplings: PatternCouplings) -> bool:
-    """Whether overlaps and N h_i of Hebbian couplings stay within int16 in every state.
+    """Whether whole numbers pay, and overlaps and N h_i of Hebbian couplings stay within int16 in every state.
 
     |N h_i| <= sum_j |xi_i . xi_j| <= sqrt(N sum_j (xi_i . xi_j)^2) for the vectors xi_i of the patterns' spins; sums on
     the way may pass the bounds, since whole numbers modulo 2^16 come back.
     """
     patterns = couplings.patterns.astype(np.float64)
     n_patterns, n_spins = patterns.shape
-    if couplings.rate != 0.0 or n_spins > _LARGEST_SHORT or n_patterns > n_spins:
+    if couplings.rate != 0.0 or n_spins > _LARGEST_SHORT or not _FEWEST_WHOLE < n_patterns <= n_spins:
         return False
     squares = np.einsum("mi,mi->i", patterns, (patterns @ patterns.T) @ patterns)
     return bool(np.sqrt(n_spins * squares.max()) + n_patterns <= _LARGEST_SHORT)

@@ -40,8 +40,8 @@ def advance_patterns(sites, thresholds, scale, metropolis, left, right, own, spi
     h_i = sum_mu left[i, mu] overlaps[mu] - own_i s_i, and overlaps follow each flip by right[i]. sites and thresholds
     are (n_chains, n_updates); spins (int8) and overlaps have a row for each chain. With `metropolis` the threshold is
     -s_i times the given one. left, right and overlaps are float32, own (n_spins,); or all are whole numbers of int16
-    and own is one number (1,). After each `every` updates the states go into record (n_chains, n_records, n_spins); `done`
-    is the number of updates made before, less those of burn-in, which are not recorded.
+    and own is one number (1,). After each `every` updates the states go into record (n_chains, n_records, n_spins);
+    `done` is the number of updates made before, less those of burn-in, which are not recorded.
     """
     n_chains, n_updates = sites.shape
     for group in range(0, n_chains, _TURNS):
