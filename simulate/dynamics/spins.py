@@ -11,6 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulate.checks import check_number, first_place
 from simulate.dynamics import threshold_kernels as kernels
+from simulate.dynamics.responses import (
+    ColoredResponse,
+    EquilibriumResponse,
+    MixedBathResponse,
+    PersistentResponse,
+    SpinResponse,
+)
 from simulate.dynamics.spin_dynamics import CompiledSpinDynamics, Thresholds, check_model
 
 __all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "word"]
@@ -73,6 +80,9 @@ class PersistentGlauber(CompiledSpinDynamics):
         persistence = check_number(self.persistence, "persistence", low=0.0, high=1.0, open_high=True)
         object.__setattr__(self, "persistence", persistence)
 
+    def response(self) -> SpinResponse:
+        return PersistentResponse(self.temperature, self.persistence)
+
     def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         scale = self.in_units(self.temperature)
         if self.persistence == 0.0:
@@ -126,6 +136,9 @@ class ColoredFieldGlauber(CompiledSpinDynamics):
         _check_temperature(self, "persistence_time")
         noise = check_number(self.active_temperature, "active_temperature", low=0.0)
         object.__setattr__(self, "active_temperature", noise)
+
+    def response(self) -> SpinResponse:
+        return ColoredResponse(self.temperature, self.persistence_time, self.active_temperature)
 
     def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         scale, tau, unit = self.in_units(self.temperature), self.persistence_time, self.unit
@@ -192,6 +205,11 @@ class Glauber(CompiledSpinDynamics):
             raise ValueError(f"temperature[{spin}] = {values[spin]:g}: temperatures must be finite and > 0")
         object.__setattr__(self, "temperature", values)
 
+    def response(self) -> SpinResponse | None:
+        if np.ndim(self.temperature):
+            return None
+        return EquilibriumResponse(float(np.asarray(self.temperature)))
+
     def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         if np.ndim(self.temperature) == 0:
             scale = self.in_units(float(np.asarray(self.temperature)))
@@ -234,6 +252,9 @@ class Metropolis(CompiledSpinDynamics):
     def __post_init__(self) -> None:
         check_model(self)
         _check_temperature(self)
+
+    def response(self) -> SpinResponse:
+        return EquilibriumResponse(self.temperature)
 
     def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         scale = self.in_units(self.temperature)
@@ -279,6 +300,9 @@ class TwoTemperatureGlauber(CompiledSpinDynamics):
         _check_temperature(self)
         _check_temperature(self, "hot_temperature")
         object.__setattr__(self, "share", check_number(self.share, "share", low=0.0, high=1.0))
+
+    def response(self) -> SpinResponse:
+        return MixedBathResponse(self.share / self.hot_temperature + (1 - self.share) / self.temperature)
 
     def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         hot, cold, share = self.in_units(self.hot_temperature), self.in_units(self.temperature), word(self.share)
