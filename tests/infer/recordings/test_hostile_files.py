@@ -346,7 +346,6 @@ TABLES = {
     "farther": b"time,unit\n-1e308,a\n1e308,b\n",
     "nan": b"time,unit\n0,a\nnan,b\n",
     "inf": b"time,unit\n0,a\ninf,b\n",
-    "together": b"time,unit\n" + b"0.1,a\n" * 50 + b"9,b\n",
     "no unit": b"time,unit\n0.1\n",
     "three": b"time,unit,unit_id\n0.1,1,1\n",
 }
