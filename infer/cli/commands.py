@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from infer.cli.console import complain, one_line_errors, wants_progress
+from infer.cli.landscape import landscape
 from infer.cli.options import (
     Alpha,
     Backend,
@@ -36,6 +37,8 @@ from infer.cli.options import (
 from infer.cli.selection import say_notes, with_selection
 from infer.options import Constant, Missing
 
+DEFAULT_METHOD = Method("pseudolikelihood")
+
 app = typer.Typer(
     help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",
     no_args_is_help=True,
@@ -61,6 +64,9 @@ def _show_version(wanted: bool) -> None:
 
         typer.echo(f"reverie {version('reverie')}")
         raise typer.Exit
+
+
+command(landscape)
 
 
 @app.callback()
@@ -120,7 +126,7 @@ def fit(
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
     method: Annotated[
         Method, typer.Option(help="How couplings are fitted: by an objective, or in closed form (mean field).")
-    ] = Method("pseudolikelihood"),
+    ] = DEFAULT_METHOD,
     alpha: Annotated[
         float | None,
         typer.Option(

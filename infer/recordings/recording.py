@@ -40,32 +40,27 @@ MOST_SAMPLES = 2**53  # sums of counts up to here are exact in double precision
 class Recording(Samples):
     """Samples of spins with their provenance.
 
-    Attributes
+    Parameters
     ----------
-    spins : ndarray of int8, shape (n_rows, n_spins)
-        Values -1 and +1, and 0 where a value is missing and ``missing="mask"`` was asked for; a read-only memory map
+    values : ndarray of int8, shape (n_rows, n_spins)
+        Spins -1 and +1, and 0 where a value is missing and ``missing="mask"`` was asked for; a read-only memory map
         where a large npy file could be used as it is.
-    counts : ndarray of int64, shape (n_rows,), or None
-        How often each row was seen; None: once.
-    chains : ndarray of int64, shape (n_rows,), or None
-        Which time-ordered run a row belongs to, the rows of a run following each other in time; None where the rows
-        carry no time order, as in a list of configurations with counts.
-    names : tuple of str
-        One name per spin; the column numbers "0", "1", ... where the file gives none.
-    source : str
-        The file it was read from, or the type of the object.
-    patterns : ndarray of int8, shape (n_patterns, n_spins), or None
-        Stored patterns that came in the same file, as `reverie simulate` writes them.
-    columns : ndarray of int64, shape (n_spins,)
-        Which columns of the file the spins are (all, unless constant ones were dropped).
-    kept_rows : ndarray of int64, shape (n_rows,), or None
-        Which rows of the file the rows are, where ``missing="drop"`` left some out; None: all.
+    weights, weight_kind, n_effective, chains, ordered, names, patterns
+        As for `infer.Samples`. Rows with counts carry no order in time.
     attributes : dict
         The metadata of the file and what was done on reading: "missing" (the option), "missing_values",
         "dropped_rows", "filled_values", "masked_values" (numbers), "constant" (the option), "constant_spins" (names,
         kept or dropped), "notes" and "warnings" (sentences). For spike times also "bin_width", "first_bin_edge",
         "spikes" (in bins), "spikes_outside_bins", "spikes_sharing_a_bin" (with another one of the same unit),
         "unobserved_values" and "epochs".
+    gaps, table
+        As for `infer.Samples`.
+    source : str
+        The file it was read from, or the type of the object.
+    columns : ndarray of int64, shape (n_spins,)
+        Which columns of the file the spins are (all, unless constant ones were dropped).
+    kept_rows : ndarray of int64, shape (n_rows,), or None
+        Which rows of the file the rows are, where ``missing="drop"`` left some out; None: all.
     """
 
     source: str = ""
