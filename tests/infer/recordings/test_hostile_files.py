@@ -484,6 +484,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "def fine(path): print('done')\n"
         "def fails(path): raise ValueError('no matter')\n"
         "def hangs(path): time.sleep(100)\n"
+        "def spins(path):\n    while True: pass\n"
         "def crashes(path): os.abort()\n"
     )
     yield
@@ -503,8 +504,12 @@ def test_hanging_and_crashing_libraries(tmp_path: Path, monkeypatch: pytest.Monk
     assert attempt("fine") == attempt("fails") == ""
     process = infer.recordings.child_process._worker.process
     monkeypatch.setattr(infer.recordings.child_process, "SECONDS", 0.5)
+    monkeypatch.setattr(infer.recordings.child_process, "PATIENCE", 1.0)
     assert "after 1 seconds it was still not read" in attempt("hangs").replace("0 seconds", "1 seconds")
     assert process.poll() is not None
+    # one that only uses the processor is ended by it, long before the clock would end it
+    monkeypatch.setattr(infer.recordings.child_process, "PATIENCE", 1000.0)
+    assert "it was still not read" in attempt("spins")
     monkeypatch.setattr(infer.recordings.child_process, "SECONDS", 60.0)
     assert "ends in a crash" in attempt("crashes")
     assert attempt("fine") == ""
