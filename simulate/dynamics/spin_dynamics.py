@@ -263,7 +263,22 @@ class CompiledSpinDynamics(SpinDynamics):
         return unit_of_energy(float(np.min(self.temperature)))
 
     def in_units(self, temperature: float) -> np.float32:
-        """A temperature in the `unit`."""
+        """A temperature in the `unit` in which chains compute.
+
+        Parameters
+        ----------
+        temperature : float
+            In the units of the couplings.
+
+        Returns
+        -------
+        float32
+
+        Raises
+        ------
+        ValueError
+            If it is beyond the range of single precision.
+        """
         ratio = temperature / self.unit
         if ratio > 1e30:
             raise ValueError(

@@ -57,7 +57,7 @@ def transition_temperature(
     persistence_time : float, optional
         tau > 0 (sweeps) of a coloured field.
     active_temperature : float, default 0
-        T_a >= 0 of a coloured field, of variance T_a / tau.
+        T_a >= 0 of a coloured field, of variance T_a / tau, in the squared unit of the couplings.
 
     Returns
     -------

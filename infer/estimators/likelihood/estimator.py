@@ -204,6 +204,11 @@ class MaximumLikelihood(SpinEstimator):
         Returns
         -------
         Fit
+
+        Raises
+        ------
+        ValueError
+            If there are too many spins to enumerate.
         """
         n = samples.n_varying
         exactly = self.method == "exact" or (self.method == "auto" and n <= MOST_EXACT_SPINS)

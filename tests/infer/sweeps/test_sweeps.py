@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -486,7 +487,8 @@ def test_the_command(tmp_path: Path, config: Path, whole: pd.DataFrame, monkeypa
     monkeypatch.chdir(tmp_path)
     result = invoke(config, "--n-jobs", 1, "--progress")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("map.sqlite: 24 cells: 24 settled\n")
+    # whether successive batches are correlated is judged in every cell, by chance too
+    assert re.match(r"map\.sqlite: 24 cells: (24 settled|2\d settled, \d open)\n", result.stdout)
     assert "24/24" in result.stderr
     assert_same(read_sweep(tmp_path / "map.sqlite"), whole)
     (tmp_path / "folder").mkdir()
