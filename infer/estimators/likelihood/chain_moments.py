@@ -33,6 +33,10 @@ class ChainMoments:
         """Squared standard error of `mean`, (size,): chains are independent, so their scatter knows of memory."""
         return np.asarray(self.by_chain.var(axis=0, ddof=1) / len(self.by_chain))
 
+    def error_along(self, direction: FloatArray) -> float:
+        """Standard error of the mean of the statistics' product with a direction (size,)."""
+        return float((self.by_chain @ direction).std(ddof=1) / np.sqrt(len(self.by_chain)))
+
     def joined(self, other: ChainMoments, most_states: int) -> ChainMoments:
         """The same chains, run on."""
         total = self.n_draws + other.n_draws

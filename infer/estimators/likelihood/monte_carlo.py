@@ -15,7 +15,7 @@ from infer.estimators.likelihood.terms import Penalty, Terms
 from infer.types import FloatArray
 
 NOISE = 0.15  # of the chains at the end, in units of the data's errors
-CLOSE = 0.2  # root mean square mismatch, in units of the data's errors, below which a fit has arrived
+CLOSE = 0.5  # root mean square mismatch, in units of the data's errors, from which one Newton step arrives
 BURN_IN = 30  # sweeps after every step, and a third of those that are averaged over
 FIRST_DRAWS = 40
 OVERSHOOT = 0.5  # slope behind a step, relative to that before it, above which the step is cut
@@ -26,13 +26,12 @@ STATES_FOR_CURVATURE = 100_000  # sparse spins need many: few of their states sa
 
 @dataclass(frozen=True, eq=False)
 class Climb:
-    """Where Monte Carlo maximum likelihood ended."""
+    """Where Monte Carlo maximum likelihood ended, but for one last Newton step."""
 
     vector: FloatArray
-    moments: ChainMoments  # of the last measurement
-    variance: FloatArray  # of the gradient's noise that is left in the vector, (size,)
+    moments: ChainMoments  # of the last measurement, at the vector
     n_iter: int
-    arrived: bool  # the last measurement, noise taken off, was within a fifth of the data's errors
+    arrived: bool  # the last measurement was near enough for one Newton step to end it
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +44,7 @@ class Problem:
     second_moments: FloatArray
     counts: FloatArray | None  # distribution of the number of +1, (n_spins + 1,)
     errors: FloatArray  # standard errors of the data's moments, (size,), none of them zero
+    n_samples: float
     reference: NDArray[np.int8]  # rows of the data, or states much like them, (n_states, n_spins)
 
     @property
@@ -103,6 +103,24 @@ class Problem:
         return self.terms.plain(direction, self.centre)
 
 
+    def last_step(self, vector: FloatArray, moments: ChainMoments) -> FloatArray:
+        """
+        Newton step (size,) near the maximum, no longer than the mismatch that was measured explains.
+
+        In units of the data's errors a mismatch of z is a relative entropy of about size z^2 / (2 n); directions that
+        the states say nothing of would give far more.
+        """
+        curvature = self.curvature(moments, reference=False)
+        gradient = self.gradient(vector, moments)
+        step = self.newton_step(gradient, curvature, 0.1)
+        return step * _fraction(self.terms.centred(step, self.centre), curvature, self._entropy(vector, moments), 0.5)
+
+    def _entropy(self, vector: FloatArray, moments: ChainMoments) -> float:
+        """Twice the relative entropy that the mismatch of all moments amounts to, were they independent."""
+        total, _ = self.mismatch(vector, moments)
+        return self.terms.size * total**2 / self.n_samples
+
+
 def climb(
     problem: Problem,
     seed: np.random.SeedSequence,
@@ -117,9 +135,9 @@ def climb(
     Match moments by Newton steps whose gradient and curvature come from persistent chains.
 
     It starts from independent spins, where chains are at home at once. Each measurement runs the chains until their
-    noise is a third of the mismatch, or ``noise`` times the data's errors. Steps are bounded in relative entropy and in
+    noise is 0.4 of the mismatch, or ``noise`` times the data's errors. Steps are bounded in relative entropy and in
     each parameter, and are taken back when they made matters worse, with chains started anew: chains that ran into a
-    state that the data do not visit would stay there. The last steps, from measurements at full accuracy, are averaged.
+    state that the data do not visit would stay there.
 
     Parameters
     ----------
@@ -142,7 +160,7 @@ def climb(
     chains = problem.fresh(n_chains, seed.spawn(1)[0])
     entropy, largest = MOST_ENTROPY * terms.n_spins, LARGEST_STEP
     draws = FIRST_DRAWS
-    found = _measure(problem, vector, chains, draws, most_draws, noise)
+    found = measure(problem, vector, chains, draws, most_draws, noise)
     n_iter, arrived = 1, False
     with tqdm(total=max_iter, disable=not progress, desc="maximum likelihood", unit="update") as bar:
         while n_iter < max_iter:
@@ -160,9 +178,10 @@ def climb(
             slope = float(gradient @ step)
             while True:
                 n_iter += 1
-                trial = _measure(problem, vector + step, chains, found.n_draws // 2, most_draws, noise)
+                trial = measure(problem, vector + step, chains, found.n_draws // 2, most_draws, noise)
                 # the likelihood is concave: where its slope along the step has turned, the step was too long
                 turned = float(problem.gradient(vector + step, trial) @ step)
+                turned -= 3.0 * trial.error_along(step)
                 if turned <= -OVERSHOOT * slope or n_iter >= max_iter:
                     vector, found = vector + step, trial
                     entropy, largest = min(2 * entropy, MOST_ENTROPY * terms.n_spins), min(2 * largest, LARGEST_STEP)
@@ -172,12 +191,7 @@ def climb(
                 entropy, largest = part**2 * entropy, part * largest
                 if true > 1.0:
                     chains = problem.fresh(n_chains, seed.spawn(1)[0])
-    # the last measurement is itself a step, to the end that all its states together point to
-    curvature = problem.curvature(found, reference=False)
-    step = problem.newton_step(problem.gradient(vector, found), curvature, 0.02)
-    if arrived:
-        vector = vector + step
-    return Climb(vector, found, found.variance, n_iter, arrived)
+    return Climb(vector, found, n_iter, arrived)
 
 
 def _fraction(step: FloatArray, curvature: SampledCurvature, entropy: float, largest: float) -> float:
@@ -186,17 +200,17 @@ def _fraction(step: FloatArray, curvature: SampledCurvature, entropy: float, lar
     return float(min(1.0, np.sqrt(entropy / max(size, 1e-300)), largest / max(np.abs(step).max(), 1e-300)))
 
 
-def _measure(
-    problem: Problem, vector: FloatArray, chains: PersistentChains, draws: int, most_draws: int, noise: float
+def measure(
+    problem: Problem, vector: FloatArray, chains: PersistentChains, draws: int, most_draws: int = 20_000, noise: float = NOISE
 ) -> ChainMoments:
     """Moments of the model, from chains that run until their noise is small or small against the mismatch."""
     draws = int(np.clip(draws, FIRST_DRAWS, most_draws))
     states = STATES_FOR_CURVATURE
-    run_chains(problem.terms, vector, chains, problem.centre, BURN_IN // 3 + draws // 3, most_states=0 + 1)
+    run_chains(problem.terms, vector, chains, problem.centre, BURN_IN // 3 + draws // 3, most_states=1)
     found = run_chains(problem.terms, vector, chains, problem.centre, draws, most_states=states)
     while found.n_draws < most_draws:
         total, left = problem.mismatch(vector, found)
-        enough = max(noise, 0.3 * np.sqrt(max(total**2 - left**2, 0.0)))
+        enough = max(noise, 0.4 * np.sqrt(max(total**2 - left**2, 0.0)))
         if left <= enough:
             break
         wanted = found.n_draws * (1.05 * left / enough) ** 2
