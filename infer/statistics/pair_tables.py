@@ -41,9 +41,7 @@ class EmptyPairs:
         value = {1: "+1", -1: "-1"}
         count = "1 pair of spins never takes" if len(self) == 1 else f"{len(self)} pairs of spins never take"
         one, other = (f"spin {k}" if names is None else f"spin {k} ({names[k]})" for k in (i, j))
-        return (
-            f"{count} one of the four joint values (first: {one} at {value[first]} with {other} at {value[second]})"
-        )
+        return f"{count} one of the four joint values (first: {one} at {value[first]} with {other} at {value[second]})"
 
 
 def pair_shares(means: FloatArray, second_moments: FloatArray) -> FloatArray:

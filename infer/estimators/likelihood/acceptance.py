@@ -123,7 +123,10 @@ def check(
     states, flips, first, second = seed.spawn(4)
     generator = np.random.default_rng(states)
     rows = problem.reference[generator.integers(0, len(problem.reference), half)]
-    kinds = [PersistentChains(rows, first), PersistentChains(independent_spins(problem.centre, half, generator), second)]
+    kinds = [
+        PersistentChains(rows, first),
+        PersistentChains(independent_spins(problem.centre, half, generator), second),
+    ]
     found: list[ChainMoments] = []
     draws, done = FIRST_DRAWS, 0
     while True:

@@ -92,16 +92,13 @@ class Problem:
             own = self.reference[:: max(1, len(self.reference) // most)]
             states = np.concatenate([states[:: max(1, len(states) // len(own))], own])
         shrinkage = min(0.5, 0.01 + self.terms.size / len(states))
-        return SampledCurvature(
-            self.terms, self.penalty, states, self.centre, self.second_moments, shrinkage
-        )
+        return SampledCurvature(self.terms, self.penalty, states, self.centre, self.second_moments, shrinkage)
 
     def newton_step(self, gradient: FloatArray, curvature: SampledCurvature, accuracy: float) -> FloatArray:
         """Step (size,) of plain parameters to where the gradient vanishes, as far as the curvature knows."""
         right = -self.terms.centred_gradient(gradient, self.centre)
         direction = solve(curvature.apply, curvature.precondition, right, accuracy)
         return self.terms.plain(direction, self.centre)
-
 
     def last_step(self, vector: FloatArray, moments: ChainMoments) -> FloatArray:
         """
@@ -171,7 +168,7 @@ def climb(
             if left <= 1.1 * noise and true <= CLOSE and n_iter > 1:
                 arrived = True
                 break
-            curvature = problem.curvature(found, reference=n_iter==1 or true > 1.0)
+            curvature = problem.curvature(found, reference=n_iter == 1 or true > 1.0)
             gradient = problem.gradient(vector, found)
             step = problem.newton_step(gradient, curvature, 0.1)
             step *= _fraction(terms.centred(step, problem.centre), curvature, entropy, largest)
@@ -201,7 +198,12 @@ def _fraction(step: FloatArray, curvature: SampledCurvature, entropy: float, lar
 
 
 def measure(
-    problem: Problem, vector: FloatArray, chains: PersistentChains, draws: int, most_draws: int = 20_000, noise: float = NOISE
+    problem: Problem,
+    vector: FloatArray,
+    chains: PersistentChains,
+    draws: int,
+    most_draws: int = 20_000,
+    noise: float = NOISE,
 ) -> ChainMoments:
     """Moments of the model, from chains that run until their noise is small or small against the mismatch."""
     draws = int(np.clip(draws, FIRST_DRAWS, most_draws))
@@ -216,7 +218,9 @@ def measure(
         wanted = found.n_draws * (1.05 * left / enough) ** 2
         more = int(np.clip(wanted - found.n_draws, found.n_draws // 4 + 1, 4 * found.n_draws))
         more = min(more, most_draws - found.n_draws)
-        found = found.joined(run_chains(problem.terms, vector, chains, problem.centre, more, most_states=states), states)
+        found = found.joined(
+            run_chains(problem.terms, vector, chains, problem.centre, more, most_states=states), states
+        )
     return found
 
 

@@ -45,14 +45,8 @@ class SampledCurvature:
         self.terms, self.penalty, self.shrinkage = terms, penalty, shrinkage
         self._deviations = states.astype(np.float32) - centre.astype(np.float32)
         self._counts = (states > 0).sum(axis=1) if terms.n_counts else None
-        i, j = terms.above
-        pairs = second_moments[i, j]
-        # squares of +-1 are 1, so that the variance of (s_i - c_i)(s_j - c_j) follows from first and second moments
-        a, b = 1.0 + centre[i] ** 2, 1.0 + centre[j] ** 2
         means = centre if terms.fit_fields else np.zeros(len(centre))
-        square = a * b - 2 * a * centre[j] * means[j] - 2 * b * centre[i] * means[i] + 4 * centre[i] * centre[j] * pairs
-        mean = pairs - centre[i] * means[j] - centre[j] * means[i] + centre[i] * centre[j]
-        self._pairs = np.maximum(square - mean**2, 1e-12)
+        self._pairs = np.maximum(pair_variances(terms, centre, means, second_moments), 1e-12)
         self._fields = second_moments - np.outer(means, means)
         np.fill_diagonal(self._fields, np.maximum(1.0 - means**2, 1e-12))
         self._inverse_fields = np.linalg.pinv(self._fields, rcond=1e-10, hermitian=True)
@@ -111,6 +105,29 @@ class SampledCurvature:
         if terms.n_counts:
             result[own.stop :] = self._inverse_counts @ gradient[own.stop :]
         return result
+
+    def inverse_diagonal(self) -> FloatArray:
+        """Diagonal (size,) of the inverse that `precondition` applies."""
+        parts = [1.0 / (self._pairs + self.penalty.alpha)]
+        if self.terms.fit_fields:
+            parts.append(np.diag(self._inverse_fields))
+        if self.terms.n_counts:
+            parts.append(np.diag(self._inverse_counts))
+        return np.concatenate(parts)
+
+
+def pair_variances(terms: Terms, centre: FloatArray, means: FloatArray, second_moments: FloatArray) -> FloatArray:
+    """
+    Variances (n_pairs,) of ``(s_i - c_i)(s_j - c_j)``.
+
+    Squares of spins are 1, so that they follow from means and second moments.
+    """
+    i, j = terms.above
+    c, d, pairs = centre[i], centre[j], second_moments[i, j]
+    a, b = 1.0 + c**2, 1.0 + d**2
+    square = a * b - 2 * a * d * means[j] - 2 * b * c * means[i] + 4 * c * d * pairs
+    mean = pairs - c * means[j] - d * means[i] + c * d
+    return np.asarray(square - mean**2)
 
 
 def solve(
