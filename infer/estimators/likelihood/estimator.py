@@ -116,7 +116,7 @@ class LikelihoodEstimator(SpinEstimator):
     def _counts(self, samples: VaryingSpins) -> FloatArray:
         """Shares of the rows with 0, 1, ... of the spins that vary at +1."""
         up = (samples.spins[:, samples.varying] > 0).sum(axis=1)
-        return np.bincount(up, weights=samples.share(), minlength=samples.n_varying + 1)
+        return np.asarray(np.bincount(up, weights=samples.share(), minlength=samples.n_varying + 1))
 
     def _some_rows(self, samples: VaryingSpins, rng: np.random.RandomState) -> SpinArray:
         """Rows of the spins that vary, drawn by their weights, in random order."""
@@ -149,8 +149,8 @@ class MaximumLikelihood(LikelihoodEstimator):
     method : {"auto", "exact", "pcd"}, default "auto"
         "auto" is "exact" up to 20 spins, "pcd" above.
     alpha : float, optional
-        Strength of the l2 penalty on couplings; by default that of one prior sample, 1 / n_samples, which keeps couplings
-        finite where the data alone do not. 0.0 is none.
+        Strength of the l2 penalty on couplings; by default that of one prior sample, 1 / n_samples, which keeps
+        couplings finite where the data alone do not. 0.0 is none.
     fit_fields : bool or "auto", default "auto"
         Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
     tol : float, optional
@@ -178,8 +178,8 @@ class MaximumLikelihood(LikelihoodEstimator):
     fields_ : ndarray (n_spins,)
         They contain 1/T; zero unless ``fit_fields``.
     couplings_std_, fields_std_ : ndarray
-        Standard errors, the autocorrelation of the rows included: ``(chi + alpha)^-1 (V / n) (chi + alpha)^-1``, chi the
-        covariance of the statistics in the model and V the long-run covariance of the data's.
+        Standard errors, the autocorrelation of the rows included: ``(chi + alpha)^-1 (V / n) (chi + alpha)^-1``,
+        chi the covariance of the statistics in the model and V the long-run covariance of the data's.
     mismatch_ : float
         "exact": largest difference of moments (gradient). "pcd": root mean square difference on fresh chains, their
         noise taken off, in units of the standard errors of the data's moments; with ``tol``, in its units.

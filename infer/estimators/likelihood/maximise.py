@@ -173,9 +173,9 @@ def maximise(
     problem = Problem(terms, penalty, means, second_moments, counts, errors, n_samples, states[:REFERENCE_STATES])
     most = MOST_UPDATES if max_iter is None else max_iter
     found = climb(problem, climbing, n_chains=n_chains, max_iter=most, progress=progress)
-    vector, moments, n_iter = found.vector, found.moments, found.n_iter
+    vector, moments, n_iter, part = found.vector, found.moments, found.n_iter, 1.0
     for _ in range(ROUNDS):
-        step = problem.last_step(vector, moments) if found.arrived else np.zeros(terms.size)
+        step = part * problem.last_step(vector, moments) if found.arrived else np.zeros(terms.size)
         accepted = check(problem, vector + step, moments.variance, checking, n_chains=n_chains)
         if accepted.accepted or not found.arrived or n_iter >= most:
             vector = vector + step
@@ -183,6 +183,7 @@ def maximise(
         n_iter += 1
         if accepted.ran_away:
             # the step went astray: the model before it was seen to stay near the data
+            part /= 3.0
             moments = measure(problem, vector, problem.fresh(n_chains, checking.spawn(1)[0]), moments.n_draws)
         else:
             vector, moments = vector + step, accepted.moments

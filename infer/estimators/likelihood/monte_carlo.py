@@ -114,8 +114,8 @@ class Problem:
 
     def _entropy(self, vector: FloatArray, moments: ChainMoments) -> float:
         """Twice the relative entropy that the mismatch of all moments amounts to, were they independent."""
-        total, _ = self.mismatch(vector, moments)
-        return self.terms.size * total**2 / self.n_samples
+        variance = moment_errors(self.terms, self.means, self.second_moments, self.counts, self.n_samples) ** 2
+        return float(np.sum(self.gradient(vector, moments) ** 2 / variance) / self.n_samples)
 
 
 def climb(
