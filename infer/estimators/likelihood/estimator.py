@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.likelihood.maximise import N_CHAINS, REFERENCE_STATES, MomentFit, maximise
-from infer.estimators.likelihood.monte_carlo import moment_errors
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.likelihood.standard_errors import moment_roots, parameter_errors
 from infer.estimators.likelihood.terms import Terms
@@ -74,13 +73,10 @@ class LikelihoodEstimator(SpinEstimator):
         means, second = samples.moments()
         counts = self._counts(samples) if terms.with_counts else None
         given = samples.samples
-        roots, freedom, errors = None, np.inf, None
+        roots, freedom = None, np.inf
         if self.errors and samples.n_rows > 1:
             spins = given.spins if terms.n_spins == given.n_spins else given.spins[:, samples.varying]
             roots, freedom = moment_roots(terms, spins, given.weight, given.chains, given.ordered, samples.n_samples)
-            # rows that remember each other leave moments less well known than as many independent ones
-            own = moment_errors(terms, means, second, counts, samples.n_samples)
-            errors = np.maximum(own, np.sqrt((roots**2).sum(axis=0)))
         rng = check_random_state(self.random_state)
         found = maximise(
             means,
@@ -93,7 +89,6 @@ class LikelihoodEstimator(SpinEstimator):
             smoothness=self.smoothness_,
             method="exact" if exactly else "pcd",
             states=None if exactly else self._some_rows(samples, rng),
-            errors=errors,
             n_chains=self.n_chains,
             max_iter=self.max_iter,
             tol=self.tol,

@@ -128,10 +128,10 @@ def test_missing_values_are_refused(gap):
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((np.zeros((2, 3)),), {}, "couplings must be a square matrix"),
-        ((np.array([[0, 1.0], [0.5, 0]]),), {}, r"couplings must be symmetric, but \[0, 1\] is 1 and \[1, 0\] is 0.5"),
+        ((np.zeros((2, 3)),), {}, "couplings: expected a square matrix"),
+        ((np.array([[0, 1.0], [0.5, 0]]),), {}, r"couplings must be symmetric: couplings\[0, 1\] = 1 but couplings\[1, 0\] = 0.5"),
         ((np.full((2, 2), np.nan),), {}, "must be finite"),
-        ((np.zeros((2, 2)), np.zeros(3)), {}, r"fields must have shape \(2,\)"),
+        ((np.zeros((2, 2)), np.zeros(3)), {}, r"fields: expected shape \(2,\)"),
         ((np.zeros((2, 2)),), {"method": "magic"}, "method must be 'auto', 'exact' or 'ais'"),
         ((np.zeros((30, 30)),), {"method": "exact"}, "30 spins have too many states"),
         ((np.zeros((2, 2)),), {"method": "ais", "n_chains": 1}, "n_chains must be at least 2"),
