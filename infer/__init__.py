@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
     from infer.estimators.screening.estimator import InteractionScreening
     from infer.estimators.selection import Decimation, PenaltyPath, decimate, penalty_path
+    from infer.landscape.landscape import energy_landscape
+    from infer.landscape.result import EnergyLandscape
     from infer.model import PairModel
     from infer.recordings.recording import Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import Analysis, analyse, write_report
@@ -40,6 +42,7 @@ _HOME = {
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
     "DreamingModel": "infer.estimators.dreaming.estimator",
+    "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
@@ -65,6 +68,7 @@ _HOME = {
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
+    "energy_landscape": "infer.landscape.landscape",
     "fit_from_moments": "infer.estimators.likelihood.from_moments",
     "goodness_of_fit": "infer.diagnosis.adequacy",
     "log_likelihood": "infer.estimators.likelihood.partition",
@@ -89,6 +93,7 @@ __all__ = [
     "Decimation",
     "Diagnosis",
     "DreamingModel",
+    "EnergyLandscape",
     "GaussianCouplings",
     "InputError",
     "InteractionScreening",
@@ -114,6 +119,7 @@ __all__ = [
     "data_correlations",
     "decimate",
     "diagnose",
+    "energy_landscape",
     "fit_from_moments",
     "goodness_of_fit",
     "log_likelihood",

@@ -156,7 +156,8 @@ class Samples:
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return int(np.shape(self.values)[0]) if np.ndim(self.values) else 0
+        n = np.shape(self.values)[0] if np.ndim(self.values) else 0
+        return 0 if np.isnan(n) else int(n)  # blocks of a Dask array may not know their number
 
     @property
     def n_spins(self) -> int:

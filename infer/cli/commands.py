@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from infer.cli.console import complain, one_line_errors, wants_progress
+from infer.cli.landscape import landscape
 from infer.cli.options import (
     Alpha,
     Backend,
@@ -36,6 +37,8 @@ from infer.cli.options import (
     ZeroOne,
 )
 
+DEFAULT_METHOD = Method("pseudolikelihood")
+
 app = typer.Typer(
     help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",
     no_args_is_help=True,
@@ -61,6 +64,9 @@ def _show_version(wanted: bool) -> None:
 
         typer.echo(f"reverie {version('reverie')}")
         raise typer.Exit
+
+
+command(landscape)
 
 
 @app.callback()
@@ -117,7 +123,9 @@ def simulate(
 def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
-    method: Method = "pseudolikelihood",
+    method: Annotated[
+        Method, typer.Option(help="How couplings are fitted: by an objective, or in closed form (mean field).")
+    ] = DEFAULT_METHOD,
     alpha: Annotated[
         float | None,
         typer.Option(
@@ -157,7 +165,7 @@ def fit(
     )
     result = fit_recording(
         recording,
-        method,
+        method.value,
         alpha=alpha,
         shrinkage=shrinkage,
         fit_fields=fields,

@@ -2,22 +2,19 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from infer.estimators.registry import METHODS
 
-#: How couplings are fitted: one of the names of `infer.estimators.registry`.
-Method = Annotated[
-    str,
-    typer.Option(
-        "--method",
-        click_type=click.Choice([method.name for method in METHODS]),
-        help="How couplings are fitted.",
-    ),
-]
+if TYPE_CHECKING:
+
+    class Method(StrEnum):
+        """How couplings are fitted."""
+
+else:  # one of the names of the registry, which grows by a line where an estimator is added
+    Method = StrEnum("Method", {method.name.upper().replace("-", "_"): method.name for method in METHODS})
 
 
 class Rule(StrEnum):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from infer.checks import binarise, check_spins
-from infer.estimators.columns import VaryingSpins, check_worth
+from infer.estimators.columns import VaryingSpins
 from infer.estimators.rows import Responses, SpinRows
 from infer.model import PairModel
 from infer.samples import Samples
@@ -252,7 +252,6 @@ def varying_blocks(
     samples: Samples, fit_fields: bool, report: Callable[[NDArray[np.intp], tuple[str, ...] | None], None]
 ) -> VaryingBlocks:
     """Find the spins that vary, block by block; ``report`` refuses the others or warns of them."""
-    check_worth(samples)
     blocks, low, high = read_blocks(samples)
     constant = np.flatnonzero(low == high)
     report(constant, samples.names)

@@ -147,6 +147,7 @@ class ErrorBars(SpinEstimator):
     symmetrisation: str
     n_jobs: int | None
     _influence: Influence | None = None  # of the batches of the samples of the fit
+    fits_blocks = True
 
     def _ridge_and_sparsity(self, n_samples: float) -> tuple[float, float]:
         raise NotImplementedError  # every estimator knows its own penalties
@@ -187,6 +188,11 @@ class ErrorBars(SpinEstimator):
         if self.errors and self.symmetrisation == "joint":
             return "standard errors are computed for symmetrisation='mean' only"
         return super()._why_no_errors()
+
+    @property
+    def can_resample(self) -> bool:
+        """Whether the fit kept the influences of batches that replicates are made of."""
+        return self._influence is not None
 
     def _influences(self) -> Influence:
         """The influences that the fit kept."""

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from infer.diagnosis.adequacy import MOMENTS, goodness_of_fit, moment_test
+from infer.samples import Samples
 from infer.statistics.moments import (
     batch_moments,
     batches_by_label,
@@ -171,7 +172,7 @@ def test_estimators_datasets_and_recordings_are_understood():
     dataset = xr.Dataset({"spins": (("chain", "draw", "spin"), spins.reshape(3, 200, N))})
     assert goodness_of_fit(fitted, dataset, n_draws=100).to_dict() == plain.to_dict()
     rows, counts = np.unique(spins, axis=0, return_counts=True)
-    recording = SimpleNamespace(spins=rows, counts=counts, chains=None, names=None)
+    recording = Samples.of(rows, counts)
     with_counts = goodness_of_fit(fitted, recording, n_draws=100)
     assert with_counts.n_samples == 600
     for name in MOMENTS:
@@ -228,7 +229,7 @@ def test_bad_input_is_named():
         ((COUPLINGS, spins[:, :5]), {}, r"expected shape \(n_rows, 8\)"),
         ((COUPLINGS, spins), {"fields": np.zeros(3)}, r"fields: expected shape \(8,\)"),
         ((COUPLINGS, spins), {"fields": np.full(N, np.nan)}, "fields: entry 0 is nan"),
-        ((COUPLINGS, spins), {"counts": np.full(50, 0.5)}, "counts: row 0 has 0.5"),
+        ((COUPLINGS, spins), {"counts": np.full(50, 0.5)}, "counts: weights must be whole numbers"),
         ((COUPLINGS, spins), {"counts": np.ones(50), "chains": np.zeros(50)}, "either counts or chains"),
         ((COUPLINGS, spins), {"chains": np.zeros(49)}, r"chains: expected shape \(50,\)"),
         ((COUPLINGS, spins[:5]), {}, "5 samples; at least 16"),

@@ -8,6 +8,7 @@ import pytest
 
 from infer import PseudoLikelihood, diagnose, goodness_of_fit
 from infer.diagnosis.diagnose import holm
+from infer.samples import Samples
 from simulate import KineticIsing, sample
 from tests import exact
 
@@ -94,7 +95,7 @@ def test_parts_are_those_that_can_be_had_alone():
 
 def test_counts_and_recordings_without_order():
     rows, counts = np.unique(planted(0.0, 3000, 2), axis=0, return_counts=True)
-    recording = SimpleNamespace(spins=rows, counts=counts, chains=None, names=None)
+    recording = Samples.of(rows, counts)
     found = diagnose(fit(rows, sample_weight=counts), recording)
     assert found.n_samples == 3000
     assert [check.name for check in found.checks] == NAMES

@@ -308,14 +308,14 @@ def test_bad_input_is_named():
     broken = A.copy()
     broken[3, 4] += 1.0
     cases = [
-        ((broken, xi), {}, r"not symmetric, entry \[3, 4\]"),
+        ((broken, xi), {}, r"must be symmetric: couplings\[3, 4\]"),
         ((A, xi[:, :19]), {}, "19 spins do not fit"),
         ((A,), {}, "either patterns or correlations"),
         ((A, xi), {"correlations": np.eye(20)}, "either patterns or correlations"),
         ((A,), {"correlations": np.eye(20)}, "zero off the diagonal"),
         ((np.eye(20), xi), {}, "all entries off the diagonal are 0"),
         ((A, xi), {"rates": [0.1, -9.0]}, "rates: entry 1 is -9"),
-        ((A, xi), {"level": 1.0}, "level"),
+        ((A, xi), {"confidence": 1.0}, "confidence"),
         ((A, xi), {"replicates": np.zeros((3, 20, 20))}, "at least 20"),
         ((A, xi), {"replicates": np.zeros((30, 19, 20))}, "replicates: expected shape"),
         ((A, xi), {"replicates": np.full((30, 20, 20), np.nan)}, r"entry \[0, 0, 0\] is nan"),
