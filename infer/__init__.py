@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infer.conversion import to_binary_parameters, to_spin_parameters
+    from infer.count_model import CountModel
     from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
     from infer.diagnosis.diagnose import Diagnosis, diagnose
     from infer.errors import InputError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from infer.estimators.likelihood.estimator import MaximumLikelihood
     from infer.estimators.likelihood.from_moments import MomentModel, fit_from_moments
     from infer.estimators.likelihood.partition import log_likelihood, log_partition
+    from infer.estimators.likelihood.population_count import KPairwise
     from infer.estimators.mean_field import MeanField
     from infer.estimators.probability_flow import MinimumProbabilityFlow
     from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
@@ -41,11 +43,13 @@ _HOME = {
     "Analysis": "infer.report",
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
+    "CountModel": "infer.count_model",
     "DreamingModel": "infer.estimators.dreaming.estimator",
     "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
+    "KPairwise": "infer.estimators.likelihood.population_count",
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
     "MomentModel": "infer.estimators.likelihood.from_moments",
     "MeanField": "infer.estimators.mean_field",
@@ -90,6 +94,7 @@ _HOME = {
 __all__ = [
     "Adequacy",
     "Analysis",
+    "CountModel",
     "Decimation",
     "Diagnosis",
     "DreamingModel",
@@ -97,10 +102,11 @@ __all__ = [
     "GaussianCouplings",
     "InputError",
     "InteractionScreening",
+    "KPairwise",
     "MaximumLikelihood",
-    "MomentModel",
     "MeanField",
     "MinimumProbabilityFlow",
+    "MomentModel",
     "PairModel",
     "PenaltyPath",
     "PseudoLikelihood",

@@ -19,7 +19,7 @@ __all__ = ["CountModel", "model_of"]
 class CountModel:
     """Distribution of spins ``s`` of -1 and +1 with pair couplings, fields and a potential of the population count.
 
-    ``E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i - V(K)``, K the number of spins at +1, ``P(s) ~ exp(-E(s))``.
+    ``P(s) ~ exp(-E(s))``, ``E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i - V(K)``, K the number of +1.
 
     Parameters
     ----------

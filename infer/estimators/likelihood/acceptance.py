@@ -72,8 +72,8 @@ class Acceptance:
         if self.start_gap > WORST and self.p_starts < FALSE_ALARMS:
             return (
                 f"chains of the model that start from the data and from independent spins differ by "
-                f"{self.start_gap:.2g} of the data's standard errors (root mean square): the model mixes slowly between "
-                "several states; raise n_chains, or alpha"
+                f"{self.start_gap:.2g} of the data's standard errors (root mean square): the model mixes slowly "
+                "between several states; raise n_chains, or alpha"
             )
         if self.noise > 1.5 * NOISE:
             return (
