@@ -22,7 +22,9 @@ def test_shares_and_empty_cells_are_those_of_counting():
     assert 0 < len(found) == len(counted) < 45
     for (i, j), cells in zip(found.pairs, found.cells, strict=True):
         np.testing.assert_array_equal(cells, counted[i, j])
-    assert found.sentence().startswith(f"{len(found)} pairs of spins never take one of the four joint values (first: spin ")
+    assert found.sentence().startswith(
+        f"{len(found)} pairs of spins never take one of the four joint values (first: spin "
+    )
     assert "(b)" in found.sentence(("b",) * 10)
     assert empty_pairs(np.zeros(2), np.eye(2)).sentence() == ""
 

