@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
     from infer.diagnosis.diagnose import Diagnosis, diagnose
     from infer.errors import InputError
-    from infer.estimators.base import SpinEstimator
+    from infer.estimators.base import Fit, SpinEstimator
     from infer.estimators.bias import TemperatureBias, temperature_bias
     from infer.estimators.continuous.estimators import GaussianCouplings, ScoreMatching
     from infer.estimators.dreaming.errors import RateTest
     from infer.estimators.dreaming.estimator import DreamingModel
+    from infer.estimators.inverse_temperature import InverseTemperature, inverse_temperature
+    from infer.estimators.kinetic.estimator import KineticCouplings
     from infer.estimators.likelihood.estimator import MaximumLikelihood
     from infer.estimators.likelihood.from_moments import MomentModel, fit_from_moments
     from infer.estimators.likelihood.partition import log_likelihood, log_partition
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from infer.samples import Samples
     from infer.similarity.compare import Similarity, compare
     from infer.similarity.family import data_correlations
+    from infer.similarity.two_recordings import CouplingDifference, compare_recordings
     from infer.similarity.unlearning import UnlearningSimilarity, compare_unlearning
     from infer.sweeps.run import sweep
     from infer.sweeps.table import average_repeats, read_sweep, sweep_map
@@ -41,15 +44,19 @@ if TYPE_CHECKING:
 _HOME = {
     "Adequacy": "infer.diagnosis.adequacy_result",
     "Analysis": "infer.report",
+    "CouplingDifference": "infer.similarity.two_recordings",
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
     "CountModel": "infer.count_model",
     "DreamingModel": "infer.estimators.dreaming.estimator",
     "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
+    "Fit": "infer.estimators.base",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
     "KPairwise": "infer.estimators.likelihood.population_count",
+    "InverseTemperature": "infer.estimators.inverse_temperature",
+    "KineticCouplings": "infer.estimators.kinetic.estimator",
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
     "MomentModel": "infer.estimators.likelihood.from_moments",
     "MeanField": "infer.estimators.mean_field",
@@ -68,6 +75,7 @@ _HOME = {
     "analyse": "infer.report",
     "average_repeats": "infer.sweeps.table",
     "compare": "infer.similarity.compare",
+    "compare_recordings": "infer.similarity.two_recordings",
     "compare_unlearning": "infer.similarity.unlearning",
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
@@ -75,6 +83,7 @@ _HOME = {
     "energy_landscape": "infer.landscape.landscape",
     "fit_from_moments": "infer.estimators.likelihood.from_moments",
     "goodness_of_fit": "infer.diagnosis.adequacy",
+    "inverse_temperature": "infer.estimators.inverse_temperature",
     "log_likelihood": "infer.estimators.likelihood.partition",
     "log_partition": "infer.estimators.likelihood.partition",
     "penalty_path": "infer.estimators.selection",
@@ -95,14 +104,18 @@ __all__ = [
     "Adequacy",
     "Analysis",
     "CountModel",
+    "CouplingDifference",
     "Decimation",
     "Diagnosis",
     "DreamingModel",
     "EnergyLandscape",
+    "Fit",
     "GaussianCouplings",
     "InputError",
     "InteractionScreening",
+    "InverseTemperature",
     "KPairwise",
+    "KineticCouplings",
     "MaximumLikelihood",
     "MeanField",
     "MinimumProbabilityFlow",
@@ -121,6 +134,7 @@ __all__ = [
     "analyse",
     "average_repeats",
     "compare",
+    "compare_recordings",
     "compare_unlearning",
     "data_correlations",
     "decimate",
@@ -128,6 +142,7 @@ __all__ = [
     "energy_landscape",
     "fit_from_moments",
     "goodness_of_fit",
+    "inverse_temperature",
     "log_likelihood",
     "log_partition",
     "penalty_path",
@@ -145,12 +160,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'infer' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to type checkers a name that is not imported above is an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'infer' has no attribute {name!r}")
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -37,13 +37,9 @@ def with_error(value: float, std: float | None) -> str:
 
 def sigmas(value: float) -> str:
     """A distance in standard errors."""
-    return (
-        f"{value:.2g} sigma"
-        if value < 10
-        else f"{value:.0f} sigma"
-        if math.isfinite(value)
-        else "infinitely many sigma"
-    )
+    if not math.isfinite(value):
+        return "infinitely many sigma"
+    return f"{value:.2g} sigma" if value < 10 else f"{value:.0f} sigma"
 
 
 def join(parts: list[str]) -> str:

@@ -15,7 +15,6 @@ from infer.cli.options import (
     Alpha,
     Backend,
     BinWidth,
-    Constant,
     ConstantOption,
     Data,
     Estimated,
@@ -26,7 +25,6 @@ from infer.cli.options import (
     Jobs,
     Key,
     Method,
-    Missing,
     MissingOption,
     Order,
     Patterns,
@@ -36,6 +34,8 @@ from infer.cli.options import (
     ThresholdOption,
     ZeroOne,
 )
+from infer.cli.selection import say_notes, with_selection
+from infer.options import Constant, Missing
 
 DEFAULT_METHOD = Method("pseudolikelihood")
 
@@ -120,6 +120,7 @@ def simulate(
 
 
 @command
+@with_selection
 def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
@@ -148,6 +149,8 @@ def fit(
     seed: Seed = 0,
     n_jobs: Jobs = -1,
     progress: Progress = None,
+    *,
+    selection: dict[str, Any],
 ) -> None:
     """Fit couplings and fields of an equilibrium model to a recording."""
     from infer.fits import check_output, fit_recording, write_netcdf
@@ -159,9 +162,10 @@ def fit(
         key=key,
         zero_one=zero_one,
         threshold=threshold,
-        missing=missing.value,
-        constant=constant.value,
+        missing=missing,
+        constant=constant,
         bin_width=bin_width,
+        **selection,
     )
     result = fit_recording(
         recording,
@@ -176,6 +180,7 @@ def fit(
         progress=wants_progress(progress),
     )
     write_netcdf(output, result, recording.patterns)
+    say_notes(recording)
     about = result.attrs
     typer.echo(
         f"{output}: couplings of {recording.n_spins} spins from {about['samples']} samples in {about['rows']} rows"
@@ -212,6 +217,7 @@ def compare(
 
 
 @command
+@with_selection
 def report(
     data: Data,
     output: Annotated[Path, typer.Option(help="Page (.html); every number goes to a .json file beside it.")],
@@ -230,10 +236,12 @@ def report(
     seed: Seed = 0,
     n_jobs: Jobs = -1,
     progress: Progress = None,
+    *,
+    selection: dict[str, Any],
 ) -> None:
     """Write a report on a recording: couplings, similarity to dreamed ones, goodness of fit, convergence."""
     from infer.fits import check_output
-    from infer.recordings.recording import match_patterns, read_patterns, read_recording
+    from infer.recordings.recording import match_events, match_patterns, read_patterns, read_recording
     from infer.report.analysis import analyse
     from infer.report.page import write_report
     from infer.report.references import read_events
@@ -245,9 +253,10 @@ def report(
         key=key,
         zero_one=zero_one,
         threshold=threshold,
-        missing=missing.value,
-        constant=constant.value,
+        missing=missing,
+        constant=constant,
         bin_width=bin_width,
+        **selection,
     )
     analysis = analyse(
         recording,
@@ -258,10 +267,11 @@ def report(
         alpha=alpha,
         fit_fields=fields,
         ordered=None if time_order else False,
-        events=read_events(events) if events else None,
+        events=match_events(recording, read_events(events)) if events else None,
         n_patterns=n_patterns,
     )
     page, numbers = write_report(analysis, output)
+    say_notes(recording)
     _show_headline(analysis)
     typer.echo(f"report: {page}")
     typer.echo(f"numbers: {numbers}")

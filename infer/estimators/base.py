@@ -70,10 +70,14 @@ class SpinEstimator(BaseEstimator):
         Symmetric, zero diagonal, in units of the temperature.
     fields_ : ndarray of float64, shape (n_spins,)
         In units of the temperature.
-    couplings_std_, fields_std_ : ndarray of float64
+    couplings_std_, fields_std_ : ndarray of float64, shapes (n_spins, n_spins) and (n_spins,)
         Standard errors, where the estimator has them and ``errors=True``; NaN for spins that never change.
     converged_ : bool
     n_iter_ : int
+
+    References
+    ----------
+    The manner of estimators: L. Buitinck et al. 2013, API design for machine learning software, arXiv:1309.0238.
     """
 
     threshold: float | None = None

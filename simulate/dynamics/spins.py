@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulate.checks import check_number, first_place
 from simulate.dynamics import threshold_kernels as kernels
-from simulate.dynamics.spin_dynamics import SpinDynamics, Thresholds, check_model
+from simulate.dynamics.responses import (
+    ColoredResponse,
+    EquilibriumResponse,
+    MixedBathResponse,
+    PersistentResponse,
+    SpinResponse,
+)
+from simulate.dynamics.spin_dynamics import CompiledSpinDynamics, Thresholds, check_model
 
 __all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "word"]
 
@@ -26,7 +33,7 @@ def _check_temperature(owner: Any, name: str = "temperature") -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class PersistentGlauber(SpinDynamics):
+class PersistentGlauber(CompiledSpinDynamics):
     """Persistent-threshold Glauber dynamics: active spins, out of equilibrium for persistence above 0.
 
     The energy is
@@ -73,18 +80,20 @@ class PersistentGlauber(SpinDynamics):
         persistence = check_number(self.persistence, "persistence", low=0.0, high=1.0, open_high=True)
         object.__setattr__(self, "persistence", persistence)
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        scale = np.float32(self.temperature)
+    def response(self) -> SpinResponse:
+        return PersistentResponse(self.temperature, self.persistence)
+
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        scale = self.in_units(self.temperature)
         if self.persistence == 0.0:
-            return lambda sites, out: kernels.fill_logistic(state, scale, out)
+            return Thresholds(lambda sites, out: kernels.fill_logistic(state, scale, out))
         keep = word(self.persistence)
-        start = [rng.logistic(scale=0.5 * self.temperature, size=self.n_spins) for rng in generators]
-        memory = np.stack(start, axis=1).astype(np.float32)
-        return lambda sites, out: kernels.fill_persistent(state, keep, scale, sites, memory, out)
+        memory = np.array([rng.logistic(scale=0.5, size=self.n_spins) for rng in generators], dtype=np.float32)
+        return Thresholds(lambda sites, out: kernels.fill_persistent(state, keep, scale, sites, memory, out), memory)
 
 
 @dataclass(frozen=True, eq=False)
-class ColoredFieldGlauber(SpinDynamics):
+class ColoredFieldGlauber(CompiledSpinDynamics):
     """Heat-bath Glauber dynamics in a coloured random field.
 
     An update of a random spin i at time t sets s_i = +1 with probability 1 / (1 + exp(-2 (h_i + v_i(t)) / T)), where
@@ -128,24 +137,32 @@ class ColoredFieldGlauber(SpinDynamics):
         noise = check_number(self.active_temperature, "active_temperature", low=0.0)
         object.__setattr__(self, "active_temperature", noise)
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        scale = np.float32(self.temperature)
-        strength = math.sqrt(self.active_temperature / self.persistence_time)
-        start = [strength * rng.standard_normal(self.n_spins) for rng in generators]
-        memory = np.stack(start, axis=1).astype(np.float32)
-        last_visit = np.zeros(self.n_spins, dtype=np.int64)
+    def response(self) -> SpinResponse:
+        return ColoredResponse(self.temperature, self.persistence_time, self.active_temperature)
+
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        scale, tau, unit = self.in_units(self.temperature), self.persistence_time, self.unit
+        strength = math.sqrt(self.active_temperature / tau)
+        memory = np.array([strength * rng.standard_normal(self.n_spins) for rng in generators])
+        last_visit = np.zeros(memory.shape, dtype=np.int64)
         clock = 0
 
         def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
             nonlocal clock
-            kernels.fill_coloured(state, scale, self.persistence_time, strength, sites, clock, last_visit, memory, out)
-            clock += len(sites)
+            kernels.fill_coloured(state, scale, tau, strength, unit, sites, clock, last_visit, memory, out)
+            clock += sites.shape[1]
 
-        return fill
+        def finish() -> None:
+            """Carry the field of every spin from its last visit to the end, by its exact law."""
+            elapsed = (clock - last_visit) / self.n_spins / tau
+            kicks = np.array([rng.standard_normal(self.n_spins) for rng in generators])
+            memory[...] = np.exp(-elapsed) * memory + strength * np.sqrt(-np.expm1(-2 * elapsed)) * kicks
+
+        return Thresholds(fill, memory, finish)
 
 
 @dataclass(frozen=True, eq=False)
-class Glauber(SpinDynamics):
+class Glauber(CompiledSpinDynamics):
     """Heat-bath Glauber dynamics, at one temperature (equilibrium) or with a heat bath of its own for every spin.
 
     An update of a random spin i sets s_i = +1 with probability 1 / (1 + exp(-2 h_i / T_i)). At one temperature detailed
@@ -188,21 +205,21 @@ class Glauber(SpinDynamics):
             raise ValueError(f"temperature[{spin}] = {values[spin]:g}: temperatures must be finite and > 0")
         object.__setattr__(self, "temperature", values)
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+    def response(self) -> SpinResponse | None:
+        if np.ndim(self.temperature):
+            return None
+        return EquilibriumResponse(float(np.asarray(self.temperature)))
+
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         if np.ndim(self.temperature) == 0:
-            scale = np.float32(float(np.asarray(self.temperature)))
-            return lambda sites, out: kernels.fill_logistic(state, scale, out)
-        scales = np.asarray(self.temperature, dtype=np.float32)
-
-        def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
-            kernels.fill_logistic(state, np.float32(1.0), out)
-            out *= scales[sites, None]
-
-        return fill
+            scale = self.in_units(float(np.asarray(self.temperature)))
+            return Thresholds(lambda sites, out: kernels.fill_logistic(state, scale, out))
+        scales = np.array([self.in_units(float(temperature)) for temperature in np.asarray(self.temperature)])
+        return Thresholds(lambda sites, out: kernels.fill_logistic_at(state, scales, sites, out))
 
 
 @dataclass(frozen=True, eq=False)
-class Metropolis(SpinDynamics):
+class Metropolis(CompiledSpinDynamics):
     """Metropolis dynamics: a random spin i turns with probability min(1, exp(-2 s_i h_i / T)).
 
     Detailed balance holds, the steady state is exp(-E / T).
@@ -236,13 +253,16 @@ class Metropolis(SpinDynamics):
         check_model(self)
         _check_temperature(self)
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        scale = np.float32(self.temperature)
-        return lambda sites, out: kernels.fill_exponential(state, scale, out)
+    def response(self) -> SpinResponse:
+        return EquilibriumResponse(self.temperature)
+
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        scale = self.in_units(self.temperature)
+        return Thresholds(lambda sites, out: kernels.fill_exponential(state, scale, out))
 
 
 @dataclass(frozen=True, eq=False)
-class TwoTemperatureGlauber(SpinDynamics):
+class TwoTemperatureGlauber(CompiledSpinDynamics):
     """Heat-bath Glauber dynamics with two baths: an update is made by the hot one with probability `share`.
 
     s_i = +1 with probability share / (1 + exp(-2 h_i / T_hot)) + (1 - share) / (1 + exp(-2 h_i / T)). Away from share 0
@@ -281,6 +301,9 @@ class TwoTemperatureGlauber(SpinDynamics):
         _check_temperature(self, "hot_temperature")
         object.__setattr__(self, "share", check_number(self.share, "share", low=0.0, high=1.0))
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        hot, cold, share = np.float32(self.hot_temperature), np.float32(self.temperature), word(self.share)
-        return lambda sites, out: kernels.fill_mixture(state, share, hot, cold, out)
+    def response(self) -> SpinResponse:
+        return MixedBathResponse(self.share / self.hot_temperature + (1 - self.share) / self.temperature)
+
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        hot, cold, share = self.in_units(self.hot_temperature), self.in_units(self.temperature), word(self.share)
+        return Thresholds(lambda sites, out: kernels.fill_mixture(state, share, hot, cold, out))

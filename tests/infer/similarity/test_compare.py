@@ -324,3 +324,23 @@ def test_bad_input_is_named():
     for arguments, options, message in cases:
         with pytest.raises(ValueError, match=message):
             compare(*arguments, **options)
+
+
+def test_scale_of_the_couplings_changes_the_temperature_only():
+    patterns = random_patterns(4, 13, seed=2)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(13, 13)) * 0.02
+    couplings = dreaming(patterns, 0.5) + noise + noise.T
+    np.fill_diagonal(couplings, 0.0)
+    found = compare(couplings, patterns, n_null=50)
+    for factor in (1e200, 1e-200, 3.0):
+        scaled = compare(factor * couplings, patterns, n_null=50)
+        assert scaled.best_rate == pytest.approx(found.best_rate, rel=1e-9)
+        assert scaled.best_rate_std == pytest.approx(found.best_rate_std, rel=1e-9)
+        assert scaled.inverse_temperature == pytest.approx(factor * found.inverse_temperature, rel=1e-9)
+        assert scaled.at_best == pytest.approx(found.at_best, rel=1e-9)
+        assert scaled.retrieval == found.retrieval
+        np.testing.assert_allclose(scaled.couplings, factor * found.couplings, rtol=1e-12)
+        np.testing.assert_allclose(scaled.spectra["inferred"], factor * found.spectra["inferred"], rtol=1e-9)
+        metrics = similarity_metrics(factor * couplings, found.reference_couplings)
+        assert metrics == pytest.approx(similarity_metrics(couplings, found.reference_couplings), rel=1e-12)
