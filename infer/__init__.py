@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infer.conversion import to_binary_parameters, to_spin_parameters
+    from infer.count_model import CountModel
     from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
     from infer.diagnosis.diagnose import Diagnosis, diagnose
     from infer.errors import InputError
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from infer.estimators.inverse_temperature import InverseTemperature, inverse_temperature
     from infer.estimators.kinetic.estimator import KineticCouplings
     from infer.estimators.likelihood.estimator import MaximumLikelihood
+    from infer.estimators.likelihood.from_moments import MomentModel, fit_from_moments
     from infer.estimators.likelihood.partition import log_likelihood, log_partition
+    from infer.estimators.likelihood.population_count import KPairwise
     from infer.estimators.mean_field import MeanField
     from infer.estimators.probability_flow import MinimumProbabilityFlow
     from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
@@ -44,15 +47,18 @@ _HOME = {
     "CouplingDifference": "infer.similarity.two_recordings",
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
+    "CountModel": "infer.count_model",
     "DreamingModel": "infer.estimators.dreaming.estimator",
     "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
     "Fit": "infer.estimators.base",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
+    "KPairwise": "infer.estimators.likelihood.population_count",
     "InverseTemperature": "infer.estimators.inverse_temperature",
     "KineticCouplings": "infer.estimators.kinetic.estimator",
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
+    "MomentModel": "infer.estimators.likelihood.from_moments",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
     "PairModel": "infer.model",
@@ -75,6 +81,7 @@ _HOME = {
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
     "energy_landscape": "infer.landscape.landscape",
+    "fit_from_moments": "infer.estimators.likelihood.from_moments",
     "goodness_of_fit": "infer.diagnosis.adequacy",
     "inverse_temperature": "infer.estimators.inverse_temperature",
     "log_likelihood": "infer.estimators.likelihood.partition",
@@ -96,6 +103,7 @@ _HOME = {
 __all__ = [
     "Adequacy",
     "Analysis",
+    "CountModel",
     "CouplingDifference",
     "Decimation",
     "Diagnosis",
@@ -106,10 +114,12 @@ __all__ = [
     "InputError",
     "InteractionScreening",
     "InverseTemperature",
+    "KPairwise",
     "KineticCouplings",
     "MaximumLikelihood",
     "MeanField",
     "MinimumProbabilityFlow",
+    "MomentModel",
     "PairModel",
     "PenaltyPath",
     "PseudoLikelihood",
@@ -130,6 +140,7 @@ __all__ = [
     "decimate",
     "diagnose",
     "energy_landscape",
+    "fit_from_moments",
     "goodness_of_fit",
     "inverse_temperature",
     "log_likelihood",
