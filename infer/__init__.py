@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
     from infer.diagnosis.diagnose import Diagnosis, diagnose
     from infer.errors import InputError
+    from infer.estimators.base import SpinEstimator
     from infer.estimators.bias import TemperatureBias, temperature_bias
     from infer.estimators.continuous.estimators import GaussianCouplings, ScoreMatching
     from infer.estimators.dreaming.errors import RateTest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from infer.model import PairModel
     from infer.recordings.recording import Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import Analysis, analyse, write_report
+    from infer.samples import Samples
     from infer.similarity.compare import Similarity, compare
     from infer.similarity.family import data_correlations
     from infer.similarity.unlearning import UnlearningSimilarity, compare_unlearning
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from infer.sweeps.table import average_repeats, read_sweep, sweep_map
 
 _HOME = {
-    "Adequacy": "infer.diagnosis.adequacy",
+    "Adequacy": "infer.diagnosis.adequacy_result",
     "Analysis": "infer.report",
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
@@ -48,8 +50,10 @@ _HOME = {
     "PseudoLikelihood": "infer.estimators.pseudolikelihood.estimator",
     "RateTest": "infer.estimators.dreaming.errors",
     "Recording": "infer.recordings.recording",
+    "Samples": "infer.samples",
     "ScoreMatching": "infer.estimators.continuous.estimators",
-    "Similarity": "infer.similarity.compare",
+    "Similarity": "infer.similarity.result",
+    "SpinEstimator": "infer.estimators.base",
     "TemperatureBias": "infer.estimators.bias",
     "UnlearningSimilarity": "infer.similarity.unlearning",
     "analyse": "infer.report",
@@ -93,8 +97,10 @@ __all__ = [
     "PseudoLikelihood",
     "RateTest",
     "Recording",
+    "Samples",
     "ScoreMatching",
     "Similarity",
+    "SpinEstimator",
     "TemperatureBias",
     "UnlearningSimilarity",
     "analyse",

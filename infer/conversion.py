@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from infer.model import PairModel
+
 __all__ = ["to_binary_parameters", "to_spin_parameters"]
 
 FloatArray = NDArray[np.float64]
@@ -53,7 +55,8 @@ def to_binary_parameters(couplings: ArrayLike, fields: ArrayLike | None = None) 
     (array([[0., 2.],
            [2., 0.]]), array([-1., -1.]), 0.5)
     """
-    J, h = _checked(couplings, fields)
+    model = PairModel.of(couplings, fields)
+    J, h = model.couplings, model.fields
     return 4.0 * J, 2.0 * h - 2.0 * J.sum(axis=1), float(0.5 * J.sum() - h.sum())
 
 
@@ -100,31 +103,6 @@ def to_spin_parameters(couplings: ArrayLike, fields: ArrayLike | None = None) ->
     (array([[0. , 0.5],
            [0.5, 0. ]]), array([0., 0.]), -0.5)
     """
-    K, b = _checked(couplings, fields)
+    model = PairModel.of(couplings, fields)
+    K, b = model.couplings, model.fields
     return K / 4.0, b / 2.0 + K.sum(axis=1) / 4.0, float(K.sum() / 8.0 + b.sum() / 2.0)
-
-
-def _checked(couplings: ArrayLike, fields: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
-    """A copy of the couplings with zero diagonal, and the fields."""
-    matrix = np.array(couplings, dtype=np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"couplings: expected a square matrix, got shape {matrix.shape}")
-    np.fill_diagonal(matrix, 0.0)
-    bad = np.argwhere(~np.isfinite(matrix))
-    if len(bad):
-        i, j = bad[0]
-        raise ValueError(f"couplings: entry [{i}, {j}] is {matrix[i, j]}; all entries must be finite")
-    difference = np.abs(matrix - matrix.T)
-    if difference.size and difference.max() > 1e-8 * np.abs(matrix).max():
-        i, j = np.unravel_index(difference.argmax(), difference.shape)
-        raise ValueError(
-            f"couplings: entry [{i}, {j}] is {matrix[i, j]:.6g} and [{j}, {i}] is {matrix[j, i]:.6g}; "
-            "couplings are symmetric: pass (J + J.T) / 2"
-        )
-    vector = np.zeros(len(matrix)) if fields is None else np.array(fields, dtype=np.float64)
-    if vector.shape != (len(matrix),):
-        raise ValueError(f"fields: expected shape ({len(matrix)},) to fit the couplings, got {vector.shape}")
-    wrong = np.flatnonzero(~np.isfinite(vector))
-    if len(wrong):
-        raise ValueError(f"fields: entry {wrong[0]} is {vector[wrong[0]]}; all entries must be finite")
-    return matrix, vector

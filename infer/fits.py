@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from infer.errors import InputError
+from infer.estimators.registry import find_method
 from infer.files.atomic import atomic_write, check_writable
 from infer.recordings.child_process import try_reading
 from infer.recordings.formats.netcdf import read_arrays
@@ -21,17 +22,6 @@ from infer.recordings.recording import Recording, read_couplings
 
 __all__ = ["check_output", "compare_file", "fit_recording", "write_netcdf", "write_similarity"]
 
-Method = Literal[
-    "pseudolikelihood",
-    "interaction-screening",
-    "probability-flow",
-    "maximum-likelihood",
-    "naive",
-    "tap",
-    "bethe",
-    "sessak-monasson",
-    "independent-pair",
-]
 
 # what the dataset of a comparison holds as variables
 ARRAYS = (
@@ -47,11 +37,12 @@ ARRAYS = (
 
 def fit_recording(
     recording: Recording,
-    method: Method = "pseudolikelihood",
+    method: str = "pseudolikelihood",
     *,
     alpha: float | None = None,
     shrinkage: float | str | None = None,
     fit_fields: bool | None = None,
+    errors: bool = True,
     n_replicates: int = 200,
     seed: int = 0,
     n_jobs: int | None = 1,
@@ -76,6 +67,8 @@ def fit_recording(
     fit_fields : bool, optional
         Whether every spin has a field. Default: no for simulations without fields, yes for all else, since the means
         of recorded spins are not zero.
+    errors : bool
+        Whether standard errors are computed; without them there are no replicates either.
     n_replicates : int
         Bootstrap replicates of the couplings, from which `compare_file` takes its interval; only the pseudo-likelihood
         gives any. 0 for none: they take 2 n_spins^2 bytes each.
@@ -105,51 +98,41 @@ def fit_recording(
     if n_replicates < 0:
         raise InputError(f"the number of replicates must be at least 0, got {n_replicates}")
     if fit_fields is None:
-        fields = recording.attributes.get("fields", "none")
-        without = fields == "none" if isinstance(fields, str) else not np.any(np.asarray(fields, dtype=float))
-        fit_fields = not ("dynamics" in recording.attributes and without)
-    masked = bool(recording.attributes.get("masked_values"))
-    model: Any
-    if method == "pseudolikelihood":
-        from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
-
-        if shrinkage is not None:
-            raise InputError("shrinkage goes with mean-field methods; the pseudo-likelihood has alpha instead")
-        alpha = 1.0 / recording.n_samples if alpha is None else alpha
-        model = PseudoLikelihood(
-            alpha=alpha, fit_fields=fit_fields, missing="mask" if masked else "error", n_jobs=n_jobs
-        )
-    elif masked:
+        fit_fields = not recording.without_fields
+    masked = not recording.complete
+    if masked and method != "pseudolikelihood":
         raise InputError(
             f"method {method!r} takes no masked values, only the pseudo-likelihood does; drop or fill missing values "
             "(--missing drop or --missing fill on the command line)"
         )
-    elif method == "interaction-screening" or method == "probability-flow" or method == "maximum-likelihood":
-        if shrinkage is not None:
-            raise InputError(f"shrinkage goes with mean-field methods; {method} has alpha instead")
-        model = _penalised(method, alpha, recording.n_samples, fit_fields, seed, n_jobs)
-    else:
-        from infer.estimators.mean_field import MeanField
-
-        if alpha is not None:
-            raise InputError(f"alpha is the penalty of the pseudo-likelihood; method {method!r} has shrinkage instead")
-        model = MeanField(method=method, shrinkage=_number_or_text(shrinkage), fit_fields=fit_fields)
+    model = find_method(method).build(
+        {"alpha": alpha, "shrinkage": _number_or_text(shrinkage)},
+        {
+            "fit_fields": fit_fields,
+            "missing": "mask" if masked else "error",
+            "errors": errors,
+            "n_jobs": n_jobs,
+            "random_state": seed,
+        },
+    )
     steps = tqdm(total=4, disable=not progress, desc="fit", unit="step")
     with steps:
         model.fit(recording)
         steps.update()
         spins = model.complete(recording, seed) if masked else recording.spins
-        square, names = ("spin", "other_spin"), list(recording.names)
+        square, names = ("spin", "other_spin"), list(recording.names or map(str, range(recording.n_spins)))
         variables: dict[str, Any] = {
             "couplings": (square, model.couplings_),
             "fields": ("spin", model.fields_),
             "correlations": (square, data_correlations(spins, recording.counts)),
         }
-        if method == "pseudolikelihood":
-            variables["couplings_std"] = (square, model.couplings_std_)
+        std = getattr(model, "couplings_std_", None)
+        if std is not None:
+            variables["couplings_std"] = (square, std)
+            variables["fields_std"] = ("spin", model.fields_std_)
             steps.update()
             # where the samples leave couplings open their errors are not finite, and there is nothing to resample
-            if n_replicates and np.isfinite(model.couplings_std_).all():
+            if n_replicates and np.isfinite(std).all() and hasattr(model, "bootstrap_couplings"):
                 above = np.triu_indices(recording.n_spins, 1)
                 replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
                 variables["replicates"] = (("replicate", "pair"), replicates[:, *above].astype(np.float32))
@@ -161,7 +144,7 @@ def fit_recording(
         **{name: value for name, value in recording.attributes.items() if name != "fields"},
         "source": recording.source,
         "rows": len(recording.spins),
-        "samples": recording.n_samples,
+        "samples": int(recording.n_samples),
         "method": method,
         "alpha": "none" if alpha is None else float(alpha),
         "shrinkage": "none" if shrinkage is None else shrinkage,
@@ -175,28 +158,12 @@ def fit_recording(
 
 def _number_or_text(value: float | str | None) -> Any:
     """A number where the text is one."""
+    if value is None:
+        return None
     try:
-        return float(value)  # type: ignore[arg-type]  # what is no number is caught below
+        return float(value)
     except (TypeError, ValueError):
         return value
-
-
-def _penalised(
-    method: str, alpha: float | None, n_samples: int, fit_fields: bool, seed: int, n_jobs: int | None
-) -> Any:
-    """The estimator of a method with a penalty, other than the pseudo-likelihood."""
-    if method == "interaction-screening":
-        from infer.estimators.screening.estimator import InteractionScreening
-
-        return InteractionScreening(alpha=alpha, fit_fields=fit_fields, n_jobs=n_jobs)
-    alpha = 1.0 / n_samples if alpha is None else alpha
-    if method == "probability-flow":
-        from infer.estimators.probability_flow import MinimumProbabilityFlow
-
-        return MinimumProbabilityFlow(alpha=alpha, fit_fields=fit_fields)
-    from infer.estimators.likelihood.estimator import MaximumLikelihood
-
-    return MaximumLikelihood(alpha=alpha, fit_fields=fit_fields, random_state=seed)
 
 
 def check_output(
@@ -315,7 +282,7 @@ def compare_file(
             raise InputError(f"{path} holds neither patterns nor correlations to compare with; give --patterns FILE")
         replicates = _square(path, found["replicates"], len(couplings)) if "replicates" in found else None
         steps.update()
-        similarity = compare(couplings, patterns, correlations=correlations, replicates=replicates, random_state=seed)
+        similarity = compare(couplings, patterns, correlations=correlations, replicates=replicates, seed=seed)
         steps.update()
     return similarity
 

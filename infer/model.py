@@ -9,12 +9,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from infer.checks import passing_rows
 from infer.types import FloatArray
 from simulate.couplings import check_symmetric
 
 __all__ = ["PairModel", "off_diagonal", "symmetric_matrix"]
-
-CHUNK_VALUES = 1 << 21  # spins that are worked on at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +67,8 @@ class PairModel:
         if isinstance(model, PairModel):
             if fields is None and isinstance(model, cls):
                 return model
-            couplings, own = model.couplings, model.fields
+            couplings: Any = model.couplings
+            own: Any = model.fields
         elif hasattr(model, "fit"):
             if not hasattr(model, "couplings_"):
                 raise ValueError(f"{name}: this {type(model).__name__} is not fitted; call fit first")
@@ -128,9 +128,7 @@ class PairModel:
         """Rows in double precision, some at a time."""
         if rows.ndim != 2 or rows.shape[1] != self.n_spins:
             raise ValueError(f"spins: expected shape (n_rows, {self.n_spins}) to fit the couplings, got {rows.shape}")
-        step = max(1, CHUNK_VALUES // self.n_spins)
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
+        for part in passing_rows(rows):
             yield part, rows[part].astype(np.float64)
 
 

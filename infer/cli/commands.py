@@ -117,9 +117,7 @@ def simulate(
 def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
-    method: Annotated[
-        Method, typer.Option(help="An objective that is optimised (the first four), or a mean-field closed form.")
-    ] = Method.PSEUDOLIKELIHOOD,
+    method: Method = "pseudolikelihood",
     alpha: Annotated[
         float | None,
         typer.Option(
@@ -131,6 +129,7 @@ def fit(
         str | None, typer.Option(help="Mean field: shrinkage of covariances, 0 to 1, or ledoit-wolf.")
     ] = None,
     fields: Fields = None,
+    errors: Annotated[bool, typer.Option(help="Compute standard errors.")] = True,
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap replicates kept for `compare`; 0 for none.")] = 200,
     key: Key = None,
     zero_one: ZeroOne = False,
@@ -158,10 +157,11 @@ def fit(
     )
     result = fit_recording(
         recording,
-        method.value,
+        method,
         alpha=alpha,
         shrinkage=shrinkage,
         fit_fields=fields,
+        errors=errors,
         n_replicates=replicates,
         seed=seed,
         n_jobs=n_jobs,
@@ -387,7 +387,7 @@ def _show_headline(analysis: Any) -> None:
     low, high = found["rate_interval"]
     typer.echo(
         f"dreaming rate: {found['rate']:.4g} +- {found['rate_std']:.2g} "
-        f"({100 * found['level']:g} % interval {low:.4g} to {high:.4g})"
+        f"({100 * found['confidence']:g} % interval {low:.4g} to {high:.4g})"
     )
     error = "" if found["inverse_temperature_std"] is None else f" +- {found['inverse_temperature_std']:.2g}"
     typer.echo(f"inverse temperature: {found['inverse_temperature']:.4g}{error}")

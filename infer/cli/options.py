@@ -4,21 +4,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
+from infer.estimators.registry import METHODS
 
-class Method(StrEnum):
-    """How couplings are fitted."""
-
-    PSEUDOLIKELIHOOD = "pseudolikelihood"
-    INTERACTION_SCREENING = "interaction-screening"
-    PROBABILITY_FLOW = "probability-flow"
-    MAXIMUM_LIKELIHOOD = "maximum-likelihood"
-    NAIVE = "naive"
-    TAP = "tap"
-    BETHE = "bethe"
-    SESSAK_MONASSON = "sessak-monasson"
-    INDEPENDENT_PAIR = "independent-pair"
+#: How couplings are fitted: one of the names of `infer.estimators.registry`.
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        click_type=click.Choice([method.name for method in METHODS]),
+        help="How couplings are fitted.",
+    ),
+]
 
 
 class Rule(StrEnum):

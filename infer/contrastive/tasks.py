@@ -100,7 +100,7 @@ def compare_networks(table: xr.Dataset, *, seed: int = 0, progress: bool = False
     """
     matrices, patterns = table["couplings"].values, table["patterns"].values
     found = [
-        compare(matrix, patterns, rates=RATES, random_state=seed)
+        compare(matrix, patterns, rates=RATES, seed=seed)
         for matrix in tqdm(matrices, disable=not progress, desc="compare", unit="network")
     ]
     above = np.triu_indices(matrices.shape[-1], 1)

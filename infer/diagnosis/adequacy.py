@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from infer.diagnosis.adequacy_result import Adequacy
 from infer.diagnosis.distributions import equal_share_bins, merge_neighbours, shares_in_batches
-from infer.estimators.base import check_spins, unpack_samples
-from infer.similarity.family import validate_symmetric
+from infer.model import PairModel
+from infer.samples import Samples
 from infer.similarity.replicates import blas_threads
 from infer.statistics.moments import (
     Estimates,
@@ -102,7 +102,8 @@ def goodness_of_fit(
     correlations between entries as they are. For moments that the model was fitted to it errs on the safe side.
     Distributions are tested likewise, by their shares in at most twelve bins that are about equally filled.
     """
-    matrix, field = check_model(couplings, fields)
+    model = PairModel.of(couplings, fields)
+    matrix, field = model.couplings, model.fields
     rows, number, runs = check_observed(spins, counts, chains, len(matrix))
     for name, value, least in (("n_draws", n_draws, 2), ("n_chains", n_chains, 4), ("n_triples", n_triples, 1)):
         if value < least:
@@ -153,7 +154,7 @@ def goodness_of_fit(
             for name, seed in zip(MOMENTS, flip_seed.spawn(3), strict=True)
             if len(indices[name])  # two spins have no third moments
         }
-        row_energies, model_energies = _energies(rows, matrix, field), _energies(flat, matrix, field)
+        row_energies, model_energies = model.energies(rows), model.energies(flat)
         edges = equal_share_bins(row_energies, weight, model_energies)
         shapes = (
             merge_neighbours(ours["sum of spins"], theirs["sum of spins"]),
@@ -243,67 +244,26 @@ def _normal_scores(
     return (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(squares / (total * freedom)))
 
 
-def check_model(couplings: Any, fields: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
-    """Zero-diagonal couplings and fields of arrays or of a fitted estimator."""
-    estimator = couplings if hasattr(couplings, "fit") else None
-    if estimator is not None:
-        if not hasattr(estimator, "couplings_"):
-            raise ValueError(f"couplings: this {type(estimator).__name__} is not fitted; call fit first")
-        couplings, fields = estimator.couplings_, getattr(estimator, "fields_", None) if fields is None else fields
-    matrix = validate_symmetric(couplings, "couplings")
-    np.fill_diagonal(matrix, 0.0)
-    return matrix, _check_fields(fields, len(matrix))
-
-
-def _check_fields(fields: ArrayLike | None, n_spins: int) -> FloatArray:
-    """Fields (n_spins,), zero by default."""
-    field = np.zeros(n_spins) if fields is None else np.asarray(fields, dtype=np.float64)
-    if field.shape != (n_spins,):
-        raise ValueError(f"fields: expected shape ({n_spins},), got {field.shape}")
-    bad = np.flatnonzero(~np.isfinite(field))
-    if bad.size:
-        raise ValueError(f"fields: entry {bad[0]} is {field[bad[0]]}; all entries must be finite")
-    return field
-
-
 def check_observed(
     spins: Any, counts: ArrayLike | None, chains: ArrayLike | None, n_spins: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int64] | None, NDArray[np.int64] | None]:
     """Rows of spins, their counts and their chains, checked."""
-    samples, runs, _ = unpack_samples(spins)
-    if counts is None and hasattr(spins, "spins") and not isinstance(spins, xr.Dataset):
-        counts = getattr(spins, "counts", None)
-    array = np.asarray(samples)
-    if array.ndim != 2 or array.shape[1] != n_spins:
-        raise ValueError(f"spins: expected shape (n_rows, {n_spins}) to fit the couplings, got {array.shape}")
-    rows = check_spins(array)
-    runs = runs if chains is None else np.asarray(chains)
-    if runs is not None and runs.shape != (len(rows),):
-        raise ValueError(f"chains: expected shape ({len(rows)},), one for each row of spins, got {runs.shape}")
+    samples = Samples.of(spins, counts, chains=chains)
+    rows = samples.spins
+    if rows.shape[1] != n_spins:
+        raise ValueError(f"spins: expected shape (n_rows, {n_spins}) to fit the couplings, got {rows.shape}")
     number = None
-    if counts is not None:
-        number = np.asarray(counts)
-        if number.shape != (len(rows),):
-            raise ValueError(f"counts: expected shape ({len(rows)},), one for each row of spins, got {number.shape}")
-        bad = np.flatnonzero(~((number >= 0) & (number == np.floor(number))))
-        if bad.size:
-            raise ValueError(f"counts: row {bad[0]} has {number[bad[0]]}; counts must be whole numbers, not negative")
-        number = number.astype(np.int64)
-        if runs is not None:
+    if samples.weights is not None:
+        if samples.weight_kind != "counts":
+            raise ValueError("counts: weights must be whole numbers here, how often each row was seen")
+        number = np.asarray(samples.weights).astype(np.int64)
+        if samples.chains is not None:
             raise ValueError("give either counts or chains: rows with counts have no order in time")
-    total = len(rows) if number is None else int(number.sum())
-    if total < FEWEST_SAMPLES:
-        raise ValueError(f"spins: {total} samples; at least {FEWEST_SAMPLES} are needed for errors of the moments")
-    return rows, number, runs
-
-
-def _energies(rows: NDArray[np.int8], couplings: FloatArray, fields: FloatArray) -> FloatArray:
-    """Energies (n_rows,) in units of the temperature."""
-    energy = np.empty(len(rows))
-    for start in range(0, len(rows), _CHUNK_ROWS):
-        block = rows[start : start + _CHUNK_ROWS].astype(np.float64)
-        energy[start : start + _CHUNK_ROWS] = -np.einsum("ri,ri->r", block, 0.5 * (block @ couplings) + fields)
-    return energy
+    if samples.n_samples < FEWEST_SAMPLES:
+        raise ValueError(
+            f"spins: {samples.n_samples:g} samples; at least {FEWEST_SAMPLES} are needed for errors of the moments"
+        )
+    return rows, number, samples.chains
 
 
 def _energy_histogram(observed: FloatArray, counts: NDArray[np.int64] | None, predicted: FloatArray) -> dict[str, Any]:

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from infer.diagnosis.adequacy import Adequacy, check_model, check_observed, goodness_of_fit
+from infer.diagnosis.adequacy import Adequacy, check_observed, goodness_of_fit
 from infer.diagnosis.blocks import FEWEST_BLOCKS, collective_observables, time_blocks
 from infer.diagnosis.drift import Drift, drift_test
 from infer.diagnosis.held_out import N_FOLDS, HeldOut, held_out_scores
 from infer.diagnosis.time_reversal import LAGS, TimeReversal, time_reversal_test
 from infer.files.json import to_plain_dict
-from infer.similarity.replicates import blas_threads, check_level
+from infer.model import PairModel
+from infer.samples import Samples
+from infer.similarity.replicates import blas_threads
 from infer.wording import join, number, p_text
 
 __all__ = ["Check", "Diagnosis", "diagnose"]
@@ -192,15 +193,16 @@ def diagnose(
     >>> diagnose(PseudoLikelihood(alpha=0.01).fit(spins), spins).adequate
     True
     """
-    check_level(level)
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, got {level}")
     if n_folds < 2:
         raise ValueError(f"n_folds must be at least 2, got {n_folds}")
     estimator = model if hasattr(model, "fit") else None
-    couplings, field = check_model(model, fields)
+    pairs = PairModel.of(model, fields)
+    couplings, field = pairs.couplings, pairs.fields
     rows, number, runs = check_observed(X, counts, chains, len(couplings))
     if ordered is None:
-        recording_without_order = hasattr(X, "chains") and not isinstance(X, xr.Dataset) and chains is None
-        ordered = number is None and (runs is not None or not recording_without_order)
+        ordered = Samples.of(X, counts, chains=chains).ordered
     if ordered and number is not None:
         raise ValueError("ordered: rows with counts have no order in time")
     model_seed, fold_seed, reversal_seed, drift_seed = np.random.SeedSequence(random_state).spawn(4)

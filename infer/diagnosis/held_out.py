@@ -16,6 +16,7 @@ from sklearn.base import clone
 
 from infer.estimators.likelihood.partition import log_partition
 from infer.files.json import to_plain_dict
+from infer.model import PairModel
 from infer.statistics.batches import batch_labels
 from infer.wording import number
 
@@ -142,11 +143,13 @@ def held_out_scores(
         model_couplings, model_fields, alpha = couplings, fields, 1.0 / len(train)
         if estimator is not None:
             model = clone(estimator)
+            if "errors" in model.get_params():
+                model.set_params(errors=False)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the fit to all rows has said what there is to say
                 model.fit(train, sample_weight=train_weight)
             model_couplings, model_fields = np.asarray(model.couplings_), np.asarray(model.fields_)
-            alpha = float(getattr(model, "alpha", 0.0) or alpha)
+            alpha = float(getattr(model, "alpha_", 0.0) or alpha)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             partition = log_partition(model_couplings, model_fields, random_state=int(fold_seed))
@@ -154,7 +157,7 @@ def held_out_scores(
         partition_variance += partition.std**2 / n_evaluated**2
         test = fold.test
         gains["independent"].append(_independent(train, train_weight, test))
-        gains["pairwise"].append(_boltzmann(test, model_couplings, model_fields) - partition.value)
+        gains["pairwise"].append(-PairModel(model_couplings, model_fields).energies(test) - partition.value)
         weights.append(np.ones(len(test)) if fold.test_weight is None else fold.test_weight)
         if kinetic:
             couplings_kinetic = fit_kinetic(fold.before, fold.after, alpha)
@@ -247,15 +250,6 @@ def _independent(train: NDArray[np.int8], weight: FloatArray | None, test: NDArr
     up = (train > 0).sum(axis=0) if weight is None else weight @ (train > 0)
     share = (up + 0.5) / (total + 1.0)
     return (test > 0) @ np.log(share) + (test < 0) @ np.log1p(-share)
-
-
-def _boltzmann(rows: NDArray[np.int8], couplings: FloatArray, fields: FloatArray) -> FloatArray:
-    """Minus the energy of each row in units of the temperature."""
-    values = np.empty(len(rows))
-    for start in range(0, len(rows), _CHUNK_ROWS):
-        block = rows[start : start + _CHUNK_ROWS].astype(np.float64)
-        values[start : start + _CHUNK_ROWS] = np.einsum("ri,ri->r", block, 0.5 * (block @ couplings) + fields)
-    return values
 
 
 def fit_kinetic(before: NDArray[np.int8], after: NDArray[np.int8], alpha: float) -> FloatArray:

@@ -1,277 +1,281 @@
-"""What every estimator of spin systems shares: reading samples, strict validation, the score."""
+"""What every estimator of spin systems shares: reading samples, strict checks, standard errors, the score."""
 
 from __future__ import annotations
 
-import mmap
-import os
 import warnings
-from collections.abc import Iterator
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
 
 import numpy as np
-import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-CHUNK_VALUES = 1 << 21  # values looked at in one go when large (memory-mapped) input is checked or scored
-MATRICES = 12  # (n_spins, n_spins) in double precision that a fit holds at once, about
-_NAMES_SHOWN = 8
+from infer.checks import check_confidence, check_memory, name_spins
+from infer.estimators.blocks import block_score, check_blocks, varying_blocks
+from infer.estimators.columns import VaryingSpins, varying_spins
+from infer.model import PairModel
+from infer.samples import Samples
+from infer.statistics.batches import student_quantile
+from infer.types import FloatArray
+
+__all__ = ["Fit", "SpinEstimator"]
 
 
-def is_dask(X: Any) -> bool:
-    """Whether these are the blocks of a Dask array (which need not be installed)."""
-    return type(X).__module__.startswith("dask.array")
-
-
-def unpack_samples(X: Any) -> tuple[Any, NDArray[np.int64] | None, tuple[str, ...] | None]:
-    """Array of samples, chain of each row and names of the spins, from whatever holds samples.
+@dataclass(frozen=True)
+class Fit:
+    """The result of `SpinEstimator.solve`, for the spins that vary.
 
     Parameters
     ----------
-    X : array-like (n_samples, n_spins), xarray.Dataset, xarray.DataArray or Recording
-        A Dataset as written by ``simulate.sample`` (variable ``spins``, or ``x`` in continuous units, with dims
-        ``(chain, draw, spin)``) gives its rows chain by chain. A recording has attributes ``spins``, ``chains``
-        and ``names``. Anything else is handed back as it is.
-
-    Returns
-    -------
-    samples : array-like (n_samples, n_spins)
-    chains : ndarray of int64 (n_samples,) or None
-        Which time-ordered run a row belongs to; None when nothing is known.
-    names : tuple of str or None
+    couplings : ndarray of float64, shape (n_varying, n_varying)
+        In units of the temperature; node by node estimates are averaged with their transpose.
+    fields : ndarray of float64, shape (n_varying,)
+        In units of the temperature.
+    converged : bool
+    n_iter : int
+    couplings_std, fields_std : ndarray of float64, optional
+        Standard errors, shaped as couplings and fields.
+    freedom : float
+        Degrees of freedom of the standard errors.
+    attributes : dict
+        Further attributes of the fitted estimator, by name.
     """
-    if isinstance(X, xr.Dataset):
-        found = [name for name in ("spins", "x") if name in X.data_vars]
-        if not found:
-            raise ValueError(f"the Dataset has no variable 'spins' or 'x'; it has {sorted(map(str, X.data_vars))}")
-        X = X[found[0]]
-    if isinstance(X, xr.DataArray):
-        missing = {"chain", "draw", "spin"} - set(X.dims)
-        if missing or X.ndim != 3:
-            raise ValueError(f"samples need dims (chain, draw, spin), these have {tuple(map(str, X.dims))}")
-        X = X.transpose("chain", "draw", "spin")
-        n_chains, n_draws, n_spins = X.shape
-        labels = X.coords["spin"].values if "spin" in X.coords else np.arange(n_spins)
-        names = tuple(map(str, labels)) if labels.dtype.kind in "UO" else None
-        values = X.data if is_dask(X.data) else X.values
-        return values.reshape(-1, n_spins), np.repeat(np.arange(n_chains), n_draws), names
-    if hasattr(X, "spins") and hasattr(X, "chains"):
-        names = getattr(X, "names", None)
-        return X.spins, X.chains, tuple(names) if names is not None else None
-    return X, None, None
 
-
-def row_weights(X: Any, samples: NDArray, sample_weight: ArrayLike | None) -> NDArray[np.float64] | None:
-    """Weight of each row: the counts of a recording times ``sample_weight``; None when all rows count alike."""
-    counts = getattr(X, "counts", None) if hasattr(X, "spins") else None
-    if counts is None and sample_weight is None:
-        return None
-    weight = np.ones(len(samples))
-    if sample_weight is not None:
-        weight = weight * _check_sample_weight(sample_weight, samples, dtype=np.float64, ensure_non_negative=True)
-    if counts is not None:
-        weight = weight * np.asarray(counts, dtype=np.float64)
-    if not weight.sum() > 0:
-        raise ValueError("the sample weights are all zero: give at least two rows a positive weight")
-    return weight
-
-
-def check_memory(n_spins: int) -> None:
-    """Refuse to start on couplings that cannot fit into the memory of this machine (where that is known)."""
-    try:
-        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return
-    needed = 8 * MATRICES * n_spins**2
-    if needed > available:
-        raise ValueError(
-            f"couplings of {n_spins} spins need about {needed / 1e9:.0f} GB of memory, and there are "
-            f"{available / 1e9:.0f} GB; choose fewer spins (transpose the samples if rows are spins)"
-        )
-
-
-def name_spins(indices: ArrayLike, names: tuple[str, ...] | None = None) -> str:
-    """A readable list of spins for messages: the first few, and how many more."""
-    indices = [int(index) for index in np.atleast_1d(np.asarray(indices))]
-    shown = [f"{i} ({names[i]})" if names is not None and names[i] != str(i) else f"{i}" for i in indices]
-    more = f" and {len(shown) - _NAMES_SHOWN} more" if len(shown) > _NAMES_SHOWN else ""
-    return ("spin " if len(shown) == 1 else "spins ") + ", ".join(shown[:_NAMES_SHOWN]) + more
-
-
-def release_pages(spins: NDArray) -> None:
-    """Give the pages of a memory map back, so that reading a file larger than memory does not fill memory."""
-    base: Any = spins
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
-        base.madvise(mmap.MADV_DONTNEED)
-
-
-def row_chunks(n_rows: int, n_spins: int) -> list[slice]:
-    """Slices of rows small enough to be worked on in one go."""
-    step = max(1, CHUNK_VALUES // max(1, n_spins))
-    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
-
-
-def passing_rows(samples: NDArray) -> Iterator[slice]:
-    """``row_chunks`` of an array; pages of a memory map are given back behind them."""
-    for count, rows in enumerate(row_chunks(*samples.shape)):
-        yield rows
-        if count % 32 == 31:
-            release_pages(samples)
-    release_pages(samples)
-
-
-def check_spins(spins: NDArray, gaps: bool = False, first_row: int = 0) -> NDArray[np.int8]:
-    """The same samples as int8; a ValueError names the first entry that is not -1 or +1, rows counted from `first_row`.
-
-    With ``gaps`` values may be missing: 0 or NaN, which become 0.
-    """
-    out = spins if spins.dtype == np.int8 else np.empty(spins.shape, dtype=np.int8)
-    for rows in passing_rows(spins):
-        chunk = spins[rows]
-        if gaps and chunk.dtype.kind == "f":
-            chunk = np.where(np.isnan(chunk), 0, chunk)
-        wrong = (chunk != 1) & (chunk != -1)
-        if gaps:
-            wrong &= chunk != 0
-        if wrong.any():
-            row, column = (int(index) for index in np.argwhere(wrong)[0])
-            _refuse_value(chunk[row, column], first_row + rows.start + row, column)
-        if out is not spins:
-            out[rows] = chunk
-    return out
-
-
-def _refuse_value(value: Any, row: int, column: int) -> None:
-    """Raise the ValueError for an entry that is not a spin."""
-    where = f"row {row}, column {column} of X is"
-    if isinstance(value, np.floating) and not np.isfinite(value):
-        kind = "NaN" if np.isnan(value) else "infinity"
-        remedy = "drop or fill missing values first, or fit with PseudoLikelihood(missing='mask')"
-        raise ValueError(f"{where} {kind}: spins must be -1 or +1, so {remedy}")
-    shown = value.item() if isinstance(value, np.generic) else value
-    if value == 0:
-        hint = "for 0/1 data pass threshold=0.5 or convert with 2 * X - 1"
-    elif value == 255:
-        hint = "255 is -1 wrapped by unsigned bytes, so convert with X.astype('int8')"
-    else:
-        hint = "pass threshold=... to binarise real data"
-    raise ValueError(f"{where} {shown}: spins must be -1 or +1; {hint}")
-
-
-def binarise(values: NDArray, threshold: float, gaps: bool = False, first_row: int = 0) -> NDArray[np.int8]:
-    """+1 where a value exceeds the threshold, else -1; a ValueError names the first value that is not finite.
-
-    With ``gaps`` NaN are missing values and become 0.
-    """
-    out = np.empty(values.shape, dtype=np.int8)
-    for rows in passing_rows(values):
-        chunk = values[rows]
-        missing = np.isnan(chunk) if gaps and chunk.dtype.kind == "f" else np.zeros(chunk.shape, dtype=bool)
-        if chunk.dtype.kind == "f" and not (np.isfinite(chunk) | missing).all():
-            row, column = (int(index) for index in np.argwhere(~(np.isfinite(chunk) | missing))[0])
-            _refuse_value(chunk[row, column], first_row + rows.start + row, column)
-        out[rows] = np.where(missing, 0, np.where(chunk > threshold, 1, -1))
-    return out
-
-
-def constant_spins(spins: NDArray[np.int8], weight: NDArray | None = None) -> NDArray[np.intp]:
-    """Indices of the spins that never change in the rows of positive weight."""
-    first = int(np.argmax(weight > 0)) if weight is not None else 0
-    constant = np.ones(spins.shape[1], dtype=bool)
-    for rows in passing_rows(spins):
-        chunk = spins[rows][weight[rows] > 0] if weight is not None else spins[rows]
-        constant &= (chunk == spins[first]).all(axis=0)
-        if not constant.any():
-            break
-    return np.flatnonzero(constant)
-
-
-def mean_log_pseudolikelihood(
-    spins: NDArray[np.int8], couplings: NDArray, fields: NDArray, weight: NDArray | None = None
-) -> float:
-    """Weighted mean over rows of ``sum_i log p(s_i | rest)``."""
-    total = 0.0
-    for rows in passing_rows(spins):
-        chunk = spins[rows].astype(np.float64)
-        margins = chunk * (chunk @ couplings.T + fields)
-        values = -np.logaddexp(0.0, -2.0 * margins).sum(axis=1)
-        total += float(values.sum() if weight is None else values @ weight[rows])
-    return total / (len(spins) if weight is None else float(weight.sum()))
+    couplings: FloatArray
+    fields: FloatArray
+    converged: bool = True
+    n_iter: int = 1
+    couplings_std: FloatArray | None = None
+    fields_std: FloatArray | None = None
+    freedom: float = np.inf
+    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 class SpinEstimator(BaseEstimator):
-    """Base class of the estimators of couplings and fields from +-1 spins."""
+    """Base class of the estimators of couplings and fields from spins of -1 and +1.
+
+    A subclass writes `solve`; reading and checking samples, spins that never change, names and scores come with this
+    class. Parameters that it understands where a subclass has them in its constructor:
+
+    ``threshold`` (real values above it become +1, others -1), ``constant`` ("field" keeps spins that never change
+    without couplings, "error" refuses them), ``missing`` ("mask" lets 0 and NaN stand for missing values),
+    ``fit_fields`` (True, False, or "auto": no for simulations that ran without fields, yes for all else), ``alpha``
+    (None: one prior sample, see `prior`), ``errors`` (whether standard errors are computed in `fit`).
+
+    Attributes
+    ----------
+    couplings_ : ndarray of float64, shape (n_spins, n_spins)
+        Symmetric, zero diagonal, in units of the temperature.
+    fields_ : ndarray of float64, shape (n_spins,)
+        In units of the temperature.
+    couplings_std_, fields_std_ : ndarray of float64
+        Standard errors, where the estimator has them and ``errors=True``; NaN for spins that never change.
+    converged_ : bool
+    n_iter_ : int
+    """
 
     threshold: float | None = None
     constant: str = "field"
     missing: str = "error"
+    fit_fields: bool | str = "auto"
+    errors: bool = True
 
-    couplings_: NDArray[np.float64]
-    fields_: NDArray[np.float64]
+    couplings_: FloatArray
+    fields_: FloatArray
+    converged_: bool
+    n_iter_: int
+
+    _parameter_constraints: dict = {}  # noqa: RUF012
+
+    def solve(self, samples: VaryingSpins) -> Fit:
+        """Couplings and fields of the spins that vary.
+
+        Parameters
+        ----------
+        samples : VaryingSpins
+            Checked samples; ``samples.moments()`` gives means and second moments, ``samples.rows()`` all rows.
+
+        Returns
+        -------
+        Fit
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how it solves for couplings: write solve()")
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit couplings and fields to samples.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
+        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
+            Spins of -1 and +1 (or real values where ``threshold`` is set). The rows of an array are one run in time
+            order.
         y : Ignored
             Present for compatibility with scikit-learn.
         sample_weight : array-like (n_samples,), optional
-            Weights of the rows.
+            Weights of the rows, such as counts.
 
         Returns
         -------
         SpinEstimator
-        """
-        raise NotImplementedError  # every estimator writes its own; this one only says how it is called
+            The estimator itself.
 
-    def _validate(
-        self, X: Any, sample_weight: ArrayLike | None = None, *, reset: bool
-    ) -> tuple[NDArray[np.int8], NDArray[np.float64] | None, NDArray[np.int64] | None, tuple[str, ...] | None]:
-        """Strict spins, weights, chains and names of the samples, from any accepted input."""
-        samples, chains, names = unpack_samples(X)
+        Raises
+        ------
+        ValueError
+            If a value is not -1 or +1 (the message gives row, column and value), there are fewer than two rows or two
+            spins, or spins never change and ``constant="error"``.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If spins never change, or the fit is not to be trusted; the message says what to do.
+        """
+        self._validate_params()
+        return self._fit_samples(self._read(X, sample_weight, reset=True))
+
+    def prepare(self, X: Any, sample_weight: ArrayLike | None = None) -> VaryingSpins:
+        """Samples as `solve` takes them: checked, with the spins that vary.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
+        sample_weight : array-like (n_samples,), optional
+
+        Returns
+        -------
+        VaryingSpins
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
+        return self._prepare(self._read(X, sample_weight, reset=True))
+
+    def _prepare(self, samples: Samples) -> VaryingSpins:
+        """Find the spins that vary in checked samples, and whether fields are fitted to them."""
+        auto = self.fit_fields == "auto"
+        fit_fields = not samples.without_fields if auto else bool(self.fit_fields)
+        find = varying_blocks if samples.blocks else varying_spins
+        return find(samples, fit_fields, self.report_constant)
+
+    def _fit_samples(self, samples: Samples) -> Self:
+        """Fit to checked samples."""
+        prepared = self._prepare(samples)
+        self._keep(self.solve(prepared), prepared)
+        return self
+
+    def _keep(self, found: Fit, samples: VaryingSpins) -> None:
+        """Set the attributes of a fit."""
+        for name in ("couplings_std_", "fields_std_"):
+            self.__dict__.pop(name, None)
+        couplings, self.fields_ = samples.expand(found.couplings, found.fields)
+        self.couplings_ = (couplings + couplings.T) / 2.0
+        self.converged_, self.n_iter_ = bool(found.converged), int(found.n_iter)
+        self.fit_fields_ = samples.fit_fields
+        self.spin_names_ = samples.names
+        for name, value in found.attributes.items():
+            setattr(self, name, value)
+        if found.couplings_std is not None and found.fields_std is not None:
+            self.couplings_std_, self.fields_std_ = samples.expand_errors(found.couplings_std, found.fields_std)
+            self.errors_freedom_ = float(found.freedom)
+
+    def __getattr__(self, name: str) -> Any:
+        """Say why there are no standard errors; all other names are errors as usual."""
+        if name in ("couplings_std_", "fields_std_") and "couplings_" in self.__dict__:
+            raise AttributeError(self._why_no_errors())
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _why_no_errors(self) -> str:
+        """The reason why a fit has no standard errors."""
+        if not self.errors:
+            return "standard errors were not computed: fit with errors=True"
+        return f"{type(self).__name__} has no standard errors for these parameters"
+
+    def _read(self, X: Any, sample_weight: ArrayLike | None = None, *, reset: bool) -> Samples:
+        """Checked samples from any accepted input."""
+        samples = Samples.of(X, sample_weight, gaps=True if self.missing == "mask" else None)
+        if samples.blocks:
+            threshold = None if self.threshold is None else float(self.threshold)
+            checked = check_blocks(samples, threshold, fitting=reset)
+            validate_data(self, checked.values, reset=reset, skip_check_array=True)
+            return checked
         array = validate_data(
             self,
-            samples,
+            samples.values if samples.table is None else samples.table,
             reset=reset,
             dtype="numeric",
             ensure_all_finite=False,
             ensure_min_samples=2 if reset else 1,
             ensure_min_features=2 if reset else 1,
         )
-        if reset:
-            check_memory(array.shape[1])
+        names = samples.names
         if names is None and hasattr(self, "feature_names_in_"):
             names = tuple(map(str, self.feature_names_in_))
-        weight = row_weights(X, array, sample_weight)
-        gaps = self.missing == "mask"
-        spins = check_spins(array, gaps) if self.threshold is None else binarise(array, float(self.threshold), gaps)
-        return spins, weight, chains, names
+        if reset:
+            check_memory(array.shape[1])
+        else:
+            self._check_names(names)
+        samples = samples.with_values(array, names=names, gaps=self.missing == "mask")
+        if self.threshold is not None:
+            return samples.binarised(self.threshold)
+        return samples.with_values(samples.spins)
 
-    def _find_constant(
-        self, spins: NDArray[np.int8], weight: NDArray | None, names: tuple[str, ...] | None
-    ) -> NDArray[np.intp]:
-        """Indices of the constant spins, refused or warned about as ``constant`` says."""
-        return self.report_constant(constant_spins(spins, weight), names)
-
-    def report_constant(self, constant: NDArray[np.intp], names: tuple[str, ...] | None) -> NDArray[np.intp]:
-        """The same indices of constant spins, refused or warned about as ``constant`` says.
+    def read(self, X: Any, sample_weight: ArrayLike | None = None) -> Samples:
+        """Samples checked against a fit: their number of spins, their names, their values.
 
         Parameters
         ----------
-        constant : array of int (n_constant,)
-            Indices of the spins that never change.
-        names : tuple of str or None
-            Names of all spins, for the message.
+        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
+        sample_weight : array-like (n_samples,), optional
 
         Returns
         -------
-        array of int (n_constant,)
+        Samples
+
+        Raises
+        ------
+        ValueError
+            If X holds anything but +-1, or another number of spins than the fit.
+        """
+        check_is_fitted(self, "couplings_")
+        return self._read(X, sample_weight, reset=False)
+
+    def _check_names(self, names: tuple[str, ...] | None) -> None:
+        """Refuse samples whose spins have other names, or another order, than those of the fit."""
+        known = getattr(self, "spin_names_", None)
+        if names is None or known is None or names == known:
+            return
+        place = next((k for k, (a, b) in enumerate(zip(names, known, strict=False)) if a != b), 0)
+        raise ValueError(
+            f"spin {place} is called {names[place]!r} here and {known[place]!r} in the fit: "
+            "bring the spins into the order of the fit"
+        )
+
+    def prior(self, alpha: float | None, n_samples: float) -> float:
+        """Strength of a penalty: as given, or that of one prior sample, ``1 / n_samples``, for None.
+
+        Parameters
+        ----------
+        alpha : float or None
+        n_samples : float
+
+        Returns
+        -------
+        float
+        """
+        return 1.0 / n_samples if alpha is None else float(alpha)
+
+    def report_constant(self, indices: Any, names: tuple[str, ...] | None) -> None:
+        """Refuse spins that never change, or warn of them, as ``constant`` says.
+
+        Parameters
+        ----------
+        indices : array of int (n_constant,)
+        names : tuple of str or None
+            Names of all spins, for the message.
 
         Raises
         ------
@@ -285,23 +289,68 @@ class SpinEstimator(BaseEstimator):
         """
         if self.constant not in ("field", "error"):
             raise ValueError(f"constant must be 'field' or 'error', got {self.constant!r}")
-        if len(constant):
-            text = f"{name_spins(constant, names)} never change: no coupling to them can be estimated"
+        if len(indices):
+            text = f"{name_spins(indices, names)} never change: no coupling to them can be estimated"
             if self.constant == "error":
                 raise ValueError(f"{text}; drop these columns, or pass constant='field' to keep them without couplings")
             warnings.warn(
                 f"{text}; they are kept without couplings (drop these columns, or pass constant='error' to refuse)",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
-        return constant
+
+    def confidence_interval(
+        self, confidence: float = 0.95, parameter: Literal["couplings", "fields"] = "couplings"
+    ) -> tuple[FloatArray, FloatArray]:
+        """Intervals of all couplings or fields: estimate -+ Student's t quantile times standard error.
+
+        Parameters
+        ----------
+        confidence : float, default=0.95
+        parameter : {"couplings", "fields"}
+
+        Returns
+        -------
+        lower, upper : ndarray (n_spins, n_spins) or (n_spins,)
+
+        Raises
+        ------
+        ValueError
+            If the confidence is not between 0 and 1, or there is no such parameter.
+        """
+        check_is_fitted(self, "couplings_")
+        if parameter not in ("couplings", "fields"):
+            raise ValueError(f"parameter must be 'couplings' or 'fields', got {parameter!r}")
+        centre, std = getattr(self, f"{parameter}_"), getattr(self, f"{parameter}_std_")
+        half = student_quantile(check_confidence(confidence), self.errors_freedom_) * std
+        return centre - half, centre + half
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """Log pseudo-likelihood of every sample, ``sum_i log p(s_ki | rest of s_k)``.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
+
+        Returns
+        -------
+        ndarray of float64, shape (n_samples,)
+            In nats.
+
+        Raises
+        ------
+        ValueError
+            If X holds anything but +-1, or another number of spins than the fit.
+        """
+        check_is_fitted(self, "couplings_")
+        return PairModel.of(self).log_pseudolikelihood(self._read(X, reset=False).spins)
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log pseudo-likelihood per sample, ``mean_k sum_i log p(s_ki | rest of s_k)``.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_spins), xarray.Dataset or Recording
+        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
             Samples of +-1 (or real values when ``threshold`` is set).
         y : Ignored
             Present for compatibility with scikit-learn.
@@ -319,9 +368,7 @@ class SpinEstimator(BaseEstimator):
             If X holds anything but +-1, or another number of spins than the fit.
         """
         check_is_fitted(self, "couplings_")
-        if is_dask(unpack_samples(X)[0]):
-            from infer.estimators.blocks import block_score
-
-            return block_score(self, X, sample_weight)
-        spins, weight, _, _ = self._validate(X, sample_weight, reset=False)
-        return mean_log_pseudolikelihood(spins, self.couplings_, self.fields_, weight)
+        samples = self._read(X, sample_weight, reset=False)
+        if samples.blocks:
+            return block_score(PairModel.of(self), samples)
+        return float(np.average(PairModel.of(self).log_pseudolikelihood(samples.spins), weights=samples.weight))

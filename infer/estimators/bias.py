@@ -13,8 +13,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from tqdm.auto import tqdm
 
-from infer.estimators.base import SpinEstimator, name_spins, row_weights, unpack_samples
-from infer.estimators.columns import Preparation, prepare
+from infer.checks import name_spins
+from infer.estimators.base import SpinEstimator
+from infer.estimators.columns import VaryingSpins
 from infer.estimators.rows import one_blas_thread
 from infer.statistics.uncertainty import batch_labels
 
@@ -119,20 +120,22 @@ def temperature_bias(
         raise ValueError(f"n_groups must be at least 2, got {n_groups}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # constant spins: the fit says so
-        samples = prepare(clone(estimator), X, sample_weight)
+        samples = clone(estimator).prepare(X, sample_weight)
     if len(samples.varying) < 2:
         raise ValueError("fewer than two spins vary: there are no couplings whose bias could be estimated")
-    array = np.asarray(unpack_samples(X)[0])
-    weights = _left_out(samples.given_weight, samples.chains, len(array), n_groups)
+    given = samples.samples
+    array = given.spins
+    weights = _left_out(given.weight, given.chains, len(array), n_groups)
     _refuse_lost_spins(samples, weights)
-    full = clone(estimator).fit(array, sample_weight=row_weights(X, array, sample_weight))
+    plain = clone(estimator).set_params(threshold=None)
+    full = clone(plain).fit(array, sample_weight=given.weight)
     first, second = np.triu_indices(len(samples.varying), 1)
     above = samples.varying[first], samples.varying[second]
 
     def fit(weight: FloatArray) -> tuple[FloatArray, bool]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # one warning for all below
-            model = clone(estimator).fit(array, sample_weight=weight)
+            model = clone(plain).fit(array, sample_weight=weight)
         return model.couplings_[above], bool(model.converged_)
 
     with one_blas_thread():  # of the process: a thread that is ready must not lift the limit for the others
@@ -167,16 +170,16 @@ def _left_out(
     return [np.where(labels % n_groups == group, 0.0, every) for group in range(n_groups)]
 
 
-def _refuse_lost_spins(samples: Preparation, weights: list[FloatArray]) -> None:
+def _refuse_lost_spins(samples: VaryingSpins, weights: list[FloatArray]) -> None:
     """Raise where a spin never changes without some group: a fit gives it couplings of zero, which are no estimates."""
 
     def varying(weight: FloatArray | None) -> NDArray[np.bool_]:
-        counted = np.ones((len(samples.given), 1), dtype=bool) if weight is None else weight[:, None] > 0
+        counted = np.ones((samples.samples.n_rows, 1), dtype=bool) if weight is None else weight[:, None] > 0
         # both values were observed, whatever is missing (0)
-        highest = samples.given.max(axis=0, initial=-1, where=counted)
-        return highest > samples.given.min(axis=0, initial=1, where=counted) + 1
+        highest = samples.samples.spins.max(axis=0, initial=-1, where=counted)
+        return highest > samples.samples.spins.min(axis=0, initial=1, where=counted) + 1
 
-    everywhere = varying(samples.given_weight)
+    everywhere = varying(samples.samples.weight)
     for weight in weights:
         lost = np.flatnonzero(everywhere & ~varying(weight))
         if len(lost):

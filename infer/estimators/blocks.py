@@ -11,19 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
-from sklearn.utils.validation import validate_data
+from numpy.typing import DTypeLike, NDArray
 
-from infer.estimators.base import (
-    SpinEstimator,
-    binarise,
-    check_spins,
-    mean_log_pseudolikelihood,
-    row_weights,
-    unpack_samples,
-)
-from infer.estimators.columns import Columns
+from infer.checks import binarise, check_spins
+from infer.estimators.columns import VaryingSpins, check_worth
 from infer.estimators.rows import Responses, SpinRows
+from infer.model import PairModel
+from infer.samples import Samples
 
 ADDED_AT_ONCE = 8  # results of blocks that are added up in one go
 
@@ -214,67 +208,66 @@ def _as_spins(block: Any, threshold: float | None) -> NDArray[np.int8]:
     return values.astype(np.int8) if threshold is None else binarise(values, threshold)
 
 
-@dataclass(frozen=True)
-class BlockPreparation(Columns):
+@dataclass(frozen=True, eq=False)
+class VaryingBlocks(VaryingSpins):
     """Samples in blocks, ready for a fit."""
 
-    blocks: Blocks
-    given_weight: NDArray[np.float64] | None
-    chains: NDArray[np.int64] | None
+    data: Blocks
 
     def rows(self, n_jobs: int | None = 1) -> BlockRows:
         """Rows of the spins that vary; where they are worked on is for Dask to say."""
-        return BlockRows(self.blocks, self.varying, self.n_spins)
+        return BlockRows(self.data, self.varying, self.n_spins)
 
     ordered_rows = rows
 
 
-def read_blocks(
-    estimator: SpinEstimator, X: Any, sample_weight: ArrayLike | None, *, reset: bool
-) -> tuple[Blocks, Any, NDArray[np.int8], NDArray[np.int8]]:
-    """Checked blocks of samples, the array they are of, and the smallest and largest value of each spin."""
-    from dask import delayed
-
-    samples = unpack_samples(X)[0]
-    if samples.ndim != 2 or np.isnan(samples.shape).any():
+def check_blocks(samples: Samples, threshold: float | None, *, fitting: bool) -> Samples:
+    """Samples with whole rows in each block; their values are checked when they are first passed over."""
+    values = samples.values
+    if values.ndim != 2 or np.isnan(values.shape).any():
         raise ValueError(
-            f"X must be two-dimensional and know its shape, got {samples.shape}: reshape it, or call "
+            f"X must be two-dimensional and know its shape, got {values.shape}: reshape it, or call "
             "X.compute_chunk_sizes() first"
         )
-    validate_data(estimator, samples, reset=reset, skip_check_array=True)
-    if reset and min(samples.shape) < 2:
-        raise ValueError(f"at least 2 rows and 2 columns are required, got shape {samples.shape}")
-    weight = row_weights(X, samples, sample_weight)
-    samples = samples.rechunk({1: -1})
-    parts = samples.to_delayed().ravel().tolist()
-    starts = np.concatenate([[0], np.cumsum(samples.chunks[0])]).astype(np.int64)
-    threshold = None if estimator.threshold is None else float(estimator.threshold)
+    if fitting and min(values.shape) < 2:
+        raise ValueError(f"at least 2 rows and 2 columns are required, got shape {values.shape}")
+    return samples.with_values(values.rechunk({1: -1}), attributes={**samples.attributes, "threshold": threshold})
+
+
+def read_blocks(samples: Samples) -> tuple[Blocks, NDArray[np.int8], NDArray[np.int8]]:
+    """Checked blocks of samples, and the smallest and largest value of each spin."""
+    from dask import delayed
+
+    values, weight = samples.values, samples.weight
+    threshold = samples.attributes.get("threshold")
+    parts = values.to_delayed().ravel().tolist()
+    starts = np.concatenate([[0], np.cumsum(values.chunks[0])]).astype(np.int64)
     low, high = Blocks(parts, starts, weight).reduce(_inspect, _extremes, threshold)
-    if samples.dtype != np.int8 or threshold is not None:
+    if values.dtype != np.int8 or threshold is not None:
         parts = [delayed(_as_spins)(part, threshold) for part in parts]
-    return Blocks(parts, starts, weight), samples, low, high
+    return Blocks(parts, starts, weight), low, high
 
 
-def prepare_blocks(estimator: SpinEstimator, X: Any, sample_weight: ArrayLike | None) -> BlockPreparation:
-    """Validate the samples of a fit and find constant spins, block by block."""
-    _, chains, names = unpack_samples(X)
-    blocks, samples, low, high = read_blocks(estimator, X, sample_weight, reset=True)
-    weight = blocks.weight
-    constant = estimator.report_constant(np.flatnonzero(low == high), names)
-    n_rows = len(samples) if weight is None else int(np.count_nonzero(weight))
-    n_samples = float(n_rows if weight is None else max(weight.sum(), n_rows))
-    n_spins = samples.shape[1]
-    varying = np.setdiff1d(np.arange(n_spins), constant)
-    return BlockPreparation(varying, constant, low[constant], names, n_rows, n_samples, n_spins, blocks, weight, chains)
+def varying_blocks(
+    samples: Samples, fit_fields: bool, report: Callable[[NDArray[np.intp], tuple[str, ...] | None], None]
+) -> VaryingBlocks:
+    """Find the spins that vary, block by block; ``report`` refuses the others or warns of them."""
+    check_worth(samples)
+    blocks, low, high = read_blocks(samples)
+    constant = np.flatnonzero(low == high)
+    report(constant, samples.names)
+    varying = np.setdiff1d(np.arange(samples.n_spins), constant)
+    return VaryingBlocks(samples, varying, constant, low[constant], fit_fields, blocks)
 
 
-def block_score(estimator: Any, X: Any, sample_weight: ArrayLike | None) -> float:
-    """Mean log pseudo-likelihood per sample of an estimator with couplings and fields."""
-    blocks, _, _, _ = read_blocks(estimator, X, sample_weight, reset=False)
-    (found,) = blocks.reduce(_block_score, add, estimator.couplings_, estimator.fields_)
+def block_score(model: PairModel, samples: Samples) -> float:
+    """Mean log pseudo-likelihood per sample of a model."""
+    blocks, _, _ = read_blocks(samples)
+    (found,) = blocks.reduce(_block_score, add, model)
     return float(found / (blocks.starts[-1] if blocks.weight is None else blocks.weight.sum()))
 
 
-def _block_score(block: Any, weight: NDArray | None, first: int, couplings: NDArray, fields: NDArray) -> Sums:
+def _block_score(block: Any, weight: NDArray | None, first: int, model: PairModel) -> Sums:
     rows, total = _here(block, weight, None)
-    return (np.array(total * mean_log_pseudolikelihood(rows.spins, couplings, fields, rows.weight)),)
+    values = model.log_pseudolikelihood(rows.spins)
+    return (np.array(total * float(np.average(values, weights=rows.weight))),)

@@ -2,41 +2,125 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from infer.estimators.base import SpinEstimator, name_spins
+from infer.checks import constant_spins, name_spins
 from infer.estimators.rows import SpinRows, collapse_rows
+from infer.samples import Samples
+from infer.types import FloatArray, SpinArray
+
+__all__ = ["VaryingSpins", "varying_spins"]
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Which spins vary, and how fits of those are written back to all."""
+@dataclass(frozen=True, eq=False)
+class VaryingSpins:
+    """Samples of the spins that vary, ready for a fit.
 
+    Parameters
+    ----------
+    samples : Samples
+        All spins, as they were given, in time order.
+    varying, constant : ndarray of int
+        Which spins vary, and which never change in the rows of positive weight.
+    constant_values : ndarray of int8
+        The values of those that never change.
+    fit_fields : bool
+        Whether fields are fitted.
+    """
+
+    samples: Samples
     varying: NDArray[np.intp]
     constant: NDArray[np.intp]
-    constant_values: NDArray[np.int8]
-    names: tuple[str, ...] | None
-    n_rows: int  # of positive weight
-    n_samples: float  # sum of the weights, but no less than the number of rows
-    n_spins: int
+    constant_values: SpinArray
+    fit_fields: bool
 
-    def constant_fields(self) -> NDArray[np.float64]:
+    @property
+    def n_varying(self) -> int:
+        """Number of spins that vary."""
+        return len(self.varying)
+
+    @property
+    def n_spins(self) -> int:
+        """Number of all spins."""
+        return self.samples.n_spins
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of all spins."""
+        return self.samples.names
+
+    @property
+    def n_samples(self) -> float:
+        """Number of samples that the rows are worth."""
+        return self.samples.n_samples
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of positive weight."""
+        weight = self.samples.weight
+        return self.samples.n_rows if weight is None else int(np.count_nonzero(weight))
+
+    @cached_property
+    def _distinct(self) -> tuple[SpinArray, FloatArray | None]:
+        """Distinct rows of positive weight and how much each counts."""
+        spins, weight = collapse_rows(self.samples.spins, self.samples.weight)
+        if weight is not None and not np.all(weight > 0):
+            spins, weight = spins[weight > 0], weight[weight > 0]
+        return spins, weight
+
+    @property
+    def spins(self) -> SpinArray:
+        """Distinct rows of positive weight, all spins."""
+        return self._distinct[0]
+
+    @property
+    def weight(self) -> FloatArray | None:
+        """How much each distinct row counts."""
+        return self._distinct[1]
+
+    def rows(self, n_jobs: int | None = 1) -> SpinRows:
+        """Distinct rows of the spins that vary, with shares that add up to one."""
+        return SpinRows(self.spins, self.weight, self.varying, n_jobs)
+
+    def ordered_rows(self, n_jobs: int | None = 1) -> SpinRows:
+        """The rows as they were given, in time order."""
+        return SpinRows(self.samples.spins, self.samples.weight, self.varying, n_jobs)
+
+    def moments(self) -> tuple[FloatArray, FloatArray]:
+        """Means (n_varying,) and second moments (n_varying, n_varying) of the spins that vary."""
+        return self.rows().second_moments()
+
+    def share(self) -> FloatArray:
+        """Share of each distinct row; they add up to one."""
+        if self.weight is None:
+            return np.full(len(self.spins), 1.0 / len(self.spins))
+        return self.weight / self.weight.sum()
+
+    def constant_fields(self) -> FloatArray:
         """Fields (n_spins,), zero but for constant spins, which get half a sample of either sign added."""
         fields = np.zeros(self.n_spins)
         fields[self.constant] = self.constant_values * 0.5 * np.log(2.0 * self.n_samples + 1.0)
         return fields
 
-    def expand(
-        self, couplings: NDArray, fields: NDArray, fit_fields: bool
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def expand(self, couplings: NDArray, fields: NDArray) -> tuple[FloatArray, FloatArray]:
         """Couplings and fields of all spins from those of the spins that vary."""
         full = np.zeros((self.n_spins, self.n_spins))
         full[np.ix_(self.varying, self.varying)] = couplings
-        full_fields = self.constant_fields() if fit_fields else np.zeros(self.n_spins)
+        full_fields = self.constant_fields() if self.fit_fields else np.zeros(self.n_spins)
+        full_fields[self.varying] = fields
+        return full, full_fields
+
+    def expand_errors(self, couplings: NDArray, fields: NDArray) -> tuple[FloatArray, FloatArray]:
+        """Standard errors of all spins: NaN for spins that never change, zero on the diagonal."""
+        full = np.full((self.n_spins, self.n_spins), np.nan)
+        full[np.ix_(self.varying, self.varying)] = couplings
+        np.fill_diagonal(full, 0.0)
+        full_fields = np.full(self.n_spins, np.nan)
         full_fields[self.varying] = fields
         return full, full_fields
 
@@ -45,53 +129,24 @@ class Columns:
         return name_spins(self.varying[np.asarray(varying_indices)], self.names)
 
 
-@dataclass(frozen=True)
-class Preparation(Columns):
-    """Samples ready for a fit."""
-
-    spins: NDArray[np.int8]  # distinct rows of positive weight, all spins
-    weight: NDArray[np.float64] | None  # how much each row counts
-    given: NDArray[np.int8]  # rows as they were given, in time order
-    given_weight: NDArray[np.float64] | None
-    chains: NDArray[np.int64] | None  # of the rows as they were given
-
-    def rows(self, n_jobs: int | None = 1) -> SpinRows:
-        """Rows of the spins that vary, with shares that add up to one."""
-        return SpinRows(self.spins, self.weight, self.varying, n_jobs)
-
-    def ordered_rows(self, n_jobs: int | None = 1) -> SpinRows:
-        """The same as they were given, in time order."""
-        return SpinRows(self.given, self.given_weight, self.varying, n_jobs)
-
-    def share(self) -> NDArray[np.float64]:
-        """Share of each row; they add up to one."""
-        if self.weight is None:
-            return np.full(len(self.spins), 1.0 / len(self.spins))
-        return self.weight / self.weight.sum()
+def varying_spins(
+    samples: Samples, fit_fields: bool, report: Callable[[NDArray[np.intp], tuple[str, ...] | None], None]
+) -> VaryingSpins:
+    """Find the spins that vary in checked samples; ``report`` refuses the others or warns of them."""
+    check_worth(samples)
+    constant = constant_spins(samples.spins, samples.weight)
+    report(constant, samples.names)
+    first = 0 if samples.weight is None else int(np.argmax(samples.weight > 0))
+    varying = np.setdiff1d(np.arange(samples.n_spins), constant)
+    return VaryingSpins(samples, varying, constant, samples.spins[first, constant], fit_fields)
 
 
-def prepare(estimator: SpinEstimator, X: Any, sample_weight: ArrayLike | None) -> Preparation:
-    """Validate the samples of a fit, find constant spins and collapse equal rows; Dask arrays are read into memory."""
-    spins, weight, chains, names = estimator._validate(X, sample_weight, reset=True)
-    constant = estimator._find_constant(spins, weight, names)
-    # counts add up to more than the number of rows; weights that are shares say nothing about it
-    n_rows = len(spins) if weight is None else int(np.count_nonzero(weight))
-    n_samples = float(n_rows if weight is None else max(weight.sum(), n_rows))
-    distinct, distinct_weight = collapse_rows(spins, weight)
-    if distinct_weight is not None and not np.all(distinct_weight > 0):
-        distinct, distinct_weight = distinct[distinct_weight > 0], distinct_weight[distinct_weight > 0]
-    varying = np.setdiff1d(np.arange(spins.shape[1]), constant)
-    return Preparation(
-        varying,
-        constant,
-        distinct[0, constant],
-        names,
-        n_rows,
-        n_samples,
-        spins.shape[1],
-        distinct,
-        distinct_weight,
-        spins,
-        weight,
-        chains,
-    )
+def check_worth(samples: Samples) -> None:
+    """Refuse weights that say that the rows are worth no more than one sample: they were normalised."""
+    if samples.weights is not None and samples.n_effective is None and samples.weight_kind == "shares":
+        total = float(np.sum(samples.weights))
+        if total < 2.0:
+            raise ValueError(
+                f"the sample weights add up to {total:.3g}, so that the number of samples is not known, which errors "
+                "and penalties need: pass Samples.of(X, sample_weight=..., n_effective=...)"
+            )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.exceptions import ConvergenceWarning
 
-from infer.estimators.base import SpinEstimator, row_chunks
-from infer.estimators.columns import prepare
+from infer.estimators.base import Fit, SpinEstimator
+from infer.estimators.columns import VaryingSpins
 from infer.estimators.covariances import invert_covariance, repeat_rows
 
 FloatArray = NDArray[np.float64]
@@ -185,34 +185,6 @@ def _sessak_monasson(m: FloatArray, C: FloatArray, inverse: FloatArray) -> tuple
     return couplings, single + from_pairs + from_loops - counted_twice - couplings @ m
 
 
-def spin_moments(spins: NDArray[np.int8], weight: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
-    """
-    Means (n_spins,) and covariances (n_spins, n_spins) of +-1 rows, the diagonal being 1 - means^2 exactly.
-
-    Parameters
-    ----------
-    spins : int8 array (n_rows, n_spins)
-    weight : array (n_rows,), optional
-
-    Returns
-    -------
-    means, covariance : ndarray
-    """
-    n_rows, n_spins = spins.shape
-    first, second, total = np.zeros(n_spins), np.zeros((n_spins, n_spins)), 0.0
-    for rows in row_chunks(n_rows, n_spins):
-        block = spins[rows].astype(np.float64)
-        weighted = block if weight is None else block * weight[rows, None]
-        first += weighted.sum(axis=0)
-        second += weighted.T @ block
-        total += len(block) if weight is None else float(weight[rows].sum())
-    means = first / total
-    covariance = second / total - np.outer(means, means)
-    covariance = (covariance + covariance.T) / 2.0
-    np.fill_diagonal(covariance, 1.0 - means**2)
-    return means, covariance
-
-
 def ledoit_wolf_strength(spins: NDArray[np.int8], means: FloatArray, weight: FloatArray | None = None) -> float:
     """
     Shrinkage of the correlation coefficients that Ledoit and Wolf (2004) expect to be best, for independent rows.
@@ -259,8 +231,9 @@ class MeanField(SpinEstimator):
         Covariances off the diagonal are multiplied by `1 - shrinkage` (means and variances are kept, since both
         are exact for a spin). "ledoit-wolf" takes the value that is best for independent rows (too small for
         correlated ones). None: none.
-    fit_fields : bool, default True
+    fit_fields : bool or "auto", default "auto"
         False holds the fields at zero, where spins have zero means: the second moments then stand for the covariances.
+        "auto" fits them, but not to samples of simulations that ran without.
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     constant : {"field", "error"}, default "field"
@@ -304,7 +277,7 @@ class MeanField(SpinEstimator):
         method: Literal["naive", "tap", "bethe", "sessak-monasson", "independent-pair"] = "naive",
         *,
         shrinkage: float | Literal["ledoit-wolf"] | None = None,
-        fit_fields: bool = True,
+        fit_fields: bool | str = "auto",
         threshold: float | None = None,
         constant: Literal["field", "error"] = "field",
     ) -> None:
@@ -314,26 +287,17 @@ class MeanField(SpinEstimator):
         self.threshold = threshold
         self.constant = constant
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def solve(self, samples: VaryingSpins) -> Fit:
         """
-        Fit couplings and fields.
+        Couplings and fields of the spins that vary, in closed form.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
-        y : Ignored
-            Present for compatibility with scikit-learn.
-        sample_weight : array-like (n_samples,), optional
-            Weights of the rows.
+        samples : VaryingSpins
 
         Returns
         -------
-        MeanField
-
-        Raises
-        ------
-        ValueError
-            If X holds anything but +-1, a parameter is out of range, or the moments determine no couplings.
+        Fit
         """
         _check_method(self.method)
         text = isinstance(self.shrinkage, str)
@@ -341,36 +305,48 @@ class MeanField(SpinEstimator):
             self.shrinkage != "ledoit-wolf" if text else not 0.0 <= float(self.shrinkage) <= 1.0
         ):
             raise ValueError(f"shrinkage must be a number from 0 to 1, 'ledoit-wolf' or None, got {self.shrinkage!r}")
-        samples = prepare(self, X, sample_weight)
-        moving = samples.varying
-        means, covariance = spin_moments(samples.spins, samples.weight)
-        if not self.fit_fields:
-            covariance += np.outer(means, means)  # about zero, where the means of spins without fields are
+        means, second = samples.moments()
+        if not samples.fit_fields:  # second moments are covariances about zero, where spins without fields have means
             means = np.zeros_like(means)
+        covariance = second - np.outer(means, means)
+        np.fill_diagonal(covariance, 1.0 - means**2)
         strength = 0.0
-        if text and len(moving):
-            strength = ledoit_wolf_strength(samples.given[:, moving], means[moving], samples.given_weight)
-        elif self.shrinkage is not None and len(moving):
+        if text and samples.n_varying:
+            given = samples.samples
+            strength = ledoit_wolf_strength(given.spins[:, samples.varying], means, given.weight)
+        elif self.shrinkage is not None and samples.n_varying:
             strength = float(self.shrinkage)
         shrunk = (1.0 - strength) * covariance
         np.fill_diagonal(shrunk, np.diag(covariance))
-        self.means_, self.covariance_, self.shrinkage_ = means, shrunk, strength
-        found = np.zeros((len(moving), len(moving))), np.zeros(len(moving)), 0
-        if len(moving):
-            found = mean_field_couplings(means[moving], shrunk[np.ix_(moving, moving)], self.method)
-        fields = found[1] if self.fit_fields else np.zeros(len(moving))
-        self.couplings_, self.fields_ = samples.expand(found[0], fields, self.fit_fields)
-        self.n_clipped_ = found[2]
-        self.n_iter_ = 1
-        self.converged_ = self.n_clipped_ == 0
-        if self.n_clipped_:
-            n_pairs = len(moving) * (len(moving) - 1) // 2
+        n = samples.n_varying
+        couplings, fields, n_clipped = np.zeros((n, n)), np.zeros(n), 0
+        if n:
+            couplings, fields, n_clipped = mean_field_couplings(means, shrunk, self.method)
+        if n_clipped:
             instead = "the double root" if self.method == "tap" else "the naive coupling"
             warnings.warn(
-                f"{self.n_clipped_} of {n_pairs} pairs have no real solution of the {self.method} equations and got "
+                f"{n_clipped} of {n * (n - 1) // 2} pairs have no real solution of the {self.method} equations and got "
                 f"{instead}: correlations are too strong (or too noisy) for this method; pass shrinkage, or use "
                 "PseudoLikelihood",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=5,
             )
-        return self
+        all_means = np.zeros(samples.n_spins)
+        if samples.fit_fields:
+            all_means[samples.constant] = samples.constant_values
+        all_means[samples.varying] = means
+        all_covariances = np.zeros((samples.n_spins, samples.n_spins))
+        all_covariances[np.ix_(samples.varying, samples.varying)] = shrunk
+        if not samples.fit_fields:
+            all_covariances[samples.constant, samples.constant] = 1.0
+        return Fit(
+            couplings,
+            fields if samples.fit_fields else np.zeros(n),
+            n_clipped == 0,
+            attributes={
+                "means_": all_means,
+                "covariance_": all_covariances,
+                "shrinkage_": strength,
+                "n_clipped_": n_clipped,
+            },
+        )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from infer.estimators.base import SpinEstimator
-from infer.estimators.columns import prepare
+from infer.estimators.base import Fit, SpinEstimator
+from infer.estimators.columns import VaryingSpins
 from infer.estimators.newton import Local, Minimum, Pairs, minimise
 from infer.estimators.rows import CHUNK_ROWS, SpinRows, one_blas_thread
 
@@ -152,8 +152,8 @@ class MinimumProbabilityFlow(SpinEstimator):
     ----------
     alpha : float, default 0.0
         Strength of the l2 penalty. A small value (say 0.01) keeps couplings finite where the data alone do not.
-    fit_fields : bool, default False
-        Fit fields; otherwise they are zero.
+    fit_fields : bool or "auto", default "auto"
+        Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
     tol : float, default 1e-8
         Largest absolute component of the gradient at convergence.
     max_iter : int, default 200
@@ -190,8 +190,8 @@ class MinimumProbabilityFlow(SpinEstimator):
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "fit_fields": ["boolean"],
+        "alpha": [Interval(Real, 0, None, closed="left"), None],
+        "fit_fields": ["boolean", StrOptions({"auto"})],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "threshold": [Real, None],
@@ -200,9 +200,9 @@ class MinimumProbabilityFlow(SpinEstimator):
 
     def __init__(
         self,
-        alpha: float = 0.0,
+        alpha: float | None = None,
         *,
-        fit_fields: bool = False,
+        fit_fields: bool | str = "auto",
         tol: float = 1e-8,
         max_iter: int = 200,
         threshold: float | None = None,
@@ -215,57 +215,41 @@ class MinimumProbabilityFlow(SpinEstimator):
         self.threshold = threshold
         self.constant = constant
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def solve(self, samples: VaryingSpins) -> Fit:
         """
-        Fit couplings and fields.
+        Couplings and fields of the spins that vary.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
-        y : Ignored
-            Present for compatibility with scikit-learn.
-        sample_weight : array-like (n_samples,), optional
-            Weights of the rows; only their ratios matter.
+        samples : VaryingSpins
 
         Returns
         -------
-        MinimumProbabilityFlow
-
-        Raises
-        ------
-        ValueError
-            If X holds anything but +-1 (the message gives row, column and value) or a parameter is out of range.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If spins are constant, the flow has no finite minimum, or ``max_iter`` was reached.
+        Fit
         """
-        self._validate_params()
-        samples = prepare(self, X, sample_weight)
-        n_varying = len(samples.varying)
-        couplings, fields = np.zeros((n_varying, n_varying)), np.zeros(n_varying)
-        self.gradient_norm_, self.converged_, self.n_iter_ = 0.0, True, 0
-        if Pairs(n_varying, self.fit_fields).size:
-            with one_blas_thread():
-                couplings, fields, minimum = minimise_flow(
-                    samples.rows(), float(self.alpha), self.fit_fields, self.tol, self.max_iter
-                )
-            self.gradient_norm_, self.n_iter_ = minimum.gradient_norm, minimum.n_iter
-            self.converged_ = self.gradient_norm_ <= self.tol and not minimum.unbounded
-            if minimum.unbounded:
-                warnings.warn(
-                    "the samples determine some spins by the others, so that the best couplings are infinite and those "
-                    "returned mean little; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
-            elif not self.converged_:
-                warnings.warn(
-                    f"no convergence in {self.n_iter_} Newton steps: largest gradient {self.gradient_norm_:.2g} > "
-                    f"tol = {self.tol:.2g}; raise max_iter or tol, or pass alpha > 0 (say 0.01)",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
-        self.couplings_, self.fields_ = samples.expand(couplings, fields, self.fit_fields)
-        return self
+        n = samples.n_varying
+        self.alpha_ = self.prior(self.alpha, samples.n_samples)
+        self.gradient_norm_ = 0.0
+        if not Pairs(n, samples.fit_fields).size:
+            return Fit(np.zeros((n, n)), np.zeros(n), True, 0)
+        with one_blas_thread():
+            couplings, fields, minimum = minimise_flow(
+                samples.rows(), self.alpha_, samples.fit_fields, self.tol, self.max_iter
+            )
+        self.gradient_norm_ = minimum.gradient_norm
+        converged = minimum.gradient_norm <= self.tol and not minimum.unbounded
+        if minimum.unbounded:
+            warnings.warn(
+                "the samples determine some spins by the others, so that the best couplings are infinite and those "
+                "returned mean little; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        elif not converged:
+            warnings.warn(
+                f"no convergence in {minimum.n_iter} Newton steps: largest gradient {minimum.gradient_norm:.2g} > "
+                f"tol = {self.tol:.2g}; raise max_iter or tol, or pass alpha > 0 (say 0.01)",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        return Fit(couplings, fields, converged, minimum.n_iter)

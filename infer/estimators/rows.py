@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 from numpy.typing import DTypeLike, NDArray
 from threadpoolctl import ThreadpoolController
 
-from infer.estimators.base import release_pages
+from infer.checks import release_pages
 from infer.estimators.response_kernels import respond
 
 CHUNK_ROWS = 4096  # samples worked on together: their products stay in cache

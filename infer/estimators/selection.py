@@ -14,13 +14,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold
 from tqdm.auto import tqdm
 
-from infer.estimators.base import SpinEstimator, mean_log_pseudolikelihood, row_weights, unpack_samples
-from infer.estimators.columns import Preparation, prepare
+from infer.estimators.base import SpinEstimator
+from infer.estimators.columns import VaryingSpins
 from infer.estimators.likelihood.partition import refuse_gaps
 from infer.estimators.newton import Local, Minimum, Pairs, minimise
 from infer.estimators.probability_flow import margin_chunks, row_share
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.model import PairModel
 
 FloatArray = NDArray[np.float64]
 
@@ -184,9 +185,10 @@ def _unconverged(found: Minimum) -> bool:
     return found.unbounded or found.gradient_norm > TOLERANCE
 
 
-def _score(samples: Preparation, couplings: FloatArray, fields: FloatArray) -> float:
+def _score(samples: VaryingSpins, couplings: FloatArray, fields: FloatArray) -> float:
     """Mean log pseudo-likelihood of the spins that vary."""
-    return mean_log_pseudolikelihood(samples.spins[:, samples.varying], couplings, fields, samples.weight)
+    values = PairModel(couplings, fields).log_pseudolikelihood(samples.spins[:, samples.varying])
+    return float(np.average(values, weights=samples.weight))
 
 
 def penalty_path(
@@ -195,7 +197,7 @@ def penalty_path(
     alphas: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
-    folds: int = 5,
+    n_folds: int = 5,
     gamma: float = 0.5,
     progress: bool = False,
 ) -> PenaltyPath:
@@ -218,7 +220,7 @@ def penalty_path(
     alphas : array-like (n_alphas,)
         Penalties, in any order.
     sample_weight : array-like (n_samples,), optional
-    folds : int
+    n_folds : int
         Of the cross-validation.
     gamma : float
         How much the criterion favours few couplings among many spins; 0 is the plain BIC.
@@ -247,19 +249,20 @@ def penalty_path(
     strengths = np.sort(np.unique(np.asarray(alphas, dtype=np.float64)))[::-1]
     if not len(strengths) or strengths.min() < 0 or not np.isfinite(strengths).all():
         raise ValueError(f"alphas must be numbers of at least 0, got {np.asarray(alphas).tolist()}")
-    fit_fields = bool(estimator.get_params().get("fit_fields", False))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # constant spins: every fit says so
-        samples = prepare(clone(estimator), X, sample_weight)
-    refuse_gaps(samples.given, "a path of penalties")
+        samples = clone(estimator).prepare(X, sample_weight)
+    given = samples.samples
+    refuse_gaps(given.spins, "a path of penalties")
     rows, above = samples.rows(), np.triu_indices(len(samples.varying), 1)
-    array = np.asarray(unpack_samples(X)[0])
-    if len(array) < folds or folds < 2:
-        raise ValueError(f"folds must be from 2 to the number of rows, {len(array)}, got {folds}")
-    weight = row_weights(X, array, sample_weight)
-    splits = list(KFold(folds).split(array))
+    array = given.spins
+    if len(array) < n_folds or n_folds < 2:
+        raise ValueError(f"n_folds must be from 2 to the number of rows, {len(array)}, got {n_folds}")
+    weight = given.weight
+    estimator = clone(estimator).set_params(threshold=None, fit_fields=samples.fit_fields)
+    splits = list(KFold(n_folds).split(array))
     all_couplings, all_fields, numbers, scores, held, held_std, bad = [], [], [], [], [], [], 0
-    with tqdm(total=len(strengths) * (folds + 1), disable=not progress, desc="penalties", unit="fit") as bar:
+    with tqdm(total=len(strengths) * (n_folds + 1), disable=not progress, desc="penalties", unit="fit") as bar:
         for alpha in strengths:
             model = clone(estimator).set_params(alpha=float(alpha)).fit(array, sample_weight=weight)
             bar.update()
@@ -268,7 +271,7 @@ def penalty_path(
             kept = model.couplings_[np.ix_(samples.varying, samples.varying)][above] != 0.0
             numbers.append(int(kept.sum()))
             with one_blas_thread():
-                couplings, fields, found = fit_on_pairs(rows, kept, fit_fields)
+                couplings, fields, found = fit_on_pairs(rows, kept, samples.fit_fields)
             bad += _unconverged(found)
             scores.append(_score(samples, couplings, fields))
             unseen = []
@@ -277,7 +280,7 @@ def penalty_path(
                 unseen.append(part.score(array[test], sample_weight=None if weight is None else weight[test]))
                 bar.update()
             held.append(np.mean(unseen))
-            held_std.append(np.std(unseen, ddof=1) / np.sqrt(folds))
+            held_std.append(np.std(unseen, ddof=1) / np.sqrt(n_folds))
     if bad:
         warnings.warn(
             f"{bad} of {len(strengths)} refits without penalty did not converge (some spins may be determined by the "
@@ -305,7 +308,7 @@ def decimate(
     X: Any,
     sample_weight: ArrayLike | None = None,
     *,
-    fit_fields: bool = False,
+    fit_fields: bool | str = "auto",
     fraction: float = 0.05,
     progress: bool = False,
 ) -> Decimation:
@@ -325,7 +328,8 @@ def decimate(
     ----------
     X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
     sample_weight : array-like (n_samples,), optional
-    fit_fields : bool, default False
+    fit_fields : bool or "auto", default "auto"
+        "auto" fits fields, but not to samples of simulations that ran without.
     fraction : float, default 0.05
         Of all pairs, taken away in each step.
     progress : bool
@@ -351,7 +355,8 @@ def decimate(
     """
     if not 0.0 < fraction <= 1.0:
         raise ValueError(f"fraction must be above 0 and at most 1, got {fraction!r}")
-    samples = prepare(PseudoLikelihood(fit_fields=fit_fields), X, sample_weight)
+    samples = PseudoLikelihood(fit_fields=fit_fields).prepare(X, sample_weight)
+    fit_fields = samples.fit_fields
     rows, pairs = samples.rows(), Pairs(len(samples.varying), fit_fields)
     kept = np.ones(pairs.n_pairs, dtype=bool)
     at_once = max(1, round(fraction * pairs.n_pairs))
@@ -381,4 +386,4 @@ def decimate(
     left = number / max(pairs.n_pairs, 1)
     tilted = score - left * score[0] - (1.0 - left) * score[-1]
     best = int(np.argmax(tilted))
-    return Decimation(*samples.expand(*points[best], fit_fields), number, score, tilted, best, bad == 0)
+    return Decimation(*samples.expand(*points[best]), number, score, tilted, best, bad == 0)

@@ -14,6 +14,7 @@ from infer.recordings.read import NO_WIDTH, check_two_dimensional, read_spikes, 
 from infer.recordings.spike_times import bin_spikes
 from infer.recordings.table import Table
 from infer.recordings.two_values import binarised, complete, constant_columns, filled, two_valued
+from infer.samples import Samples
 from infer.wording import shown
 
 __all__ = [
@@ -31,9 +32,9 @@ Constant = Literal["error", "keep", "drop"]
 MOST_SAMPLES = 2**53  # sums of counts up to here are exact in double precision
 
 
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """Rows of spins with what is known about them.
+@dataclass(frozen=True, eq=False, repr=False)
+class Recording(Samples):
+    """Samples of spins with their provenance.
 
     Attributes
     ----------
@@ -60,24 +61,13 @@ class Recording:
         and "spikes_sharing_a_bin" (with another one of the same unit).
     """
 
-    spins: NDArray[np.int8]
-    counts: NDArray[np.int64] | None
-    chains: NDArray[np.int64] | None
-    names: tuple[str, ...]
-    source: str
-    patterns: NDArray[np.int8] | None
-    columns: NDArray[np.int64]
-    attributes: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    columns: NDArray[np.int64] = field(default_factory=lambda: np.arange(0))
 
     @property
-    def n_spins(self) -> int:
-        """Number of spins."""
-        return self.spins.shape[1]
-
-    @property
-    def n_samples(self) -> int:
-        """Number of samples: the sum of the counts, or the number of rows where there are none."""
-        return len(self.spins) if self.counts is None else int(self.counts.sum())
+    def counts(self) -> NDArray[np.int64] | None:
+        """How often each row was seen; None: once."""
+        return self.weights if self.weight_kind == "counts" else None
 
 
 def read_recording(
@@ -220,7 +210,18 @@ def read_recording(
         if found.values.ndim != 2 or found.values.shape[1] != n_columns or found.values.dtype.kind not in "iuf":
             raise InputError(f"{source}: patterns of shape {found.values.shape} do not go with {n_columns} spins")
         patterns = complete(f"{source}, patterns", found, False)[:, columns]
-    return Recording(spins, counts, chains, names, source, patterns, columns, attributes)
+    return Recording(
+        spins,
+        weights=counts,
+        chains=chains,
+        ordered=chains is not None,
+        names=names,
+        patterns=patterns,
+        attributes=attributes,
+        gaps=missing == "mask",
+        source=source,
+        columns=columns,
+    )
 
 
 def read_spins(
@@ -265,7 +266,7 @@ def read_spins(
         return np.repeat(recording.spins, recording.counts, axis=0)
     except MemoryError as error:
         raise InputError(
-            f"{recording.source}: {recording.n_samples} samples do not fit into memory; use read_recording, which "
+            f"{recording.source}: {recording.n_samples:.0f} samples do not fit into memory; use read_recording, which "
             "keeps rows and counts, and which estimators take as it is"
         ) from error
 

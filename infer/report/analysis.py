@@ -1,31 +1,30 @@
 """The whole way from samples to numbers: fit, similarity, goodness of fit, convergence."""
 
-import dataclasses
 import math
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from infer.diagnosis.adequacy import FEWEST_SAMPLES, goodness_of_fit
 from infer.diagnosis.diagnose import diagnose
-from infer.estimators.base import check_spins, row_weights, unpack_samples
 from infer.estimators.dreaming.estimator import DreamingModel
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.files.json import now, readable_attributes, versions
+from infer.model import PairModel
 from infer.report.cautions import collect
 from infer.report.convergence import monitor
 from infer.report.network import network
 from infer.report.penalty import choose_alpha
 from infer.report.references import other_patterns
 from infer.report.results import Analysis
+from infer.samples import Samples
 from infer.similarity.compare import compare
 from infer.similarity.family import data_correlations
 from infer.wording import clean_text
@@ -94,32 +93,23 @@ def analyse(
     ValueError
         If the samples are not +-1, are fewer than 16, or names, patterns or events do not fit them.
     """
-    array, chains, own_names = unpack_samples(samples)
-    spins = np.asarray(array)
-    if spins.ndim != 2 or 0 in spins.shape:
-        raise ValueError(f"samples: expected an array (n_samples, n_spins), got shape {spins.shape}")
-    masked = _masks_gaps(samples) and not spins.all()
-    if not masked:
-        spins = check_spins(spins)
+    source = clean_text(source if source is not None else _source(samples))
+    samples = Samples.of(samples, ordered=ordered)
+    spins, chains, weight = samples.spins, samples.chains, samples.weight
+    masked = not samples.complete
     n_rows, n_spins = spins.shape
-    weight = row_weights(samples, spins, None)
-    n_samples = n_rows if weight is None else round(float(weight.sum()))
+    n_samples = round(samples.n_samples)
     if n_samples < FEWEST_SAMPLES:
         raise ValueError(
             f"samples: {n_samples} are too few for a report; error bars come from batches of samples and need at least "
             f"{FEWEST_SAMPLES}"
         )
-    if patterns is None:
-        patterns = getattr(samples, "patterns", None) if hasattr(samples, "spins") else None
+    patterns = samples.patterns if patterns is None else patterns
     xi = None if patterns is None else _check_patterns(patterns, n_spins)
-    names = _check_names(names if names is not None else own_names, n_spins)
-    attributes = getattr(samples, "attrs", None) or getattr(samples, "attributes", None) or {}
-    simulated = isinstance(samples, (xr.Dataset, xr.DataArray)) or "dynamics" in attributes
-    # rows of a plain array are taken as one run; a recording knows whether its rows have an order
-    if ordered is None:
-        ordered = chains is not None or (weight is None and not hasattr(samples, "chains"))
+    names = _check_names(names if names is not None else samples.names, n_spins)
+    attributes, simulated, ordered = samples.attributes, samples.simulated, samples.ordered
     if fit_fields is None:
-        fit_fields = not (simulated and _no_fields(attributes))
+        fit_fields = not samples.without_fields
     seconds: dict[str, float] = {}
     n_steps = 4 if xi is None else 5
     with (
@@ -141,7 +131,7 @@ def analyse(
         if masked:
             share = float(np.mean(spins == 0))
             spins = model.complete(samples, seed)
-            judged = dataclasses.replace(samples, spins=spins)
+            judged = samples.with_values(spins, gaps=False)
             warnings.warn(
                 f"{100 * share:.2g} % of the values are missing. The couplings average over what they may have been; "
                 "all else was computed from samples in which the fitted model filled the gaps, so that the goodness of "
@@ -158,18 +148,18 @@ def analyse(
                     warnings.warn(f"no dreaming rate by likelihood: {error}", RuntimeWarning, stacklevel=1)
         with _step("similarity", bar, seconds):
             correlations = data_correlations(spins, weight) if xi is None else None
-            similarity = compare(model, xi, correlations=correlations, random_state=seed)
+            similarity = compare(model, xi, correlations=correlations, seed=seed)
             others = other_patterns(judged, spins, weight, events, n_patterns, fit_fields, seed)
-            references = {name: compare(model, stored, random_state=seed) for name, stored in others.items()}
+            references = {name: compare(model, stored, seed=seed) for name, stored in others.items()}
         with _step("goodness of fit", bar, seconds):
             adequacy = goodness_of_fit(model, judged, random_state=seed, n_jobs=n_jobs)
             diagnosis = diagnose(model, judged, ordered=ordered, adequacy=adequacy, random_state=seed, n_jobs=n_jobs)
         with _step("convergence", bar, seconds):
-            watched = monitor(spins, chains, ordered, model.couplings_, model.fields_, xi)
+            watched = monitor(spins, chains, ordered, PairModel.of(model), xi)
     means = _means(spins, weight)
     converged = bool(model.converged_)
     return Analysis(
-        source=clean_text(source if source is not None else _source(samples)),
+        source=source,
         names=names,
         data={
             "kind": "simulation" if simulated else "recording",
@@ -254,23 +244,9 @@ def _check_names(names: Sequence[str] | None, n_spins: int) -> tuple[str, ...]:
     return tuple(clean_text(str(name)) for name in names)
 
 
-def _masks_gaps(samples: Any) -> bool:
-    """Whether a recording was read with its missing values left open, and has some."""
-    attributes = getattr(samples, "attributes", None)
-    if not isinstance(attributes, Mapping) or attributes.get("missing") != "mask":
-        return False
-    return bool(attributes.get("masked_values", True))
-
-
 def _source(samples: Any) -> str:
     """Name of the file that samples were read from, without the folders, which are nobody's business."""
     return os.path.basename(str(getattr(samples, "source", ""))) or "samples in memory"
-
-
-def _no_fields(attributes: Mapping[str, Any]) -> bool:
-    """Whether a simulation recorded that it ran without external fields."""
-    fields = attributes.get("fields", "none")
-    return fields == "none" if isinstance(fields, str) else not np.any(np.asarray(fields))
 
 
 def _means(spins: NDArray[np.int8], weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -288,7 +264,7 @@ def _fit_rate(samples: Any, patterns: NDArray[Any], fit_fields: bool) -> dict[st
         "rate": float(model.rate_),
         "rate_std": float(model.rate_std_),
         "rate_interval": tuple(float(end) for end in model.rate_interval_),
-        "level": 0.95,
+        "confidence": 0.95,
         "inverse_temperature": float(model.inverse_temperature_),
         "inverse_temperature_std": float(model.inverse_temperature_std_),
         "slope": float(model.slope_),

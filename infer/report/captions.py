@@ -245,7 +245,7 @@ def methods(analysis: Analysis) -> list[str]:
     comparing = (
         "They were compared with the family of Hebbian-unlearned couplings [1, 2, 3], "
         f"offdiag[(1 + λ) G (I + λG)⁻¹], {reference}, by the cosine of all entries off the diagonal. Interval of the "
-        f"best rate (level {100 * found.level:g} %): {found.interval_method}.{likelihood}"
+        f"best rate (confidence {100 * found.confidence:g} %): {found.interval_method}.{likelihood}"
     )
     n_drawn = analysis.adequacy.n_draws * analysis.adequacy.n_chains
     judging = (

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.estimators.base import row_chunks
+from infer.checks import row_chunks
+from infer.model import PairModel
 from infer.statistics.uncertainty import chains_dataset, convergence
 
 RHAT_THRESHOLD = 1.01  # Vehtari, Gelman, Simpson, Carpenter, Buerkner 2021, arXiv 1903.08008
@@ -19,8 +20,7 @@ def monitor(
     spins: NDArray[np.int8],
     chains: NDArray[np.int64] | None,
     ordered: bool,
-    couplings: NDArray[np.float64],
-    fields: NDArray[np.float64],
+    model: PairModel,
     patterns: NDArray[Any] | None,
 ) -> dict[str, Any]:
     """Convergence of samples (n_rows, n_spins) under a fitted model; the keys are those of `Analysis.convergence`."""
@@ -33,13 +33,11 @@ def monitor(
     if n_rows < FEWEST_ROWS:
         note = f"{n_rows} rows are too few to judge whether chains agree."
         return {"applicable": False, "note": note, "groups": {}}
-    energy = np.empty(n_rows)
+    energy = model.energies(spins)
     overlaps = np.empty((n_rows, 0 if patterns is None else len(patterns)))
-    for rows in row_chunks(n_rows, n_spins):
-        block = spins[rows].astype(np.float64)
-        energy[rows] = -0.5 * np.einsum("ti,ti->t", block @ couplings, block) - block @ fields
-        if patterns is not None:
-            overlaps[rows] = block @ patterns.T.astype(np.float64) / n_spins
+    if patterns is not None:
+        for rows in row_chunks(n_rows, n_spins):
+            overlaps[rows] = spins[rows].astype(np.float64) @ patterns.T.astype(np.float64) / n_spins
     n_watched = max(1, min(n_spins, MAX_VALUES // n_rows))
     watched = np.unique(np.linspace(0, n_spins - 1, n_watched).astype(int))
     groups: dict[str, Any] = {}

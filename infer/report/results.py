@@ -88,7 +88,7 @@ class Analysis:
         dict
             ``rate``, ``rate_std``, ``rate_interval``, ``inverse_temperature`` and ``inverse_temperature_std``: by
             likelihood when patterns are given and a finite rate fits best, else of the most similar member of the
-            family; ``level`` of the interval; ``cosine_best``, ``cosine_hebbian``; ``verdict`` on similarity, and
+            family; ``confidence`` of the interval; ``cosine_best``, ``cosine_hebbian``; ``verdict`` on similarity, and
             ``diagnosis``, the verdict on the model.
         """
         similarity = self.similarity
@@ -96,7 +96,7 @@ class Analysis:
             "rate": similarity.best_rate,
             "rate_std": similarity.best_rate_std,
             "rate_interval": tuple(similarity.best_rate_interval),
-            "level": similarity.level,
+            "confidence": similarity.confidence,
             "inverse_temperature": similarity.inverse_temperature,
             "inverse_temperature_std": similarity.inverse_temperature_std,
         }

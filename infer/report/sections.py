@@ -45,7 +45,7 @@ def headline(analysis: Analysis, numbers: Numbers) -> list[dict[str, Any]]:
             "name": "Dreaming rate λ",
             "number": number(top["rate"], 3),
             "detail": (
-                f"{100 * top['level']:g} % interval {interval_text(top['rate_interval'])}; measured from {given}, "
+                f"{100 * top['confidence']:g} % interval {interval_text(top['rate_interval'])}; measured from {given}, "
                 f"where 0 is Hebbian; {road}"
             ),
         },
@@ -76,7 +76,7 @@ def verdicts(analysis: Analysis) -> list[str]:
     elif fitted is not None:
         sentence = (
             f"Fitted to the samples directly, by likelihood, the dreaming rate is {readable(fitted['rate'], 3)} "
-            f"({100 * fitted['level']:g} % interval {interval_text(fitted['rate_interval'])}) and the inverse "
+            f"({100 * fitted['confidence']:g} % interval {interval_text(fitted['rate_interval'])}) and the inverse "
             f"temperature {readable(fitted['inverse_temperature'], 3)} ± "
             f"{readable(fitted['inverse_temperature_std'], 2)}."
         )
@@ -248,7 +248,7 @@ def _similarity(analysis: Analysis, numbers: Numbers) -> Section:
     }
     profile = {name: found.profile[name] for name in ("cosine", "pearson")}
     common = (found.rates, profile, found.best_rate, found.best_rate_interval)
-    level = f"{100 * found.level:g} %"
+    level = f"{100 * found.confidence:g} %"
     cards = [
         card("profile", "Similarity along the dreaming rate", figures.rate_profile(*common, nulls=nulls), level=level)
     ]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, stats
 
+from infer.checks import check_confidence
 from infer.similarity.family import DreamingFamily
 from infer.similarity.metrics import METRICS, principal_angles, profile_metrics, recall
 from infer.similarity.rate_fit import (
@@ -22,7 +23,7 @@ from infer.similarity.rate_fit import (
     null_cosines,
     project_replicates,
 )
-from infer.similarity.replicates import blas_threads, check_draws, check_level, replicate_blocks, unpack_couplings
+from infer.similarity.replicates import blas_threads, check_draws, replicate_blocks, unpack_couplings
 from infer.similarity.result import Similarity
 
 FloatArray = NDArray[np.float64]
@@ -37,8 +38,8 @@ def compare(
     replicates: ArrayLike | None = None,
     n_bootstrap: int = 400,
     n_null: int = 400,
-    level: float = 0.95,
-    random_state: int = 0,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Similarity:
     """Compare couplings with Hebbian couplings and all their dreamed versions.
 
@@ -46,7 +47,7 @@ def compare(
     ----------
     couplings : array (n_spins, n_spins) or fitted estimator
         Symmetric; the diagonal is ignored. A fitted estimator gives ``couplings_`` and, where it has
-        ``bootstrap_couplings(n_replicates, random_state)``, replicates for the interval.
+        ``bootstrap_couplings(n_replicates, seed)``, replicates for the interval.
     patterns : array (n_patterns, n_spins) of +-1, optional
         Stored patterns that the family is built from.
     correlations : array (n_spins, n_spins), optional
@@ -60,9 +61,9 @@ def compare(
         Replicates asked from an estimator.
     n_null : int
         Draws of each null model.
-    level : float
+    confidence : float
         Level of the interval, between 0 and 1.
-    random_state : int
+    seed : int
         Seed of everything drawn.
 
     Returns
@@ -88,14 +89,14 @@ def compare(
     arXiv 1810.12217.
     """
     matrix, estimator = unpack_couplings(couplings)
-    check_level(level)
+    check_confidence(confidence)
     check_draws(n_bootstrap=n_bootstrap, n_null=n_null)
     family = _family(patterns, correlations, len(matrix))
-    replicate_seed, null_seed, recall_seed = np.random.SeedSequence(random_state).spawn(3)
+    replicate_seed, null_seed, recall_seed = np.random.SeedSequence(seed).spawn(3)
     with blas_threads(len(matrix)):
         blocks = replicate_blocks(estimator, replicates, n_bootstrap, replicate_seed, len(matrix))
         stored = None if patterns is None else np.asarray(patterns).astype(np.int8)
-        return _compare(matrix, family, stored, blocks, rates, n_null, level, null_seed, recall_seed)
+        return _compare(matrix, family, stored, blocks, rates, n_null, confidence, null_seed, recall_seed)
 
 
 def _compare(
@@ -105,7 +106,7 @@ def _compare(
     blocks: Iterator[ArrayLike] | None,
     rates: ArrayLike | None,
     n_null: int,
-    level: float,
+    confidence: float,
     null_seed: np.random.SeedSequence,
     recall_seed: np.random.SeedSequence,
 ) -> Similarity:
@@ -122,10 +123,12 @@ def _compare(
     ceiling = temperature_std = slope_std = None
     projections = None
     if blocks is None:
-        interval = interval_from_residuals(family, rate, matrix, projection, level)
+        interval = interval_from_residuals(family, rate, matrix, projection, confidence)
     else:
         projections, norms, noise2 = project_replicates(family, blocks, matrix)
-        interval, replicate_rates = interval_from_replicates(family, rate, projection, projections, norm, norms, level)
+        interval, replicate_rates = interval_from_replicates(
+            family, rate, projection, projections, norm, norms, confidence
+        )
         ceiling = float(np.sqrt(max(1.0 - noise2 / norm**2, 0.0)))
         scales = np.array([_scale(family, p, r) for p, r in zip(projections, replicate_rates, strict=True)])
         with np.errstate(invalid="ignore"):
@@ -156,7 +159,7 @@ def _compare(
         signs = {"inferred": 1.0, "hebbian": np.sign(at_hebbian["cosine"]), "best dreamed": np.sign(at_best["cosine"])}
         n_trials = int(np.clip(500 // len(patterns), 1, 10))
         retrieval = {
-            name: recall(signs[name] * value, patterns, n_trials=n_trials, random_state=recall_seed)
+            name: recall(signs[name] * value, patterns, n_trials=n_trials, seed=recall_seed)
             for name, value in named.items()
         }
     return Similarity(
@@ -166,7 +169,7 @@ def _compare(
         best_rate_std=interval.std,
         best_rate_interval=(interval.low, interval.high),
         optimum=optimum,
-        level=level,
+        confidence=confidence,
         interval_method=interval.method + ("" if patterns is not None else "; the correlations taken as known"),
         inverse_temperature=temperature,
         inverse_temperature_std=temperature_std,

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
-from infer.similarity.family import DreamingFamily, validate_symmetric
+from infer.model import off_diagonal
+from infer.similarity.family import DreamingFamily
 from simulate.retrieval.measures import relax, stability
 
 FloatArray = NDArray[np.float64]
@@ -94,7 +95,7 @@ def recall(
     *,
     flipped: float = 0.1,
     n_trials: int = 10,
-    random_state: int | np.random.SeedSequence = 0,
+    seed: int | np.random.SeedSequence = 0,
 ) -> dict[str, float]:
     """What the couplings remember: patterns that are fixed points, and overlaps reached from damaged ones.
 
@@ -104,7 +105,7 @@ def recall(
     """
     stable = np.all(stability(couplings, patterns, normalised=False) >= 0.0, axis=1)
     n_patterns, n_spins = patterns.shape
-    root = random_state if isinstance(random_state, np.random.SeedSequence) else np.random.SeedSequence(random_state)
+    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     flip_seed, relax_seed = np.random.SeedSequence(root.entropy, spawn_key=root.spawn_key).spawn(2)
     rng = np.random.default_rng(flip_seed)
     order = np.argsort(rng.random((n_trials * n_patterns, n_spins)), axis=1)
@@ -116,12 +117,3 @@ def recall(
         np.einsum("tpi,pi->tp", reached.reshape(n_trials, n_patterns, n_spins), patterns, dtype=np.float64)
     )
     return {"fixed_points": float(stable.mean()), "overlap": float(overlaps.mean() / n_spins)}
-
-
-def off_diagonal(couplings: ArrayLike, name: str) -> FloatArray:
-    """Validated copy with zero diagonal; couplings that are all zero are an error."""
-    matrix = validate_symmetric(couplings, name)
-    np.fill_diagonal(matrix, 0.0)
-    if not matrix.any():
-        raise ValueError(f"{name}: all entries off the diagonal are 0, so that there is nothing to compare")
-    return matrix

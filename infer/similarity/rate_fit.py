@@ -118,12 +118,12 @@ def contrast_weights(family: DreamingFamily, rate: float, base: float = 0.0) -> 
     return rest / length if length > 1e-12 else np.zeros_like(rest)
 
 
-def corrected_percentiles(estimate: float, replicates: FloatArray, level: float) -> tuple[float, float]:
+def corrected_percentiles(estimate: float, replicates: FloatArray, confidence: float) -> tuple[float, float]:
     """Bias-corrected percentile interval (Efron 1981) of an estimate from its replicates, some of them infinite."""
     n = len(replicates)
     below = (np.count_nonzero(replicates < estimate) + 0.5 * np.count_nonzero(replicates == estimate)) / n
     shift = stats.norm.ppf(np.clip(below, 0.5 / n, 1.0 - 0.5 / n))
-    tail = stats.norm.ppf((1.0 + level) / 2.0)
+    tail = stats.norm.ppf((1.0 + confidence) / 2.0)
     shares = stats.norm.cdf([2.0 * shift - tail, 2.0 * shift + tail])
     # no interpolation between a finite and an infinite value
     finite = bool(np.isfinite(replicates).all())
@@ -138,7 +138,7 @@ def interval_from_replicates(
     replicate_projections: FloatArray,
     norm: float,
     replicate_norms: FloatArray,
-    level: float,
+    confidence: float,
 ) -> tuple[RateInterval, FloatArray]:
     """Bias-corrected percentile interval of the best rate from replicates of the couplings, and their best rates.
 
@@ -147,7 +147,7 @@ def interval_from_replicates(
     the lower bound and does not depend on how the rate is parametrised.
     """
     rates = best_rates(family, replicate_projections)
-    low, high = corrected_percentiles(rate, rates, level)
+    low, high = corrected_percentiles(rate, rates, confidence)
     std = float(np.std(rates, ddof=1)) if np.isfinite(rates).all() else np.inf
     weights = contrast_weights(family, rate)
     noise = float(np.std(replicate_projections @ weights, ddof=1))
@@ -158,7 +158,7 @@ def interval_from_replicates(
 
 
 def interval_from_residuals(
-    family: DreamingFamily, rate: float, couplings: FloatArray, projection: FloatArray, level: float
+    family: DreamingFamily, rate: float, couplings: FloatArray, projection: FloatArray, confidence: float
 ) -> RateInterval:
     r"""Interval of the best rate when nothing but the couplings is known: what they leave over counts as noise.
 
@@ -168,7 +168,7 @@ def interval_from_residuals(
     doi 10.1093/pan/mpv018), and at least that of independent pairs. It is the jackknife over spins, less its double
     count of pairs.
     """
-    z = stats.norm.ppf((1.0 + level) / 2.0)
+    z = stats.norm.ppf((1.0 + confidence) / 2.0)
     interior = np.isfinite(rate) and rate > lowest_searched(family)
     weights = family.direction(rate)
     norm2 = float(weights @ family.gram @ weights)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from infer.similarity.metrics import off_diagonal
+from infer.model import PairModel
 
 FloatArray = NDArray[np.float64]
 
@@ -30,18 +30,11 @@ def blas_threads(n_spins: int) -> threadpool_limits:
 
 
 def unpack_couplings(couplings: Any) -> tuple[FloatArray, Any]:
-    """Zero-diagonal couplings, validated, and the fitted estimator that they come from (or None)."""
-    if not hasattr(couplings, "fit"):
-        return off_diagonal(couplings, "couplings"), None
-    if not hasattr(couplings, "couplings_"):
-        raise ValueError(f"couplings: this {type(couplings).__name__} is not fitted; call fit first")
-    return off_diagonal(couplings.couplings_, "couplings"), couplings
-
-
-def check_level(level: float) -> None:
-    """A level of confidence between 0 and 1."""
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+    """Checked couplings, and the fitted estimator that they come from (or None)."""
+    matrix = PairModel.of(couplings).couplings
+    if not matrix.any():
+        raise ValueError("couplings: all entries off the diagonal are 0, so that there is nothing to compare")
+    return matrix, couplings if hasattr(couplings, "couplings_") else None
 
 
 def check_draws(**counts: int) -> None:
@@ -63,7 +56,7 @@ def replicate_blocks(
         if len(stack) < FEWEST_REPLICATES:
             raise ValueError(f"replicates: at least {FEWEST_REPLICATES} are needed for an interval, got {len(stack)}")
         return (stack[start : start + size] for start in range(0, len(stack), size))
-    if not hasattr(estimator, "bootstrap_couplings"):
+    if getattr(estimator, "_influence", None) is None:  # nothing was kept that replicates could be made of
         return None
     sizes = [min(size, n - start) for start in range(0, n, size)]
     states = seed.generate_state(len(sizes))

@@ -35,8 +35,8 @@ class Similarity:
     best_rate_std : float
         Its standard error.
     best_rate_interval : tuple of float
-        Its interval at ``level``, obtained as ``interval_method`` says.
-    level : float
+        Its interval at ``confidence``, obtained as ``interval_method`` says.
+    confidence : float
         Of the intervals.
     interval_method : str
         How the interval was made: from replicates of the couplings, or a likelihood.
@@ -87,7 +87,7 @@ class Similarity:
     best_rate_std: float
     best_rate_interval: tuple[float, float]
     optimum: str
-    level: float
+    confidence: float
     interval_method: str
     inverse_temperature: float
     inverse_temperature_std: float | None
@@ -133,7 +133,7 @@ class Similarity:
             variables[f"spectrum_{name.replace(' ', '_')}"] = ("mode", values)
         if self.principal_angles is not None:
             variables["principal_angles"] = ("angle", self.principal_angles, {"units": "radians"})
-        numbers = ("best_rate", "best_rate_std", "level", "inverse_temperature", "slope", "hebbian_sigma")
+        numbers = ("best_rate", "best_rate_std", "confidence", "inverse_temperature", "slope", "hebbian_sigma")
         attributes: dict[str, Any] = {name: float(getattr(self, name)) for name in numbers}
         attributes["best_rate_interval"] = [float(end) for end in self.best_rate_interval]
         texts = ("optimum", "interval_method", "reference", "verdict")
@@ -170,12 +170,12 @@ def _verdict(found: Similarity) -> str:
             "proportional to it, so that no rate can be told."
         )
     low, high = found.best_rate_interval
-    interval = f"{100 * found.level:g} % interval {number(low)} to {number(high)}"
+    interval = f"{100 * found.confidence:g} % interval {number(low)} to {number(high)}"
     scores = f"cosine {best:.4f} against {hebbian:.4f}"
     # couplings and the correlations of the same samples share their noise, which then sets no limit
     if found.noise_ceiling is not None and found.noise_ceiling >= best:
         scores += f", where the noise of the couplings allows {found.noise_ceiling:.4f}"
-    apart = found.hebbian_sigma > stats.norm.ppf((1 + found.level) / 2) and not low <= 0.0 <= high
+    apart = found.hebbian_sigma > stats.norm.ppf((1 + found.confidence) / 2) and not low <= 0.0 <= high
     if not apart:
         text = (
             f"The couplings cannot be told from Hebbian ones: best rate {number(found.best_rate)}, {interval}, "
@@ -209,7 +209,7 @@ def _summary(found: Similarity) -> str:
     lines = [
         f"Similarity to Hebbian and dreamed couplings ({size}, reference: {found.reference})",
         f"  best rate            {number(found.best_rate)} +- {number(found.best_rate_std)}"
-        f"   ({100 * found.level:g} % interval {number(low)} to {number(high)}; {found.optimum})",
+        f"   ({100 * found.confidence:g} % interval {number(low)} to {number(high)}; {found.optimum})",
         f"  inverse temperature  {with_error(found.inverse_temperature, found.inverse_temperature_std)}",
         f"  slope                {with_error(found.slope, found.slope_std)}"
         "   (inverse temperature x (1 + rate): coefficient of the Hebbian matrix)",

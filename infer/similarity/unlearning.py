@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
+from infer.checks import check_confidence
 from infer.files.json import to_plain_dict
 from infer.similarity.metrics import METRICS, similarity_metrics
 from infer.similarity.rate_fit import corrected_percentiles
-from infer.similarity.replicates import check_draws, check_level, read_block, replicate_blocks, unpack_couplings
+from infer.similarity.replicates import check_draws, read_block, replicate_blocks, unpack_couplings
 from simulate.couplings import hebbian
 from simulate.memory.unlearning import unlearn
 
@@ -35,13 +36,13 @@ class UnlearningSimilarity:
     best_dreams : float
         Number of dreams of greatest cosine, between the points by a parabola through the three highest neighbours.
     best_dreams_interval : tuple of float or None
-        Its interval at ``level`` from replicates of the couplings (bias-corrected percentiles), for the dreams of this
-        seed; None without replicates.
+        Its interval at ``confidence`` from replicates of the couplings (bias-corrected percentiles), for the dreams of
+        this seed; None without replicates.
     passed_peak : bool
         Whether the path went beyond its most similar point; otherwise more dreams may be better still.
     epsilon : float
         Strength of a dream.
-    level : float
+    confidence : float
     at_best, at_hebbian : dict of float
         The metrics at the best point of the path, and without dreams.
     verdict : str
@@ -54,7 +55,7 @@ class UnlearningSimilarity:
     best_dreams_interval: tuple[float, float] | None
     passed_peak: bool
     epsilon: float
-    level: float
+    confidence: float
     at_best: dict[str, float]
     at_hebbian: dict[str, float]
 
@@ -82,8 +83,8 @@ def compare_unlearning(
     max_points: int = 200,
     replicates: ArrayLike | None = None,
     n_bootstrap: int = 400,
-    level: float = 0.95,
-    random_state: int = 0,
+    confidence: float = 0.95,
+    seed: int = 0,
     progress: bool = False,
 ) -> UnlearningSimilarity:
     r"""Compare couplings with the Hebbian matrix as it is unlearned dream by dream.
@@ -106,9 +107,9 @@ def compare_unlearning(
         Bootstrap replicates of the couplings; take the place of the estimator's own.
     n_bootstrap : int
         Replicates asked from an estimator.
-    level : float
+    confidence : float
         Level of the interval.
-    random_state : int
+    seed : int
         Seed of dreams and replicates.
     progress : bool
         Show a progress bar.
@@ -127,7 +128,7 @@ def compare_unlearning(
     Hopfield, Feinstein, Palmer 1983, Nature 304, 158, doi 10.1038/304158a0.
     """
     matrix, estimator = unpack_couplings(couplings)
-    check_level(level)
+    check_confidence(confidence)
     check_draws(n_bootstrap=n_bootstrap)
     start = hebbian(patterns)
     if start.shape != matrix.shape:
@@ -137,7 +138,7 @@ def compare_unlearning(
     if max_points < 3:
         raise ValueError(f"max_points must be at least 3, got {max_points}")
     step = max(1, round(len(matrix) / (100 * epsilon))) if dreams_per_point is None else dreams_per_point
-    dream_seed, replicate_seed = np.random.SeedSequence(random_state).spawn(2)
+    dream_seed, replicate_seed = np.random.SeedSequence(seed).spawn(2)
     path = _path(start, matrix, epsilon, step, max_points, np.random.default_rng(dream_seed), progress)
     rows = [similarity_metrics(matrix, point) for point in path]
     profile = {name: np.array([row[name] for row in rows]) for name in METRICS}
@@ -153,7 +154,7 @@ def compare_unlearning(
         for stack in blocks:
             block = read_block(stack, sum(len(done) for done in peaks))
             peaks.append(step * _peaks(block.reshape(len(block), -1) @ units.T))
-        low, high = corrected_percentiles(best, np.concatenate(peaks), level)
+        low, high = corrected_percentiles(best, np.concatenate(peaks), confidence)
         # next to the end at no dreams, nothing is known below half a step
         interval = (low, max(high, step / 2.0))
     return UnlearningSimilarity(
@@ -163,7 +164,7 @@ def compare_unlearning(
         best_dreams_interval=interval,
         passed_peak=len(path) - 1 - top >= _POINTS_PAST_PEAK,
         epsilon=epsilon,
-        level=level,
+        confidence=confidence,
         at_best=rows[top],
         at_hebbian=rows[0],
     )
@@ -210,7 +211,7 @@ def _verdict(found: UnlearningSimilarity) -> str:
     interval = ""
     if found.best_dreams_interval is not None:
         low, high = found.best_dreams_interval
-        interval = f", {100 * found.level:g} % interval {low:.0f} to {high:.0f}"
+        interval = f", {100 * found.confidence:g} % interval {low:.0f} to {high:.0f}"
     scores = f"cosine {best:.4f} against {hebbian:.4f} without dreams"
     if not found.passed_peak:
         return (

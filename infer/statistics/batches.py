@@ -178,23 +178,23 @@ class LongRunCovariance:
         """Long-run covariance per row, `total_weight * covariance`, (k, k)."""
         return self.total_weight * self.covariance
 
-    def quantile(self, level: float = 0.95) -> float:
-        """Half-width, in standard errors, of a two-sided interval of this level."""
-        return student_quantile(level, self.degrees_of_freedom)
+    def quantile(self, confidence: float = 0.95) -> float:
+        """Half-width, in standard errors, of a two-sided interval of this confidence."""
+        return student_quantile(confidence, self.degrees_of_freedom)
 
 
-def student_quantile(level: float, degrees_of_freedom: float) -> float:
+def student_quantile(confidence: float, degrees_of_freedom: float) -> float:
     """
-    Half-width, in standard errors, of a two-sided interval: Student's t quantile at `(1 + level) / 2`.
+    Half-width, in standard errors, of a two-sided interval: Student's t quantile at `(1 + confidence) / 2`.
 
     Raises
     ------
     ValueError
-        If `level` is not between 0 and 1 (both excluded).
+        If `confidence` is not between 0 and 1 (both excluded).
     """
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must lie between 0 and 1, for example 0.95, got {level}")
-    return float(stats.t.ppf(0.5 + level / 2.0, degrees_of_freedom))
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must lie between 0 and 1, for example 0.95, got {confidence}")
+    return float(stats.t.ppf(0.5 + confidence / 2.0, degrees_of_freedom))
 
 
 def batch_means_covariance(

@@ -14,9 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from infer.estimators.base import name_spins, row_chunks, row_weights, unpack_samples
+from infer.checks import name_spins, row_chunks
 from infer.estimators.continuous.score_matching import Moments, linear_cubes, match_scores, moments_of
 from infer.estimators.covariances import invert_covariance, repeat_rows
+from infer.samples import Samples
 
 FloatArray = NDArray[np.float64]
 
@@ -32,28 +33,34 @@ def check_finite(values: NDArray) -> None:
             )
 
 
+def read_units(estimator: BaseEstimator, X: Any, sample_weight: ArrayLike | None, *, reset: bool) -> Samples:
+    """Samples of continuous units whose values are finite float64, from any accepted input."""
+    samples = Samples.of(X, sample_weight)
+    array = validate_data(
+        estimator,
+        samples.values if samples.table is None else samples.table,
+        reset=reset,
+        dtype=np.float64,
+        ensure_all_finite=False,
+        ensure_min_samples=2 if reset else 1,
+        ensure_min_features=2 if reset else 1,
+    )
+    check_finite(array)
+    return samples.with_values(array)
+
+
 class ContinuousEstimator(BaseEstimator):
     """Base class of the estimators of couplings between units of real values."""
 
     couplings_: FloatArray
     fields_: FloatArray
 
-    def _validate(
+    def _read(
         self, X: Any, sample_weight: ArrayLike | None = None, *, reset: bool
     ) -> tuple[FloatArray, FloatArray | None]:
         """Finite float64 samples and weights, from any accepted input."""
-        samples, _, _ = unpack_samples(X)
-        array = validate_data(
-            self,
-            samples,
-            reset=reset,
-            dtype=np.float64,
-            ensure_all_finite=False,
-            ensure_min_samples=2 if reset else 1,
-            ensure_min_features=2 if reset else 1,
-        )
-        check_finite(array)
-        return array, row_weights(X, array, sample_weight)
+        samples = read_units(self, X, sample_weight, reset=reset)
+        return samples.values, samples.weight
 
     def _check_units(self, moments: Moments) -> None:
         """Refuse units that never change."""
@@ -146,7 +153,7 @@ class GaussianCouplings(ContinuousEstimator):
             inverse, or a parameter is out of range.
         """
         self._validate_params()
-        samples, weight = self._validate(X, sample_weight, reset=True)
+        samples, weight = self._read(X, sample_weight, reset=True)
         moments = moments_of(samples, weight)
         self._check_units(moments)
         centre = moments.first if self.fit_fields else np.zeros_like(moments.first)
@@ -183,7 +190,7 @@ class GaussianCouplings(ContinuousEstimator):
         float
         """
         check_is_fitted(self, "couplings_")
-        samples, weight = self._validate(X, sample_weight, reset=False)
+        samples, weight = self._read(X, sample_weight, reset=False)
         precision = np.diag(self.stiffnesses_) - self.couplings_
         deviations = samples - self.covariance_ @ self.fields_
         squares = np.einsum("ki,ki->k", deviations @ precision, deviations)
@@ -289,7 +296,7 @@ class ScoreMatching(ContinuousEstimator):
             If a quartic term is negative, so that the fitted potential confines nothing.
         """
         self._validate_params()
-        samples, weight = self._validate(X, sample_weight, reset=True)
+        samples, weight = self._read(X, sample_weight, reset=True)
         moments = moments_of(samples, weight)
         self._check_units(moments)
         # in units of their sizes: real data may be of any magnitude, and cubes of it more so
@@ -335,7 +342,7 @@ class ScoreMatching(ContinuousEstimator):
         float
         """
         check_is_fitted(self, "couplings_")
-        samples, weight = self._validate(X, sample_weight, reset=False)
+        samples, weight = self._read(X, sample_weight, reset=False)
         slopes = samples @ self.couplings_ + self.fields_ - self.stiffnesses_ * samples - self.quartics_ * samples**3
         curvatures = -self.stiffnesses_ - 3.0 * self.quartics_ * samples**2
         return float(-np.average((0.5 * slopes**2 + curvatures).sum(axis=1), weights=weight))

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.estimators.base import row_chunks
+from infer.checks import row_chunks
 from infer.estimators.continuous.score_matching import Moments, moments_of
 from infer.estimators.dreaming.errors import Estimate
 from infer.estimators.dreaming.modes import PatternModes

@@ -269,9 +269,9 @@ class DreamingModel(SpinEstimator):
             map(float, errors),
         )
 
-    def confidence_interval(
+    def confidence_interval(  # type: ignore[override]  # of its own parameters
         self,
-        level: float = 0.95,
+        confidence: float = 0.95,
         parameter: Literal["rate", "inverse_temperature", "slope", "stiffness", "quartic"] = "rate",
     ) -> tuple[float, float]:
         """
@@ -283,7 +283,7 @@ class DreamingModel(SpinEstimator):
 
         Parameters
         ----------
-        level : float, default 0.95
+        confidence : float, default 0.95
         parameter : {"rate", "inverse_temperature", "slope", "stiffness", "quartic"}
 
         Returns
@@ -293,14 +293,14 @@ class DreamingModel(SpinEstimator):
         Raises
         ------
         ValueError
-            If the level is not between 0 and 1, or there is no such parameter.
+            If the confidence is not between 0 and 1, or there is no such parameter.
         """
         check_is_fitted(self, "rate_std_")
         names = ("rate", "inverse_temperature", "slope", "stiffness", "quartic")
         if parameter not in names:
             raise ValueError(f"parameter must be one of {', '.join(map(repr, names))}, got {parameter!r}")
         centre, std = getattr(self, f"{parameter}_"), getattr(self, f"{parameter}_std_")
-        half = student_quantile(level, self.degrees_of_freedom_) * std
+        half = student_quantile(confidence, self.degrees_of_freedom_) * std
         if parameter == "rate":
             distance = centre - self.lowest_rate_
             ratio = min(half / distance, 700.0)  # exp(700) is as good as infinite, and still a number

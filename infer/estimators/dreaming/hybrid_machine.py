@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from tqdm.auto import tqdm
 
 from infer.estimators.dreaming.errors import Estimate, Grouping
-from infer.estimators.dreaming.likelihood import PseudoLikelihoodMethod, Samples
+from infer.estimators.dreaming.likelihood import PatternSamples, PseudoLikelihoodMethod
 from infer.estimators.dreaming.modes import PatternModes
 from simulate.dynamics.block_gibbs import LayerChains
 
@@ -171,7 +171,7 @@ class HybridMachineMethod:
     errors, for which the quadratic is good enough.
     """
 
-    samples: Samples
+    samples: PatternSamples
     grouping: Grouping
     fit_fields: bool
     max_iter: int

@@ -39,7 +39,7 @@ class Likelihood:
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class PatternSamples:
     """Spins with their weights and, where they fit in memory, their overlaps with the modes."""
 
     spins: NDArray[np.int8]
@@ -48,8 +48,8 @@ class Samples:
     overlaps: FloatArray | None
 
     @classmethod
-    def prepare(cls, spins: NDArray[np.int8], weight: FloatArray | None, modes: PatternModes) -> Samples:
-        """Samples ready for `evaluate`."""
+    def prepare(cls, spins: NDArray[np.int8], weight: FloatArray | None, modes: PatternModes) -> PatternSamples:
+        """PatternSamples ready for `evaluate`."""
         weight = np.ones(len(spins)) if weight is None else weight
         overlaps = None
         if 8 * len(spins) * len(modes.eigenvalues) <= OVERLAP_BYTES:
@@ -69,10 +69,10 @@ class Samples:
             return self.overlaps[rows]
         return np.asarray(self.spins[rows].astype(np.float64) @ self.modes.vectors)
 
-    def thinned(self, step: int) -> Samples:
+    def thinned(self, step: int) -> PatternSamples:
         """Every step-th row, spread over all chains."""
         overlaps = None if self.overlaps is None else self.overlaps[::step]
-        return Samples(self.spins[::step], self.weight[::step], self.modes, overlaps)
+        return PatternSamples(self.spins[::step], self.weight[::step], self.modes, overlaps)
 
     def evaluate(
         self,
@@ -146,7 +146,7 @@ class Maximum:
 
 
 def maximise(
-    samples: Samples,
+    samples: PatternSamples,
     start: tuple[float, float, FloatArray],
     *,
     fit_rate: bool = True,
@@ -225,7 +225,7 @@ def profile_hessian(here: Likelihood, fit_fields: bool) -> tuple[FloatArray, Flo
 
 
 def fit_pseudolikelihood(
-    samples: Samples,
+    samples: PatternSamples,
     *,
     rate: float | None = None,
     fit_fields: bool = False,
@@ -275,7 +275,7 @@ def fit_pseudolikelihood(
 class PseudoLikelihoodMethod:
     """The dreaming model by maximum pseudo-likelihood; a `Method`."""
 
-    samples: Samples
+    samples: PatternSamples
     fit_fields: bool
     tol: float
     max_iter: int

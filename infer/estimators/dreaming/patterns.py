@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.estimators.base import row_chunks
+from infer.checks import row_chunks
 
 FloatArray = NDArray[np.float64]
 

@@ -8,23 +8,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import validate_data
 
-from infer.estimators.base import constant_spins, name_spins, row_weights, unpack_samples
-from infer.estimators.continuous.estimators import check_finite
+from infer.checks import constant_spins, name_spins
+from infer.estimators.continuous.estimators import read_units
 from infer.estimators.dreaming.continuous_units import ContinuousMethod, GaussianMethod, ScoreMatchingMethod
 from infer.estimators.dreaming.errors import Estimate, Grouping, Method
 from infer.estimators.dreaming.hybrid_machine import HybridMachineMethod
-from infer.estimators.dreaming.likelihood import PseudoLikelihoodMethod, Samples
+from infer.estimators.dreaming.likelihood import PatternSamples, PseudoLikelihoodMethod
 from infer.estimators.dreaming.modes import PatternModes
 from infer.estimators.dreaming.patterns import find_patterns
+from infer.samples import Samples
 from infer.statistics.uncertainty import batch_labels
 from simulate.checks import check_count, check_patterns
 
 FloatArray = NDArray[np.float64]
-
-# samples, weights, chains and names of the spins
-_Checked = tuple[NDArray, FloatArray | None, NDArray[np.int64] | None, tuple[str, ...] | None]
 
 SPINS = ("pseudolikelihood", "hybrid-rbm")
 CONTINUOUS = ("gaussian", "score-matching")
@@ -41,7 +38,7 @@ class Problem:
     modes: PatternModes
     grouping: Grouping
     method: Method
-    samples: Samples | None  # of spins
+    samples: PatternSamples | None  # of spins
     rate_matters: bool
 
     def log_pseudolikelihood(self, found: Estimate) -> float:
@@ -69,7 +66,8 @@ def pose(model: Any, X: Any, sample_weight: ArrayLike | None, patterns: NDArray[
     if model.patterns is not None and model.n_patterns is not None:
         raise ValueError("give either patterns or n_patterns, not both")
     given = None if model.patterns is None else check_patterns(model.patterns)
-    values, weight, chains, names = _samples_of(model, X, sample_weight, reset)
+    given_samples = _samples_of(model, X, sample_weight, reset)
+    values, weight = given_samples.values, given_samples.weight
     if given is not None and given.shape[1] != values.shape[1]:
         raise ValueError(f"patterns have {given.shape[1]} spins, but X has {values.shape[1]} columns")
     quality = np.ones(0 if given is None else len(given))
@@ -90,18 +88,19 @@ def pose(model: Any, X: Any, sample_weight: ArrayLike | None, patterns: NDArray[
         )
     if model.fit_fields and model.method in SPINS and len(constant := constant_spins(values, weight)):
         raise ValueError(
-            f"{name_spins(constant, names)} never change, so that their fields would be infinite: drop these "
-            "columns of X and of the patterns, or pass fit_fields=False"
+            f"{name_spins(constant, given_samples.names)} never change, so that their fields would be infinite: drop "
+            "these columns of X and of the patterns, or pass fit_fields=False"
         )
-    counts = getattr(X, "counts", None) if hasattr(X, "spins") else None
-    counts = None if counts is None else np.asarray(counts, dtype=np.float64)
+    chains = given_samples.chains
+    # shares are worth fewer samples than counts: scaled to add up to so many
+    counts = None if weight is None or chains is not None else weight * (given_samples.n_samples / weight.sum())
     grouping = Grouping(batch_labels(len(values), chains, model.n_batches), chains, counts)
     weight = np.ones(len(values)) if weight is None else weight
     method: Method
     if model.method in CONTINUOUS:
         method, samples = _continuous(model, values, weight, modes), None
     else:
-        samples = Samples.prepare(values, weight, modes)
+        samples = PatternSamples.prepare(values, weight, modes)
         method = PseudoLikelihoodMethod(samples, model.fit_fields, model.tol, model.max_iter)
         if model.method == "hybrid-rbm":
             method = HybridMachineMethod(samples, grouping, model.fit_fields, model.max_iter, seed, model.progress)
@@ -110,7 +109,8 @@ def pose(model: Any, X: Any, sample_weight: ArrayLike | None, patterns: NDArray[
 
 def unit_scores(model: Any, X: Any, sample_weight: ArrayLike | None) -> float:
     """Mean objective of continuous units at the parameters of a fitted model."""
-    values, weight, _, _ = _samples_of(model, X, sample_weight, False)
+    samples = _samples_of(model, X, sample_weight, False)
+    values, weight = samples.values, samples.weight
     precision = -model.couplings_.copy()
     kappa, quartic = model.stiffness_ * model.inverse_temperature_, 0.0
     if not np.isnan(model.quartic_):
@@ -165,23 +165,12 @@ def explain_failure(problem: Problem, best: Estimate) -> str:
     return f"no convergence after {best.n_iter} iterations: raise max_iter or tol"
 
 
-def _samples_of(model: Any, X: Any, sample_weight: ArrayLike | None, reset: bool) -> _Checked:
-    """Checked samples, weights, chains and names: spins, or finite numbers for the methods of continuous units."""
+def _samples_of(model: Any, X: Any, sample_weight: ArrayLike | None, reset: bool) -> Samples:
+    """Checked samples: spins, or finite numbers for the methods of continuous units."""
     if model.method in SPINS:
-        checked: _Checked = model._validate(X, sample_weight, reset=reset)
+        checked: Samples = model._read(X, sample_weight, reset=reset)
         return checked
-    samples, chains, names = unpack_samples(X)
-    array = validate_data(
-        model,
-        samples,
-        reset=reset,
-        dtype=np.float64,
-        ensure_all_finite=False,
-        ensure_min_samples=2 if reset else 1,
-        ensure_min_features=2 if reset else 1,
-    )
-    check_finite(array)
-    return array, row_weights(X, array, sample_weight), chains, names
+    return read_units(model, X, sample_weight, reset=reset)
 
 
 def _continuous(model: Any, values: FloatArray, weight: FloatArray, modes: PatternModes) -> ContinuousMethod:

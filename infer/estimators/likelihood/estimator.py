@@ -5,16 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from infer.estimators.base import SpinEstimator
-from infer.estimators.columns import Preparation, prepare
+from infer.estimators.base import Fit, SpinEstimator
+from infer.estimators.columns import VaryingSpins
 from infer.estimators.likelihood.chains import PersistentChains
 from infer.estimators.likelihood.contrastive_divergence import Divergence, maximise_likelihood
 from infer.estimators.likelihood.enumeration import Enumeration, enumerate_states
@@ -106,8 +105,8 @@ class MaximumLikelihood(SpinEstimator):
         "auto" is "exact" up to 20 spins, "pcd" above.
     alpha : float, default 0.0
         Strength of the l2 penalty. A small value (say 0.01) keeps couplings finite where the data alone do not.
-    fit_fields : bool, default False
-        Fit fields; otherwise they are zero.
+    fit_fields : bool or "auto", default "auto"
+        Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
     tol : float, optional
         "exact": largest difference of moments, 1e-8 by default. "pcd": root mean square difference of moments, its
         noise included; by default 0.2 / sqrt(n_samples), a fifth of the data's own noise, but no less than 0.002.
@@ -158,8 +157,8 @@ class MaximumLikelihood(SpinEstimator):
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "method": [StrOptions({"auto", "exact", "pcd"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "fit_fields": ["boolean"],
+        "alpha": [Interval(Real, 0, None, closed="left"), None],
+        "fit_fields": ["boolean", StrOptions({"auto"})],
         "tol": [Interval(Real, 0, None, closed="neither"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "n_chains": [Interval(Integral, 2, None, closed="left")],
@@ -172,9 +171,9 @@ class MaximumLikelihood(SpinEstimator):
     def __init__(
         self,
         method: str = "auto",
-        alpha: float = 0.0,
+        alpha: float | None = None,
         *,
-        fit_fields: bool = False,
+        fit_fields: bool | str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
         n_chains: int = N_CHAINS,
@@ -194,84 +193,64 @@ class MaximumLikelihood(SpinEstimator):
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def solve(self, samples: VaryingSpins) -> Fit:
         """
-        Fit couplings and fields.
+        Couplings and fields of the spins that vary, by enumeration or with chains.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
-        y : Ignored
-            Present for compatibility with scikit-learn.
-        sample_weight : array-like (n_samples,), optional
-            Weights of the rows.
+        samples : VaryingSpins
 
         Returns
         -------
-        MaximumLikelihood
-
-        Raises
-        ------
-        ValueError
-            If X holds anything but +-1 (the message gives row, column and value), a parameter is out of range, or
-            there are too many spins to enumerate.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If spins are constant, the likelihood has no finite maximum, or the moments do not agree at the end.
+        Fit
         """
-        self._validate_params()
-        samples = prepare(self, X, sample_weight)
-        n_varying = len(samples.varying)
-        exactly = self.method == "exact" or (self.method == "auto" and n_varying <= MOST_EXACT_SPINS)
-        if exactly and n_varying > MOST_EXACT_SPINS:
+        n = samples.n_varying
+        exactly = self.method == "exact" or (self.method == "auto" and n <= MOST_EXACT_SPINS)
+        if exactly and n > MOST_EXACT_SPINS:
             raise ValueError(
-                f"method='exact' sums over all states of at most {MOST_EXACT_SPINS} spins, X has {n_varying} that "
+                f"method='exact' sums over all states of at most {MOST_EXACT_SPINS} spins, X has {n} that "
                 "vary: pass method='pcd'"
             )
-        couplings, fields = np.zeros((n_varying, n_varying)), np.zeros(n_varying)
-        self.mismatch_, self.mismatch_noise_, self.converged_, self.n_iter_ = 0.0, 0.0, True, 0
+        self.mismatch_, self.mismatch_noise_ = 0.0, 0.0
+        self.alpha_ = self.prior(self.alpha, samples.n_samples)
         default = (
             EXACT_DEFAULTS["tol"] if exactly else max(NOISE_FRACTION / np.sqrt(samples.n_samples), LEAST_TOLERANCE)
         )
         self.tol_ = float(default if self.tol is None else self.tol)
-        if Pairs(n_varying, self.fit_fields).size:
-            with one_blas_thread():
-                couplings, fields = (self._fit_exactly if exactly else self._fit_chains)(samples)
-        self.couplings_, self.fields_ = samples.expand(couplings, fields, self.fit_fields)
-        return self
+        if not Pairs(n, samples.fit_fields).size:
+            return Fit(np.zeros((n, n)), np.zeros(n), True, 0)
+        with one_blas_thread():
+            return (self._fit_exactly if exactly else self._fit_chains)(samples)
 
-    def _fit_exactly(self, samples: Preparation) -> tuple[FloatArray, FloatArray]:
+    def _fit_exactly(self, samples: VaryingSpins) -> Fit:
         """Couplings and fields of the spins that vary, by enumeration."""
         max_iter = int(EXACT_DEFAULTS["max_iter"] if self.max_iter is None else self.max_iter)
-        means, second = samples.rows().second_moments()
-        couplings, fields, minimum = match_moments(
-            means, second, float(self.alpha), self.fit_fields, self.tol_, max_iter
-        )
-        self.mismatch_, self.n_iter_ = minimum.gradient_norm, minimum.n_iter
-        self.converged_ = self.mismatch_ <= self.tol_ and not minimum.unbounded
+        means, second = samples.moments()
+        couplings, fields, minimum = match_moments(means, second, self.alpha_, samples.fit_fields, self.tol_, max_iter)
+        self.mismatch_ = minimum.gradient_norm
+        converged = self.mismatch_ <= self.tol_ and not minimum.unbounded
         if minimum.unbounded:
-            self._warn_of_states_never_seen(4)
-        elif not self.converged_:
+            self._warn_of_states_never_seen()
+        elif not converged:
             warnings.warn(
-                f"no convergence in {self.n_iter_} Newton steps: moments differ by up to {self.mismatch_:.2g} > "
+                f"no convergence in {minimum.n_iter} Newton steps: moments differ by up to {self.mismatch_:.2g} > "
                 f"tol = {self.tol_:.2g}; raise max_iter or tol, or pass alpha > 0 (say 0.01)",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=6,
             )
-        return couplings, fields
+        return Fit(couplings, fields, converged, minimum.n_iter)
 
-    def _fit_chains(self, samples: Preparation) -> tuple[FloatArray, FloatArray]:
+    def _fit_chains(self, samples: VaryingSpins) -> Fit:
         """Couplings and fields of the spins that vary, by persistent contrastive divergence."""
         rng = check_random_state(self.random_state)
         rows = samples.spins[:, samples.varying]
-        means, second = samples.rows().second_moments()
+        means, second = samples.moments()
         with warnings.catch_warnings():
             # rough values will do to start from, and the end is judged by its own measure
             warnings.simplefilter("ignore", ConvergenceWarning)
             start = PseudoLikelihood(
-                alpha=max(float(self.alpha), 1.0 / samples.n_samples), fit_fields=self.fit_fields, tol=1e-3
+                alpha=max(self.alpha_, 1.0 / samples.n_samples), fit_fields=samples.fit_fields, tol=1e-3, errors=False
             ).fit(rows, sample_weight=samples.weight)
         # evenly through the samples, so that states that chains cannot leave get their share of chains
         places = (np.arange(self.n_chains) + rng.random_sample()) / self.n_chains
@@ -284,29 +263,29 @@ class MaximumLikelihood(SpinEstimator):
             start.couplings_,
             start.fields_,
             chains,
-            alpha=float(self.alpha),
-            fit_fields=self.fit_fields,
+            alpha=self.alpha_,
+            fit_fields=samples.fit_fields,
             tol=self.tol_,
             max_iter=max_iter,
             progress=self.progress,
         )
-        self.mismatch_, self.mismatch_noise_, self.n_iter_ = found.mismatch, found.noise, found.n_iter
+        self.mismatch_, self.mismatch_noise_ = found.mismatch, found.noise
         # chains that hardly mix agree with the data that they once came from
-        self.converged_ = max(found.mismatch, found.noise) <= self.tol_
-        if self.alpha == 0.0 and _dependent(means, second, self.fit_fields):
-            self.converged_ = False
-            self._warn_of_states_never_seen(4)
-        elif not self.converged_:
+        converged = max(found.mismatch, found.noise) <= self.tol_
+        if self.alpha_ == 0.0 and _dependent(means, second, samples.fit_fields):
+            converged = False
+            self._warn_of_states_never_seen()
+        elif not converged:
             self._warn_of_chains(found)
-        return found.couplings, found.fields
+        return Fit(found.couplings, found.fields, converged, found.n_iter)
 
-    def _warn_of_states_never_seen(self, level: int) -> None:
+    def _warn_of_states_never_seen(self) -> None:
         """Say that there is no finite maximum, and what to do."""
         warnings.warn(
             "some states of a few spins never occur, so that the best couplings are infinite and those returned "
             "mean little; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
             ConvergenceWarning,
-            stacklevel=level,
+            stacklevel=6,
         )
 
     def _warn_of_chains(self, found: Divergence) -> None:
@@ -322,7 +301,7 @@ class MaximumLikelihood(SpinEstimator):
             f"moments of model and samples differ by {found.mismatch:.2g}, tol = {self.tol_:.2g} (root mean square): "
             f"{reason}",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
 
 

@@ -12,9 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from infer.estimators.base import SpinEstimator, passing_rows, row_chunks
+from infer.checks import passing_rows
+from infer.estimators.base import SpinEstimator
 from infer.estimators.likelihood.chains import PersistentChains
 from infer.estimators.likelihood.enumeration import enumerate_states
+from infer.model import PairModel
 
 FloatArray = NDArray[np.float64]
 
@@ -40,7 +42,7 @@ class LogLikelihood:
 
 
 def log_partition(
-    couplings: ArrayLike,
+    couplings: Any,
     fields: ArrayLike | None = None,
     *,
     method: str = "auto",
@@ -58,7 +60,7 @@ def log_partition(
 
     Parameters
     ----------
-    couplings : array-like (n_spins, n_spins)
+    couplings : array-like (n_spins, n_spins), PairModel or fitted estimator
         Symmetric, containing 1/T; the diagonal is ignored.
     fields : array-like (n_spins,), optional
         Containing 1/T.
@@ -96,7 +98,8 @@ def log_partition(
     >>> round(log_partition(np.zeros((3, 3))).value, 4)
     2.0794
     """
-    J, h = _check_model(couplings, fields)
+    model = PairModel.of(couplings, fields)
+    J, h = model.couplings, model.fields
     if method not in ("auto", "exact", "ais"):
         raise ValueError(f"method must be 'auto', 'exact' or 'ais', got {method!r}")
     if method == "exact" and len(J) > MOST_ENUMERATED_SPINS:
@@ -123,23 +126,6 @@ def log_partition(
     independent = float(np.logaddexp(h, -h).sum())
     std = float(relative.std(ddof=1) / mean / np.sqrt(n_chains))
     return LogPartition(independent + largest + float(np.log(mean)), std, effective)
-
-
-def _check_model(couplings: ArrayLike, fields: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
-    """Couplings with zero diagonal and fields as float64, or an error that says what is wrong."""
-    J = np.array(couplings, dtype=np.float64)
-    if J.ndim != 2 or J.shape[0] != J.shape[1]:
-        raise ValueError(f"couplings must be a square matrix, got shape {J.shape}")
-    np.fill_diagonal(J, 0.0)
-    h = np.zeros(len(J)) if fields is None else np.array(fields, dtype=np.float64)
-    if h.shape != (len(J),):
-        raise ValueError(f"fields must have shape ({len(J)},), got {h.shape}")
-    if not (np.isfinite(J).all() and np.isfinite(h).all()):
-        raise ValueError("couplings and fields must be finite")
-    if not np.allclose(J, J.T, rtol=1e-8, atol=1e-12):
-        i, j = (int(k) for k in np.unravel_index(np.argmax(np.abs(J - J.T)), J.shape))
-        raise ValueError(f"couplings must be symmetric, but [{i}, {j}] is {J[i, j]:g} and [{j}, {i}] is {J[j, i]:g}")
-    return J, h
 
 
 def _annealed_log_weights(
@@ -220,14 +206,9 @@ def log_likelihood(
         cannot be had.
     """
     check_is_fitted(estimator, "couplings_")
-    spins, weight, _, _ = estimator._validate(X, sample_weight, reset=False)
-    refuse_gaps(spins, "a log-likelihood")
+    samples = estimator.read(X, sample_weight)
+    refuse_gaps(samples.spins, "a log-likelihood")
     if partition is None:
-        partition = log_partition(estimator.couplings_, estimator.fields_, random_state=random_state)
-    total = 0.0
-    for rows in row_chunks(*spins.shape):
-        chunk = spins[rows].astype(np.float64)
-        exponent = 0.5 * np.einsum("ki,ki->k", chunk @ estimator.couplings_, chunk) + chunk @ estimator.fields_
-        total += float(exponent.sum() if weight is None else exponent @ weight[rows])
-    mean = total / (len(spins) if weight is None else float(weight.sum()))
+        partition = log_partition(estimator, random_state=random_state)
+    mean = -float(np.average(PairModel.of(estimator).energies(samples.spins), weights=samples.weight))
     return LogLikelihood(mean - partition.value, partition.std)

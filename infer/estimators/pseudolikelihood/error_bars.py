@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,16 +15,19 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from infer.estimators.base import SpinEstimator, constant_spins, name_spins
+from infer.checks import constant_spins, name_spins
+from infer.estimators.base import Fit, SpinEstimator
+from infer.estimators.columns import VaryingSpins
 from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.samples import Samples
 from infer.statistics.batches import batch_roots
 from infer.statistics.uncertainty import (
     batch_labels,
     block_bootstrap_indices,
     laplace_posterior,
     posterior_dataset,
-    student_quantile,
 )
+from infer.types import FloatArray
 
 INDEPENDENT_BATCHES = 200  # for rows without time order: standard errors carry a relative error of 1 / sqrt(2 x 200)
 HESSIAN_ROWS = (4000, 20_000)  # samples used for a node's Hessian: 20 per spin within these bounds
@@ -83,8 +85,7 @@ def batch_influence(
     fewer than two batches have weight. ``sparse`` keeps couplings at zero that are zero.
 
     Weighted rows of chains weigh their batch, and only ratios of weights matter. Weighted rows without chains are
-    ``n_samples`` independent samples altogether, of which each row is its share: counts add up to that number, and
-    weights that add up to less than the number of rows say nothing about it, so that it is the number of rows.
+    ``n_samples`` independent samples altogether, of which each row is its share.
     """
     n_rows, n_spins = rows.n_rows, len(couplings)
     independent = weight is not None and chains is None
@@ -132,104 +133,72 @@ def batch_influence(
     return Influence(coupling_change, field_change, independent, constant, degrees_of_freedom)
 
 
-class ErrorBars(SpinEstimator):
-    """Standard errors, intervals, posterior and bootstrap of an estimator that fits node by node and keeps `_data`.
+#: Largest size of the influences of batches that a fit keeps for replicates, in bytes.
+MOST_KEPT = 1 << 29
 
-    `_data` is the `Preparation` of its samples. `_ridge_and_sparsity()` gives the strengths of the quadratic and of the
-    absolute part of its penalty.
+
+class ErrorBars(SpinEstimator):
+    """Standard errors, posterior and bootstrap of an estimator that fits node by node.
+
+    `_ridge_and_sparsity(n_samples)` gives the strengths of the quadratic and of the absolute part of its penalty.
     """
 
     couplings_by_node_: NDArray[np.float64]
     symmetrisation: str
-    fit_fields: bool
     n_jobs: int | None
-    _data: Any
+    _influence: Influence | None = None  # of the batches of the samples of the fit
 
-    def _ridge_and_sparsity(self) -> tuple[float, float]:
+    def _ridge_and_sparsity(self, n_samples: float) -> tuple[float, float]:
         raise NotImplementedError  # every estimator knows its own penalties
 
-    def _forget_errors(self) -> None:
-        """Error bars belong to a fit."""
-        self.__dict__.pop("_influence", None)
+    def _keep(self, found: Fit, samples: VaryingSpins) -> None:
+        """Set the attributes of a fit; its standard errors as plain arrays, and the influences of its batches."""
+        super()._keep(found, samples)
+        self.couplings_by_node_, _ = samples.expand(found.couplings, found.fields)
+        self._varying, self._influence = samples.varying, None
+        if self.errors and self.symmetrisation == "mean":
+            self._keep_errors(self._batch_influence(samples))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """State without the samples: a pickled estimator keeps standard errors only if they were asked for before."""
-        state = dict(super().__getstate__())
-        state.pop("_data", None)
-        return state
+    def _keep_errors(self, influence: Influence) -> None:
+        """Standard errors of influences, and these themselves unless they are very large."""
+        self.couplings_std_, self.fields_std_ = influence.std()
+        self.errors_freedom_ = influence.degrees_of_freedom
+        self._influence = influence if influence.couplings.nbytes <= MOST_KEPT else None
 
-    def _samples(self) -> Any:
-        """The samples of the fit."""
-        check_is_fitted(self, "couplings_")
-        if self.symmetrisation == "joint":
-            raise AttributeError("standard errors are computed for symmetrisation='mean' only")
-        if not hasattr(self, "_data"):
-            raise AttributeError(
-                "standard errors need the samples, which are not pickled: compute them before pickling"
-            )
-        return self._data
-
-    @cached_property
-    def _influence(self) -> Influence:
+    def _batch_influence(self, samples: VaryingSpins) -> Influence:
         """Influences of batches of samples on couplings and fields."""
-        samples = self._samples()
-        ridge, sparsity = self._ridge_and_sparsity()
+        ridge, sparsity = self._ridge_and_sparsity(samples.n_samples)
+        given = samples.samples
         with one_blas_thread():
-            found = batch_influence(
+            return batch_influence(
                 samples.ordered_rows(self.n_jobs),
                 self.couplings_by_node_,
                 self.fields_,
-                samples.given_weight,
+                given.weight,
                 samples.n_samples,
-                samples.chains,
+                given.chains,
                 samples.varying,
                 ridge,
-                self.fit_fields,
+                samples.fit_fields,
                 sparsity > 0,
             )
-        return self._for_what_was_observed(found)
 
-    def _for_what_was_observed(self, influence: Influence) -> Influence:
-        """The same where no values were missing."""
-        return influence
+    def _why_no_errors(self) -> str:
+        if self.errors and self.symmetrisation == "joint":
+            return "standard errors are computed for symmetrisation='mean' only"
+        return super()._why_no_errors()
 
-    @property
-    def couplings_std_(self) -> NDArray[np.float64]:
-        """Standard errors of the couplings (n_spins, n_spins); zero diagonal.
-
-        NaN for constant spins, and where there are fewer than two batches of samples (two or three rows).
-        """
-        return self._influence.std()[0]
-
-    @property
-    def fields_std_(self) -> NDArray[np.float64]:
-        """Standard errors of the fields (n_spins,), NaN as for couplings; zero when no fields are fitted."""
-        return self._influence.std()[1]
-
-    def confidence_interval(
-        self, level: float = 0.95, parameter: Literal["couplings", "fields"] = "couplings"
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Intervals of all couplings or fields: estimate -+ Student's t quantile times standard error.
-
-        Parameters
-        ----------
-        level : float, default=0.95
-        parameter : {"couplings", "fields"}
-
-        Returns
-        -------
-        lower, upper : ndarray (n_spins, n_spins) or (n_spins,)
-
-        Raises
-        ------
-        ValueError
-            If the level is not between 0 and 1, or there is no such parameter.
-        """
-        if parameter not in ("couplings", "fields"):
-            raise ValueError(f"parameter must be 'couplings' or 'fields', got {parameter!r}")
-        centre, std = getattr(self, f"{parameter}_"), getattr(self, f"{parameter}_std_")
-        half = student_quantile(level, self._influence.degrees_of_freedom) * std
-        return centre - half, centre + half
+    def _influences(self) -> Influence:
+        """The influences that the fit kept."""
+        check_is_fitted(self, "couplings_")
+        if self._influence is not None:
+            return self._influence
+        if not hasattr(self, "couplings_std_"):
+            raise AttributeError(self._why_no_errors())
+        raise AttributeError(
+            f"the influences of batches on the couplings of {len(self.couplings_)} spins were too large to keep: fit "
+            "fewer spins, or pass refit=X to bootstrap"
+        )
 
     def posterior(
         self, draws: int = 250, random_state: int | np.random.RandomState | None = None, *, chains: int = 4
@@ -254,8 +223,7 @@ class ErrorBars(SpinEstimator):
         -------
         xarray.Dataset
             "couplings" with dims (chain, draw, pair), one for each pair ``i < j`` of spins that vary, and, if they are
-            fitted, "fields" with dims (chain, draw, spin). The coordinates "first" and "second" say which spins a pair
-            is made of.
+            fitted, "fields" with dims (chain, draw, spin). The coordinate "pair" names the two spins.
 
         Raises
         ------
@@ -281,7 +249,7 @@ class ErrorBars(SpinEstimator):
         random_state: int | np.random.RandomState | None = None,
         *,
         chains: int = 4,
-        refit: bool = False,
+        refit: Any = None,
     ) -> xr.Dataset:
         """Block bootstrap of couplings and fields, as arviz data.
 
@@ -291,8 +259,7 @@ class ErrorBars(SpinEstimator):
         own, which also shows what the first order misses; blocks are then drawn within each chain, whose length stays.
 
         Rows with weights and without chains are independent: Gaussian numbers weight the batches (wild bootstrap), and
-        ``refit`` draws as many samples as the weights add up to. Weights that add up to less than the number of rows
-        are shares, and the number of samples is then that of the rows, here as in the standard errors.
+        ``refit`` draws as many samples as the rows are worth.
 
         Parameters
         ----------
@@ -302,8 +269,8 @@ class ErrorBars(SpinEstimator):
             Seed.
         chains : int, default=4
             Into how many chains the replicates are sorted, so that arviz finds what it expects.
-        refit : bool, default=False
-            Fit every replicate.
+        refit : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording, optional
+            The samples of the fit, to which every replicate is fitted anew.
 
         Returns
         -------
@@ -318,76 +285,86 @@ class ErrorBars(SpinEstimator):
         """
         if draws < 1 or chains < 1:
             raise ValueError(f"draws and chains must be at least 1, got draws={draws}, chains={chains}")
-        mean, values, coords = self._parameters()
         n_replicates, rng = chains * draws, check_random_state(random_state)
-        if refit:
-            found = self._refits(n_replicates, rng)
+        if refit is not None:
+            check_is_fitted(self, "couplings_")
+            found, coords = self._refits(self._read(refit, reset=False), n_replicates, rng), self._coordinates()
         else:
-            multipliers = self._influence.draw_multipliers(n_replicates, rng)
+            mean, values, coords = self._parameters()
+            multipliers = self._influences().draw_multipliers(n_replicates, rng)
             found = {name: mean[name] + multipliers @ value.astype(np.float64) for name, value in values.items()}
         dims = {"couplings": "pair", "fields": "spin"}
         result = posterior_dataset(
             {name: value.reshape(chains, draws, -1) for name, value in found.items()},
-            {"model": type(self).__name__, "approximation": f"block bootstrap, {'refits' if refit else 'first order'}"},
+            {
+                "model": type(self).__name__,
+                "approximation": f"block bootstrap, {'first order' if refit is None else 'refits'}",
+            },
         )
         return result.rename({f"{name}_dim_0": dims[name] for name in found}).assign_coords(coords)
 
-    def _refits(self, n_replicates: int, rng: np.random.RandomState) -> dict[str, NDArray[np.float64]]:
+    def _refits(self, samples: Samples, n_replicates: int, rng: np.random.RandomState) -> dict[str, FloatArray]:
         """Fits of samples made of blocks drawn with replacement."""
-        samples = self._samples()
-        if not hasattr(samples, "given"):
-            raise ValueError("refit=True needs samples in memory, not in the blocks of a Dask array: use refit=False")
-        spins, weight = samples.given, samples.given_weight
+        if samples.blocks:
+            raise ValueError("refit needs samples in memory, not in the blocks of a Dask array: leave it out")
+        if not samples.complete:
+            raise ValueError("refit goes with complete samples; values are missing here, so leave it out")
+        spins, weight = samples.spins, samples.weight
         independent = weight is not None and samples.chains is None
-        model = clone(self).set_params(threshold=None, n_jobs=1)
+        model = clone(self).set_params(threshold=None, n_jobs=1, errors=False, fit_fields=self.fit_fields_)
         above = self._pairs()
+        constant = np.setdiff1d(np.arange(samples.n_spins), self._varying)
 
         def fit(seed: int) -> tuple[NDArray, NDArray]:
             generator = np.random.RandomState(seed)
-            if independent:
+            if independent and weight is not None:
                 counts = generator.multinomial(int(samples.n_samples), weight / weight.sum()).astype(np.float64)
             else:
                 index = next(block_bootstrap_indices(len(spins), samples.chains, random_state=generator))
-                counts = np.bincount(index, minlength=len(spins)) * (1.0 if weight is None else weight)
-            lost = np.setdiff1d(constant_spins(spins, counts), samples.constant)
+                counts = np.bincount(index, minlength=len(spins)).astype(np.float64)
+                counts *= 1.0 if weight is None else weight
+            lost = np.setdiff1d(constant_spins(spins, counts), constant)
             if len(lost):  # a fit gives them couplings of zero, which are no estimates
                 raise ValueError(
                     f"{name_spins(lost, samples.names)} never change in one of the replicates, so that "
-                    "couplings to them cannot be fitted: use refit=False, drop these columns, or give more samples"
+                    "couplings to them cannot be fitted: leave refit out, drop these columns, or give more samples"
                 )
             fitted = clone(model).fit(spins, sample_weight=counts)
-            return fitted.couplings_[above], fitted.fields_[samples.varying]
+            return fitted.couplings_[above], fitted.fields_[self._varying]
 
         seeds = rng.randint(np.iinfo(np.int32).max, size=n_replicates)
         with one_blas_thread():  # of the process: a thread that is ready must not lift the limit for the others
             fits = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fit)(int(seed)) for seed in seeds)
         found = {"couplings": np.stack([couplings for couplings, _ in fits])}
-        if self.fit_fields:
+        if self.fit_fields_:
             found["fields"] = np.stack([fields for _, fields in fits])
         return found
 
     def _pairs(self) -> tuple[NDArray, NDArray]:
         """First and second spins of all pairs of spins that vary."""
-        varying = self._samples().varying
-        first, second = np.triu_indices(len(varying), 1)
-        return varying[first], varying[second]
+        first, second = np.triu_indices(len(self._varying), 1)
+        return self._varying[first], self._varying[second]
 
-    def _parameters(self) -> tuple[dict[str, NDArray], dict[str, NDArray], dict[str, Any]]:
-        """Estimates, influences (n_batches, ...) and coordinates of what is estimated."""
+    def _coordinates(self) -> dict[str, Any]:
+        """Labels of pairs and spins."""
         first, second = self._pairs()
-        samples = self._samples()
-        labels = np.array(samples.names) if samples.names is not None else np.arange(samples.n_spins)
-        mean = {"couplings": self.couplings_[first, second]}
-        values = {"couplings": self._influence.couplings[:, first, second]}
+        labels = np.arange(len(self.couplings_)) if self.spin_names_ is None else np.array(self.spin_names_)
         coords: dict[str, Any] = {
             "pair": [f"{labels[i]}-{labels[j]}" for i, j in zip(first, second, strict=True)],
             "first": ("pair", labels[first]),
             "second": ("pair", labels[second]),
         }
-        if self.fit_fields:
-            mean["fields"], values["fields"] = self.fields_[samples.varying], self._influence.fields[:, samples.varying]
-            coords["spin"] = labels[samples.varying]
-        return mean, values, coords
+        return coords | ({"spin": labels[self._varying]} if self.fit_fields_ else {})
+
+    def _parameters(self) -> tuple[dict[str, NDArray], dict[str, NDArray], dict[str, Any]]:
+        """Estimates, influences (n_batches, ...) and coordinates of what is estimated."""
+        influence = self._influences()
+        first, second = self._pairs()
+        mean = {"couplings": self.couplings_[first, second]}
+        values = {"couplings": influence.couplings[:, first, second]}
+        if self.fit_fields_:
+            mean["fields"], values["fields"] = self.fields_[self._varying], influence.fields[:, self._varying]
+        return mean, values, self._coordinates()
 
     def bootstrap_couplings(
         self, n_replicates: int = 200, random_state: int | np.random.RandomState | None = None
@@ -410,7 +387,7 @@ class ErrorBars(SpinEstimator):
         ndarray (n_replicates, n_spins, n_spins)
             Symmetric with zero diagonal.
         """
-        influence = self._influence
+        influence = self._influences()
         multipliers = influence.draw_multipliers(n_replicates, check_random_state(random_state))
         n_batches = len(influence.couplings)
         change = multipliers @ influence.couplings.reshape(n_batches, -1).astype(np.float64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -14,10 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from infer.estimators.base import is_dask, name_spins, unpack_samples
-from infer.estimators.blocks import prepare_blocks
-from infer.estimators.columns import Preparation, prepare
-from infer.estimators.pseudolikelihood.error_bars import ErrorBars, Influence
+from infer.checks import name_spins
+from infer.estimators.base import Fit
+from infer.estimators.columns import VaryingSpins
+from infer.estimators.pseudolikelihood.error_bars import ErrorBars
 from infer.estimators.pseudolikelihood.firth import fit_firth_nodes
 from infer.estimators.pseudolikelihood.joint import fit_joint
 from infer.estimators.pseudolikelihood.missing import (
@@ -30,6 +29,8 @@ from infer.estimators.pseudolikelihood.missing import (
 )
 from infer.estimators.pseudolikelihood.nodes import NodeFit, fit_nodes
 from infer.estimators.pseudolikelihood.sparse import fit_sparse_nodes
+from infer.model import PairModel
+from infer.samples import Samples
 
 
 class PseudoLikelihood(ErrorBars):
@@ -53,17 +54,20 @@ class PseudoLikelihood(ErrorBars):
         information to each node's log-likelihood of all samples (Firth 1993), which takes away the bias of order
         ``1 / n_samples`` and keeps couplings finite where samples are separable; meant for few samples, since its time
         grows as ``n_samples n_spins^3``. "firth" and None ignore ``alpha``.
-    alpha : float, default=0.0
-        Strength of the penalty, relative to the mean (per sample) negative log pseudo-likelihood. A small value
-        (say 0.01) keeps couplings finite where the data alone do not: separable data, fewer samples than spins.
+    alpha : float, optional
+        Strength of the penalty, relative to the mean (per sample) negative log pseudo-likelihood. Default: that of one
+        prior sample, 1/n_samples; 0.0 is none. A larger value (say 0.01) keeps couplings small where the data alone do
+        not: separable data, fewer samples than spins.
     l1_ratio : float, default=0.5
         Share of l1 in the elastic net, between 0 and 1; other penalties do not use it.
     symmetrisation : {"mean", "joint"}, default="mean"
         "mean" fits each node by itself and averages the two estimates of each coupling. "joint" minimises the sum of
         all nodes' objectives over symmetric couplings: somewhat more efficient, as fast, without l1 and without
         standard errors.
-    fit_fields : bool, default=False
-        Fit fields; otherwise they are zero.
+    fit_fields : bool or "auto", default="auto"
+        Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
+    errors : bool, default=True
+        Compute standard errors in `fit`.
     tol : float, default=1e-6
         Largest absolute component of the gradient at which a node's regression has converged.
     max_iter : int, default=500
@@ -89,7 +93,11 @@ class PseudoLikelihood(ErrorBars):
     fields_ : ndarray (n_spins,)
         Fields in units of the temperature; zero unless ``fit_fields``.
     couplings_std_, fields_std_ : ndarray (n_spins, n_spins), (n_spins,)
-        Standard errors that account for autocorrelation and chains, computed when first asked for.
+        Standard errors that account for autocorrelation and chains; NaN for spins that never change.
+    alpha_ : float
+        The strength of the penalty that was used.
+    fit_fields_ : bool
+        Whether fields were fitted.
     converged_ : bool
         Whether no component of any node's gradient exceeds ``tol``, checked in double precision, and the optimum is
         finite: False for separable samples without a penalty.
@@ -104,9 +112,8 @@ class PseudoLikelihood(ErrorBars):
     -----
     Standard errors treat rows as time-ordered within each chain (a Dataset from ``simulate.sample``, a recording with
     chains, or a plain array, which is taken as one run). Rows that come with counts or ``sample_weight`` and without
-    chains are taken as independent, a weight meaning that many repeats; weights that add up to less than the number of
-    rows are shares, and the rows then count as the samples. With an l1 part in the penalty they hold given which
-    couplings are zero; those have standard error zero.
+    chains are taken as independent, worth as many samples as `infer.Samples` says. With an l1 part in the penalty
+    they hold given which couplings are zero; those have standard error zero.
 
     Missing values, with ``missing="mask"``, are drawn from the fitted model given the observed spins of their sample,
     and the fit is repeated to the completed samples, in turns, until neither moves the other; the last fits are
@@ -137,10 +144,11 @@ class PseudoLikelihood(ErrorBars):
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "penalty": [StrOptions({"l2", "l1", "elasticnet", "firth"}), None],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left"), None],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "symmetrisation": [StrOptions({"mean", "joint"})],
-        "fit_fields": ["boolean"],
+        "fit_fields": ["boolean", StrOptions({"auto"})],
+        "errors": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "threshold": [Real, None],
@@ -152,11 +160,12 @@ class PseudoLikelihood(ErrorBars):
     def __init__(
         self,
         penalty: str | None = "l2",
-        alpha: float = 0.0,
+        alpha: float | None = None,
         *,
         l1_ratio: float = 0.5,
         symmetrisation: str = "mean",
-        fit_fields: bool = False,
+        fit_fields: bool | str = "auto",
+        errors: bool = True,
         tol: float = 1e-6,
         max_iter: int = 500,
         threshold: float | None = None,
@@ -169,6 +178,7 @@ class PseudoLikelihood(ErrorBars):
         self.l1_ratio = l1_ratio
         self.symmetrisation = symmetrisation
         self.fit_fields = fit_fields
+        self.errors = errors
         self.tol = tol
         self.max_iter = max_iter
         self.threshold = threshold
@@ -176,112 +186,87 @@ class PseudoLikelihood(ErrorBars):
         self.missing = missing
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit couplings and fields.
+    def solve(self, samples: VaryingSpins) -> Fit:
+        """Couplings and fields of the spins that vary, node by node or jointly.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_spins), xarray.Dataset or Recording
-            Samples of +-1 (or real values when ``threshold`` is set). int8 arrays, memory maps among them, are read in
-            chunks and not copied; the estimator keeps a reference to them for the standard errors. A Dask array (or a
-            Dataset of one) stays in its blocks: every pass is mapped over them and only sums of the size of the
-            couplings come back; call its ``persist()`` first where blocks are costly to make.
-        y : Ignored
-            Present for compatibility with scikit-learn.
-        sample_weight : array-like (n_samples,), optional
-            Non-negative weights of the rows; only their ratios matter to the fit (except with ``penalty="firth"``, for
-            which they count samples).
+        samples : VaryingSpins
 
         Returns
         -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a value is not -1 or +1 (the message gives row, column and value), there are fewer than two rows or two
-            spins, or spins are constant and ``constant="error"``.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If spins are constant, data are separable, there are fewer rows than spins and no penalty, or ``max_iter``
-            was reached; the message says what to do.
+        Fit
         """
-        self._validate_params()
-        self._pair_shares: NDArray[np.float64] | None = None  # of samples in which both spins were observed
-        if self.missing == "mask":
-            spins, weight, chains, names = self._validate(X, sample_weight, reset=True)
-            if not spins.all():
-                return self._fit_masked(find_gaps(spins, weight, chains, names))
-        samples: Any = (prepare_blocks if is_dask(unpack_samples(X)[0]) else prepare)(self, X, sample_weight)
-        if self.symmetrisation == "joint" and (self._ridge_and_sparsity()[1] or self.penalty == "firth"):
+        ridge, sparsity = self._ridge_and_sparsity(samples.n_samples)
+        if self.symmetrisation == "joint" and (sparsity or self.penalty == "firth"):
             raise ValueError(
                 "symmetrisation='joint' takes no l1 penalty and no Firth penalty: use penalty='l2', or "
                 "symmetrisation='mean'"
             )
-        n_varying = len(samples.varying)
-        found = np.zeros((n_varying, n_varying)), np.zeros(n_varying)
-        self.converged_, self.gradient_norm_, self.n_iter_ = True, 0.0, 0
-        if n_varying:
-            result = self._fit_rows(samples)
-            found = result.couplings, result.fields
-            self.gradient_norm_ = float(result.largest_gradient.max())
-            # the gradient falls below any tolerance on the way to an optimum at infinity
-            self.converged_ = self.gradient_norm_ <= self.tol and not bool(result.separable.any())
-            self.n_iter_ = result.n_iter
-            self._warn(result, samples)
-        self.couplings_by_node_, self.fields_ = samples.expand(*found, self.fit_fields)
-        self.couplings_ = (self.couplings_by_node_ + self.couplings_by_node_.T) / 2
-        self._data = samples
+        # values that are known of spins that never change; else their fields tell them
         self._known = np.zeros(samples.n_spins, dtype=np.int8)
-        if not self.fit_fields:  # else fields tell the values of spins that never change
+        if not samples.fit_fields:
             self._known[samples.constant] = samples.constant_values
-        self._forget_errors()
-        return self
+        strength = self.penalty_strength(samples.n_samples)
+        if not samples.n_varying:
+            return Fit(np.zeros((0, 0)), np.zeros(0), True, 0, attributes={"gradient_norm_": 0.0, "alpha_": strength})
+        result = self._fit_rows(samples, ridge, sparsity)
+        largest = float(result.largest_gradient.max())
+        self._warn(result, samples)
+        return Fit(
+            result.couplings,
+            result.fields,
+            # the gradient falls below any tolerance on the way to an optimum at infinity
+            largest <= self.tol and not bool(result.separable.any()),
+            result.n_iter,
+            attributes={"gradient_norm_": largest, "alpha_": strength},
+        )
+
+    def _fit_samples(self, samples: Samples) -> Self:
+        """Fit to checked samples, with draws of what is missing where values are."""
+        if samples.complete:
+            return super()._fit_samples(samples)
+        return self._fit_masked(find_gaps(samples))
 
     def _fit_masked(self, gaps: Gaps) -> Self:
         """Alternate fits to completed samples and draws of what is missing."""
-        inner = clone(self).set_params(missing="error", threshold=None)
+        inner = clone(self).set_params(missing="error", threshold=None, errors=False)
         self.n_iter_ = 0
 
         def fit(spins: NDArray[np.int8], last: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             with warnings.catch_warnings():
                 if not last:
                     warnings.simplefilter("ignore", ConvergenceWarning)
-                inner.fit(replace(gaps, spins=spins), sample_weight=gaps.weight)
+                inner.set_params(errors=last and self.errors)
+                inner.fit(gaps.samples.with_values(spins, gaps=False))
             self.n_iter_ += inner.n_iter_
             return inner.couplings_by_node_, inner.fields_
 
         self.couplings_by_node_, self.fields_, steady = fit_by_completion(gaps, fit)
         self.couplings_ = (self.couplings_by_node_ + self.couplings_by_node_.T) / 2
         self.converged_, self.gradient_norm_ = inner.converged_ and steady, inner.gradient_norm_
-        self._data, self._pair_shares, self._known = inner._data, gaps.pair_shares, inner._known
-        self._forget_errors()
+        for name in ("_varying", "_known", "alpha_", "fit_fields_", "spin_names_"):
+            setattr(self, name, getattr(inner, name))
+        for name in ("couplings_std_", "fields_std_", "_influence"):
+            self.__dict__.pop(name, None)
+        if inner._influence is not None:
+            self._keep_errors(widened(inner._influence, gaps.pair_shares))
         if not steady:
             warnings.warn(
                 "fits and draws of missing values did not settle: too little was observed; pass alpha > 0 (say 0.01), "
                 "or leave out spins of which many values are missing",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         apart = np.flatnonzero((gaps.pair_shares == 0).any(axis=0))
         if len(apart):
             warnings.warn(
-                f"{name_spins(apart, gaps.names)} are never observed together with some other spins: the samples say "
-                "nothing about the couplings between these, which have no standard error",
+                f"{name_spins(apart, gaps.samples.names)} are never observed together with some other spins: the "
+                "samples say nothing about the couplings between these, which have no standard error",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return self
-
-    def _for_what_was_observed(self, influence: Influence) -> Influence:
-        return influence if self._pair_shares is None else widened(influence, self._pair_shares)
-
-    def _refits(self, n_replicates: int, rng: np.random.RandomState) -> dict[str, NDArray[np.float64]]:
-        if self._pair_shares is not None:
-            raise ValueError("refit=True goes with complete samples; values are missing here, so use refit=False")
-        return super()._refits(n_replicates, rng)
 
     def complete(self, X: Any, random_state: int = 0) -> NDArray[np.int8]:
         """Samples with their missing values drawn from the fitted model, given the observed spins of the same sample.
@@ -306,7 +291,7 @@ class PseudoLikelihood(ErrorBars):
             the fit.
         """
         check_is_fitted(self, "couplings_")
-        spins = self._validate(X, reset=False)[0]
+        spins = self._read(X, reset=False).spins
         return spins if spins.all() else complete(spins, self.couplings_, self.fields_, random_state, self._known)
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
@@ -336,36 +321,47 @@ class PseudoLikelihood(ErrorBars):
         if self.missing == "error":
             return super().score(X, y, sample_weight)
         check_is_fitted(self, "couplings_")
-        spins, weight, _, _ = self._validate(X, sample_weight, reset=False)
-        completed = spins if spins.all() else complete(spins, self.couplings_, self.fields_, known=self._known)
-        return observed_score(spins, completed, self.couplings_, self.fields_, weight)
+        samples = self._read(X, sample_weight, reset=False)
+        spins = samples.spins
+        completed = spins if samples.complete else complete(spins, self.couplings_, self.fields_, known=self._known)
+        return observed_score(spins, completed, PairModel.of(self), samples.weight)
 
-    def _fit_rows(self, samples: Preparation) -> NodeFit:
+    def _fit_rows(self, samples: VaryingSpins, ridge: float, sparsity: float) -> NodeFit:
         """Solve for couplings and fields of the spins that vary."""
-        rows = samples.rows(self.n_jobs)
-        ridge, sparsity = self._ridge_and_sparsity()
+        rows, fit_fields = samples.rows(self.n_jobs), samples.fit_fields
         if self.penalty == "firth":
-            return fit_firth_nodes(rows, samples.n_samples, self.fit_fields, self.tol, self.max_iter)
+            return fit_firth_nodes(rows, samples.n_samples, fit_fields, self.tol, self.max_iter)
         if self.symmetrisation == "joint":
-            return fit_joint(rows, ridge, self.fit_fields, self.tol, self.max_iter)
+            return fit_joint(rows, ridge, fit_fields, self.tol, self.max_iter)
         if sparsity:
-            return fit_sparse_nodes(rows, ridge, sparsity, self.fit_fields, self.tol, self.max_iter)
-        return fit_nodes(rows, ridge, self.fit_fields, self.tol, self.max_iter)
+            return fit_sparse_nodes(rows, ridge, sparsity, fit_fields, self.tol, self.max_iter)
+        return fit_nodes(rows, ridge, fit_fields, self.tol, self.max_iter)
 
-    def _ridge_and_sparsity(self) -> tuple[float, float]:
+    def penalty_strength(self, n_samples: float) -> float:
+        """Strength of the penalty for so many samples: `alpha`, or that of one prior sample; 0.0 where it has none.
+
+        Parameters
+        ----------
+        n_samples : float
+
+        Returns
+        -------
+        float
+        """
+        return 0.0 if self.penalty in (None, "firth") else self.prior(self.alpha, n_samples)
+
+    def _ridge_and_sparsity(self, n_samples: float) -> tuple[float, float]:
         """Strengths of the quadratic and of the absolute part of the penalty."""
-        alpha = float(self.alpha)
-        share = {"l2": 0.0, "l1": 1.0, "elasticnet": float(self.l1_ratio)}
-        if self.penalty not in share:
-            return 0.0, 0.0
-        return alpha * (1.0 - share[self.penalty]), alpha * share[self.penalty]
+        alpha = self.penalty_strength(n_samples)
+        share = {"l2": 0.0, "l1": 1.0, "elasticnet": float(self.l1_ratio)}.get(str(self.penalty), 0.0)
+        return alpha * (1.0 - share), alpha * share
 
-    def _warn(self, result: NodeFit, samples: Preparation) -> None:
+    def _warn(self, result: NodeFit, samples: VaryingSpins) -> None:
         """Say in one warning why a fit is not to be trusted, and what to do."""
         remedy = "pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples"
         n_rows, n_varying = samples.n_rows, len(samples.varying)
         left = np.flatnonzero(result.largest_gradient > self.tol)
-        unpenalised = sum(self._ridge_and_sparsity()) == 0.0
+        unpenalised = self.penalty_strength(samples.n_samples) == 0.0
         undetermined = np.flatnonzero(getattr(result, "undetermined", np.zeros(n_varying, dtype=bool)))
         if len(undetermined):
             text = (

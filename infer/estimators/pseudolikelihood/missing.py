@@ -27,9 +27,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.estimators.base import name_spins, passing_rows
+from infer.checks import name_spins, passing_rows
 from infer.estimators.pseudolikelihood.error_bars import Influence
 from infer.estimators.pseudolikelihood.missing_kernels import draw_entries
+from infer.model import PairModel
+from infer.samples import Samples
 
 KEPT_ROUNDS = 8  # independent ones, averaged: draws then add an eighth of the variance that missing values cost anyway
 SWEEPS = 10  # of heat-bath draws over the missing values of a row, a round
@@ -46,16 +48,11 @@ DRAWN_AT_ONCE = 1 << 22
 class Gaps:
     """Samples with their missing values (0) and what is known of these."""
 
-    spins: NDArray[np.int8]
-    weight: NDArray[np.float64] | None
-    chains: NDArray[np.int64] | None
+    samples: Samples
     rows: NDArray[np.int64]  # of the missing values of spins that vary
     columns: NDArray[np.int64]
     pair_shares: NDArray[np.float64]  # (n_spins, n_spins), share of the samples in which both spins were observed
     means: NDArray[np.float64]  # (n_spins,), of the observed values
-
-    names: tuple[str, ...] | None = None
-    counts: None = None
 
     def missing_share(self) -> float:
         """Largest share of the samples in which one of two spins was missing, among the spins that vary."""
@@ -64,24 +61,22 @@ class Gaps:
 
     def completed(self, rng: np.random.Generator) -> NDArray[np.int8]:
         """A copy with independent draws of the observed means, exact for spins that are constant where observed."""
-        out = np.array(self.spins)
+        out = np.array(self.samples.spins)
         rows, columns = np.nonzero(out == 0)
         out[rows, columns] = np.where(rng.random(len(rows)) < 0.5 * (1.0 + self.means[columns]), 1, -1)
         return out
 
 
-def find_gaps(
-    spins: NDArray[np.int8],
-    weight: NDArray[np.float64] | None,
-    chains: NDArray[np.int64] | None,
-    names: tuple[str, ...] | None = None,
-) -> Gaps:
+def find_gaps(samples: Samples) -> Gaps:
     """Missing values of the samples; rows that have some and count more than once are repeated."""
+    spins, weight = samples.spins, samples.weight
     if weight is not None:
         incomplete = ~spins.all(axis=1)
         repeats = np.where(incomplete, np.clip(np.ceil(weight), 1, MOST_REPEATS), 1).astype(np.int64)
+        chains = None if samples.chains is None else np.repeat(samples.chains, repeats)
         spins, weight = np.repeat(spins, repeats, axis=0), np.repeat(weight / repeats, repeats)
-        chains = None if chains is None else np.repeat(chains, repeats)
+        # shares of a row are no more samples than the row was
+        samples = samples.with_values(spins, weights=weight, chains=chains, n_effective=samples.n_samples)
     n_spins = spins.shape[1]
     together = np.zeros((n_spins, n_spins))
     ups, downs = np.zeros(n_spins), np.zeros(n_spins)
@@ -93,12 +88,13 @@ def find_gaps(
         downs += share @ (spins[part] == -1)
     seen = ups + downs
     if not seen.all():
-        raise ValueError(f"{name_spins(np.flatnonzero(seen == 0), names)} are never observed: drop these columns")
+        unseen = name_spins(np.flatnonzero(seen == 0), samples.names)
+        raise ValueError(f"{unseen} are never observed: drop these columns")
     means = (ups - downs) / seen  # of spins that never change exactly -1 or 1, whatever the weights
     rows, columns = np.nonzero(spins == 0)
     open_entries = np.abs(means[columns]) < 1.0
     total = len(spins) if weight is None else weight.sum()
-    return Gaps(spins, weight, chains, rows[open_entries], columns[open_entries], together / total, means, names)
+    return Gaps(samples, rows[open_entries], columns[open_entries], together / total, means)
 
 
 def redraw(
@@ -129,7 +125,7 @@ def fit_by_completion(
     ``fit(spins, last)`` gives couplings by node and fields of completed samples; ``last`` says that it is the last.
     """
     start, entries = gaps.completed(np.random.default_rng(seed)), (gaps.rows, gaps.columns)
-    n_samples = len(gaps.spins) if gaps.weight is None else max(gaps.weight.sum(), np.count_nonzero(gaps.weight))
+    n_samples = gaps.samples.n_samples
     spins = start
     found = fit(spins, False)
     changes: list[float] = []
@@ -173,17 +169,13 @@ def _symmetric(found: tuple[NDArray, NDArray]) -> tuple[NDArray, NDArray]:
 
 
 def observed_score(
-    spins: NDArray[np.int8],
-    completed: NDArray[np.int8],
-    couplings: NDArray[np.float64],
-    fields: NDArray[np.float64],
-    weight: NDArray[np.float64] | None,
+    spins: NDArray[np.int8], completed: NDArray[np.int8], model: PairModel, weight: NDArray[np.float64] | None
 ) -> float:
     """Sum over spins of the mean log conditional probability where the spin was observed."""
-    total, seen = np.zeros(len(fields)), np.zeros(len(fields))
+    total, seen = np.zeros(model.n_spins), np.zeros(model.n_spins)
     for part in passing_rows(spins):
         share = np.ones(len(spins[part])) if weight is None else weight[part]
-        margins = spins[part] * (completed[part].astype(np.float64) @ couplings.T + fields)
+        margins = spins[part] * model.local_fields(completed[part])
         observed = spins[part] != 0
         total += share @ (-np.logaddexp(0.0, -2.0 * margins) * observed)
         seen += share @ observed

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
-from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from infer.estimators.base import SpinEstimator
-from infer.estimators.columns import Preparation, prepare
+from infer.estimators.base import Fit, SpinEstimator
+from infer.estimators.columns import VaryingSpins
 from infer.estimators.rows import one_blas_thread
 from infer.estimators.screening.solver import ScreeningFit, screen_interactions
 
@@ -36,8 +34,8 @@ class InteractionScreening(SpinEstimator):
         Strength of the l1 penalty. None: ``c sqrt(log(n_spins^2 / 0.05) / n_samples)`` with c = 0.4 for "rise" and 0.8
         for "logrise" (Lokhov et al. 2018); n_samples is the sum of the weights, or the number of rows where that is
         larger. The penalty serves to find which couplings are zero, and shrinks the others; 0 gives consistent values.
-    fit_fields : bool, default False
-        Fit fields; otherwise they are zero.
+    fit_fields : bool or "auto", default "auto"
+        Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
     tol : float, default 1e-8
         Largest violation of the optimality conditions at which a node is done.
     max_iter : int, default 200
@@ -83,7 +81,7 @@ class InteractionScreening(SpinEstimator):
     _parameter_constraints: dict = {  # noqa: RUF012
         "objective": [StrOptions({"rise", "logrise"})],
         "alpha": [Interval(Real, 0, None, closed="left"), None],
-        "fit_fields": ["boolean"],
+        "fit_fields": ["boolean", StrOptions({"auto"})],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "threshold": [Real, None],
@@ -96,7 +94,7 @@ class InteractionScreening(SpinEstimator):
         objective: str = "rise",
         alpha: float | None = None,
         *,
-        fit_fields: bool = False,
+        fit_fields: bool | str = "auto",
         tol: float = 1e-8,
         max_iter: int = 200,
         threshold: float | None = None,
@@ -112,61 +110,43 @@ class InteractionScreening(SpinEstimator):
         self.constant = constant
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def solve(self, samples: VaryingSpins) -> Fit:
         """
-        Fit couplings and fields.
+        Couplings and fields of the spins that vary, node by node.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
-        y : Ignored
-            Present for compatibility with scikit-learn.
-        sample_weight : array-like (n_samples,), optional
-            Weights of the rows, such as counts.
+        samples : VaryingSpins
 
         Returns
         -------
-        InteractionScreening
-
-        Raises
-        ------
-        ValueError
-            If X holds anything but +-1 (the message gives row, column and value) or a parameter is out of range.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If spins are constant, the objective of a node has no finite minimum, or ``max_iter`` was reached.
+        Fit
         """
-        self._validate_params()
-        samples = prepare(self, X, sample_weight)
         c = STRENGTH[self.objective]
         default = c * np.sqrt(np.log(samples.n_spins**2 / 0.05) / samples.n_samples)
         self.alpha_ = float(default if self.alpha is None else self.alpha)
-        n_varying = len(samples.varying)
-        found = np.zeros((n_varying, n_varying)), np.zeros(n_varying)
-        self.residual_, self.converged_, self.n_iter_ = 0.0, True, 0
-        if n_varying:
+        n = samples.n_varying
+        couplings, fields = np.zeros((n, n)), np.zeros(n)
+        self.residual_, converged, n_iter = 0.0, True, 0
+        if n:
             with one_blas_thread():
                 fit = screen_interactions(
                     samples.rows(self.n_jobs),
                     self.alpha_,
                     self.objective == "logrise",
-                    self.fit_fields,
+                    samples.fit_fields,
                     self.tol,
                     self.max_iter,
                 )
-            found = fit.couplings, fit.fields
+            couplings, fields, n_iter = fit.couplings, fit.fields, fit.n_iter
             self.residual_ = float(fit.residuals.max())
-            self.converged_ = bool(self.residual_ <= self.tol and not fit.unbounded.any())
-            self.n_iter_ = fit.n_iter
-            if not self.converged_:
+            converged = bool(self.residual_ <= self.tol and not fit.unbounded.any())
+            if not converged:
                 self._warn(fit, samples)
-        self.row_couplings_, self.fields_ = samples.expand(*found, self.fit_fields)
-        self.couplings_ = (self.row_couplings_ + self.row_couplings_.T) / 2.0
-        return self
+        by_row, _ = samples.expand(couplings, fields)
+        return Fit(couplings, fields, converged, n_iter, attributes={"row_couplings_": by_row})
 
-    def _warn(self, fit: ScreeningFit, samples: Preparation) -> None:
+    def _warn(self, fit: ScreeningFit, samples: VaryingSpins) -> None:
         """Say why the fit is not to be trusted, and what to do."""
         if fit.unbounded.any():
             raised = f"{max(2.0 * self.alpha_, 0.01):.2g}"
@@ -181,4 +161,4 @@ class InteractionScreening(SpinEstimator):
                 f"{samples.named(left)} did not converge in {fit.n_iter} Newton steps: largest violation of the "
                 f"optimality conditions {self.residual_:.2g} > tol = {self.tol:.2g}; raise max_iter or tol"
             )
-        warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        warnings.warn(text, ConvergenceWarning, stacklevel=6)

@@ -1,0 +1,152 @@
+"""Checks of arrays that a user hands in, in chunks of rows, and the words for what is wrong in them."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "binarise",
+    "check_confidence",
+    "check_memory",
+    "check_spins",
+    "constant_spins",
+    "name_spins",
+    "passing_rows",
+    "release_pages",
+    "row_chunks",
+]
+
+CHUNK_VALUES = 1 << 21  # values looked at in one go when large (memory-mapped) input is checked or scored
+MATRICES = 12  # (n_spins, n_spins) in double precision that a fit holds at once, about
+_NAMES_SHOWN = 8
+
+
+def check_memory(n_spins: int) -> None:
+    """Refuse to start on couplings that cannot fit into the memory of this machine (where that is known)."""
+    try:
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return
+    needed = 8 * MATRICES * n_spins**2
+    if needed > available:
+        raise ValueError(
+            f"couplings of {n_spins} spins need about {needed / 1e9:.0f} GB of memory, and there are "
+            f"{available / 1e9:.0f} GB; choose fewer spins (transpose the samples if rows are spins)"
+        )
+
+
+def check_confidence(confidence: float) -> float:
+    """A confidence between 0 and 1, such as 0.95."""
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
+    return float(confidence)
+
+
+def name_spins(indices: ArrayLike, names: tuple[str, ...] | None = None) -> str:
+    """A readable list of spins for messages: the first few, and how many more."""
+    indices = [int(index) for index in np.atleast_1d(np.asarray(indices))]
+    shown = [f"{i} ({names[i]})" if names is not None and names[i] != str(i) else f"{i}" for i in indices]
+    more = f" and {len(shown) - _NAMES_SHOWN} more" if len(shown) > _NAMES_SHOWN else ""
+    return ("spin " if len(shown) == 1 else "spins ") + ", ".join(shown[:_NAMES_SHOWN]) + more
+
+
+def release_pages(spins: NDArray) -> None:
+    """Give the pages of a memory map back, so that reading a file larger than memory does not fill memory.
+
+    Only for maps that are known to be read-only or shared: the pages of a copy-on-write map (``mmap_mode="c"``) hold
+    what the user has written, and giving them back would undo that.
+    """
+    base: Any = spins
+    mode = None
+    while isinstance(base, np.ndarray):
+        mode = getattr(base, "mode", mode) if isinstance(base, np.memmap) else mode
+        base = base.base
+    if mode in ("r", "r+", "w+") and isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+def row_chunks(n_rows: int, n_spins: int) -> list[slice]:
+    """Slices of rows small enough to be worked on in one go."""
+    step = max(1, CHUNK_VALUES // max(1, n_spins))
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+def passing_rows(samples: NDArray) -> Iterator[slice]:
+    """``row_chunks`` of an array; pages of a memory map are given back behind them."""
+    for count, rows in enumerate(row_chunks(*samples.shape)):
+        yield rows
+        if count % 32 == 31:
+            release_pages(samples)
+    release_pages(samples)
+
+
+def check_spins(spins: NDArray, gaps: bool = False, first_row: int = 0) -> NDArray[np.int8]:
+    """The same samples as int8; a ValueError names the first entry that is not -1 or +1, rows counted from `first_row`.
+
+    With ``gaps`` values may be missing: 0 or NaN, which become 0.
+    """
+    out = spins if spins.dtype == np.int8 else np.empty(spins.shape, dtype=np.int8)
+    for rows in passing_rows(spins):
+        chunk = spins[rows]
+        if gaps and chunk.dtype.kind == "f":
+            chunk = np.where(np.isnan(chunk), 0, chunk)
+        wrong = (chunk != 1) & (chunk != -1)
+        if gaps:
+            wrong &= chunk != 0
+        if wrong.any():
+            row, column = (int(index) for index in np.argwhere(wrong)[0])
+            _refuse_value(chunk[row, column], first_row + rows.start + row, column)
+        if out is not spins:
+            out[rows] = chunk
+    return out
+
+
+def _refuse_value(value: Any, row: int, column: int) -> None:
+    """Raise the ValueError for an entry that is not a spin."""
+    where = f"row {row}, column {column} of X is"
+    if isinstance(value, np.floating) and not np.isfinite(value):
+        kind = "NaN" if np.isnan(value) else "infinity"
+        remedy = "drop or fill missing values first, or fit with PseudoLikelihood(missing='mask')"
+        raise ValueError(f"{where} {kind}: spins must be -1 or +1, so {remedy}")
+    shown = value.item() if isinstance(value, np.generic) else value
+    if value == 0:
+        hint = "for 0/1 data pass threshold=0.5 or convert with 2 * X - 1"
+    elif value == 255:
+        hint = "255 is -1 wrapped by unsigned bytes, so convert with X.astype('int8')"
+    else:
+        hint = "pass threshold=... to binarise real data"
+    raise ValueError(f"{where} {shown}: spins must be -1 or +1; {hint}")
+
+
+def binarise(values: NDArray, threshold: float, gaps: bool = False, first_row: int = 0) -> NDArray[np.int8]:
+    """+1 where a value exceeds the threshold, else -1; a ValueError names the first value that is not finite.
+
+    With ``gaps`` NaN are missing values and become 0.
+    """
+    out = np.empty(values.shape, dtype=np.int8)
+    for rows in passing_rows(values):
+        chunk = values[rows]
+        missing = np.isnan(chunk) if gaps and chunk.dtype.kind == "f" else np.zeros(chunk.shape, dtype=bool)
+        if chunk.dtype.kind == "f" and not (np.isfinite(chunk) | missing).all():
+            row, column = (int(index) for index in np.argwhere(~(np.isfinite(chunk) | missing))[0])
+            _refuse_value(chunk[row, column], first_row + rows.start + row, column)
+        out[rows] = np.where(missing, 0, np.where(chunk > threshold, 1, -1))
+    return out
+
+
+def constant_spins(spins: NDArray[np.int8], weight: NDArray | None = None) -> NDArray[np.intp]:
+    """Indices of the spins that never change in the rows of positive weight."""
+    first = int(np.argmax(weight > 0)) if weight is not None else 0
+    constant = np.ones(spins.shape[1], dtype=bool)
+    for rows in passing_rows(spins):
+        chunk = spins[rows][weight[rows] > 0] if weight is not None else spins[rows]
+        constant &= (chunk == spins[first]).all(axis=0)
+        if not constant.any():
+            break
+    return np.flatnonzero(constant)

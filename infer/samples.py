@@ -1,0 +1,375 @@
+"""Samples: rows of spins or of continuous units with all that is known about them.
+
+`Samples.of` is the only code that looks at what a user has handed in (a Dataset, a DataFrame, a Recording, an array,
+blocks of a Dask array); public functions call it once, at their door.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from infer.checks import binarise, check_spins, passing_rows
+from infer.types import FloatArray, IntArray, SpinArray
+
+__all__ = ["Samples", "is_dask"]
+
+WeightKind = Literal["counts", "shares"]
+#: Variables of a Dataset that hold samples: spins, or continuous units.
+VARIABLES = ("spins", "x")
+#: Names of the dimension along which the rows of a chain follow each other.
+ORDERED_DIMS = ("draw", "time")
+
+
+def is_dask(values: Any) -> bool:
+    """Whether these are the blocks of a Dask array (which need not be installed)."""
+    return type(values).__module__.startswith("dask.array")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Samples:
+    """Rows of spins, or of continuous units, with weights, runs and names.
+
+    Parameters
+    ----------
+    values : ndarray or Dask array, shape (n_rows, n_spins)
+        Spins of -1 and +1 (0 where a value is missing and ``gaps`` says so), or continuous units.
+    weights : ndarray, shape (n_rows,), optional
+        How much each row counts; by default all count alike.
+    weight_kind : {"counts", "shares"}
+        "counts": a row was seen so many times. "shares": redundancy, sampling or importance weights.
+    n_effective : float, optional
+        Number of samples that the rows are worth, in place of what ``weight_kind`` says (see `n_samples`).
+    chains : ndarray of int64, shape (n_rows,), optional
+        The run (trial, epoch, chain) that each row belongs to.
+    ordered : bool
+        Whether the rows of a run follow each other in time.
+    names : tuple of str, optional
+        One for each spin.
+    patterns : ndarray, shape (n_patterns, n_spins), optional
+        Stored patterns that came with the samples.
+    attributes : mapping
+        Metadata: of the simulation, or of the recording.
+    gaps : bool
+        Whether 0 stands for a missing value.
+    table : object, optional
+        The object that held the values, where it is no array: scikit-learn's checks of types and column names see it.
+    """
+
+    values: Any
+    weights: NDArray[Any] | None = None
+    weight_kind: WeightKind = "counts"
+    n_effective: float | None = None
+    chains: IntArray | None = None
+    ordered: bool = True
+    names: tuple[str, ...] | None = None
+    patterns: NDArray[Any] | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    gaps: bool = False
+    table: Any = None
+
+    @classmethod
+    def of(
+        cls,
+        data: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        weight_kind: WeightKind | None = None,
+        n_effective: float | None = None,
+        chains: ArrayLike | None = None,
+        ordered: bool | None = None,
+        names: Sequence[str] | None = None,
+        gaps: bool | None = None,
+    ) -> Samples:
+        """Samples from whatever holds samples.
+
+        Parameters
+        ----------
+        data : Samples, Recording, xarray.Dataset, xarray.DataArray, DataFrame, Dask array or array_like
+            A Dataset has a variable ``spins`` or ``x`` with a dimension ``spin``, and ``chain``, ``draw`` (or ``time``)
+            or both beside it; its rows are taken chain by chain. A DataFrame has one column a spin. The rows of an
+            array are one run in time order, unless weights say that they are counted.
+        sample_weight : array_like, shape (n_rows,), optional
+            Weights of the rows, which multiply those that the data have.
+        weight_kind : {"counts", "shares"}, optional
+            By default "counts" where all weights are whole numbers.
+        n_effective : float, optional
+            See `Samples`; needed for weights that were normalised to add up to 1.
+        chains : array_like, shape (n_rows,), optional
+            Run of each row, in place of what the data say.
+        ordered : bool, optional
+            Whether the rows of a run follow each other in time. By default they do, but for rows with weights and
+            without runs.
+        names : sequence of str, optional
+            Names of the spins, in place of those of the data.
+        gaps : bool, optional
+            Whether 0 stands for a missing value. By default a recording knows, and it does not elsewhere.
+
+        Returns
+        -------
+        Samples
+            Values are checked when they are asked for: see `spins`.
+
+        Raises
+        ------
+        ValueError
+            If there are no samples in the data, or weights, runs or names do not fit them.
+        """
+        found = _unpacked(data)
+        weights = _multiplied(found.weights, sample_weight, found.n_rows)
+        changes: dict[str, Any] = {"weights": weights}
+        if weight_kind is not None or sample_weight is not None:
+            changes["weight_kind"] = weight_kind or _kind_of(weights)
+        if n_effective is not None:
+            changes["n_effective"] = float(n_effective)
+        if chains is not None:
+            changes["chains"] = _runs(chains, found.n_rows)
+        runs = changes.get("chains", found.chains)
+        if ordered is not None:
+            changes["ordered"] = ordered
+        elif runs is None and weights is not None:
+            changes["ordered"] = False
+        if names is not None:
+            changes["names"] = _spin_names(names, found.n_spins)
+        if gaps is not None:
+            changes["gaps"] = gaps
+        if all(getattr(found, name) is value for name, value in changes.items()):
+            return found
+        return dataclasses.replace(found, **changes)
+
+    def __repr__(self) -> str:
+        """Size and what is known, in one line."""
+        parts = [f"{self.n_rows} rows of {self.n_spins} units"]
+        if self.chains is not None:
+            parts.append(f"{len(np.unique(self.chains))} runs")
+        if self.weights is not None:
+            parts.append(f"weights ({self.weight_kind}), {self.n_samples:g} samples")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(np.shape(self.values)[0]) if np.ndim(self.values) else 0
+
+    @property
+    def n_spins(self) -> int:
+        """Number of spins (or continuous units)."""
+        return int(np.shape(self.values)[1]) if np.ndim(self.values) == 2 else 0
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the values are the blocks of a Dask array."""
+        return is_dask(self.values)
+
+    @cached_property
+    def spins(self) -> SpinArray:
+        """The values as checked int8 spins, shape (n_rows, n_spins); the same array where it is int8.
+
+        Raises
+        ------
+        ValueError
+            If a value is not -1 or +1 (nor missing, where 0 stands for that); the message says where and what to do.
+        """
+        array = np.asarray(self.values)
+        if array.ndim != 2 or 0 in array.shape:
+            raise ValueError(f"samples: expected an array (n_samples, n_spins), got shape {array.shape}")
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"samples: expected numbers, got dtype {array.dtype}")
+        return check_spins(array, self.gaps)
+
+    @property
+    def weight(self) -> FloatArray | None:
+        """Weights of the rows in double precision, None where all count alike."""
+        return None if self.weights is None else np.asarray(self.weights, dtype=np.float64)
+
+    @property
+    def n_samples(self) -> float:
+        """Number of samples that the rows are worth, which errors, default penalties and criteria use.
+
+        The number of rows without weights; the sum of the weights for "counts"; for "shares" the smaller of the sum and
+        ``(sum w)^2 / sum w^2`` (L. Kish 1965, Survey Sampling, Wiley).
+        """
+        if self.n_effective is not None:
+            return self.n_effective
+        weight = self.weight
+        if weight is None:
+            return float(self.n_rows)
+        total = float(weight.sum())
+        return total if self.weight_kind == "counts" else min(total, total**2 / float((weight**2).sum()))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the samples come from a simulation: their attributes name its dynamics."""
+        return "dynamics" in self.attributes
+
+    @property
+    def without_fields(self) -> bool:
+        """Whether they come from a simulation that recorded that it ran without external fields."""
+        fields = self.attributes.get("fields", "none")
+        absent = fields == "none" if isinstance(fields, str) else not np.any(np.asarray(fields))
+        return self.simulated and bool(absent)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no value is missing."""
+        return not self.gaps or all(self.spins[rows].all() for rows in passing_rows(self.spins))
+
+    def binarised(self, threshold: float) -> Samples:
+        """Spins of +1 where a value exceeds the threshold and -1 elsewhere (0 where one is missing)."""
+        return self.with_values(binarise(np.asarray(self.values), float(threshold), self.gaps))
+
+    def with_values(self, values: Any, **changes: Any) -> Samples:
+        """The same rows with other values."""
+        return dataclasses.replace(self, values=values, table=None, **changes)
+
+    def rows(self, index: NDArray[Any] | slice) -> Samples:
+        """Some of the rows, with their weights and runs."""
+        return dataclasses.replace(
+            self,
+            values=self.values[index],
+            weights=None if self.weights is None else self.weights[index],
+            chains=None if self.chains is None else self.chains[index],
+            n_effective=None,
+            table=None,
+        )
+
+    def moments(self) -> tuple[FloatArray, FloatArray]:
+        """Weighted means (n_spins,) and second moments ``<s_i s_j>`` (n_spins, n_spins) of the spins."""
+        return spin_moments(self.spins, self.weight)
+
+
+def spin_moments(spins: Any, weight: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+    """Weighted means and second moments of rows of spins.
+
+    Parameters
+    ----------
+    spins : ndarray, shape (n_rows, n_spins)
+        Values -1 and +1.
+    weight : ndarray, shape (n_rows,), optional
+
+    Returns
+    -------
+    means : ndarray of float64, shape (n_spins,)
+    second_moments : ndarray of float64, shape (n_spins, n_spins)
+        Symmetric, with ones on the diagonal.
+    """
+    n_spins = spins.shape[1]
+    first, second = np.zeros(n_spins), np.zeros((n_spins, n_spins))
+    # sums of +-1 over a chunk are exact in single precision; weighted ones need double
+    precision: Any = np.float32 if weight is None else np.float64
+    for part in passing_rows(spins):
+        block = spins[part].astype(precision)
+        weighted = block if weight is None else block * weight[part, None]
+        first += weighted.sum(axis=0, dtype=np.float64)
+        second += weighted.T @ block
+    total = float(len(spins) if weight is None else weight.sum())
+    second = (second + second.T) / (2.0 * total)
+    np.fill_diagonal(second, 1.0)
+    return first / total, second
+
+
+def _unpacked(data: Any) -> Samples:
+    """Samples as the data hold them."""
+    if isinstance(data, Samples):
+        return data
+    if isinstance(data, xr.Dataset):
+        return _of_dataset(data)
+    if isinstance(data, xr.DataArray):
+        return _of_array(data, data.attrs, None)
+    if hasattr(data, "iloc") and hasattr(data, "columns"):  # a DataFrame of pandas
+        names = tuple(map(str, data.columns)) if all(isinstance(c, str) for c in data.columns) else None
+        return Samples(data.to_numpy(), names=names, table=data)
+    if isinstance(data, np.ma.MaskedArray):
+        missing = np.ma.getmaskarray(data)
+        values = np.where(missing, np.nan, data.filled(0)) if missing.any() else np.asarray(data.filled(0))
+        return Samples(values)
+    if is_dask(data) or isinstance(data, np.ndarray):
+        return Samples(data)
+    return Samples(np.asarray(data), table=data)
+
+
+def _of_dataset(data: xr.Dataset) -> Samples:
+    """Samples of a Dataset: its spins or continuous units, its attributes, its patterns."""
+    found = [name for name in VARIABLES if name in data.data_vars]
+    if not found:
+        raise ValueError(f"the Dataset has no variable 'spins' or 'x'; it has {sorted(map(str, data.data_vars))}")
+    patterns = data["patterns"].values if "patterns" in data.data_vars else None
+    return _of_array(data[found[0]], data.attrs, patterns)
+
+
+def _of_array(data: xr.DataArray, attributes: Mapping[Any, Any], patterns: NDArray[Any] | None) -> Samples:
+    """Samples of labelled values, chain by chain."""
+    axis = [name for name in ORDERED_DIMS if name in data.dims]
+    other = set(data.dims) - {"chain", "spin", *axis}
+    if "spin" not in data.dims or len(axis) > 1 or other or data.ndim < 2:
+        raise ValueError(
+            f"samples need dims (chain, draw, spin), without chain or with time for draw where there is one run; these "
+            f"have {tuple(map(str, data.dims))}"
+        )
+    for name in ("chain", *axis[:1]) if axis else ("chain",):
+        if name not in data.dims:
+            data = data.expand_dims(name)
+    if not axis:  # one state a chain
+        data = data.expand_dims("draw")
+        axis = ["draw"]
+    data = data.transpose("chain", axis[0], "spin")
+    n_chains, n_draws, n_spins = data.shape
+    labels = data.coords["spin"].values if "spin" in data.coords else np.arange(n_spins)
+    names = tuple(map(str, labels)) if labels.dtype.kind in "UOT" else None
+    values = data.data if is_dask(data.data) else data.values
+    return Samples(
+        values.reshape(-1, n_spins),
+        chains=np.repeat(np.arange(n_chains), n_draws),
+        names=names,
+        patterns=patterns,
+        attributes={str(name): value for name, value in attributes.items()},
+    )
+
+
+def _multiplied(weights: NDArray[Any] | None, sample_weight: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
+    """Weights of the data times those that were given, checked."""
+    if sample_weight is None:
+        return weights
+    given = np.asarray(sample_weight)
+    if given.ndim == 0:
+        given = np.full(n_rows, given)
+    if given.ndim != 1:
+        raise ValueError("Sample weights must be 1D array or scalar")
+    if given.shape != (n_rows,):
+        raise ValueError(f"sample_weight.shape == {given.shape}, expected ({n_rows},): one weight for each row")
+    given = given.astype(np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(given) & (given >= 0)))
+    if len(wrong):
+        raise ValueError(f"sample_weight[{wrong[0]}] is {given[wrong[0]]}: weights are finite and not negative")
+    product = given if weights is None else given * weights
+    if not product.sum() > 0:
+        raise ValueError("the sample weights are all zero: give at least two rows a positive weight")
+    return product
+
+
+def _kind_of(weights: NDArray[Any] | None) -> WeightKind:
+    """Counts where all weights are whole numbers, shares otherwise."""
+    whole = weights is None or bool(np.all(weights == np.floor(weights)))
+    return "counts" if whole else "shares"
+
+
+def _runs(chains: ArrayLike, n_rows: int) -> IntArray:
+    """Run of each row."""
+    runs = np.asarray(chains)
+    if runs.shape != (n_rows,):
+        raise ValueError(f"chains: expected shape ({n_rows},), one for each row of spins, got {runs.shape}")
+    return runs if runs.dtype.kind in "iu" else np.unique(runs, return_inverse=True)[1].astype(np.int64)
+
+
+def _spin_names(names: Sequence[str], n_spins: int) -> tuple[str, ...]:
+    """One name for each spin."""
+    if len(names) != n_spins:
+        raise ValueError(f"names: {len(names)} were given for {n_spins} spins; give one for each, or none")
+    return tuple(map(str, names))
