@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from infer.conversion import to_binary_parameters, to_spin_parameters
     from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
+    from infer.diagnosis.comparison import ModelComparison, compare_models
     from infer.diagnosis.diagnose import Diagnosis, diagnose
     from infer.errors import InputError
     from infer.estimators.base import SpinEstimator
@@ -45,6 +46,7 @@ _HOME = {
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
+    "ModelComparison": "infer.diagnosis.comparison",
     "PairModel": "infer.model",
     "PenaltyPath": "infer.estimators.selection",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood.estimator",
@@ -59,6 +61,7 @@ _HOME = {
     "analyse": "infer.report",
     "average_repeats": "infer.sweeps.table",
     "compare": "infer.similarity.compare",
+    "compare_models": "infer.diagnosis.comparison",
     "compare_unlearning": "infer.similarity.unlearning",
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
@@ -92,6 +95,7 @@ __all__ = [
     "MaximumLikelihood",
     "MeanField",
     "MinimumProbabilityFlow",
+    "ModelComparison",
     "PairModel",
     "PenaltyPath",
     "PseudoLikelihood",
@@ -106,6 +110,7 @@ __all__ = [
     "analyse",
     "average_repeats",
     "compare",
+    "compare_models",
     "compare_unlearning",
     "data_correlations",
     "decimate",

@@ -92,6 +92,15 @@ class Drift:
         return f"Drift({self.verdict!r})"
 
     @property
+    def effect(self) -> str:
+        """The spin whose mean moves most."""
+        if not self.largest:
+            return ""
+        most = self.largest[0]
+        first, last = (100 * (1 + most[key]) / 2 for key in ("first", "last"))
+        return f"spin {most['spin']} is +1 in {first:.3g} % of the rows of the first quarter and {last:.3g} % of the last"
+
+    @property
     def verdict(self) -> str:
         """One sentence on whether the record is the same in all its parts."""
         return _verdict(self)
@@ -284,10 +293,4 @@ def _verdict(found: Drift) -> str:
         return f"No drift is seen {compared} ({p_text(found.p_value)}; {found.n_blocks} blocks)."
     which = [name for name, p in found.p_values.items() if p * len(found.tests) <= found.level]
     text = f"The record drifts ({p_text(found.p_value)}; {join(which or list(found.p_values))})"
-    if found.largest:
-        most = found.largest[0]
-        shares = (100 * (1 + most[key]) / 2 for key in ("first", "last"))
-        text += ": spin {} is +1 in {:.3g} % of the rows of the first quarter and {:.3g} % of the last".format(
-            most["spin"], *shares
-        )
-    return text + "."
+    return f"{text}: {found.effect}." if found.largest else f"{text}."

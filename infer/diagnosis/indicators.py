@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from infer.types import FloatArray, IntArray, SpinArray
 
+#: Mean up to which +1 stands for the rarer state.
+BALANCED = 0.2
 _CHUNK_ROWS = 16_384
 _CHUNK_TRIPLES = 1024
 
@@ -33,8 +35,8 @@ class IndicatorSums:
 
 
 def rarer_state(means: FloatArray) -> SpinArray:
-    """The state, -1 or +1, that each spin is in less often; +1 where both are as frequent."""
-    return np.where(means > 0.0, -1, 1).astype(np.int8)
+    """The state, -1 or +1, that each spin is in less often; +1 where both are about as frequent."""
+    return np.where(means > BALANCED, -1, 1).astype(np.int8)
 
 
 def indicator_sums(

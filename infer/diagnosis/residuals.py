@@ -23,6 +23,7 @@ _FEWEST_DIRECT = 199
 _TRAINING_ROWS = 10_000
 _RIDGE = 1e-4
 N_ENERGY_BINS = 12
+MOST_PAIRS = 2_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class Statistics:
         Bin of each number of +1.
     energy_edges : ndarray
         Inner edges of the bins of the energy.
+    pairs : ndarray of int64, shape (n_pairs, 2)
+        Pairs of spins whose coincidences are held against the model's, to judge the fit.
     """
 
     model: PairModel
@@ -46,6 +49,12 @@ class Statistics:
     triples: IntArray
     count_bins: IntArray
     energy_edges: FloatArray
+    pairs: IntArray
+
+    def moments(self, k: int) -> IntArray:
+        """The spin, or the pair of spins, of the k-th of "means and correlations"."""
+        n_spins = len(self.rare)
+        return np.array([k]) if k < n_spins else self.pairs[k - n_spins]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -55,7 +64,14 @@ class Statistics:
             "third moments": len(self.triples),
             "number of +1": bins[0] if bins[0] > 1 else 0,
             "energy": bins[1] if bins[1] > 1 else 0,
+            "means and correlations": len(self.rare) + len(self.pairs),
         }
+
+    @property
+    def bins(self) -> tuple[int, int]:
+        """Bins of the number of +1 and of the energy that are counted."""
+        sizes = self.sizes
+        return sizes["number of +1"], sizes["energy"]
 
     def labels(self, rows: SpinArray) -> tuple[IntArray, IntArray]:
         """Bins of the number of +1 and of the energy of each row."""
@@ -65,7 +81,7 @@ class Statistics:
     def binned(self, rows: SpinArray, parts: Sequence[slice], weight: FloatArray | None = None) -> FloatArray:
         """Sums over parts of the indicators of all bins, (n_parts, n_bins)."""
         table = []
-        for values, size in zip(self.labels(rows), list(self.sizes.values())[1:], strict=True):
+        for values, size in zip(self.labels(rows), self.bins, strict=True):
             if size:
                 table.append(
                     [
@@ -85,9 +101,10 @@ def choose_statistics(model: PairModel, draws: Draws, triples: IntArray) -> Stat
     for rows in draws.sets:
         counts += np.bincount((rows > 0).sum(axis=1), minlength=n_spins + 1)
         energies.append(model.energies(rows))
-    return Statistics(
-        model, rarer_state(means), triples, merged_bins(counts / n_sets, 2.0), energy_edges(np.concatenate(energies))
-    )
+    pairs = np.argwhere(np.triu(np.ones((n_spins, n_spins), dtype=bool), 1))
+    pairs = pairs[np.unique(np.linspace(0, len(pairs) - 1, min(len(pairs), MOST_PAIRS)).astype(np.int64))]
+    count_bins, edges = merged_bins(counts / n_sets, 2.0), energy_edges(np.concatenate(energies))
+    return Statistics(model, rarer_state(means), triples, count_bins, edges, pairs)
 
 
 def merged_bins(expected: FloatArray, least: float) -> IntArray:
@@ -137,8 +154,7 @@ class FullRegression:
         gram = features.T @ features / np.float32(len(rows))
         gram = gram.astype(np.float64)
         gram[np.diag_indices(n_features)] += _RIDGE * np.diag(gram) + 1e-9
-        size = sum(statistics.sizes.values())
-        cross = np.zeros((n_features, size))
+        cross = np.zeros((n_features, len(statistics.triples) + sum(statistics.bins)))
         a, b, c = statistics.triples.T
         n_triples = len(a)
         for start in range(0, n_triples, 256):
@@ -146,7 +162,7 @@ class FullRegression:
             products = x[:, a[part]] * x[:, b[part]] * x[:, c[part]]
             cross[:, part] = features.T @ products / len(rows)
         column = n_triples
-        for values, n_bins in zip(statistics.labels(rows), list(statistics.sizes.values())[1:], strict=True):
+        for values, n_bins in zip(statistics.labels(rows), statistics.bins, strict=True):
             for k in range(n_bins):
                 cross[:, column] = features.T @ (values == k).astype(np.float32) / len(rows)
                 column += 1
@@ -176,7 +192,7 @@ class LocalRegression:
         features /= np.where(scale > 0, scale, 1.0)
         gram = features.T @ features / len(rows)
         gram[np.diag_indices(len(gram))] += _RIDGE
-        n_bins = list(statistics.sizes.values())[1:]
+        n_bins = statistics.bins
         cross = np.zeros((len(gram), sum(n_bins)))
         column = 0
         for values, size in zip(statistics.labels(rows), n_bins, strict=True):
@@ -261,13 +277,19 @@ def residuals(
     else:
         pooled = IndicatorSums(*(np.stack([getattr(s, name).sum(axis=0) for s, _ in found]) for name in vars(found[0][0])))
         regression = LocalRegression(statistics, draws, pooled)
-    table = np.stack([regression.apply(*each) for each in found]) / n_rows  # (n_sets, n_parts, k)
+    i, j = statistics.pairs.T
+
+    def every(sums: IndicatorSums, binned: FloatArray) -> FloatArray:
+        """What is left of the statistics, and the means and pairs as they are, (n_parts, k)."""
+        return np.concatenate([regression.apply(sums, binned), sums.first, sums.second[:, i, j]], axis=1)
+
+    table = np.stack([every(*each) for each in found]) / n_rows  # (n_sets, n_parts, k)
     whole = [slice(0, len(rows))]
     own = indicator_sums(rows, statistics.rare, statistics.triples, whole, weight)
     own_bins = statistics.binned(rows, whole, weight)
     total = float(own.sizes[0])
-    observed = regression.apply(own, own_bins)[0] / total
-    seen = np.concatenate([own.third, own_bins], axis=1)[0] / total
+    observed = every(own, own_bins)[0] / total
+    seen = np.concatenate([own.third, own_bins, own.first, own.second[:, i, j]], axis=1)[0] / total
     if direct:
         sets = table[:, 0]
         # samples and sets are exchangeable: all are measured from the mean of all
@@ -306,7 +328,7 @@ def variance_ratios(statistics: Statistics, rows: SpinArray, batches: NDArray[np
     features = np.column_stack([np.ones(len(rows)), up, up**2, statistics.model.energies(rows)])
     scales = np.abs(features).max(axis=0)
     features /= np.where(scales > 0, scales, 1.0)
-    for values, size in zip(statistics.labels(rows), list(statistics.sizes.values())[1:], strict=True):
+    for values, size in zip(statistics.labels(rows), statistics.bins, strict=True):
         if not size:
             continue
         inside = (values[:, None] == np.arange(size)).astype(np.float64)
@@ -314,7 +336,13 @@ def variance_ratios(statistics: Statistics, rows: SpinArray, batches: NDArray[np
         variance = np.mean(left**2, axis=0)
         sums_of = np.add.reduceat(left, edges[:-1], axis=0)
         ratios.append(scale * np.sum(sums_of**2, axis=0) / np.where(variance > 1e-12, variance, np.inf))
-    return np.maximum(np.concatenate(ratios), 1.0) if ratios else np.ones(0)
+    i, j = statistics.pairs.T
+    moments = np.concatenate([sums.first, sums.second[:, i, j]], axis=1)
+    share = moments.sum(axis=0) / len(rows)
+    left = moments - np.outer(sums.sizes, share)
+    variance = share * (1.0 - share)
+    ratios.append(scale * np.sum(left**2, axis=0) / np.where(variance > 0, variance, np.inf))
+    return np.maximum(np.concatenate(ratios), 1.0)
 
 
 def scores(found: Residuals, group: slice, n_samples: float) -> tuple[FloatArray, FloatArray]:

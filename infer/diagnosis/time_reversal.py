@@ -88,6 +88,17 @@ class TimeReversal:
         return f"TimeReversal({self.verdict!r})"
 
     @property
+    def effect(self) -> str:
+        """The most asymmetric pair of spins, in standard errors, at the first lag."""
+        if not len(self.pair_indices):
+            return ""
+        asymmetry = self.forward - self.backward
+        z = np.where(self.asymmetry_std > 0, asymmetry / np.where(self.asymmetry_std > 0, self.asymmetry_std, 1), 0.0)
+        k = int(np.argmax(np.abs(z)))
+        i, j = self.pair_indices[k] if z[k] >= 0 else self.pair_indices[k][::-1]
+        return f"spin {i} follows spin {j} more than the reverse ({abs(z[k]):.2g} standard errors)"
+
+    @property
     def verdict(self) -> str:
         """One sentence on the direction of time, and one on dissipation."""
         return _verdict(self)

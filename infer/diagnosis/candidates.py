@@ -1,0 +1,221 @@
+"""Models that are held against each other on rows that they were not fitted to, one class each."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.base import clone
+
+from infer.diagnosis.annealing import WANTED_STD, annealed_log_partition
+from infer.diagnosis.refit import Refit, exactly_possible, fit_exactly, smoothed_moments, with_constants
+from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+from infer.model import PairModel
+from infer.samples import Samples, spin_moments
+from infer.statistics.batches import chain_slices
+from infer.statistics.folds import Fold
+from infer.types import FloatArray, IntArray, SpinArray
+
+_KINETIC_ITERATIONS = 60
+_MOST_KINETIC_VALUES = 20_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Log-likelihoods of held-out rows in nats, and what is uncertain in all of them alike.
+
+    ``values`` (n_test,); ``common_std`` is the standard error of the log partition function; ``withheld`` says why
+    there is no score, and is empty where there is one.
+    """
+
+    values: FloatArray
+    common_std: float = 0.0
+    withheld: str = ""
+
+
+class Candidate(Protocol):
+    """A model that can be fitted to some rows and score others."""
+
+    name: ClassVar[str]
+    needs_time: ClassVar[bool]
+
+    def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
+        """Fit to the rows to fit, and score the others."""
+        ...
+
+
+@dataclass(frozen=True)
+class Independent:
+    """Independent spins: the shares of +1 with half a sample of either sign added (Krichevsky, Trofimov 1981)."""
+
+    name: ClassVar[str] = "independent"
+    needs_time: ClassVar[bool] = False
+
+    def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
+        """Log-likelihood of each row under independent spins."""
+        train, test = samples.spins[fold.train], samples.spins[fold.test]
+        total = float(len(train) if fold.train_weight is None else fold.train_weight.sum())
+        up = (train > 0).sum(axis=0) if fold.train_weight is None else fold.train_weight @ (train > 0)
+        share = (up + 0.5) / (total + 1.0)
+        return Scored((test > 0) @ np.log(share) + (test < 0) @ np.log1p(-share))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Pair couplings and fields by maximum likelihood.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        Strength of the l2 penalty; by default one prior sample, 1/n.
+    estimator : estimator, optional
+        Cloned and fitted where there are too many spins for enumeration.
+    """
+
+    alpha: float | None = None
+    estimator: Any = None
+    name: ClassVar[str] = "pair"
+    needs_time: ClassVar[bool] = False
+
+    def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
+        """Log-likelihood of each row under the pair model of the others."""
+        refit = fit_pairs(
+            samples.spins[fold.train], fold.train_weight, alpha=self.alpha, estimator=self.estimator, seed=seed
+        )
+        if not refit.accepted:
+            return Scored(np.zeros(len(fold.test)), 0.0, f"the pair model was not fitted: {refit.why_not}")
+        if refit.log_partition_std > WANTED_STD:
+            return Scored(
+                np.zeros(len(fold.test)),
+                0.0,
+                f"the log partition function of the pair model is known to {refit.log_partition_std:.2g} nats only",
+            )
+        values = -refit.model.energies(samples.spins[fold.test]) - refit.log_partition
+        return Scored(values, refit.log_partition_std)
+
+
+@dataclass(frozen=True)
+class Kinetic:
+    """Kinetic Ising model: each spin logistic in all spins of the row before, couplings not symmetric.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        Strength of the l2 penalty; by default one prior sample, 1/n.
+    """
+
+    alpha: float | None = None
+    name: ClassVar[str] = "kinetic"
+    needs_time: ClassVar[bool] = True
+
+    def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
+        """Log-likelihood of each row given the row before."""
+        spins = samples.spins
+        first = first_rows(samples)
+        train = np.setdiff1d(fold.train, first, assume_unique=True)
+        most = max(1000, _MOST_KINETIC_VALUES // samples.n_spins)
+        train = train[:: max(1, -(-len(train) // most))]
+        alpha = 1.0 / len(train) if self.alpha is None else self.alpha
+        found = fit_kinetic(spins[train - 1], spins[train], alpha)
+        return Scored(kinetic_log_likelihood(spins[fold.test - 1], spins[fold.test], found))
+
+
+def first_rows(samples: Samples) -> IntArray:
+    """Indices of the first row of each run, which has no row before it."""
+    return np.array([run.start for run in chain_slices(samples.n_rows, samples.chains)])
+
+
+def fit_pairs(
+    rows: SpinArray,
+    weight: FloatArray | None,
+    *,
+    alpha: float | None = None,
+    estimator: Any = None,
+    seed: np.random.SeedSequence,
+    wanted: float = WANTED_STD,
+) -> Refit:
+    """The pair model of some rows by maximum likelihood, with its log partition function.
+
+    Parameters
+    ----------
+    rows : ndarray of int8, shape (n_rows, n_spins)
+    weight : ndarray, shape (n_rows,), optional
+    alpha : float, optional
+        Strength of the l2 penalty; by default 1/n.
+    estimator : estimator, optional
+        Takes the place of the default where states cannot be enumerated.
+    seed : SeedSequence
+    wanted : float
+        Standard error of the log partition function.
+
+    Returns
+    -------
+    Refit
+    """
+    n_samples = float(len(rows) if weight is None else weight.sum())
+    alpha = 1.0 / n_samples if alpha is None else alpha
+    means, second = smoothed_moments(*spin_moments(rows, weight), n_samples)
+    # one sample of independent spins was added: |mean| of a spin that never changes is n / (n + 1)
+    varying = np.flatnonzero(np.abs(means) < 1.0 - 1.5 / (n_samples + 1.0))
+    if exactly_possible(len(varying)):
+        if len(varying) < 2:
+            model = PairModel(np.zeros((len(means),) * 2), np.arctanh(means))
+            return Refit(model, float(np.logaddexp(model.fields, -model.fields).sum()), 0.0, True)
+        found = fit_exactly(means[varying], second[np.ix_(varying, varying)], alpha, n_samples)
+        return with_constants(found, varying, means)
+    model = clone(estimator) if estimator is not None else PseudoLikelihood(alpha=alpha)
+    if "errors" in model.get_params():
+        model.set_params(errors=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the fit to all rows has said what there is to say
+        model.fit(rows, sample_weight=weight)
+    pairs = PairModel.of(model)
+    value, std = annealed_log_partition(pairs, means, seed, wanted)
+    return Refit(pairs, value, std, True)
+
+
+def fit_kinetic(before: SpinArray, after: SpinArray, alpha: float) -> FloatArray:
+    r"""Couplings and fields of :math:`p(s_i(t+1) | s(t)) = 1/(1 + e^{-2 s_i(t+1) (h_i + \sum_j J_{ij} s_j(t))})`.
+
+    Maximum likelihood with the penalty :math:`\frac\alpha2 \sum_{ij} J_{ij}^2` on the mean over pairs of rows.
+
+    Parameters
+    ----------
+    before, after : ndarray (n_pairs, n_spins) of +-1
+        Successive rows.
+    alpha : float
+
+    Returns
+    -------
+    ndarray (n_spins, n_spins + 1)
+        J, not symmetric and with the diagonal that says how much spins remember themselves; the last column is h.
+    """
+    n_pairs, n_spins = before.shape
+    x = np.column_stack([before, np.ones(n_pairs)]).astype(np.float64)
+    y = after.astype(np.float64)
+    # coordinates in which the second moments are those of independent columns: the search needs few steps
+    values, vectors = np.linalg.eigh(x.T @ x / n_pairs)
+    scale = vectors / np.sqrt(np.maximum(values, 0.0) + alpha + 1e-6)
+    z = x @ scale
+
+    def objective(w: FloatArray) -> tuple[float, FloatArray]:
+        position = w.reshape(n_spins, -1)
+        margins = y * (z @ position.T)
+        couplings = position @ scale.T
+        couplings[:, -1] = 0.0
+        loss = np.logaddexp(0.0, -2.0 * margins).sum() / n_pairs + 0.5 * alpha * float(np.sum(couplings**2))
+        slope = -2.0 * y / (1.0 + np.exp(np.minimum(2.0 * margins, 700.0)))
+        return float(loss), (slope.T @ z / n_pairs + alpha * couplings @ scale).ravel()
+
+    start = np.zeros(n_spins * (n_spins + 1))
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": _KINETIC_ITERATIONS})
+    return np.asarray(found.x.reshape(n_spins, -1) @ scale.T)
+
+
+def kinetic_log_likelihood(before: SpinArray, after: SpinArray, couplings: FloatArray) -> FloatArray:
+    """Log-likelihood (n_pairs,) of each row given the row before, for `fit_kinetic`'s couplings and fields."""
+    margins = after * (before @ couplings[:, :-1].T + couplings[:, -1])
+    return np.asarray(-np.logaddexp(0.0, -2.0 * margins).sum(axis=1))
