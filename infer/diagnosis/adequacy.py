@@ -243,7 +243,8 @@ def _sum_of_spins(found: Comparison, samples: Samples) -> dict[str, Any]:
         "values": np.arange(-n_spins, n_spins + 1, 2, dtype=np.float64),
         "observed": observed,
         "predicted": predicted,
-        "observed_std": inflation * np.sqrt(np.maximum(observed * (1 - observed), 1 / found.n_samples) / found.n_samples),
+        "observed_std": inflation
+        * np.sqrt(np.maximum(observed * (1 - observed), 1 / found.n_samples) / found.n_samples),
         "predicted_std": np.sqrt(predicted * (1 - predicted) / drawn),
     }
 

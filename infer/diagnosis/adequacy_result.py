@@ -133,7 +133,8 @@ def _summary(found: Adequacy) -> str:
     lines = [
         f"Goodness of fit ({found.n_samples:,} samples; {found.n_sets} sets of {found.n_rows:,} rows drawn from the "
         f"model: {drawn})",
-        f"  {'moments':<16} {'number':>7} {'rms size':>9} {'rms diff.':>10} {'rms error':>10} {'Pearson':>8} {'rms z':>6}",
+        f"  {'moments':<16} {'number':>7} {'rms size':>9} {'rms diff.':>10} {'rms error':>10} "
+        f"{'Pearson':>8} {'rms z':>6}",
     ]
     for name, group in found.moments.items():
         lines.append(

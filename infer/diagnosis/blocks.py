@@ -111,7 +111,7 @@ def time_blocks(values: FloatArray, chains: IntArray | None, least_length: int) 
 
 
 def without_trends(values: FloatArray, chains: IntArray | None) -> FloatArray:
-    """Observables less the straight line that fits each quarter of a run best; of runs below 64 rows less their mean."""
+    """Observables less the line that fits each quarter of a run best; in runs below 64 rows, less their mean."""
     left = np.empty_like(values)
     for run in chain_slices(len(values), chains):
         length = run.stop - run.start

@@ -233,7 +233,9 @@ def _sentence(name: str, gain: float, std: float) -> str:
     bases = {"independent": "independent spins", "pair": "the pair model"}
     size = f"{with_error(gain, std)} nats per row"
     if gain > SIGMAS * std:
-        return f"{names[model]} predict{'' if model == 'pair' else 's'} held-out rows better than {bases[base]}: {size}."
+        return (
+            f"{names[model]} predict{'' if model == 'pair' else 's'} held-out rows better than {bases[base]}: {size}."
+        )
     if gain < -SIGMAS * std:
         return f"{names[model]} predict{'' if model == 'pair' else 's'} held-out rows worse than {bases[base]}: {size}."
     return f"{names[model]} and {bases[base]} predict held-out rows alike: {size}."

@@ -276,9 +276,7 @@ def diagnose(
         independence = None
         if gain is not None and gain[0] <= SIGMAS * gain[1] and _countable(samples):
             counts = None if samples.weights is None else np.rint(samples.weights).astype(np.int64)
-            independence = independence_test(
-                samples.spins, counts=counts, ordered=samples.ordered, seed=shift_seed
-            )
+            independence = independence_test(samples.spins, counts=counts, ordered=samples.ordered, seed=shift_seed)
         information = _information(samples, alpha, fit_seed)
         reversal, drift, without_time = _in_time(samples, pairs, false_alarms, reversal_seed, drift_seed)
     return Diagnosis(
@@ -371,11 +369,13 @@ def _couplings_claim(found: Diagnosis) -> str:
         text = f"Pair couplings pay: they predict held-out rows better than independent spins, by {size}."
         share = found.information
         if share is not None and not share.withheld:
-            text += f" They explain {100 * share.share:.0f} % of the multi-information (entropies with {CORRECTION} correction)."
+            text += f" They explain {100 * share.share:.0f} % of the multi-information"
+            text += f" (entropies with {CORRECTION} correction)."
         return text
     test = found.independence
     if test is None:
-        return f"Whether pair couplings pay was not judged: no gain on held-out rows ({size}), and no test for weighted rows."
+        why = f"no gain on held-out rows ({size}), and no test of independence for weighted rows"
+        return f"Whether pair couplings pay was not judged: {why}."
     if test.rejected:
         text = (
             "Couplings exist, but there are too few rows to estimate them all: no gain on held-out rows "

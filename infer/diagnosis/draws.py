@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,7 @@ from infer.estimators.likelihood.enumeration import enumerate_states
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.model import PairModel
 from infer.statistics.uncertainty import convergence
-from infer.types import FloatArray, IntArray, SpinArray
+from infer.types import FloatArray, SpinArray
 from simulate.dynamics.sampling import sample
 from simulate.dynamics.spins import PersistentGlauber
 
@@ -179,6 +179,4 @@ def chains_r_hat(states: NDArray[np.int8], model: PairModel, n_modes: int = 3) -
 def parts_of(n_rows: int, n_parts: int) -> list[slice]:
     """Contiguous parts of nearly equal length."""
     edges = (np.arange(n_parts + 1) * n_rows) // n_parts
-    return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
-
-
+    return [slice(int(a), int(b)) for a, b in pairwise(edges) if b > a]

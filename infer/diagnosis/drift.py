@@ -98,7 +98,9 @@ class Drift:
             return ""
         most = self.largest[0]
         first, last = (100 * (1 + most[key]) / 2 for key in ("first", "last"))
-        return f"spin {most['spin']} is +1 in {first:.3g} % of the rows of the first quarter and {last:.3g} % of the last"
+        return (
+            f"spin {most['spin']} is +1 in {first:.3g} % of the rows of the first quarter and {last:.3g} % of the last"
+        )
 
     @property
     def verdict(self) -> str:
@@ -262,9 +264,7 @@ def _largest(spins: FloatArray, early: NDArray[np.bool_], late: NDArray[np.bool_
     if early.sum() < 2 or late.sum() < 2:
         return []
     first, last = spins[early].mean(axis=0), spins[late].mean(axis=0)
-    spread = np.sqrt(
-        spins[early].var(axis=0, ddof=1) / early.sum() + spins[late].var(axis=0, ddof=1) / late.sum()
-    )
+    spread = np.sqrt(spins[early].var(axis=0, ddof=1) / early.sum() + spins[late].var(axis=0, ddof=1) / late.sum())
     z = np.where(spread > 0, (last - first) / np.where(spread > 0, spread, 1.0), 0.0)
     order = np.argsort(-np.abs(z), kind="stable")[:_MOST_DRIFTING]
     return [

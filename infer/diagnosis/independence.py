@@ -87,7 +87,9 @@ def independence_test(
     for k in range(1 + n_resampled):
         if k:
             if ordered:
-                moved = np.stack([np.roll(record, shift) for record, shift in zip(x, rng.integers(0, n_rows, n_spins), strict=True)])
+                moved = np.stack(
+                    [np.roll(record, shift) for record, shift in zip(x, rng.integers(0, n_rows, n_spins), strict=True)]
+                )
             else:
                 moved = rng.permuted(x, axis=1)
         else:
@@ -104,4 +106,6 @@ def independence_test(
     limit = np.sort(largest[1:])[int(np.ceil((1 - FALSE_ALARMS) * n_resampled)) - 1]
     found = np.flatnonzero(squares[0] > limit)
     found = found[np.argsort(-squares[0, found], kind="stable")]
-    return Independence(p_value, np.stack([varying[i[found]], varying[j[found]]], axis=1), z[0, found].astype(np.float64))
+    return Independence(
+        p_value, np.stack([varying[i[found]], varying[j[found]]], axis=1), z[0, found].astype(np.float64)
+    )

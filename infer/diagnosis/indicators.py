@@ -92,9 +92,7 @@ def _weighted_coincidences(inside: NDArray[np.bool_], weight: FloatArray, triple
     return total
 
 
-def above_pairs(
-    sums: IndicatorSums, triples: IntArray, least: float
-) -> tuple[FloatArray, FloatArray]:
+def above_pairs(sums: IndicatorSums, triples: IntArray, least: float) -> tuple[FloatArray, FloatArray]:
     r"""What three indicators do together beyond their means and pairs: ``r`` as coefficients, and its variance.
 
     ``r(x) = x_i x_j x_k + ...`` is the third-order product less its regression on all functions of one and of two of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,13 +90,17 @@ class Statistics:
                         for part in parts
                     ]
                 )
-        return np.concatenate([np.asarray(t, dtype=np.float64) for t in table], axis=1) if table else np.zeros((len(parts), 0))
+        return (
+            np.concatenate([np.asarray(t, dtype=np.float64) for t in table], axis=1)
+            if table
+            else np.zeros((len(parts), 0))
+        )
 
 
 def choose_statistics(model: PairModel, draws: Draws, triples: IntArray) -> Statistics:
     """Bins that the model fills: at least two expected rows for a number of +1, equal shares for the energy."""
     means, _ = draws.moments
-    n_sets, n_rows, n_spins = draws.sets.shape
+    n_sets, _, n_spins = draws.sets.shape
     counts = np.zeros(n_spins + 1)
     energies = []
     for rows in draws.sets:
@@ -275,7 +280,9 @@ def residuals(
     if n_spins <= MOST_FULL_SPINS:
         regression = FullRegression(statistics, draws)
     else:
-        pooled = IndicatorSums(*(np.stack([getattr(s, name).sum(axis=0) for s, _ in found]) for name in vars(found[0][0])))
+        pooled = IndicatorSums(
+            *(np.stack([getattr(s, name).sum(axis=0) for s, _ in found]) for name in vars(found[0][0]))
+        )
         regression = LocalRegression(statistics, draws, pooled)
     i, j = statistics.pairs.T
 
@@ -315,7 +322,7 @@ def residuals(
 def variance_ratios(statistics: Statistics, rows: SpinArray, batches: NDArray[np.int64]) -> FloatArray:
     """Long-run variance of each residual statistic of the samples over the variance of a row, at least 1; (k,)."""
     edges = np.concatenate([[0], np.flatnonzero(np.diff(batches)) + 1, [len(rows)]])
-    parts = [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [slice(int(a), int(b)) for a, b in pairwise(edges)]
     sums = indicator_sums(rows, statistics.rare, statistics.triples, parts)
     scale = len(parts) / max(len(parts) - 1, 1) / len(rows)
     ratios = []

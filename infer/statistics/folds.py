@@ -87,6 +87,4 @@ def contiguous_folds(
         place = rng.permutation(n_rows) % n_folds
     for fold in range(n_evaluated):
         train, test = np.flatnonzero(place != fold), np.flatnonzero(place == fold)
-        yield Fold(
-            train, test, None if weight is None else weight[train], None if weight is None else weight[test]
-        )
+        yield Fold(train, test, None if weight is None else weight[train], None if weight is None else weight[test])
