@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from infer.estimators.dreaming.errors import RateTest
     from infer.estimators.dreaming.estimator import DreamingModel
     from infer.estimators.likelihood.estimator import MaximumLikelihood
+    from infer.estimators.likelihood.from_moments import MomentModel, fit_from_moments
     from infer.estimators.likelihood.partition import log_likelihood, log_partition
     from infer.estimators.mean_field import MeanField
     from infer.estimators.probability_flow import MinimumProbabilityFlow
@@ -44,6 +45,7 @@ _HOME = {
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
+    "MomentModel": "infer.estimators.likelihood.from_moments",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
     "ModelComparison": "infer.diagnosis.comparison",
@@ -66,6 +68,7 @@ _HOME = {
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
+    "fit_from_moments": "infer.estimators.likelihood.from_moments",
     "goodness_of_fit": "infer.diagnosis.adequacy",
     "log_likelihood": "infer.estimators.likelihood.partition",
     "log_partition": "infer.estimators.likelihood.partition",
@@ -93,6 +96,7 @@ __all__ = [
     "InputError",
     "InteractionScreening",
     "MaximumLikelihood",
+    "MomentModel",
     "MeanField",
     "MinimumProbabilityFlow",
     "ModelComparison",
@@ -115,6 +119,7 @@ __all__ = [
     "data_correlations",
     "decimate",
     "diagnose",
+    "fit_from_moments",
     "goodness_of_fit",
     "log_likelihood",
     "log_partition",
