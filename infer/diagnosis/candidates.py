@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -12,6 +13,7 @@ from sklearn.base import clone
 
 from infer.diagnosis.annealing import WANTED_STD, annealed_log_partition
 from infer.diagnosis.refit import Refit, exactly_possible, fit_exactly, smoothed_moments, with_constants
+from infer.estimators.likelihood.maximise import maximise
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.model import PairModel
 from infer.samples import Samples, spin_moments
@@ -21,6 +23,12 @@ from infer.types import FloatArray, IntArray, SpinArray
 
 _KINETIC_ITERATIONS = 60
 _MOST_KINETIC_VALUES = 20_000_000
+#: Spins up to which pair models are fitted by Monte Carlo maximum likelihood.
+MOST_MONTE_CARLO_SPINS = 120
+_STARTS = 20_000
+#: Mismatch of moments, in standard errors of the data, up to which a model that did not quite arrive is scored: what it
+#: says of held-out rows holds for the model as it is.
+_NEAR = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,15 +174,54 @@ def fit_pairs(
             return Refit(model, float(np.logaddexp(model.fields, -model.fields).sum()), 0.0, True)
         found = fit_exactly(means[varying], second[np.ix_(varying, varying)], alpha, n_samples)
         return with_constants(found, varying, means)
+    fit_seed, anneal_seed = seed.spawn(2)
+    if len(varying) <= MOST_MONTE_CARLO_SPINS:
+        fitted = _fit_by_chains(rows, weight, means, second, varying, alpha, n_samples, fit_seed)
+    else:
+        fitted = _fit_by_estimator(rows, weight, alpha, estimator)
+    if not fitted.accepted:
+        return fitted
+    value, std = annealed_log_partition(fitted.model, means, anneal_seed, wanted)
+    return dataclasses.replace(fitted, log_partition=value, log_partition_std=std)
+
+
+def _fit_by_chains(
+    rows: SpinArray,
+    weight: FloatArray | None,
+    means: FloatArray,
+    second: FloatArray,
+    varying: IntArray,
+    alpha: float,
+    n_samples: float,
+    seed: np.random.SeedSequence,
+) -> Refit:
+    """Monte Carlo maximum likelihood from the moments, its chains started from some of the rows."""
+    own, start = seed.spawn(2)
+    share = None if weight is None else weight / weight.sum()
+    picked = np.random.default_rng(start).choice(len(rows), size=min(_STARTS, len(rows)), p=share)
+    found = maximise(
+        means[varying],
+        second[np.ix_(varying, varying)],
+        n_samples,
+        alpha,
+        seed=own,
+        states=np.ascontiguousarray(rows[picked][:, varying]),
+    )
+    near = found.acceptance is not None and not found.acceptance.ran_away and found.mismatch <= _NEAR
+    refit = Refit(PairModel(found.couplings, found.fields), 0.0, 0.0, found.converged or near, found.message)
+    return with_constants(refit, varying, means)
+
+
+def _fit_by_estimator(rows: SpinArray, weight: FloatArray | None, alpha: float, estimator: Any) -> Refit:
+    """The estimator that was handed in, or pseudo-likelihood; accepted where it says that it converged."""
     model = clone(estimator) if estimator is not None else PseudoLikelihood(alpha=alpha)
     if "errors" in model.get_params():
         model.set_params(errors=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the fit to all rows has said what there is to say
         model.fit(rows, sample_weight=weight)
-    pairs = PairModel.of(model)
-    value, std = annealed_log_partition(pairs, means, seed, wanted)
-    return Refit(pairs, value, std, True)
+    converged = bool(getattr(model, "converged_", True))
+    return Refit(PairModel.of(model), 0.0, 0.0, converged, "" if converged else "it did not converge")
 
 
 def fit_kinetic(before: SpinArray, after: SpinArray, alpha: float) -> FloatArray:

@@ -217,8 +217,9 @@ def _run_means(values: FloatArray, run_of_block: IntArray, weight: FloatArray) -
     """Deviations of runs from the mean of all rows, times the square root of their length."""
     length = np.bincount(run_of_block, weights=weight)
     means = np.stack([np.bincount(run_of_block, weights=weight * column) for column in values.T], axis=1)
-    means /= length[:, None]
-    return (means - np.average(means, axis=0, weights=length)) * np.sqrt(length / length.mean())[:, None]
+    means = means / length[:, None]
+    deviation = means - np.average(means, axis=0, weights=length)
+    return np.asarray(deviation * np.sqrt(length / length.mean())[:, None])
 
 
 def _quarters(runs: IntArray) -> IntArray:

@@ -9,7 +9,7 @@ import numpy as np
 from infer.estimators.likelihood.enumeration import Enumeration, enumerate_states
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.model import PairModel
-from infer.types import FloatArray
+from infer.types import FloatArray, IntArray
 
 #: Root mean square difference of moments, in standard errors of the data, at which a fit has ended.
 TOLERANCE = 0.02
@@ -126,7 +126,7 @@ def _information(states: Enumeration, n_spins: int, rng: np.random.Generator) ->
     return np.asarray(found)
 
 
-def with_constants(refit: Refit, varying: FloatArray, means: FloatArray) -> Refit:
+def with_constants(refit: Refit, varying: IntArray, means: FloatArray) -> Refit:
     """A fit of the spins that vary, with the others as independent spins."""
     n_spins = len(means)
     couplings, fields = np.zeros((n_spins, n_spins)), np.arctanh(means)

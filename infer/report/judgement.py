@@ -116,7 +116,9 @@ def time_and_drift(analysis: Analysis, numbers: Numbers) -> Section:
     claim = typeset(analysis.diagnosis.claims["time"])
     if reversal is None and moved is None:
         return Section("time", title, claim)
-    cards, rows, notes = [], [], []
+    cards: list[FigureCard] = []
+    rows: list[Row] = []
+    notes: list[str] = []
     found = numbers["diagnosis"]
     if reversal is not None:
         drawn = diagnosis_figures.time_asymmetry(reversal.forward, reversal.backward, reversal.asymmetry_std)
