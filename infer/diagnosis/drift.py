@@ -76,10 +76,12 @@ class Drift:
     @property
     def stationary(self) -> bool | None:
         """False where the record drifts; None where it is too short to say, or has too few blocks."""
+        if not self.tests:
+            return None
         # runs are independent of each other however long they remember
         if self.tests.get("run to run", 1.0) * len(self.tests) <= self.level:
             return False
-        if not self.tests or not self.long_enough:
+        if not self.long_enough:
             return None
         return bool(self.p_value > self.level)
 
