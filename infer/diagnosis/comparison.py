@@ -22,6 +22,8 @@ __all__ = ["ModelComparison", "compare_models"]
 
 #: Samples above which one fold is enough: a quarter of them tells the score to a few thousandths.
 MANY_SAMPLES = 40_000
+#: Rows times squared number of spins above which it is, too.
+MANY_OPERATIONS = 1e9
 _FEWEST_TRAINING = 8
 #: Standard errors beyond which one model counts as better than another.
 SIGMAS = 2.0
@@ -104,7 +106,7 @@ def compare_models(
     ordered : bool, optional
         False for rows in no order in time.
     n_folds : int
-        At least 2. Of more than 40,000 samples only the first fold is evaluated.
+        At least 2. Of more than 40,000 samples, or of very many spins, only the first fold is evaluated.
     seed : int or SeedSequence
 
     Returns
@@ -151,7 +153,8 @@ def held_out_scores(
     candidates = [each for each in candidates if in_time or not each.needs_time]
     skipped = first_rows(samples) if any(each.needs_time for each in candidates) else np.empty(0, dtype=np.int64)
     fold_seed, fit_seed = seed.spawn(2)
-    n_evaluated = 1 if n_samples > MANY_SAMPLES else n_folds
+    large = n_samples > MANY_SAMPLES or samples.n_rows * samples.n_spins**2 > MANY_OPERATIONS
+    n_evaluated = 1 if large else n_folds
     folds = contiguous_folds(
         samples.n_rows,
         weight=weight,

@@ -277,7 +277,7 @@ def diagnose(
         if gain is not None and gain[0] <= SIGMAS * gain[1] and _countable(samples):
             counts = None if samples.weights is None else np.rint(samples.weights).astype(np.int64)
             independence = independence_test(samples.spins, counts=counts, ordered=samples.ordered, seed=shift_seed)
-        information = _information(samples, alpha, fit_seed)
+        information = _information(samples, fit_seed)
         reversal, drift, without_time = _in_time(samples, pairs, false_alarms, reversal_seed, drift_seed)
     return Diagnosis(
         held_out=held_out,
@@ -300,14 +300,14 @@ def _countable(samples: Samples) -> bool:
     return samples.weights is None or samples.weight_kind == "counts"
 
 
-def _information(samples: Samples, alpha: float | None, seed: np.random.SeedSequence) -> MultiInformation | None:
+def _information(samples: Samples, seed: np.random.SeedSequence) -> MultiInformation | None:
     """Share of the multi-information; None where states cannot be enumerated."""
     spins = samples.spins
     varying = np.flatnonzero(spins.min(axis=0) != spins.max(axis=0))
     if len(varying) < 2 or not exactly_possible(len(varying)):
         return None
     rows = spins[:, varying]
-    found = fit_pairs(rows, samples.weight, alpha=alpha, seed=seed)
+    found = fit_pairs(rows, samples.weight, seed=seed)
     if not found.accepted:
         return None
     p = enumerate_states(found.model.couplings, found.model.fields).probability

@@ -20,7 +20,7 @@ from infer.wording import join, p_text
 #: Third moments that are looked at; a random choice where there are more.
 N_TRIPLES = 2_000
 #: Root mean square distance of means and correlations, in standard errors, up to which a fit is accepted.
-ACCEPTED_RMS_Z = 2.0
+ACCEPTED_RMS_Z = 1.0
 
 
 class SampledModel(PairModel):
