@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from infer.diagnosis.comparison import ModelComparison, compare_models
     from infer.diagnosis.diagnose import Diagnosis, diagnose
     from infer.errors import InputError
-    from infer.estimators.base import SpinEstimator
+    from infer.estimators.base import Fit, SpinEstimator
     from infer.estimators.bias import TemperatureBias, temperature_bias
     from infer.estimators.continuous.estimators import GaussianCouplings, ScoreMatching
     from infer.estimators.dreaming.errors import RateTest
     from infer.estimators.dreaming.estimator import DreamingModel
+    from infer.estimators.inverse_temperature import InverseTemperature, inverse_temperature
+    from infer.estimators.kinetic.estimator import KineticCouplings
     from infer.estimators.likelihood.estimator import MaximumLikelihood
     from infer.estimators.likelihood.from_moments import MomentModel, fit_from_moments
     from infer.estimators.likelihood.partition import log_likelihood, log_partition
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
     from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
     from infer.estimators.screening.estimator import InteractionScreening
     from infer.estimators.selection import Decimation, PenaltyPath, decimate, penalty_path
+    from infer.landscape.landscape import energy_landscape
+    from infer.landscape.result import EnergyLandscape
     from infer.model import PairModel
     from infer.recordings.recording import Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import Analysis, analyse, write_report
     from infer.samples import Samples
     from infer.similarity.compare import Similarity, compare
     from infer.similarity.family import data_correlations
+    from infer.similarity.two_recordings import CouplingDifference, compare_recordings
     from infer.similarity.unlearning import UnlearningSimilarity, compare_unlearning
     from infer.sweeps.run import sweep
     from infer.sweeps.table import average_repeats, read_sweep, sweep_map
@@ -38,12 +43,17 @@ if TYPE_CHECKING:
 _HOME = {
     "Adequacy": "infer.diagnosis.adequacy_result",
     "Analysis": "infer.report",
+    "CouplingDifference": "infer.similarity.two_recordings",
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
     "DreamingModel": "infer.estimators.dreaming.estimator",
+    "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
+    "Fit": "infer.estimators.base",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
+    "InverseTemperature": "infer.estimators.inverse_temperature",
+    "KineticCouplings": "infer.estimators.kinetic.estimator",
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
     "MomentModel": "infer.estimators.likelihood.from_moments",
     "MeanField": "infer.estimators.mean_field",
@@ -64,12 +74,15 @@ _HOME = {
     "average_repeats": "infer.sweeps.table",
     "compare": "infer.similarity.compare",
     "compare_models": "infer.diagnosis.comparison",
+    "compare_recordings": "infer.similarity.two_recordings",
     "compare_unlearning": "infer.similarity.unlearning",
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
     "fit_from_moments": "infer.estimators.likelihood.from_moments",
+    "energy_landscape": "infer.landscape.landscape",
     "goodness_of_fit": "infer.diagnosis.adequacy",
+    "inverse_temperature": "infer.estimators.inverse_temperature",
     "log_likelihood": "infer.estimators.likelihood.partition",
     "log_partition": "infer.estimators.likelihood.partition",
     "penalty_path": "infer.estimators.selection",
@@ -89,12 +102,17 @@ _HOME = {
 __all__ = [
     "Adequacy",
     "Analysis",
+    "CouplingDifference",
     "Decimation",
     "Diagnosis",
     "DreamingModel",
+    "EnergyLandscape",
+    "Fit",
     "GaussianCouplings",
     "InputError",
     "InteractionScreening",
+    "InverseTemperature",
+    "KineticCouplings",
     "MaximumLikelihood",
     "MomentModel",
     "MeanField",
@@ -115,12 +133,15 @@ __all__ = [
     "average_repeats",
     "compare",
     "compare_models",
+    "compare_recordings",
     "compare_unlearning",
     "data_correlations",
     "decimate",
     "diagnose",
     "fit_from_moments",
+    "energy_landscape",
     "goodness_of_fit",
+    "inverse_temperature",
     "log_likelihood",
     "log_partition",
     "penalty_path",

@@ -84,7 +84,17 @@ class PairModel:
         return len(self.fields)
 
     def local_fields(self, spins: ArrayLike) -> FloatArray:
-        """``sum_j J_ij s_j + h_i`` of every spin in every row, shape (n_rows, n_spins), in units of the temperature."""
+        """Local fields ``sum_j J_ij s_j + h_i`` of every spin in every row, in units of the temperature.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows, n_spins)
+        """
         return np.asarray(spins, dtype=np.float64) @ self.couplings + self.fields
 
     def energies(self, spins: ArrayLike) -> FloatArray:

@@ -21,7 +21,6 @@ from infer.types import FloatArray, IntArray, SpinArray
 
 __all__ = ["Samples", "is_dask"]
 
-WeightKind = Literal["counts", "shares"]
 #: Variables of a Dataset that hold samples: spins, or continuous units.
 VARIABLES = ("spins", "x")
 #: Names of the dimension along which the rows of a chain follow each other.
@@ -65,13 +64,13 @@ class Samples:
 
     values: Any
     weights: NDArray[Any] | None = None
-    weight_kind: WeightKind = "counts"
+    weight_kind: Literal["counts", "shares"] = "counts"
     n_effective: float | None = None
-    chains: IntArray | None = None
+    chains: NDArray[np.int64] | None = None
     ordered: bool = True
     names: tuple[str, ...] | None = None
     patterns: NDArray[Any] | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
     gaps: bool = False
     table: Any = None
 
@@ -81,7 +80,7 @@ class Samples:
         data: Any,
         sample_weight: ArrayLike | None = None,
         *,
-        weight_kind: WeightKind | None = None,
+        weight_kind: Literal["counts", "shares"] | None = None,
         n_effective: float | None = None,
         chains: ArrayLike | None = None,
         ordered: bool | None = None,
@@ -156,7 +155,8 @@ class Samples:
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return int(np.shape(self.values)[0]) if np.ndim(self.values) else 0
+        n = np.shape(self.values)[0] if np.ndim(self.values) else 0
+        return 0 if np.isnan(n) else int(n)  # blocks of a Dask array may not know their number
 
     @property
     def n_spins(self) -> int:
@@ -177,7 +177,7 @@ class Samples:
         ValueError
             If a value is not -1 or +1 (nor missing, where 0 stands for that); the message says where and what to do.
         """
-        array = np.asarray(self.values)
+        array = self.values if isinstance(self.values, np.ndarray) else np.asarray(self.values)
         if array.ndim != 2 or 0 in array.shape:
             raise ValueError(f"samples: expected an array (n_samples, n_spins), got shape {array.shape}")
         if array.dtype.kind not in "biuf":
@@ -222,15 +222,49 @@ class Samples:
         return not self.gaps or all(self.spins[rows].all() for rows in passing_rows(self.spins))
 
     def binarised(self, threshold: float) -> Samples:
-        """Spins of +1 where a value exceeds the threshold and -1 elsewhere (0 where one is missing)."""
+        """Samples of spins: +1 where a value exceeds the threshold and -1 elsewhere (0 where one is missing).
+
+        Parameters
+        ----------
+        threshold : float
+
+        Returns
+        -------
+        Samples
+
+        Raises
+        ------
+        ValueError
+            If a value is not finite; the message says where.
+        """
         return self.with_values(binarise(np.asarray(self.values), float(threshold), self.gaps))
 
     def with_values(self, values: Any, **changes: Any) -> Samples:
-        """The same rows with other values."""
+        """The same rows with other values.
+
+        Parameters
+        ----------
+        values : array, shape (n_rows, n_spins)
+        **changes
+            Other fields to replace.
+
+        Returns
+        -------
+        Samples
+        """
         return dataclasses.replace(self, values=values, table=None, **changes)
 
     def rows(self, index: NDArray[Any] | slice) -> Samples:
-        """Some of the rows, with their weights and runs."""
+        """Some of the rows, with their weights and runs.
+
+        Parameters
+        ----------
+        index : slice or array of int or bool, shape (n_chosen,)
+
+        Returns
+        -------
+        Samples
+        """
         return dataclasses.replace(
             self,
             values=self.values[index],
@@ -241,7 +275,14 @@ class Samples:
         )
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Weighted means (n_spins,) and second moments ``<s_i s_j>`` (n_spins, n_spins) of the spins."""
+        """Weighted means and second moments of the spins.
+
+        Returns
+        -------
+        means : ndarray of float64, shape (n_spins,)
+        second_moments : ndarray of float64, shape (n_spins, n_spins)
+            ``<s_i s_j>``, ones on the diagonal.
+        """
         return spin_moments(self.spins, self.weight)
 
 
@@ -354,7 +395,7 @@ def _multiplied(weights: NDArray[Any] | None, sample_weight: ArrayLike | None, n
     return product
 
 
-def _kind_of(weights: NDArray[Any] | None) -> WeightKind:
+def _kind_of(weights: NDArray[Any] | None) -> Literal["counts", "shares"]:
     """Counts where all weights are whole numbers, shares otherwise."""
     whole = weights is None or bool(np.all(weights == np.floor(weights)))
     return "counts" if whole else "shares"

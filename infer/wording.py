@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import re
-
-import numpy as np
 
 # what XML 1.0 cannot hold at all, not even escaped
 ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -24,7 +23,7 @@ def shown(value: object) -> str:
 
 def number(value: float) -> str:
     """Three significant digits, without exponent where that reads well; infinity in words."""
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return "infinity" if value > 0 else "minus infinity" if value < 0 else "undefined"
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
@@ -38,9 +37,9 @@ def with_error(value: float, std: float | None) -> str:
 
 def sigmas(value: float) -> str:
     """A distance in standard errors."""
-    return (
-        f"{value:.2g} sigma" if value < 10 else f"{value:.0f} sigma" if np.isfinite(value) else "infinitely many sigma"
-    )
+    if not math.isfinite(value):
+        return "infinitely many sigma"
+    return f"{value:.2g} sigma" if value < 10 else f"{value:.0f} sigma"
 
 
 def join(parts: list[str]) -> str:

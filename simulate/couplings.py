@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from simulate.checks import check_number, check_patterns, first_place
+from simulate.modes import DreamingModes
 
 __all__ = [
     "PatternCouplings",
@@ -60,7 +61,7 @@ def lowest_rate(patterns: ArrayLike) -> float:
     ValueError
         If the patterns hold anything but +1 and -1.
     """
-    return -1.0 / float(np.linalg.eigvalsh(pattern_correlation(patterns))[-1])
+    return DreamingModes.from_patterns(patterns).lower_bound
 
 
 class PatternCouplings:
@@ -83,7 +84,8 @@ class PatternCouplings:
     patterns : ndarray of int8, shape (n_patterns, n_spins)
     rate : float
     kernel : ndarray, shape (n_patterns, n_patterns)
-        (1 + rate) (I + rate C)^-1 / N.
+        (1 + rate) (I + rate C)^-1 / N on the span of the patterns; less what only adds to the diagonal of the couplings
+        where patterns span all spins and the rate is not 0, since the couplings would drown in it at large rates.
     weighted_patterns : ndarray, shape (n_patterns, n_spins)
         kernel @ patterns; off the diagonal J = patterns^T weighted_patterns.
     self_couplings : ndarray, shape (n_spins,)
@@ -103,16 +105,23 @@ class PatternCouplings:
         self.patterns = check_patterns(patterns)
         self.rate = check_number(rate, "rate")
         n_patterns, n_spins = self.patterns.shape
-        correlation = pattern_correlation(self.patterns)
-        bound = -1.0 / float(np.linalg.eigvalsh(correlation)[-1])
-        if self.rate <= bound:
-            raise ValueError(f"rate must be above -1 / max eig(C) = {bound:.6g} for these patterns, got {self.rate:g}")
+        self._modes: DreamingModes | None = None
         if self.rate == 0.0:
             self.kernel = np.eye(n_patterns) / n_spins
+            self.weighted_patterns: NDArray[np.float64] = self.kernel @ self.patterns
         else:
-            dreamed = np.linalg.inv(np.eye(n_patterns) + self.rate * correlation)
-            self.kernel = (1 + self.rate) * (dreamed + dreamed.T) / (2 * n_spins)
-        self.weighted_patterns: NDArray[np.float64] = self.kernel @ self.patterns
+            modes = DreamingModes.from_patterns(self.patterns)
+            if self.rate <= modes.lower_bound:
+                bound = f"-1 / max eig(C) = {modes.lower_bound:.6g}"
+                raise ValueError(f"rate must be above {bound} for these patterns, got {self.rate:g}")
+            self._modes = modes
+            strengths = modes.factor(self.rate) * modes.direction(self.rate) / (modes.eigenvalues * n_spins)
+            # orthonormal in pattern space, as the eigenvectors are in spin space
+            left = self.patterns @ (modes.eigenvectors / np.sqrt(modes.eigenvalues * n_spins))
+            # patterns that depend on others are without effect along some directions: any number above 0 does there
+            rest = 0.0 if modes.complete else float(strengths.min())
+            self.kernel = rest * np.eye(n_patterns) + (left * (strengths - rest)) @ left.T
+            self.weighted_patterns = (left * (strengths * np.sqrt(modes.eigenvalues * n_spins))) @ modes.eigenvectors.T
         self.self_couplings: NDArray[np.float64] = np.einsum("mi,mi->i", self.patterns, self.weighted_patterns)
 
     @property
@@ -128,6 +137,8 @@ class PatternCouplings:
         ndarray of float64, shape (n_spins, n_spins)
             Symmetric with zero diagonal, in units of temperature.
         """
+        if self._modes is not None:
+            return self._modes.couplings(self.rate)
         matrix = self.patterns.T @ self.weighted_patterns
         matrix = (matrix + matrix.T) / 2  # the product is symmetric up to rounding only
         np.fill_diagonal(matrix, 0.0)
@@ -209,7 +220,8 @@ def pseudo_inverse(patterns: ArrayLike) -> NDArray[np.float64]:
     """Pseudo-inverse (projector) couplings J = (1/N) xi^T C^-1 xi with zero diagonal.
 
     With the diagonal, J would project on the span of the patterns; it is zero here as in all couplings of this package.
-    Where patterns depend linearly on each other, C^-1 is the Moore-Penrose inverse and the projector is the same.
+    Where patterns depend linearly on each other, C^-1 is the Moore-Penrose inverse and the projector is the same; where
+    they span all spins it is the identity, and no coupling is left.
 
     Parameters
     ----------
@@ -229,12 +241,10 @@ def pseudo_inverse(patterns: ArrayLike) -> NDArray[np.float64]:
     ----------
     Personnaz, Guyon, Dreyfus 1985, J. Physique Lett. 46, L359; Kanter, Sompolinsky 1987, Phys. Rev. A 35, 380.
     """
-    xi = check_patterns(patterns).astype(np.float64)
-    inverse = np.linalg.pinv(xi @ xi.T / xi.shape[1], hermitian=True)
-    couplings = xi.T @ inverse @ xi / xi.shape[1]
-    couplings = (couplings + couplings.T) / 2
-    np.fill_diagonal(couplings, 0.0)
-    return couplings
+    modes = DreamingModes.from_patterns(patterns)
+    if modes.complete:
+        return np.zeros((modes.n_spins, modes.n_spins))
+    return modes.couplings(np.inf)
 
 
 #: Largest difference between a coupling and its mirror image that counts as noise, relative to the largest coupling.

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from infer.cli.console import complain, one_line_errors, wants_progress
+from infer.cli.landscape import landscape
 from infer.cli.options import (
     Alpha,
     Backend,
     BinWidth,
-    Constant,
     ConstantOption,
     Data,
     Estimated,
@@ -25,7 +25,6 @@ from infer.cli.options import (
     Jobs,
     Key,
     Method,
-    Missing,
     MissingOption,
     Order,
     Patterns,
@@ -35,6 +34,10 @@ from infer.cli.options import (
     ThresholdOption,
     ZeroOne,
 )
+from infer.cli.selection import say_notes, with_selection
+from infer.options import Constant, Missing
+
+DEFAULT_METHOD = Method("pseudolikelihood")
 
 app = typer.Typer(
     help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",
@@ -61,6 +64,9 @@ def _show_version(wanted: bool) -> None:
 
         typer.echo(f"reverie {version('reverie')}")
         raise typer.Exit
+
+
+command(landscape)
 
 
 @app.callback()
@@ -114,10 +120,13 @@ def simulate(
 
 
 @command
+@with_selection
 def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
-    method: Method = "pseudolikelihood",
+    method: Annotated[
+        Method, typer.Option(help="How couplings are fitted: by an objective, or in closed form (mean field).")
+    ] = DEFAULT_METHOD,
     alpha: Annotated[
         float | None,
         typer.Option(
@@ -140,6 +149,8 @@ def fit(
     seed: Seed = 0,
     n_jobs: Jobs = -1,
     progress: Progress = None,
+    *,
+    selection: dict[str, Any],
 ) -> None:
     """Fit couplings and fields of an equilibrium model to a recording."""
     from infer.fits import check_output, fit_recording, write_netcdf
@@ -151,13 +162,14 @@ def fit(
         key=key,
         zero_one=zero_one,
         threshold=threshold,
-        missing=missing.value,
-        constant=constant.value,
+        missing=missing,
+        constant=constant,
         bin_width=bin_width,
+        **selection,
     )
     result = fit_recording(
         recording,
-        method,
+        method.value,
         alpha=alpha,
         shrinkage=shrinkage,
         fit_fields=fields,
@@ -168,6 +180,7 @@ def fit(
         progress=wants_progress(progress),
     )
     write_netcdf(output, result, recording.patterns)
+    say_notes(recording)
     about = result.attrs
     typer.echo(
         f"{output}: couplings of {recording.n_spins} spins from {about['samples']} samples in {about['rows']} rows"
@@ -204,6 +217,7 @@ def compare(
 
 
 @command
+@with_selection
 def report(
     data: Data,
     output: Annotated[Path, typer.Option(help="Page (.html); every number goes to a .json file beside it.")],
@@ -222,10 +236,12 @@ def report(
     seed: Seed = 0,
     n_jobs: Jobs = -1,
     progress: Progress = None,
+    *,
+    selection: dict[str, Any],
 ) -> None:
     """Write a report on a recording: couplings, similarity to dreamed ones, goodness of fit, convergence."""
     from infer.fits import check_output
-    from infer.recordings.recording import match_patterns, read_patterns, read_recording
+    from infer.recordings.recording import match_events, match_patterns, read_patterns, read_recording
     from infer.report.analysis import analyse
     from infer.report.page import write_report
     from infer.report.references import read_events
@@ -237,9 +253,10 @@ def report(
         key=key,
         zero_one=zero_one,
         threshold=threshold,
-        missing=missing.value,
-        constant=constant.value,
+        missing=missing,
+        constant=constant,
         bin_width=bin_width,
+        **selection,
     )
     analysis = analyse(
         recording,
@@ -250,10 +267,11 @@ def report(
         alpha=alpha,
         fit_fields=fields,
         ordered=None if time_order else False,
-        events=read_events(events) if events else None,
+        events=match_events(recording, read_events(events)) if events else None,
         n_patterns=n_patterns,
     )
     page, numbers = write_report(analysis, output)
+    say_notes(recording)
     _show_headline(analysis)
     typer.echo(f"report: {page}")
     typer.echo(f"numbers: {numbers}")

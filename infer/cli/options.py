@@ -2,22 +2,20 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from infer.estimators.registry import METHODS
+from infer.options import Constant, Missing
 
-#: How couplings are fitted: one of the names of `infer.estimators.registry`.
-Method = Annotated[
-    str,
-    typer.Option(
-        "--method",
-        click_type=click.Choice([method.name for method in METHODS]),
-        help="How couplings are fitted.",
-    ),
-]
+if TYPE_CHECKING:
+
+    class Method(StrEnum):
+        """How couplings are fitted."""
+
+else:  # one of the names of the registry, which grows by a line where an estimator is added
+    Method = StrEnum("Method", {method.name.upper().replace("-", "_"): method.name for method in METHODS})
 
 
 class Rule(StrEnum):
@@ -35,23 +33,6 @@ class FreeState(StrEnum):
     THERMAL = "thermal"
 
 
-class Missing(StrEnum):
-    """What to do about missing values."""
-
-    ERROR = "error"
-    DROP = "drop"
-    FILL = "fill"
-    MASK = "mask"
-
-
-class Constant(StrEnum):
-    """What to do about spins that never change."""
-
-    ERROR = "error"
-    KEEP = "keep"
-    DROP = "drop"
-
-
 class Backend(StrEnum):
     """Where the cells of a sweep are computed."""
 
@@ -63,11 +44,11 @@ class Backend(StrEnum):
 Data = Annotated[
     Path,
     typer.Argument(
-        help="Recording: npy, npz, csv, tsv, txt, parquet or nc (as `reverie simulate` writes); with --bin-width spike "
-        "times: nwb, or a table of times and units."
+        help="Recording: npy, npz, csv, tsv, txt, dat (.gz), parquet, feather, mat, h5, nc, a folder of suite2p; with "
+        "--bin-width spike times: nwb, a folder of phy or spikeinterface, or a table of times and units."
     ),
 ]
-Key = Annotated[str | None, typer.Option(help="Array of an npz, variable of an nc or units of an nwb file to read.")]
+Key = Annotated[str | None, typer.Option(help="Array of an npz, mat, h5 or nc file, or units of an nwb file, to read.")]
 BinWidth = Annotated[
     float | None, typer.Option(help="Read spike times, and put them into bins of this width (unit of the times).")
 ]

@@ -1,9 +1,7 @@
 """Figures of temporal contrastive learning, drawn from labelled tables, with labels and units on every axis."""
 
 import functools
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from infer.files.atomic import atomic_write
 from infer.plot.axes import MARKERS, bounded, legend_above, log_ticks, rate_ticks
 from infer.plot.svg import BLUE, COLOURS, GREEN, GREY, VERMILION, drawing, new_axes
+from infer.plot.write import write_figure
 from simulate.contrastive import ContrastiveRule, Sawtooth, chemotaxis_kernel, experiments, hard_threshold, theory
 
 __all__ = [
@@ -314,29 +312,6 @@ def synapse_panels(seed: int = 0) -> Figure:
             lambda axes: _contrast_ratio(axes, contrast),
         ]
     )
-
-
-def write_figure(path: str | os.PathLike[str], figure: Figure) -> None:
-    """Write a figure, as SVG, PDF or PNG by the ending of the name; all of it or nothing.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Ends in .svg, .pdf or .png.
-    figure : matplotlib.figure.Figure
-
-    Raises
-    ------
-    ValueError
-        If `path` ends otherwise or cannot be written to.
-    """
-    kind = Path(path).suffix.lower().lstrip(".")
-    # without the date, so that the same figure has the same bytes
-    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
-    if kind not in dates:
-        raise ValueError(f"{path}: the name of a figure must end in .svg, .pdf or .png")
-    with atomic_write(path) as temporary, drawing():
-        figure.savefig(temporary, format=kind, dpi=150, facecolor="white", metadata=dates[kind])
 
 
 def _look(k: int) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from scipy.optimize import minimize
 from sklearn.base import clone
 
 from infer.diagnosis.annealing import WANTED_STD, annealed_log_partition
 from infer.diagnosis.refit import Refit, exactly_possible, fit_exactly, smoothed_moments, with_constants
+from infer.estimators.kinetic.regressions import fit_kinetic
+from infer.estimators.kinetic.steps import Steps
 from infer.estimators.likelihood.maximise import maximise
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.model import PairModel
@@ -21,8 +22,9 @@ from infer.statistics.batches import chain_slices
 from infer.statistics.folds import Fold
 from infer.types import FloatArray, IntArray, SpinArray
 
-_KINETIC_ITERATIONS = 60
-_MOST_KINETIC_VALUES = 20_000_000
+#: Largest gradient at which a kinetic model is scored.
+_KINETIC_TOLERANCE = 1e-4
+_MOST_KINETIC_VALUES = 10_000_000
 #: Spins up to which pair models are fitted by Monte Carlo maximum likelihood.
 MOST_MONTE_CARLO_SPINS = 120
 _STARTS = 20_000
@@ -127,8 +129,9 @@ class Kinetic:
         most = max(1000, _MOST_KINETIC_VALUES // samples.n_spins)
         train = train[:: max(1, -(-len(train) // most))]
         alpha = 1.0 / len(train) if self.alpha is None else self.alpha
-        found = fit_kinetic(spins[train - 1], spins[train], alpha)
-        return Scored(kinetic_log_likelihood(spins[fold.test - 1], spins[fold.test], found))
+        found = fit_kinetic(Steps(spins, train, n_lags=1), ridge=alpha, tol=_KINETIC_TOLERANCE)
+        local = spins[fold.test - 1] @ found.couplings.T + found.fields
+        return Scored(-np.logaddexp(0.0, -2.0 * spins[fold.test] * local).sum(axis=1))
 
 
 def first_rows(samples: Samples) -> IntArray:
@@ -222,47 +225,3 @@ def _fit_by_estimator(rows: SpinArray, weight: FloatArray | None, alpha: float, 
         model.fit(rows, sample_weight=weight)
     converged = bool(getattr(model, "converged_", True))
     return Refit(PairModel.of(model), 0.0, 0.0, converged, "" if converged else "it did not converge")
-
-
-def fit_kinetic(before: SpinArray, after: SpinArray, alpha: float) -> FloatArray:
-    r"""Couplings and fields of :math:`p(s_i(t+1) | s(t)) = 1/(1 + e^{-2 s_i(t+1) (h_i + \sum_j J_{ij} s_j(t))})`.
-
-    Maximum likelihood with the penalty :math:`\frac\alpha2 \sum_{ij} J_{ij}^2` on the mean over pairs of rows.
-
-    Parameters
-    ----------
-    before, after : ndarray (n_pairs, n_spins) of +-1
-        Successive rows.
-    alpha : float
-
-    Returns
-    -------
-    ndarray (n_spins, n_spins + 1)
-        J, not symmetric and with the diagonal that says how much spins remember themselves; the last column is h.
-    """
-    n_pairs, n_spins = before.shape
-    x = np.column_stack([before, np.ones(n_pairs)]).astype(np.float64)
-    y = after.astype(np.float64)
-    # coordinates in which the second moments are those of independent columns: the search needs few steps
-    values, vectors = np.linalg.eigh(x.T @ x / n_pairs)
-    scale = vectors / np.sqrt(np.maximum(values, 0.0) + alpha + 1e-6)
-    z = x @ scale
-
-    def objective(w: FloatArray) -> tuple[float, FloatArray]:
-        position = w.reshape(n_spins, -1)
-        margins = y * (z @ position.T)
-        couplings = position @ scale.T
-        couplings[:, -1] = 0.0
-        loss = np.logaddexp(0.0, -2.0 * margins).sum() / n_pairs + 0.5 * alpha * float(np.sum(couplings**2))
-        slope = -2.0 * y / (1.0 + np.exp(np.minimum(2.0 * margins, 700.0)))
-        return float(loss), (slope.T @ z / n_pairs + alpha * couplings @ scale).ravel()
-
-    start = np.zeros(n_spins * (n_spins + 1))
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": _KINETIC_ITERATIONS})
-    return np.asarray(found.x.reshape(n_spins, -1) @ scale.T)
-
-
-def kinetic_log_likelihood(before: SpinArray, after: SpinArray, couplings: FloatArray) -> FloatArray:
-    """Log-likelihood (n_pairs,) of each row given the row before, for `fit_kinetic`'s couplings and fields."""
-    margins = after * (before @ couplings[:, :-1].T + couplings[:, -1])
-    return np.asarray(-np.logaddexp(0.0, -2.0 * margins).sum(axis=1))

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from infer.checks import check_confidence, check_memory, name_spins
 from infer.estimators.blocks import block_score, check_blocks, varying_blocks
-from infer.estimators.columns import VaryingSpins, varying_spins
+from infer.estimators.columns import VaryingSpins, check_worth, varying_spins
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.statistics.batches import student_quantile
@@ -70,10 +70,14 @@ class SpinEstimator(BaseEstimator):
         Symmetric, zero diagonal, in units of the temperature.
     fields_ : ndarray of float64, shape (n_spins,)
         In units of the temperature.
-    couplings_std_, fields_std_ : ndarray of float64
+    couplings_std_, fields_std_ : ndarray of float64, shapes (n_spins, n_spins) and (n_spins,)
         Standard errors, where the estimator has them and ``errors=True``; NaN for spins that never change.
     converged_ : bool
     n_iter_ : int
+
+    References
+    ----------
+    The manner of estimators: L. Buitinck et al. 2013, API design for machine learning software, arXiv:1309.0238.
     """
 
     threshold: float | None = None
@@ -81,6 +85,7 @@ class SpinEstimator(BaseEstimator):
     missing: str = "error"
     fit_fields: bool | str = "auto"
     errors: bool = True
+    fits_blocks: bool = False  # whether a fit passes over the blocks of a Dask array; else it reads them into memory
 
     couplings_: FloatArray
     fields_: FloatArray
@@ -158,8 +163,14 @@ class SpinEstimator(BaseEstimator):
         """Find the spins that vary in checked samples, and whether fields are fitted to them."""
         auto = self.fit_fields == "auto"
         fit_fields = not samples.without_fields if auto else bool(self.fit_fields)
+        if self._needs_number(self.get_params()):
+            check_worth(samples)
         find = varying_blocks if samples.blocks else varying_spins
         return find(samples, fit_fields, self.report_constant)
+
+    def _needs_number(self, parameters: dict[str, Any]) -> bool:
+        """Whether the number of samples enters a fit: by standard errors, or a default penalty."""
+        return bool(parameters.get("errors", False)) or parameters.get("alpha", 0.0) is None
 
     def _fit_samples(self, samples: Samples) -> Self:
         """Fit to checked samples."""
@@ -197,6 +208,8 @@ class SpinEstimator(BaseEstimator):
     def _read(self, X: Any, sample_weight: ArrayLike | None = None, *, reset: bool) -> Samples:
         """Checked samples from any accepted input."""
         samples = Samples.of(X, sample_weight, gaps=True if self.missing == "mask" else None)
+        if samples.blocks and reset and not self.fits_blocks:
+            samples = samples.with_values(np.asarray(samples.values))
         if samples.blocks:
             threshold = None if self.threshold is None else float(self.threshold)
             checked = check_blocks(samples, threshold, fitting=reset)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from infer.checks import binarise, check_spins
-from infer.estimators.columns import VaryingSpins, check_worth
+from infer.estimators.columns import VaryingSpins
 from infer.estimators.rows import Responses, SpinRows
 from infer.model import PairModel
 from infer.samples import Samples
@@ -104,17 +104,9 @@ class BlockRows(SpinRows):
         found = self.blocks.reduce(_block_gradients, _merge, self.columns, couplings, fields, labels, multiplier)
         return np.stack([found[batch] / self.total for batch in sorted(found)]).astype(np.float32)
 
-    def hessians(
-        self, couplings: NDArray, fields: NDArray, most_rows: int
-    ) -> Iterator[tuple[int, NDArray[np.float64], int | None]]:
-        picked, n_used = np.arange(self.n_rows), None
-        if self.n_rows > most_rows:
-            picked = np.sort(np.random.default_rng(0).choice(self.n_rows, size=most_rows, replace=False))
-            n_used = most_rows
-        weight = None if self.blocks.weight is None else self.blocks.weight[picked]
-        here = SpinRows(self.blocks.take(picked), weight, self.columns)
-        for node, hessian, _ in here.hessians(couplings, fields, most_rows):
-            yield node, hessian, n_used
+    def _take(self, which: NDArray[np.intp]) -> NDArray[np.int8]:
+        found = self.blocks.take(which)
+        return found if self.columns is None else found[:, self.columns]
 
 
 def _here(block: Any, weight: NDArray | None, columns: NDArray | None) -> tuple[SpinRows, float]:
@@ -252,7 +244,6 @@ def varying_blocks(
     samples: Samples, fit_fields: bool, report: Callable[[NDArray[np.intp], tuple[str, ...] | None], None]
 ) -> VaryingBlocks:
     """Find the spins that vary, block by block; ``report`` refuses the others or warns of them."""
-    check_worth(samples)
     blocks, low, high = read_blocks(samples)
     constant = np.flatnonzero(low == high)
     report(constant, samples.names)

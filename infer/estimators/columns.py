@@ -133,7 +133,6 @@ def varying_spins(
     samples: Samples, fit_fields: bool, report: Callable[[NDArray[np.intp], tuple[str, ...] | None], None]
 ) -> VaryingSpins:
     """Find the spins that vary in checked samples; ``report`` refuses the others or warns of them."""
-    check_worth(samples)
     constant = constant_spins(samples.spins, samples.weight)
     report(constant, samples.names)
     first = 0 if samples.weight is None else int(np.argmax(samples.weight > 0))
@@ -142,7 +141,7 @@ def varying_spins(
 
 
 def check_worth(samples: Samples) -> None:
-    """Refuse weights that say that the rows are worth no more than one sample: they were normalised."""
+    """Refuse weights that say that the rows are worth less than two samples: they were normalised."""
     if samples.weights is not None and samples.n_effective is None and samples.weight_kind == "shares":
         total = float(np.sum(samples.weights))
         if total < 2.0:

@@ -298,6 +298,11 @@ class MeanField(SpinEstimator):
         Returns
         -------
         Fit
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or the moments determine no couplings.
         """
         _check_method(self.method)
         text = isinstance(self.shrinkage, str)

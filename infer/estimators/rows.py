@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
 from threadpoolctl import ThreadpoolController
 
 from infer.checks import release_pages
-from infer.estimators.response_kernels import respond
+from infer.estimators.packed import PackedSpins, Tiles
+from infer.estimators.table_kernels import STRIP
 
 CHUNK_ROWS = 4096  # samples worked on together: their products stay in cache
+PACKED_ROWS = 8192  # samples packed into bits together
+LEAST_WORK = 1e8  # products worth a chunk, and perhaps a thread, of their own: about a millisecond
 COLLAPSE_BELOW = 0.7  # equal rows are collapsed when at most this fraction of the rows is distinct
 COLLAPSE_BYTES = 1 << 27  # memory for the distinct rows
 
+
+T = TypeVar("T")
 
 _thread_pools = cache(ThreadpoolController)  # looking for the libraries takes longer than a small fit
 
@@ -29,6 +37,21 @@ def one_blas_thread() -> Iterator[None]:
     """Keep matrix products on the calling thread: ``n_jobs`` says how many threads work, each on its own chunk."""
     with _thread_pools().limit(limits=1, user_api="blas"):
         yield
+
+
+def in_order(work: Callable[[slice], T], chunks: list[slice], n_threads: int) -> Iterator[T]:
+    """Results of ``work`` on each chunk, by some threads, in the order of the chunks and as they are taken."""
+    if n_threads <= 1:
+        yield from map(work, chunks)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting: deque[Future[T]] = deque()
+        for rows in chunks:
+            waiting.append(pool.submit(work, rows))
+            if len(waiting) > n_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @dataclass(frozen=True)
@@ -76,19 +99,25 @@ class SpinRows:
         chunk = self.spins[rows] if self.columns is None else self.spins[rows][:, self.columns]
         return np.ascontiguousarray(chunk, dtype=dtype)
 
-    def over_chunks(self, work: Callable[[slice], tuple]) -> Iterator[tuple]:
-        """Results of ``work`` on all chunks, in order, handed on as they come."""
-        chunks = (slice(k, min(k + CHUNK_ROWS, self.n_rows)) for k in range(0, self.n_rows, CHUNK_ROWS))
-        if self.n_jobs == 1:
-            results = map(work, chunks)
-        else:
-            results = Parallel(n_jobs=self.n_jobs, require="sharedmem", return_as="generator")(
-                delayed(work)(rows) for rows in chunks
-            )
-        for done, result in enumerate(results):
+    def over_chunks(self, work: Callable[[slice], tuple], size: int | None = None) -> Iterator[tuple]:
+        """Results of ``work`` on all chunks of so many rows, in order, handed on as they come."""
+        size = CHUNK_ROWS if size is None else size
+        chunks = [slice(k, min(k + size, self.n_rows)) for k in range(0, self.n_rows, size)]
+        n_threads = min(effective_n_jobs(self.n_jobs), len(chunks))
+        read = 0
+        for rows, result in zip(chunks, in_order(work, chunks, n_threads), strict=True):
             yield result
-            if done % 16 == 15:
+            read += rows.stop - rows.start
+            if read >= 16 * CHUNK_ROWS:
                 release_pages(self.spins)
+                read = 0
+
+    def _packed_size(self, n_targets: int) -> int:
+        """Rows of a chunk to pack: an even number of equal chunks, so that two threads have the same to do."""
+        n_chunks = -(-self.n_rows // PACKED_ROWS)
+        if n_chunks > 1 or self.n_rows * self.n_spins * n_targets > 2 * LEAST_WORK:
+            n_chunks += n_chunks % 2
+        return -(-self.n_rows // (n_chunks * STRIP)) * STRIP
 
     def _share(self, rows: slice, dtype: DTypeLike) -> NDArray:
         """Share of each row of a slice in averages."""
@@ -102,13 +131,14 @@ class SpinRows:
         second = np.zeros((self.n_spins, self.n_spins))
 
         def work(rows: slice) -> tuple:
-            # sums of +-1 over a chunk are exact in single precision; weighted ones need double
-            dtype = np.float32 if self.weight is None else np.float64
-            chunk = self.chunk(rows, dtype)
-            weighted = chunk if self.weight is None else chunk * self._share(rows, dtype)[:, None]
-            return weighted.sum(axis=0, dtype=np.float64), weighted.T @ chunk
+            if self.weight is None:
+                return PackedSpins.of(self.chunk(rows, np.int8)).moments()
+            chunk = self.chunk(rows, np.float64)
+            weighted = chunk * self.weight[rows, None]
+            return weighted.sum(axis=0), weighted.T @ chunk
 
-        for chunk_mean, chunk_second in self.over_chunks(work):
+        size = CHUNK_ROWS if self.weight is not None else self._packed_size(self.n_spins)
+        for chunk_mean, chunk_second in self.over_chunks(work, size):
             mean += chunk_mean
             second += chunk_second
         if self.weight is None:
@@ -124,37 +154,35 @@ class SpinRows:
         targets: NDArray[np.intp] | None = None,
     ) -> Responses:
         """Averages with tanh(h_r), h_r = fields_r + sum_j couplings_rj s_j; margins too when targets are named."""
-        n_targets = len(couplings)
-        weights = np.ascontiguousarray(couplings.T, dtype=dtype)
-        fields = fields.astype(dtype)
+        tiles = Tiles(couplings, fields, dtype)
 
         def work(rows: slice) -> tuple:
-            chunk = self.chunk(rows, dtype)
-            local = chunk @ weights
-            local += fields
-            margins = None if targets is None else (local * chunk[:, targets]).min(axis=0)
-            decay = np.abs(local)
-            decay *= local.dtype.type(-2.0)
-            np.exp(decay, out=decay)
-            share = np.ones(len(chunk), dtype) if self.weight is None else self._share(rows, dtype)
-            sums = np.zeros((3, n_targets))
-            respond(local, decay, share, sums)
-            return local.T @ chunk, local.sum(axis=0), sums, margins
+            spins = self.chunk(rows, np.int8)
+            share = np.ones(len(spins)) if self.weight is None else self.weight[rows]
+            return tiles.responses(PackedSpins.of(spins), share, None if targets is None else spins[:, targets])
 
-        products = np.zeros((n_targets, self.n_spins))
-        means = np.zeros(n_targets)
-        sums = np.zeros((3, n_targets))
-        margins = None if targets is None else np.full(n_targets, np.inf)
-        for chunk_products, chunk_means, chunk_sums, chunk_margins in self.over_chunks(work):
-            products += chunk_products
-            means += chunk_means
-            sums += chunk_sums
-            if margins is not None:
-                np.minimum(margins, chunk_margins, out=margins)
+        totals: NDArray = np.zeros(0)
+        sums: NDArray = np.zeros(0)
+        margins: NDArray = np.zeros(0)
+        for done, found in enumerate(self.over_chunks(work, self._packed_size(len(couplings)))):
+            if not done:
+                totals, sums, margins = found
+                continue
+            totals += found[0]
+            sums += found[1]
+            np.minimum(margins, found[2], out=margins)
         if self.weight is None:
-            for total in (products, means, sums):
-                total /= self.n_rows
-        return Responses(products, means, sums[0], sums[1], sums[2], margins)
+            totals /= self.n_rows
+            sums /= self.n_rows
+        products, others = tiles.flat(totals), tiles.flat(sums).T
+        return Responses(
+            np.ascontiguousarray(products[:, :-1]),
+            products[:, -1].copy(),
+            others[0],
+            others[1],
+            others[2],
+            None if targets is None else tiles.flat(margins),
+        )
 
     def batch_gradients(
         self, couplings: NDArray, fields: NDArray, labels: NDArray[np.int64], multiplier: NDArray | None = None
@@ -166,43 +194,63 @@ class SpinRows:
         starts = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
         couplings = couplings.astype(np.float32)
         fields = fields.astype(np.float32)
-
-        def work(rows: slice) -> tuple:
-            total = np.zeros((self.n_spins, self.n_spins + 1))
-            for start in range(rows.start, rows.stop, CHUNK_ROWS):
-                part = slice(start, min(start + CHUNK_ROWS, rows.stop))
-                chunk = self.chunk(part, np.float32)
-                residual = np.tanh(chunk @ couplings.T + fields) - chunk
-                share = self._share(part, np.float64)
-                residual *= (share if multiplier is None else share * multiplier[part]).astype(np.float32)[:, None]
-                total[:, :-1] += residual.T @ chunk
-                total[:, -1] += residual.sum(axis=0)
-            return (total.astype(np.float32),)
-
         batches = [slice(int(a), int(b)) for a, b in pairwise(starts)]
-        found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(work)(rows) for rows in batches)
-        return np.stack([gradient for (gradient,) in found])
+        gradients = np.empty((len(batches), self.n_spins, self.n_spins + 1), dtype=np.float32)
+
+        def work(some: slice) -> None:
+            for place in range(some.start, some.stop):
+                rows = batches[place]
+                total = gradients[place]
+                for start in range(rows.start, rows.stop, CHUNK_ROWS):
+                    part = slice(start, min(start + CHUNK_ROWS, rows.stop))
+                    chunk = self.chunk(part, np.float32)
+                    residual = chunk @ couplings.T
+                    residual += fields
+                    np.tanh(residual, out=residual)
+                    residual -= chunk
+                    share = self._share(part, np.float64)
+                    residual *= (share if multiplier is None else share * multiplier[part]).astype(np.float32)[:, None]
+                    if start == rows.start:
+                        np.matmul(residual.T, chunk, out=total[:, :-1])
+                        total[:, -1] = residual.sum(axis=0)
+                    else:
+                        total[:, :-1] += residual.T @ chunk
+                        total[:, -1] += residual.sum(axis=0)
+
+        n_threads = effective_n_jobs(self.n_jobs)
+        size = max(1, len(batches) // (4 * n_threads))
+        parts = [slice(k, min(k + size, len(batches))) for k in range(0, len(batches), size)]
+        for _ in in_order(work, parts, n_threads):
+            pass
+        return gradients
+
+    def picked(self, most_rows: int) -> tuple[NDArray[np.int8], NDArray[np.float64], bool]:
+        """At most so many rows, always the same random ones, their shares, and whether these are all rows."""
+        everything = self.n_rows <= most_rows
+        which = np.arange(self.n_rows)
+        if not everything:
+            which = np.sort(np.random.default_rng(0).choice(self.n_rows, size=most_rows, replace=False))
+        share = np.ones(len(which)) if self.weight is None else self.weight[which]
+        return self._take(which), share / share.sum(), everything
+
+    def _take(self, which: NDArray[np.intp]) -> NDArray[np.int8]:
+        """Some rows."""
+        return self.spins[which] if self.columns is None else self.spins[which][:, self.columns]
 
     def hessians(
-        self, couplings: NDArray, fields: NDArray, most_rows: int
+        self, couplings: NDArray, fields: NDArray, most_rows: int, nodes: NDArray[np.intp] | None = None
     ) -> Iterator[tuple[int, NDArray[np.float64], int | None]]:
-        """For each node, <sech^2(h_r) (s, 1) (s, 1)^T> and the number of rows used (None: all of them).
+        """For some nodes, <sech^2(h_r) (s, 1) (s, 1)^T> and the number of rows used (None: all of them).
 
         When there are more than ``most_rows`` rows, as many are picked at random (always the same ones).
         """
-        everything = self.n_rows <= most_rows
-        picked = np.arange(self.n_rows)
-        if not everything:
-            picked = np.sort(np.random.default_rng(0).choice(self.n_rows, size=most_rows, replace=False))
-        chunk = self.spins[picked] if self.columns is None else self.spins[picked][:, self.columns]
-        design = np.column_stack([chunk, np.ones(len(chunk), dtype=np.int8)]).astype(np.float32)
-        share = np.ones(len(picked)) if self.weight is None else self.weight[picked]
-        share = share / share.sum()
+        spins, share, everything = self.picked(most_rows)
+        design = np.column_stack([spins, np.ones(len(spins), dtype=np.int8)]).astype(np.float32)
         weights = np.column_stack([couplings, fields]).astype(np.float32)
-        for node in range(self.n_spins):
+        for node in range(self.n_spins) if nodes is None else nodes.tolist():
             response = np.tanh(design @ weights[node])
             scaled = design * np.sqrt(share * (1.0 - response**2)).astype(np.float32)[:, None]
-            yield node, (scaled.T @ scaled).astype(np.float64), None if everything else len(picked)
+            yield node, (scaled.T @ scaled).astype(np.float64), None if everything else len(spins)
 
 
 def collapse_rows(

@@ -1,9 +1,10 @@
-"""Reading a file first in a process of its own, which may crash or never come back without harm to this one.
+"""Reads files in a child process first, so that a crash or a hang cannot stop the caller.
 
 The HDF5 and parquet libraries are fast and written for files that programs made. On damaged or forged ones they can be
 busy for a long time inside a call that nothing in this process can end: of 12 000 NetCDF files with one to four damaged
 places, five kept HDF5 2.0 busy for about ten seconds, and none crashed it. One such process serves all files and ends
-after a while without any.
+after a while without any. It loads the modules that read a format when the first file of that format comes, so that
+this module imports no format.
 """
 
 import atexit
@@ -14,6 +15,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,21 +24,26 @@ from infer.errors import InputError
 
 SECONDS = 4.0  # for a small file, which takes milliseconds
 BYTES_PER_SECOND = 10_000_000  # that a large file may take longer
-STARTING_SECONDS = 60.0  # for Python itself to start on a busy machine
+STARTING_SECONDS = 60.0  # for Python itself and libraries to start on a busy machine
 IDLE_SECONDS = 30.0
+ENDING_SECONDS = 10.0
 
 _lock = threading.Lock()
 _worker: "_Worker | None" = None
+_left: "list[_Worker]" = []  # of the parent, after a fork
 
 
-def try_reading(function: str, path: Path, *arguments: Any) -> None:
-    """Call ``function`` ("module:name") with path and arguments elsewhere; an InputError if that crashes or hangs.
+def try_reading(function: Callable[..., Any] | str, path: Path, *arguments: Any, libraries: Sequence[str] = ()) -> None:
+    """Call a function with path and arguments in the child process; an InputError if that crashes or hangs.
 
-    What the function raises there is of no interest: it is raised again when it is called here.
+    What the function raises there is not reported: it is raised again when the function is called here. The function is
+    given as itself or as "module:name"; its module and the libraries are loaded before the time for the file starts.
     """
     global _worker
-    request = json.dumps([function, str(path), *arguments])
-    limit = SECONDS + path.stat().st_size / BYTES_PER_SECOND
+    name = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
+    modules = (name.split(":")[0], *libraries)
+    request = json.dumps([name, str(path), *arguments])
+    limit = SECONDS + _bytes_of(path) / BYTES_PER_SECOND
     with _lock:
         for attempt in range(2):
             if _worker is None:
@@ -44,7 +51,7 @@ def try_reading(function: str, path: Path, *arguments: Any) -> None:
                     _worker = _Worker()
                 except OSError:  # no processes here, so no trial either
                     return
-            answer = _worker.ask(request, limit)
+            answer = _worker.load(modules) and _worker.ask(request, limit)
             if answer == "done":
                 return
             _worker.end()
@@ -56,6 +63,13 @@ def try_reading(function: str, path: Path, *arguments: Any) -> None:
             # the first may have ended for want of work, just now
             if attempt:
                 raise InputError(f"{path} is damaged: reading it ends in a crash")
+
+
+def _bytes_of(path: Path) -> int:
+    """Size of a file, or of all files in a folder."""
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
 
 
 class _Worker:
@@ -74,17 +88,23 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": paths},
         )
         self.answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.loaded: set[str] = set()
         threading.Thread(target=self._listen, daemon=True).start()
-        with suppress(queue.Empty):
-            self.answers.get(timeout=STARTING_SECONDS)
 
     def _listen(self) -> None:
         """Hand on the lines of the process, and an empty one when it has ended."""
         assert self.process.stdout is not None
-        with suppress(ValueError):  # closed while it was read
+        with suppress(ValueError, OSError):  # closed while it was read
             for line in self.process.stdout:
                 self.answers.put(line.strip())
         self.answers.put("")
+
+    def load(self, modules: Sequence[str]) -> str:
+        """ "done", "" (ended) or "late", once the modules are there."""
+        new = [module for module in modules if module not in self.loaded]
+        answer = self.ask(json.dumps(new), STARTING_SECONDS) if new else "done"
+        self.loaded |= set(new)
+        return "" if answer == "late" else answer
 
     def ask(self, request: str, limit: float) -> str:
         """ "done", "late" or "" (ended)."""
@@ -101,11 +121,35 @@ class _Worker:
     def end(self) -> None:
         """Stop the process, whatever it does."""
         self.process.kill()
-        self.process.wait()
+        with suppress(subprocess.TimeoutExpired):  # one that the system cannot stop is left to it
+            self.process.wait(ENDING_SECONDS)
         for stream in (self.process.stdin, self.process.stdout):
             with suppress(OSError):
                 if stream is not None:
                     stream.close()
+
+    def leave_to_parent(self) -> None:
+        """After a fork: let go of the parent's process without disturbing it."""
+        # the pipes point to nowhere in this process, so that neither flushing nor closing them reaches the parent's
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None and not stream.closed:
+                os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        self.process.returncode = 0  # it is no child of this process, which must not wait for it
+
+
+def _forget_after_fork() -> None:
+    """A forked process has neither the listening thread nor, perhaps, anybody to release the lock: start anew."""
+    global _worker, _lock
+    left, _worker, _lock = _worker, None, threading.Lock()
+    if left is not None:
+        _left.append(left)  # kept, so that nothing of it is finalised here
+        left.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 @atexit.register
@@ -121,9 +165,6 @@ def _serve() -> None:
     """Read files as requested, one line each, until the requests end or none comes for a while."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what libraries print must not look like an answer
-    importlib.import_module("infer.recordings.read")  # the clock of the first file starts when its libraries are there
-    out.write("ready\n")
-    out.flush()
     while True:
         clock = threading.Timer(IDLE_SECONDS, os._exit, (0,))
         clock.daemon = True
@@ -132,12 +173,23 @@ def _serve() -> None:
         clock.cancel()
         if not line:
             return
-        function, path, *arguments = json.loads(line)
+        request = json.loads(line)
         with suppress(Exception):
-            module, name = function.split(":")
-            getattr(importlib.import_module(module), name)(Path(path), *arguments)
+            _answer(request)
         out.write("done\n")
         out.flush()
+
+
+def _answer(request: list[Any]) -> None:
+    """Load modules, or call a function with a path and arguments."""
+    if not request or ":" not in request[0]:
+        for module in request:
+            with suppress(ImportError):
+                importlib.import_module(module)
+        return
+    function, path, *arguments = request
+    module, name = function.split(":")
+    getattr(importlib.import_module(module), name)(Path(path), *arguments)
 
 
 if __name__ == "__main__":

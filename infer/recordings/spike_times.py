@@ -1,16 +1,15 @@
-"""Spike times of named units, and the bins that turn them into spins: half-open, with exact edges."""
+"""Spike times of named units, with what is known of when each was observed."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infer.errors import InputError
-from infer.recordings.table import Table
 from infer.wording import shown
 
 TIME_NAMES = ("time", "times", "t", "spike_time", "spike_times", "time_s", "timestamp", "timestamps", "seconds")
@@ -18,24 +17,107 @@ UNIT_NAMES = (
     *("unit", "units", "unit_id", "unit_name", "neuron", "neurons", "neuron_id", "cell", "cell_id", "cluster"),
     *("clusters", "cluster_id", "spike_cluster", "spike_clusters", "channel", "electrode", "id", "name"),
 )
-LARGEST_EXACT = 2**53  # integers up to here are exact in double precision, so their quotients are correctly rounded
-MOST_VALUES = 2**32
-# bins that are empty for nearly all units come from a width in other units than the times, or from a damaged time
-FREE_BINS, BINS_PER_SPIKE = 1_000_000, 1000
+TRIAL_NAMES = ("trial", "trials", "trial_id", "trial_number", "trial_index", "sweep", "repeat", "repetition", "segment")
+LARGEST_EXACT = 2**53
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SpikeTimes:
-    """Spikes of all units in one list.
+    """Spikes of all units in one list, and when units were observed.
 
-    times (n_spikes,) in the file's unit of time; units (n_spikes,), which of the names; intervals (n_intervals, 2),
-    start and end of what was recorded, where that is known.
+    Attributes
+    ----------
+    times : ndarray of float64, shape (n_spikes,)
+        In the unit of time of the file.
+    units : ndarray of int64, shape (n_spikes,)
+        Which of the names each spike belongs to.
+    names : tuple of str
+        Names of the units.
+    intervals : ndarray of float64, shape (n_intervals, 2), or None
+        Start and end of what was recorded, for all units; None: not known.
+    observed : tuple of ndarray of float64, each of shape (n_intervals, 2), or None
+        Start and end of what was observed of each unit.
+    unseen : ndarray of float64, shape (n_intervals, 2), or None
+        Time that is to be left out, such as artefacts.
+    trials : ndarray of int64, shape (n_spikes,), or None
+        Trial of each spike, counted from 0, where each trial has a clock of its own.
+    n_trials : int
+        Number of trials.
+    same_window : bool
+        Whether all trials are observed over the same span of their clocks.
+    window : tuple of float, or None
+        Start and end of each trial on its clock; None: from the first spike of any trial to the last.
+    epochs : mapping of str to ndarray of float64, shape (n_intervals, 2)
+        Intervals that the file names.
+    unit_table : mapping of str to sequence, length n_units
+        What the file says about each unit, such as its quality.
+    default_units : str, optional
+        Which units are taken where none are asked for, such as "group=good".
+    notes : tuple of str
+        What was done on reading, in sentences.
+    attributes : mapping
+        Metadata.
+
+    Examples
+    --------
+    >>> SpikeTimes.of({"a": [0.1, 0.4], "b": [0.3]}).names
+    ('a', 'b')
     """
 
     times: NDArray[np.float64]
     units: NDArray[np.int64]
     names: tuple[str, ...]
     intervals: NDArray[np.float64] | None = None
+    observed: tuple[NDArray[np.float64], ...] | None = None
+    unseen: NDArray[np.float64] | None = None
+    trials: NDArray[np.int64] | None = None
+    n_trials: int = 0
+    same_window: bool = True
+    window: tuple[float, float] | None = None
+    epochs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    unit_table: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    default_units: str | None = None
+    notes: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, spikes: Mapping[Any, Any], intervals: Any = None) -> SpikeTimes:
+        """Spike times of each unit in a list of its own.
+
+        Parameters
+        ----------
+        spikes : mapping of unit to array_like, shape (n_spikes,)
+            Times of the spikes of each unit.
+        intervals : array_like, shape (n_intervals, 2), optional
+            Start and end of what was recorded.
+
+        Returns
+        -------
+        SpikeTimes
+            For `read_recording` with ``bin_width``.
+
+        Raises
+        ------
+        InputError
+            If there is no unit, or the times of one are no list of numbers.
+        """
+        if not spikes:
+            raise InputError("the dict of spike times has no units")
+        lists = [times_of_unit(name, times) for name, times in spikes.items()]
+        units = np.repeat(np.arange(len(lists)), [len(times) for times in lists])
+        known = None if intervals is None else np.asarray(intervals, dtype=np.float64).reshape(-1, 2)
+        return cls(np.concatenate(lists), units, tuple(str(name) for name in spikes), known)
+
+
+def times_of_unit(name: Any, times: Any) -> NDArray[np.float64]:
+    """The spike times of one unit as numbers."""
+    try:
+        values = np.asarray(times, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"the spike times of unit {shown(str(name))} are no list of numbers") from None
+    if values.ndim != 1 and values.size:
+        raise InputError(f"the spike times of unit {shown(str(name))} have shape {values.shape}; they are one list")
+    return values.reshape(-1)
 
 
 def find_columns(source: str, names: Sequence[str], n_columns: int) -> tuple[int, int]:
@@ -54,8 +136,16 @@ def find_columns(source: str, names: Sequence[str], n_columns: int) -> tuple[int
     )
 
 
-def spikes_of_labels(source: str, times: NDArray[Any], labels: NDArray[Any]) -> SpikeTimes:
-    """Spike times from one time and one unit (a number or a name) a row."""
+def find_trials(names: Sequence[str]) -> int | None:
+    """Which column of a spike-time table holds trials, if any."""
+    plain = [name.strip().lower().replace(" ", "_") for name in names]
+    return next((i for i, name in enumerate(plain) if name in TRIAL_NAMES), None)
+
+
+def spikes_of_labels(
+    source: str, times: NDArray[Any], labels: NDArray[Any], trials: NDArray[Any] | None = None
+) -> SpikeTimes:
+    """Spike times from one time, one unit and perhaps one trial (numbers or names) a row."""
     if times.shape != labels.shape or times.ndim != 1:
         raise InputError(f"{source}: {times.shape} times and {labels.shape} units; each spike needs one of both")
     if times.dtype.kind not in "iuf":
@@ -75,71 +165,37 @@ def spikes_of_labels(source: str, times: NDArray[Any], labels: NDArray[Any]) -> 
         order = np.argsort([int(name) for name in names], kind="stable")
     place = np.empty(len(names), dtype=np.int64)
     place[order] = np.arange(len(names))
-    return SpikeTimes(times.astype(np.float64), place[units.reshape(-1)], tuple(names[i] for i in order))
+    spikes = SpikeTimes(times.astype(np.float64), place[units.reshape(-1)], tuple(names[i] for i in order))
+    return spikes if trials is None else with_trials(source, spikes, trials)
 
 
-def bin_spikes(source: str, spikes: SpikeTimes, width: float) -> Table:
-    """Spins: +1 in bins in which a unit fired, -1 in the others; one chain for each interval.
-
-    Bins are half-open, ``[edge_k, edge_k+1)``. Where the recorded intervals are known they are the whole bins that fit,
-    from each start on; otherwise the edges are whole multiples of the width and the bins reach from the first spike to
-    the last. Times and width are taken as the decimal numbers that they are written as, and each edge as the number
-    nearest to its exact value: a spike at 0.3 starts bin 3 of width 0.1, though 0.3 / 0.1 < 3 in floating point.
-    """
-    wrong = np.flatnonzero(~np.isfinite(spikes.times))
-    if len(wrong):
-        raise InputError(f"{source}: spike {wrong[0]} (counted from 0) has time {spikes.times[wrong[0]]}")
-    if not len(spikes.times):
-        raise InputError(f"{source} holds no spikes")
-    step = Fraction(repr(float(width)))
-    if spikes.intervals is None:
-        first, last = (math.floor(Fraction(repr(float(t))) / step) for t in (spikes.times.min(), spikes.times.max()))
-        runs = [(first * step, last - first + 1)]
-    else:
-        ends = [[Fraction(repr(float(end))) for end in interval] for interval in spikes.intervals]
-        runs = [(start, math.floor((stop - start) / step)) for start, stop in ends]
-    runs = [(start, n_bins) for start, n_bins in runs if n_bins > 0]
-    n_bins, n_units = sum(n for _, n in runs), len(spikes.names)
-    if n_bins < 2:
-        raise InputError(f"{source}: {n_bins} bins of width {width:g} fit into the recording; choose a smaller width")
-    if n_bins > FREE_BINS + BINS_PER_SPIKE * len(spikes.times) or n_bins * n_units > MOST_VALUES:
+def with_trials(source: str, spikes: SpikeTimes, labels: NDArray[Any]) -> SpikeTimes:
+    """Spike times whose trials have clocks of their own, or, where trials follow each other in time, one clock."""
+    if labels.shape != spikes.times.shape:
         raise InputError(
-            f"{source}: {n_bins} bins of width {width:g} for {len(spikes.times)} spikes of {n_units} units; choose a "
-            "larger width, in the unit of the times, and look for a time that is far from all others"
+            f"{source}: {labels.shape} trials and {spikes.times.shape} times; each spike needs one of both"
         )
-    cells, n_held, offset = [], 0, 0
-    for start, n in runs:
-        edges = _edges(start, step, n)
-        inside = (spikes.times >= edges[0]) & (spikes.times < edges[-1])
-        places = np.searchsorted(edges, spikes.times[inside], side="right") - 1 + offset
-        cells.append(places * n_units + spikes.units[inside])
-        n_held += int(inside.sum())
-        offset += n
-    taken, counts = np.unique(np.concatenate(cells), return_counts=True)
-    shared = int(counts[counts > 1].sum())
-    if 2 * shared > n_held:
-        raise InputError(
-            f"{source}: {shared} of {n_held} spikes share a bin of width {width:g} with another spike of the same "
-            "unit, so that spins would not tell them apart; choose a smaller bin width"
-        )
-    spins = np.full(n_bins * n_units, -1, dtype=np.int8)
-    spins[taken] = 1
-    attributes = {
-        "bin_width": float(width),
-        "first_bin_edge": float(runs[0][0]),
-        "spikes": n_held,
-        "spikes_outside_bins": len(spikes.times) - n_held,
-        "spikes_sharing_a_bin": shared,
-    }
-    chains = np.repeat(np.arange(len(runs)), [n for _, n in runs])
-    return Table(spins.reshape(n_bins, n_units), names=spikes.names, chains=chains, attributes=attributes)
-
-
-def _edges(start: Fraction, step: Fraction, n_bins: int) -> NDArray[np.float64]:
-    """The numbers nearest to start + k step, k = 0 ... n_bins."""
-    denominator = math.lcm(start.denominator, step.denominator)
-    first, by = int(start * denominator), int(step * denominator)
-    if max(abs(first), abs(first + n_bins * by), denominator) <= LARGEST_EXACT:
-        return (first + by * np.arange(n_bins + 1)) / denominator
-    # the quotient of two integers of Python is correctly rounded, whatever their size
-    return np.array([(first + k * by) / denominator for k in range(n_bins + 1)])
+    if labels.dtype.kind not in "iuUbf":
+        labels = np.array([str(label) for label in labels], dtype=str)
+    distinct, numbers = np.unique(labels, return_inverse=True)
+    numbers = numbers.reshape(-1)
+    n_trials = len(distinct)
+    notes: tuple[str, ...] = (f"{n_trials} trials were taken as runs",)
+    if labels.dtype.kind in "iuf" and (distinct == np.floor(distinct)).all():
+        first, last = int(distinct[0]), int(distinct[-1])
+        holes = last - first + 1 - n_trials
+        if 0 < holes <= n_trials:  # trials in which no unit fired
+            numbers, n_trials = labels.astype(np.int64) - first, last - first + 1
+            notes = (f"{n_trials} trials were taken as runs, {holes} of them without a spike",)
+    bounds = np.full((n_trials, 2), np.nan)
+    finite = np.isfinite(spikes.times)
+    for trial in range(n_trials):
+        own = spikes.times[(numbers == trial) & finite]
+        if len(own):
+            bounds[trial] = own.min(), own.max()
+    found = bounds[np.isfinite(bounds).all(axis=1)]
+    found = found[np.argsort(found[:, 0])]
+    if len(found) > 1 and (found[1:, 0] > found[:-1, 1]).all():
+        notes = (*notes, "their times follow each other, so that each reaches from its first spike to its last")
+        return replace(spikes, trials=numbers, n_trials=n_trials, same_window=False, notes=notes)
+    return replace(spikes, trials=numbers, n_trials=n_trials, notes=notes)

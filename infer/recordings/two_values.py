@@ -43,20 +43,49 @@ def binarised(source: str, table: Table, threshold: float | str) -> Table:
     if not isinstance(threshold, str) and not np.isfinite(threshold):
         raise InputError(f"threshold must be a finite number, 'median' or 'mean', got {threshold:g}")
     spins = np.empty(values.shape, dtype=np.int8)
+    own = threshold in ("median", "mean")
+    runs = _runs(table.chains, len(values)) if own else [slice(None)]
     for column in range(values.shape[1]):
         value = np.asarray(values[:, column], dtype=np.float64)
         known = ~np.isnan(value)
-        if threshold == "median" or threshold == "mean":
-            level = getattr(np, threshold)(value[known]) if known.any() else 0.0
-            if not np.isfinite(level):
+        level = np.full(len(value), np.nan if own else threshold)
+        for run in runs if own else ():
+            present = value[run][known[run]]
+            found = getattr(np, str(threshold))(present) if len(present) else 0.0
+            if not np.isfinite(found):
                 row = int(np.argmax(~np.isfinite(value) & known))
                 raise InputError(
                     f"{source}: {table.place(row, column)} holds {value[row]:g}, without a finite {threshold}"
                 )
-        else:
-            level = threshold
-        spins[:, column] = np.where(known, np.where(value > level, 1, -1), 0)
+            level[run] = found
+        above = value > level
+        if own and known.any() and not above.any():
+            raise InputError(_nothing_above(source, table, value[known], column, str(threshold)))
+        spins[:, column] = np.where(known, np.where(above, 1, -1), 0)
     return replace(table, values=spins)
+
+
+def _runs(chains: NDArray[Any] | None, n_rows: int) -> list[Any]:
+    """Rows of each run, in which its own median or mean is taken; all rows where there are no runs."""
+    if chains is None or np.shape(chains) != (n_rows,):
+        return [slice(None)]
+    distinct, numbers = np.unique(chains, return_inverse=True)
+    order = np.argsort(numbers.reshape(-1), kind="stable")
+    return list(np.split(order, np.cumsum(np.bincount(numbers.reshape(-1), minlength=len(distinct)))[:-1]))
+
+
+def _nothing_above(source: str, table: Table, value: NDArray[np.float64], column: int, threshold: str) -> str:
+    """What to say where no value of a column lies above its median or mean: most are its largest."""
+    name = f" {shown(table.names[column])}" if table.names else ""
+    distinct = np.unique(value)
+    share = 100 * float((value == distinct[-1]).mean())
+    if len(distinct) == 1:
+        return f"{source}: column {column}{name} is {distinct[0]:g} in all rows; leave it out with columns= (--columns)"
+    number = float(f"{(distinct[-1] + distinct[-2]) / 2:.6g}")
+    return (
+        f"{source}: {share:.0f} % of column {column}{name} equals its largest value, {distinct[-1]:g}, so that nothing "
+        f"lies above its {threshold}; give a number, such as threshold={number:g} (--threshold {number:g})"
+    )
 
 
 def two_valued(source: str, table: Table, zero_one: bool) -> tuple[NDArray[np.int8], Absent]:
@@ -109,13 +138,16 @@ def _complaint(value: Any, column: int, zero_one: bool) -> str:
     """What to say about a value that cannot be a spin."""
     if value in WRAPPED:
         return f"{value}, which is -1 wrapped in {WRAPPED[value]}; convert the array with astype(numpy.int8)"
-    hint = "; leave a column of row numbers or times out of the file" if column == 0 else ""
-    if zero_one:
-        remedy = ", not 0 or 1; leave out zero_one=True (--zero-one) if the values are -1 and +1"
-        return f"{shown(value)}{remedy if value == -1 else ', not 0 or 1' + hint}"
-    real = isinstance(value, float) and np.isfinite(value) and value != round(value)
-    hint += "; real values take a threshold (--threshold on the command line)" if real else ""
-    return f"{shown(value)}, and spins are -1 or +1{hint}"
+    hint = ""
+    if np.isfinite(value) and value == round(value) and value > 1:
+        hint = "; counts take threshold=0 (--threshold 0), which makes one or more +1"
+    elif isinstance(value, float) and np.isfinite(value) and value != round(value):
+        hint = "; real values take a threshold (--threshold on the command line)"
+    if column == 0:
+        hint += "; leave out a column of row numbers or times with index_column=0 (--index-column 0)"
+    if zero_one and value == -1:
+        return f"{shown(value)}, not 0 or 1; leave out zero_one=True (--zero-one) if the values are -1 and +1"
+    return f"{shown(value)}, {'not 0 or 1' if zero_one else 'and spins are -1 or +1'}{hint}"
 
 
 def complete(source: str, table: Table, zero_one: bool) -> NDArray[np.int8]:
@@ -126,7 +158,7 @@ def complete(source: str, table: Table, zero_one: bool) -> NDArray[np.int8]:
     return spins
 
 
-def filled(spins: NDArray[np.int8], counts: NDArray[np.int64] | None) -> NDArray[np.int8]:
+def filled(spins: NDArray[np.int8], counts: NDArray[Any] | None) -> NDArray[np.int8]:
     """A copy with the more common value of each spin, +1 in a tie, where a value is missing."""
     weights = np.ones(len(spins)) if counts is None else counts.astype(float)
     sums = sum(weights[rows] @ spins[rows] for rows in _chunks(*spins.shape))

@@ -12,7 +12,7 @@ from scipy import linalg, stats
 
 from infer.checks import check_confidence
 from infer.similarity.family import DreamingFamily
-from infer.similarity.metrics import METRICS, principal_angles, profile_metrics, recall
+from infer.similarity.metrics import METRICS, power_of_two, principal_angles, profile_metrics, recall
 from infer.similarity.rate_fit import (
     RateInterval,
     best_rates,
@@ -96,7 +96,20 @@ def compare(
     with blas_threads(len(matrix)):
         blocks = replicate_blocks(estimator, replicates, n_bootstrap, replicate_seed, len(matrix))
         stored = None if patterns is None else np.asarray(patterns).astype(np.int8)
-        return _compare(matrix, family, stored, blocks, rates, n_null, confidence, null_seed, recall_seed)
+        scale = power_of_two(matrix)  # without it sums of squares of very large or small couplings leave the range
+        if blocks is not None:
+            blocks = (np.asarray(block) / scale for block in blocks)
+        found = _compare(matrix / scale, family, stored, blocks, rates, n_null, confidence, null_seed, recall_seed)
+        return _rescaled(found, scale)
+
+
+def _rescaled(found: Similarity, scale: float) -> Similarity:
+    """The result for couplings that are larger by a factor."""
+    names = ("inverse_temperature", "inverse_temperature_std", "slope", "slope_std")
+    names += ("couplings", "reference_couplings", "hebbian_couplings")
+    changed: dict[str, Any] = {name: value * scale for name in names if (value := getattr(found, name)) is not None}
+    changed["spectra"] = {name: values * scale for name, values in found.spectra.items()}
+    return dataclasses.replace(found, **changed)
 
 
 def _compare(

@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulate.checks import check_patterns
-from simulate.memory.patterns import correlation_modes
+from simulate.modes import DreamingModes, correlation_modes
 
 FloatArray = NDArray[np.float64]
 
-#: Eigenvalues below this fraction of the largest one count as zero.
-RANK_TOLERANCE = 1e-12
-
 
 @dataclass(frozen=True, eq=False)
-class DreamingFamily:
+class DreamingFamily(DreamingModes):
     r"""Couplings :math:`B(\lambda)` of all dreaming rates, for patterns or for a correlation matrix.
 
     With :math:`G = \xi^T \xi / N` (patterns), or :math:`G` the correlation matrix of a recording,
@@ -55,9 +52,7 @@ class DreamingFamily:
     Kappen, Rodriguez 1998 (mean-field couplings).
     """
 
-    eigenvalues: FloatArray
-    eigenvectors: FloatArray
-    reference: str
+    reference: str = "patterns"
     n_patterns: int | None = None
 
     @classmethod
@@ -92,31 +87,11 @@ class DreamingFamily:
         return cls(np.maximum(values[::-1], 0.0), np.ascontiguousarray(vectors[:, ::-1]), "data correlations")
 
     @property
-    def n_spins(self) -> int:
-        """Number of spins."""
-        return int(self.eigenvectors.shape[0])
-
-    @property
-    def lower_bound(self) -> float:
-        """Open lower bound of the rate, -1/max eig(G)."""
-        return float(-1.0 / self.eigenvalues[0])
-
-    @property
     def proportional(self) -> bool:
         """Whether all members are the same matrix up to a factor (orthogonal patterns), so that no rate is best."""
         low, high = self.direction(self.to_rate([-3.0, 3.0]))
         inner, length = low @ self.gram @ high, (low @ self.gram @ low) * (high @ self.gram @ high)
         return bool(inner <= 0 or inner**2 >= length * (1.0 - 1e-12))
-
-    @property
-    def offset(self) -> float:
-        """Shift g0 of the eigenvalues that leaves the off-diagonal part as it is.
-
-        A complete set of modes allows adding any multiple of the identity; taking the mean eigenvalue off keeps
-        large rates free of cancellation. With fewer modes than spins there is no such freedom, and g0 = 0.
-        """
-        complete = self.eigenvalues.size == self.n_spins
-        return float(np.mean(self.eigenvalues)) if complete else 0.0
 
     @cached_property
     def gram(self) -> FloatArray:
@@ -128,55 +103,6 @@ class DreamingFamily:
     def sums(self) -> FloatArray:
         """Sum over ordered pairs i != j of v_k v_k^T, one number a mode."""
         return self.eigenvectors.sum(axis=0) ** 2 - np.einsum("ik,ik->k", self.eigenvectors, self.eigenvectors)
-
-    def direction(self, rates: ArrayLike) -> FloatArray:
-        """Mode weights h_k = (g_k - g0)/(1 + rate g_k) of the couplings, up to the factor :meth:`factor`.
-
-        Returns an array with one axis (modes) more than ``rates``. An infinite rate gives the limit of the direction.
-        """
-        rate = np.asarray(rates, dtype=np.float64)[..., None]
-        shifted = self.eigenvalues - self.offset
-        finite = np.where(np.isinf(rate), 0.0, rate)
-        weights = shifted / (1.0 + finite * self.eigenvalues)
-        if not np.isinf(rate).any():
-            return weights
-        positive = self.eigenvalues > RANK_TOLERANCE * self.eigenvalues[0]
-        if positive.all():  # every mode falls off as 1/rate: keep the ratios
-            limit = shifted / self.eigenvalues
-        elif self.offset > 0.0:  # modes with eigenvalue zero stay, all others vanish
-            limit = np.where(positive, 0.0, shifted)
-        else:
-            limit = np.where(positive, 1.0, 0.0)
-        return np.where(np.isinf(rate), limit, weights)
-
-    def factor(self, rate: float) -> float:
-        """Ratio between :meth:`couplings` and the couplings with mode weights :meth:`direction`."""
-        if np.isinf(rate):
-            singular = self.eigenvalues[-1] <= RANK_TOLERANCE * self.eigenvalues[0]
-            return 1.0 / self.offset if self.offset > 0.0 and singular else 1.0
-        return (1.0 + rate) / (1.0 + rate * self.offset)
-
-    def couplings_of(self, weights: ArrayLike) -> FloatArray:
-        """Couplings (n_spins, n_spins) sum_k weights_k v_k v_k^T with zero diagonal."""
-        matrix = (self.eigenvectors * np.asarray(weights)) @ self.eigenvectors.T
-        np.fill_diagonal(matrix, 0.0)
-        return (matrix + matrix.T) / 2.0
-
-    def couplings(self, rate: float) -> FloatArray:
-        """Couplings B(rate), (n_spins, n_spins), symmetric with zero diagonal.
-
-        ``rate = inf`` gives the pseudo-inverse rule for patterns fewer than spins, and otherwise, where B itself
-        vanishes, its direction.
-
-        Raises
-        ------
-        ValueError
-            If the rate is not above the open lower bound -1/max eig(G).
-        """
-        rate = float(rate)
-        if not rate > self.lower_bound:
-            raise ValueError(f"rate {rate:.6g} must be above the open bound -1/max eig(G) = {self.lower_bound:.6g}")
-        return self.factor(rate) * self.couplings_of(self.direction(rate))
 
     def project(self, couplings: FloatArray) -> FloatArray:
         """v_k^T A v_k of zero-diagonal couplings (..., n_spins, n_spins): the inner products with the modes."""

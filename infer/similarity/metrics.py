@@ -8,7 +8,7 @@ from scipy import linalg
 
 from infer.model import off_diagonal
 from infer.similarity.family import DreamingFamily
-from simulate.retrieval.measures import relax, stability
+from simulate.retrieval.measures import fixed_points, relax
 
 FloatArray = NDArray[np.float64]
 
@@ -41,6 +41,7 @@ def similarity_metrics(couplings: ArrayLike, reference: ArrayLike) -> dict[str, 
     a, b = off_diagonal(couplings, "couplings"), off_diagonal(reference, "reference")
     if a.shape != b.shape:
         raise ValueError(f"reference: shape {b.shape} does not fit the couplings, {a.shape}")
+    a, b = a / power_of_two(a), b / power_of_two(b)  # sums of squares stay in range
     pairs = np.triu_indices(len(a), 1)
     x, y = a[pairs], b[pairs]
     cosine = float(x @ y / np.sqrt((x @ x) * (y @ y)))
@@ -52,6 +53,11 @@ def similarity_metrics(couplings: ArrayLike, reference: ArrayLike) -> dict[str, 
         "frobenius_distance": float(np.sqrt(max(1.0 - cosine**2, 0.0))),
         "spectrum_distance": spectrum_distance(linalg.eigvalsh(a), linalg.eigvalsh(b)),
     }
+
+
+def power_of_two(couplings: FloatArray) -> float:
+    """Scale of couplings as a power of two, by which they can be divided without rounding."""
+    return float(2.0 ** np.floor(np.log2(np.abs(couplings).max())))
 
 
 def spectrum_distance(eigenvalues: FloatArray, reference: FloatArray) -> float:
@@ -99,11 +105,11 @@ def recall(
 ) -> dict[str, float]:
     """What the couplings remember: patterns that are fixed points, and overlaps reached from damaged ones.
 
-    Zero temperature, no fields. Returns ``fixed_points`` (fraction of patterns whose every
-    spin agrees with its field) and ``overlap`` (mean of |overlap| with the pattern after relaxation from states in
-    which a fraction ``flipped`` of its spins is flipped, ``n_trials`` states a pattern).
+    Zero temperature, no fields. Returns ``fixed_points`` (fraction of patterns whose every spin agrees with its field,
+    ties counted as :func:`simulate.retrieval.fixed_points` does) and ``overlap`` (mean of |overlap| with the pattern
+    after relaxation from states in which a fraction ``flipped`` of its spins is flipped, ``n_trials`` states a pattern).
     """
-    stable = np.all(stability(couplings, patterns, normalised=False) >= 0.0, axis=1)
+    stable = fixed_points(couplings, patterns)
     n_patterns, n_spins = patterns.shape
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     flip_seed, relax_seed = np.random.SeedSequence(root.entropy, spawn_key=root.spawn_key).spawn(2)

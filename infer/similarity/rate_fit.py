@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from infer.similarity.family import RANK_TOLERANCE, DreamingFamily
+from infer.similarity.family import DreamingFamily
 from infer.similarity.replicates import read_block
+from simulate.modes import RANK_TOLERANCE
 
 FloatArray = NDArray[np.float64]
 

@@ -56,7 +56,7 @@ def replicate_blocks(
         if len(stack) < FEWEST_REPLICATES:
             raise ValueError(f"replicates: at least {FEWEST_REPLICATES} are needed for an interval, got {len(stack)}")
         return (stack[start : start + size] for start in range(0, len(stack), size))
-    if getattr(estimator, "_influence", None) is None:  # nothing was kept that replicates could be made of
+    if not getattr(estimator, "can_resample", hasattr(estimator, "bootstrap_couplings")):
         return None
     sizes = [min(size, n - start) for start in range(0, n, size)]
     states = seed.generate_state(len(sizes))

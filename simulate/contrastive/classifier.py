@@ -82,8 +82,9 @@ def relax_layers(
     """State of least F = E + nudge |output - target|^2 near `start`, layer by layer.
 
     Each layer in turn takes the exact minimum of F given the other, hidden = clip(b + x W_0 + output W_1^T) and
-    output = clip((b + hidden W_1 + 2 nudge target) / (1 + 2 nudge)) with clip to [0, 1], so F never rises. It ends when
-    no unit moves by more than `tol`.
+    output = clip((b + hidden W_1 + 2 nudge target) / (1 + 2 nudge)) with clip to [0, 1] (at a nudge of -1/2 or less,
+    where F is not convex in the output, the better end of [0, 1]), so F never rises. It ends when no unit moves by more
+    than `tol`.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def relax_layers(
     target : ndarray, shape (n_samples, n_outputs), optional
         What the output is nudged to.
     nudge : float, default 0
-        beta >= 0; 0 is the free phase.
+        beta; 0 is the free phase, a negative one pushes the output away from the target.
     tol : float, default 1e-5
     max_iterations : int, default 100
 
@@ -109,10 +110,12 @@ def relax_layers(
     """
     drive = inputs @ weights[0] + biases[0]
     pull = biases[1] if target is None else biases[1] + 2 * nudge * target
+    stiffness = 1 + 2 * nudge
     output = np.zeros((len(inputs), len(biases[1]))) if start is None else start
     for _ in range(max_iterations):
         hidden = np.clip(drive + output @ weights[1].T, 0.0, 1.0)
-        moved = np.clip((pull + hidden @ weights[1]) / (1 + 2 * nudge), 0.0, 1.0)
+        force = pull + hidden @ weights[1]
+        moved = np.clip(force / stiffness, 0.0, 1.0) if stiffness > 0 else np.where(force > stiffness / 2, 1.0, 0.0)
         # hidden units follow the output by at most the column norms of the weights: watching the output is enough
         still = np.abs(moved - output).max() < tol
         output = moved
@@ -145,7 +148,11 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
     rule : ContrastiveRule or IdealContrast, optional
         How a synapse changes in one cycle; `classifier_rule()` by default.
     nudge : float, default 0.5
-        Largest beta, > 0 (below -1/2 the output would lose its restoring force).
+        Largest |beta|, > 0.
+    random_sign : bool, default False
+        Draw the sign of beta at random for each batch, as in the published classifier: away from the answer as often as
+        towards it, which cancels the error of second order in the nudge. From -1/2 on the output has no restoring force
+        and jumps to an end of [0, 1].
     learning_rates : pair of floats, default (0.1, 0.05)
         Of the synapses from inputs to hidden and from hidden to output units, > 0.
     batch_size : int, default 20
@@ -188,6 +195,7 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         rule: ContrastiveRule | IdealContrast | None = None,
         *,
         nudge: float = 0.5,
+        random_sign: bool = False,
         learning_rates: tuple[float, float] = (0.1, 0.05),
         batch_size: int = 20,
         random_state: int | None = None,
@@ -198,6 +206,7 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         self.n_epochs = n_epochs
         self.rule = rule
         self.nudge = nudge
+        self.random_sign = random_sign
         self.learning_rates = learning_rates
         self.batch_size = batch_size
         self.random_state = random_state
@@ -254,7 +263,8 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         marks: list[Any] = [samples, labels, np.array([n_hidden, batch_size, nudge, *rates])]
         if watched is not None:
             marks += [watched, np.searchsorted(self.classes_, expected)]
-        fingerprint = hashlib.sha256(rule.signature + f"{seed}".encode())
+        signs = "random sign" if self.random_sign else ""
+        fingerprint = hashlib.sha256(rule.signature + f"{seed}{signs}".encode())
         for mark in marks:
             fingerprint.update(f"{mark.shape}".encode() + np.ascontiguousarray(mark).tobytes())
         if path is not None and path.exists():
@@ -266,11 +276,13 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         targets = np.eye(len(self.classes_))[labels]
         with tqdm(total=n_epochs, initial=min(self.n_iter_, n_epochs), disable=not self.progress, unit="epoch") as bar:
             while self.n_iter_ < n_epochs:
-                order = np.random.default_rng(_stream(entropy, self.n_iter_ + 1)).permutation(len(samples))
+                rng = np.random.default_rng(_stream(entropy, self.n_iter_ + 1))
+                order = rng.permutation(len(samples))
                 wrong = 0
                 for first in range(0, len(samples), batch_size):
                     batch = order[first : first + batch_size]
-                    output = self._learn(samples[batch], targets[batch], rule, nudge, rates)
+                    signed = -nudge if self.random_sign and rng.random() < 0.5 else nudge
+                    output = self._learn(samples[batch], targets[batch], rule, signed, rates)
                     wrong += int((output.argmax(axis=1) != labels[batch]).sum())
                 self.errors_ = np.append(self.errors_, wrong / len(samples))
                 missed = np.nan if watched is None else float((self.predict(watched) != expected).mean())

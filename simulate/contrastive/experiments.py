@@ -49,19 +49,25 @@ def range_against_asymmetry(asymmetries: ArrayLike, *, rate: float = 20.0, thres
     -------
     xarray.Dataset
         `learning_range`, `onset`, `slope`, `offset` (asymmetry); an ideal memory has a range equal to the asymmetry.
+        NaN where there is no learning window (`window` is False): where the memory of the kernel outlasts the rise, a
+        fall that is not much slower passes the threshold at smaller contrasts than the rise.
 
     Raises
     ------
     ValueError
-        If there is no learning window.
+        If no asymmetry has a learning window.
     """
     falls = np.atleast_1d(np.asarray(asymmetries, dtype=np.float64))
     kernel, nonlinearity = chemotaxis_kernel(rate), hard_threshold(threshold)
-    curves = [theory.learning_curve(ContrastiveRule(kernel, Sawtooth(1.0, fall), nonlinearity)) for fall in falls]
+    rules = [ContrastiveRule(kernel, Sawtooth(1.0, fall), nonlinearity) for fall in falls]
+    windows = [theory.learning_window(rule) for rule in rules]
+    found = np.array([end > onset for onset, end in windows])
+    if not found.any():
+        theory.learning_curve(rules[0])  # says why
+    curves = [theory.learning_curve(rule) if there else None for rule, there in zip(rules, found, strict=True)]
     names = ("learning_range", "onset", "slope", "offset")
-    return xr.Dataset(
-        {name: ("asymmetry", [getattr(curve, name) for curve in curves]) for name in names}, {"asymmetry": falls}
-    )
+    columns: dict[str, Any] = {name: ("asymmetry", [getattr(one, name, np.nan) for one in curves]) for name in names}
+    return xr.Dataset({**columns, "window": ("asymmetry", found)}, {"asymmetry": falls})
 
 
 def offset_against_area(

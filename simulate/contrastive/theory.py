@@ -235,7 +235,8 @@ def learning_curve(rule: ContrastiveRule, mean_signal: float = 0.0, *, n_points:
     if end <= onset:
         raise ValueError(
             f"there is no learning window: the fall passes the threshold from amplitude {end:.4g} on, the rise only "
-            f"from {onset:.4g}; the rise must be the faster of the two"
+            f"from {onset:.4g}; the rise must be the faster of the two, and the memory of the kernel shorter than it "
+            "(raise the kernel's rate, or slow the protocol down)"
         )
 
     def updates(amplitudes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from simulate.dynamics import active_kernels as kernels
 from simulate.dynamics.dynamics import Dynamics, Schedule, even_groups
 from simulate.dynamics.linear_modes import mode_transition
 from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical, spherical_stiffness
+from simulate.dynamics.responses import LinearUnits
 from simulate.dynamics.spin_dynamics import FEW_CHAINS, LANES_OF_A_CHAIN, generator_state
 from simulate.dynamics.threshold_kernels import fill_normals
 
@@ -198,6 +199,12 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         balanced = 1 + (max(largest, 0.0) + strongest) / b
         excursion = 3 * math.sqrt((self.temperature + self.active_temperature) / b)
         return b * (3 * max(balanced, excursion) - 1) - least
+
+    def response(self) -> LinearUnits | None:
+        if isinstance(self.potential, SoftSpin):
+            return None
+        noise = (self.temperature, self.active_temperature, self.persistence_time)
+        return LinearUnits(self.stiffness, *noise, spherical=isinstance(self.potential, Spherical))
 
     @property
     def ticks_per_unit(self) -> int:

@@ -13,6 +13,7 @@ from simulate.checks import check_fields, check_number
 from simulate.couplings import PatternCouplings, check_couplings
 from simulate.dynamics import threshold_kernels as kernels
 from simulate.dynamics.dynamics import Dynamics, Schedule, even_groups, random_spins
+from simulate.dynamics.responses import EquilibriumResponse
 from simulate.dynamics.spin_dynamics import generator_state
 
 __all__ = ["BlockGibbs", "LayerChains", "layer_factor"]
@@ -150,6 +151,9 @@ class BlockGibbs(Dynamics):
         object.__setattr__(self, "couplings", check_couplings(self.couplings))
         object.__setattr__(self, "temperature", check_number(self.temperature, "temperature", low=0.0, open_low=True))
         object.__setattr__(self, "fields", check_fields(self.fields, self.n_spins))
+
+    def response(self) -> EquilibriumResponse:
+        return EquilibriumResponse(self.temperature)
 
     @property
     def ticks_per_unit(self) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from simulate.couplings import PatternCouplings
+from simulate.dynamics.responses import Response
 
 __all__ = ["Dynamics", "Schedule", "even_groups", "random_spins"]
 
@@ -116,6 +117,15 @@ class Dynamics(ABC):
         energy: NDArray[np.float64] = -0.5 * np.einsum("ki,ik->k", states, self.couplings @ states.T)
         fields = getattr(self, "fields", None)
         return energy if fields is None else energy - states @ fields
+
+    def response(self) -> Response | None:
+        """Closed forms of the state without order, for `simulate.theory`; None where none are known.
+
+        Returns
+        -------
+        Response or None
+        """
+        return None
 
     def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
         """How many chains are computed together, for each group; here as evenly over the threads as can be.

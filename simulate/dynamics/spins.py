@@ -11,6 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulate.checks import check_number, first_place
 from simulate.dynamics import threshold_kernels as kernels
+from simulate.dynamics.responses import (
+    ColoredResponse,
+    EquilibriumResponse,
+    MixedBathResponse,
+    PersistentResponse,
+    SpinResponse,
+)
 from simulate.dynamics.spin_dynamics import SpinDynamics, Thresholds, check_model
 
 __all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "word"]
@@ -73,6 +80,9 @@ class PersistentGlauber(SpinDynamics):
         persistence = check_number(self.persistence, "persistence", low=0.0, high=1.0, open_high=True)
         object.__setattr__(self, "persistence", persistence)
 
+    def response(self) -> SpinResponse:
+        return PersistentResponse(self.temperature, self.persistence)
+
     def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         scale = np.float32(self.temperature)
         if self.persistence == 0.0:
@@ -127,6 +137,9 @@ class ColoredFieldGlauber(SpinDynamics):
         _check_temperature(self, "persistence_time")
         noise = check_number(self.active_temperature, "active_temperature", low=0.0)
         object.__setattr__(self, "active_temperature", noise)
+
+    def response(self) -> SpinResponse:
+        return ColoredResponse(self.temperature, self.persistence_time, self.active_temperature)
 
     def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         scale = np.float32(self.temperature)
@@ -188,6 +201,11 @@ class Glauber(SpinDynamics):
             raise ValueError(f"temperature[{spin}] = {values[spin]:g}: temperatures must be finite and > 0")
         object.__setattr__(self, "temperature", values)
 
+    def response(self) -> SpinResponse | None:
+        if np.ndim(self.temperature):
+            return None
+        return EquilibriumResponse(float(np.asarray(self.temperature)))
+
     def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         if np.ndim(self.temperature) == 0:
             scale = np.float32(float(np.asarray(self.temperature)))
@@ -236,6 +254,9 @@ class Metropolis(SpinDynamics):
         check_model(self)
         _check_temperature(self)
 
+    def response(self) -> SpinResponse:
+        return EquilibriumResponse(self.temperature)
+
     def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         scale = np.float32(self.temperature)
         return lambda sites, out: kernels.fill_exponential(state, scale, out)
@@ -280,6 +301,9 @@ class TwoTemperatureGlauber(SpinDynamics):
         _check_temperature(self)
         _check_temperature(self, "hot_temperature")
         object.__setattr__(self, "share", check_number(self.share, "share", low=0.0, high=1.0))
+
+    def response(self) -> SpinResponse:
+        return MixedBathResponse(self.share / self.hot_temperature + (1 - self.share) / self.temperature)
 
     def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         hot, cold, share = np.float32(self.hot_temperature), np.float32(self.temperature), word(self.share)

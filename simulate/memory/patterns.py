@@ -9,10 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulate.checks import check_count, check_number
 
-__all__ = ["binarise_images", "correlated_patterns", "correlation_modes", "digit_patterns", "random_patterns"]
+__all__ = ["binarise_images", "correlated_patterns", "digit_patterns", "random_patterns"]
 
 # eigenvalues below this fraction of the largest are rounding, where patterns depend on each other
-_RANK_TOLERANCE = 1e-10
 
 
 def random_patterns(n_patterns: int, n_spins: int, *, bias: float = 0.0, seed: Any = None) -> NDArray[np.int8]:
@@ -160,25 +159,3 @@ def digit_patterns(n_patterns: int | None = None, *, threshold: float = 8.0, see
         members = digits.target[shuffled] == digit
         rank[members] = np.arange(members.sum())
     return images[shuffled[np.argsort(rank, kind="stable")[:n_patterns]]]
-
-
-def correlation_modes(patterns: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Modes in which the Hebbian matrix with its diagonal is diagonal, xi^T xi / N = sum_k c_k v_k v_k^T.
-
-    Parameters
-    ----------
-    patterns : array_like of +1 and -1, shape (n_patterns, n_spins)
-
-    Returns
-    -------
-    eigenvalues : ndarray, shape (n_modes,)
-        Those of C = xi xi^T / N that are not 0, largest first; patterns that depend on others give fewer modes.
-    vectors : ndarray, shape (n_spins, n_modes)
-        Orthonormal.
-    """
-    xi = np.asarray(patterns, dtype=np.float64)
-    rows = xi if len(xi) <= xi.shape[1] else np.linalg.qr(xi, mode="r")  # of many patterns, as many as there are spins
-    _, singular, vectors = np.linalg.svd(rows / np.sqrt(xi.shape[1]), full_matrices=False)
-    values = singular**2
-    keep = values > _RANK_TOLERANCE * values[0]
-    return values[keep], np.ascontiguousarray(vectors[keep].T)

@@ -5,6 +5,9 @@ import math
 import numpy as np
 from numba import njit
 
+#: A field counts as zero, a tie, up to this fraction of sum_j |J_ij|: rounding of sums, and of single precision.
+TIE = 1e-7
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def subtract_outer(couplings, spins, amount):
@@ -35,23 +38,24 @@ def settle(outgoing, spins, rng, max_sweeps):
     """Relax spins (n_spins,) in place, each sweep in a fresh random order; sweeps used, -1 if max_sweeps were too few.
 
     outgoing[i] are the couplings by which spin i acts on the others, the columns of the couplings: rows of a symmetric
-    matrix. A spin turns only where the field opposes it, so that with symmetric couplings the energy falls with every
-    flip and a fixed point s_i h_i >= 0 is reached in finitely many; with asymmetric ones there may be none. The last
-    sweep, in which no spin turns, counts.
+    matrix. A spin turns only where the field opposes it by more than a tie (`TIE`), so that with symmetric couplings
+    the energy falls with every flip and a fixed point s_i h_i >= 0 is reached in finitely many; with asymmetric ones
+    there may be none. The last sweep, in which no spin turns, counts.
     """
     n_spins = len(spins)
     fields = np.zeros(n_spins)
+    tolerance = np.zeros(n_spins)
     for i in range(n_spins):
         for j in range(n_spins):
             fields[j] += outgoing[i, j] * spins[i]
+            tolerance[j] += TIE * abs(outgoing[i, j])
     orders = np.empty((1, n_spins), np.int64)
-    tolerance = 1e-12  # rounding of incremental fields: a flip within it would not lower the energy for sure
     for sweep in range(max_sweeps):
         shuffled_orders(rng, orders)
         flips = 0
         for k in range(n_spins):
             i = orders[0, k]
-            if spins[i] * fields[i] < -tolerance:
+            if spins[i] * fields[i] < -tolerance[i]:
                 spins[i] = -spins[i]
                 flips += 1
                 row = outgoing[i]

@@ -23,9 +23,10 @@ from simulate.retrieval.relaxation import (
     outgoing_couplings,
     recall,
     summarise,
+    unopposed,
 )
 
-__all__ = ["basins", "capacity", "overlaps", "relax", "stability"]
+__all__ = ["basins", "capacity", "fixed_points", "overlaps", "relax", "stability"]
 
 
 def overlaps(states: Any, patterns: ArrayLike) -> NDArray[np.float64]:
@@ -119,7 +120,7 @@ def relax(
 def stability(couplings: Any, patterns: ArrayLike, *, normalised: bool = True) -> NDArray[np.float64]:
     """Stability of every spin of every pattern, its aligned field xi_i^mu h_i^mu / sqrt(sum_j J_ij^2).
 
-    A pattern is a fixed point where none of its stabilities is negative; the larger the least of them, the wider its
+    A pattern is a fixed point where none of its stabilities is negative (see `fixed_points` for ties); the larger the least of them, the wider its
     basin of attraction.
 
     Parameters
@@ -151,6 +152,36 @@ def stability(couplings: Any, patterns: ArrayLike, *, normalised: bool = True) -
         return aligned
     norm = np.sqrt((outgoing**2).sum(axis=0))
     return aligned / np.where(norm > 0, norm, 1.0)
+
+
+def fixed_points(couplings: Any, states: ArrayLike) -> NDArray[np.bool_]:
+    """Whether states are fixed points of zero-temperature dynamics: no spin stands against its field, s_i h_i >= 0.
+
+    Fields within 1e-7 of sum_j |J_ij| count as zero, so that neither the scale of the couplings nor rounding decides
+    ties; `relax` ends in states that are fixed points by the same rule.
+
+    Parameters
+    ----------
+    couplings : array_like, scipy sparse matrix (n_spins, n_spins) or PatternCouplings
+        Zero diagonal; may be asymmetric.
+    states : array_like of +-1, shape (n_states, n_spins)
+
+    Returns
+    -------
+    ndarray of bool, shape (n_states,)
+
+    Raises
+    ------
+    ValueError
+        If couplings or states are not valid or do not fit each other.
+
+    References
+    ----------
+    Hopfield 1982, Proc. Natl. Acad. Sci. 79, 2554, doi:10.1073/pnas.79.8.2554.
+    """
+    outgoing = outgoing_couplings(couplings)
+    rows = fitting_patterns(states, len(outgoing))
+    return np.asarray(unopposed(outgoing, rows * (rows.astype(np.float64) @ outgoing)).all(axis=1))
 
 
 def basins(

@@ -71,6 +71,11 @@ def outgoing_couplings(couplings: Any) -> NDArray[np.float64]:
     return np.ascontiguousarray(full_matrix(couplings, symmetric=False).T)
 
 
+def unopposed(outgoing: NDArray[np.float64], aligned: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether aligned fields s_i h_i (..., n_spins) are not negative by more than a tie, as relaxation counts it."""
+    return np.asarray(aligned >= -kernels.TIE * np.abs(outgoing).sum(axis=0))
+
+
 def fitting_patterns(patterns: ArrayLike, n_spins: int) -> NDArray[np.int8]:
     """Patterns that have as many spins as the couplings."""
     xi = check_patterns(patterns)

@@ -9,18 +9,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import brentq, least_squares
+from scipy.optimize import brentq
 
-from simulate.couplings import PatternCouplings
-from simulate.dynamics.spins import ColoredFieldGlauber, PersistentGlauber
-from simulate.theory.effective import couplings_of_modes, full_matrix, no_closed_form
+from simulate.dynamics.responses import ColoredResponse, PersistentResponse
+from simulate.theory.effective import full_matrix, known_response, no_closed_form, refuse_fields
 from simulate.theory.one_spin import STEP, Values, back, one_fresh_spin, one_spin, transform
 
-__all__ = ["DynamicalMeanField", "dynamical_mean_field", "fitted_rate_and_slope", "mean_field_couplings"]
+__all__ = ["DrivenSpin", "DynamicalMeanField", "driven_spin", "dynamical_mean_field", "solve_mean_field", "trusted"]
 
-_MOST_PERSISTENT = {"persistence": 0.99, "persistence_time": 100.0}
-_STRONGEST_FIELD = 8.0
+_MOST_PERSISTENT, _LONGEST_TIME, _STRONGEST_FIELD = 0.99, 100.0, 8.0
 # sweeps: the horizon is to hold the noise exp(-(1 - a) t) and slow modes
 _SHORTEST_HORIZON, _MEMORIES_OF_THE_NOISE = 200.0, 20.0
 # while equations are solved eigenvalues are taken together in groups, but for the largest, which matter most
@@ -90,7 +87,7 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
           G = (m - a int K exp(-(1 - a) t) B S dt) exp(-t) + a A[(S - 1) A[K exp(-(1 - a) t)]].
 
     With the load alpha, the first corrections to linear response are of relative order sqrt(alpha) / T. With a coloured
-    field no threshold is kept, and they are of order alpha / T^2. simulate/theory/_one_spin.py has G and N of both and
+    field no threshold is kept, and they are of order alpha / T^2. simulate/theory/one_spin.py has G and N of both and
     their derivation. N is brought to a mean variance of 1, which it misses by what is left out (`imbalance`).
 
     Parameters
@@ -116,48 +113,76 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
     known by their spectrum: Opper, Cakmak, Winther 2016, J. Phys. A 49, 114002 (arXiv 1509.01229). The dynamics: Behera
     et al. 2024, arXiv 2410.06269.
     """
-    _check(dynamics)
-    modes = np.linalg.eigvalsh(full_matrix(dynamics.couplings)).astype(np.float64) / dynamics.temperature
-    if isinstance(dynamics, PersistentGlauber):
-        persistence = dynamics.persistence
-        return _solve(modes, 1 / (1 - persistence), partial(one_spin, persistence=persistence))
-    tau, temperature = dynamics.persistence_time, dynamics.temperature
-    variance = dynamics.active_temperature / tau / temperature**2
+    spin = driven_spin(dynamics)
+    modes = np.linalg.eigvalsh(full_matrix(dynamics.couplings)).astype(np.float64) / spin.temperature
+    return solve_mean_field(modes, np.full(len(modes), 1 / len(modes)), spin)
 
-    def one(times: Values, reaction: Values, field: Values) -> tuple[Values, Values]:
+
+@dataclass(frozen=True)
+class DrivenSpin:
+    """One spin of a driven dynamics in the field of the others, as the equations take it.
+
+    Parameters
+    ----------
+    temperature : float
+        T, in the units of the couplings.
+    memory : float
+        How long the noise is remembered, in sweeps.
+    equilibrium : bool
+        Whether detailed balance holds, so that J / T are the effective couplings.
+    answer : callable
+        From times, reaction K and field correlation Delta to response G and noise N.
+    """
+
+    temperature: float
+    memory: float
+    equilibrium: bool
+    answer: Callable[[Values, Values, Values], tuple[Values, Values]]
+
+
+def driven_spin(dynamics: Any) -> DrivenSpin:
+    """One spin of a dynamics, or an error where the equations are not known."""
+    response = known_response("dynamical mean field", dynamics)
+    if type(response) not in _SPINS:
+        raise ValueError(no_closed_form("dynamical mean field", dynamics))
+    refuse_fields("dynamical mean field", dynamics)
+    return _SPINS[type(response)](response)
+
+
+def persistent_spin(response: PersistentResponse) -> DrivenSpin:
+    """A spin with persistent thresholds."""
+    a = response.persistence
+    if a > _MOST_PERSISTENT:
+        raise ValueError(f"dynamical mean field is solved for persistence up to {_MOST_PERSISTENT:g}, got {a:g}")
+    return DrivenSpin(response.temperature, 1 / (1 - a), response.equilibrium, partial(one_spin, persistence=a))
+
+
+def coloured_spin(response: ColoredResponse) -> DrivenSpin:
+    """A spin in a coloured field."""
+    tau, temperature = response.persistence_time, response.temperature
+    if tau > _LONGEST_TIME:
+        raise ValueError(f"dynamical mean field is solved for persistence_time up to {_LONGEST_TIME:g}, got {tau:g}")
+    variance = response.active_temperature / tau / temperature**2
+    if variance > _STRONGEST_FIELD**2:
+        raise ValueError(
+            f"dynamical mean field is solved for coloured fields up to {_STRONGEST_FIELD:g} temperatures in "
+            f"standard deviation, got {math.sqrt(variance):.3g}"
+        )
+
+    def answer(times: Values, reaction: Values, field: Values) -> tuple[Values, Values]:
         return one_fresh_spin(times, reaction, field, variance * np.exp(-times / tau))
 
-    return _solve(modes, tau, one)
+    return DrivenSpin(temperature, tau, response.equilibrium, answer)
 
 
-def _check(dynamics: Any) -> None:
-    """An error where the equations are not known."""
-    if not isinstance(dynamics, PersistentGlauber | ColoredFieldGlauber):
-        raise ValueError(no_closed_form("dynamical mean field", dynamics))
-    if dynamics.fields is not None and np.any(dynamics.fields):
-        raise ValueError("dynamical mean field is known without external fields only; sample it and fit instead")
-    name = "persistence" if isinstance(dynamics, PersistentGlauber) else "persistence_time"
-    most, value = _MOST_PERSISTENT[name], getattr(dynamics, name)
-    if value > most:
-        raise ValueError(f"dynamical mean field is solved for {name} up to {most:g}, got {value:g}")
-    if isinstance(dynamics, ColoredFieldGlauber):
-        spread = math.sqrt(dynamics.active_temperature / value) / dynamics.temperature
-        if spread > _STRONGEST_FIELD:
-            raise ValueError(
-                f"dynamical mean field is solved for coloured fields up to {_STRONGEST_FIELD:g} temperatures in "
-                f"standard deviation, got {spread:.3g}"
-            )
+_SPINS: dict[type, Callable[[Any], DrivenSpin]] = {
+    PersistentResponse: persistent_spin,
+    ColoredResponse: coloured_spin,
+}
 
 
-def _in_equilibrium(dynamics: Any) -> bool:
-    """Whether detailed balance holds, and J / T are the effective couplings."""
-    driven = dynamics.persistence if isinstance(dynamics, PersistentGlauber) else dynamics.active_temperature
-    return bool(driven == 0)
-
-
-def _trusted(dynamics: Any) -> DynamicalMeanField:
+def trusted(found: DynamicalMeanField) -> DynamicalMeanField:
     """The mean field, where it leaves out little enough to predict by it."""
-    found = dynamical_mean_field(dynamics)
     if abs(found.imbalance) > _LARGEST_IMBALANCE:
         raise ValueError(
             f"dynamical mean field leaves out {abs(found.imbalance):.0%} of the variance here, too near the transition "
@@ -166,112 +191,14 @@ def _trusted(dynamics: Any) -> DynamicalMeanField:
     return found
 
 
-def mean_field_couplings(dynamics: Any) -> NDArray[np.float64]:
-    """Couplings of the equilibrium model whose covariance driven spins have, in dynamical mean field.
-
-    Minus the off-diagonal part of the inverse of the covariance, whose eigenvalues are the `variances` of
-    `dynamical_mean_field`; without drive exactly J / T. They contain the inverse temperature (beta J_eff).
-
-    Parameters
-    ----------
-    dynamics : PersistentGlauber or ColoredFieldGlauber
-        Without constant fields, above its transition.
-
-    Returns
-    -------
-    ndarray, shape (n_spins, n_spins)
-        Symmetric, zero diagonal, dimensionless.
-
-    Raises
-    ------
-    ValueError
-        As in `dynamical_mean_field`, and if it leaves out more than a tenth of the variance, near the transition.
-
-    References
-    ----------
-    Derived for this project, see `dynamical_mean_field`; Sompolinsky, Zippelius 1982, Phys. Rev. B 25, 6860.
-    """
-    _check(dynamics)
-    matrix = full_matrix(dynamics.couplings)
-    if _in_equilibrium(dynamics):
-        return matrix / float(dynamics.temperature)
-    found = _trusted(dynamics)
-    _, vectors = np.linalg.eigh(matrix)
-    return couplings_of_modes(vectors, found.variances)
-
-
-def fitted_rate_and_slope(dynamics: Any) -> tuple[float, float]:
-    """Dreaming rate and slope that `DreamingModel` finds in samples of driven spins with Hebbian couplings.
-
-    The member of the family, inverse temperature times `dreaming(patterns, rate)`, that a fit by pseudo-likelihood
-    finds nearest to `mean_field_couplings`: with the variances V of `dynamical_mean_field` it minimises
-    sum V (J_fit - J_eff)^2 over the modes, both without diagonal.
-
-    Parameters
-    ----------
-    dynamics : PersistentGlauber or ColoredFieldGlauber
-        With Hebbian couplings of random patterns, no fields, above its transition. Patterns that outnumber the spins
-        are to be given as `PatternCouplings`, since a matrix does not show the diagonal that it has lost.
-
-    Returns
-    -------
-    rate : float
-        lambda, dimensionless.
-    slope : float
-        Coefficient of the Hebbian matrix, inverse temperature times (1 + rate), in units of inverse temperature.
-
-    Raises
-    ------
-    ValueError
-        As in `mean_field_couplings`, and if all members of the family are proportional (one pattern, or orthogonal
-        ones), so that no rate can be told.
-
-    Notes
-    -----
-    Against fits to simulations of persistent spins at loads 0.1 to 0.3, temperatures 2 to 4 and persistences 0.3 to 0.9
-    the rate is right within 5 %, the slope within 3 %, in coloured fields within 8 % (errors of up to 5 %) and 1 %, and
-    no number in it was fitted; second order is 7 to 59 % off (tests/VALIDATION.md has tables and command). As
-    persistence goes to 0 a small error stays: at load 0.3 and T = 2 it gives 4e-4 and 1.02 / T in place of 0 and 1 / T.
-
-    References
-    ----------
-    Derived for this project; Fachechi, Agliari, Barra 2019 (arXiv 1810.12217) for the family.
-    """
-    _check(dynamics)
-    temperature = float(dynamics.temperature)
-    if _in_equilibrium(dynamics):
-        return 0.0, 1 / temperature
-    found = _trusted(dynamics)
-    couplings = dynamics.couplings
-    # the diagonal that the couplings have lost: the load. A matrix shows it where a mode is without pattern
-    lost = couplings.self_couplings.mean() if isinstance(couplings, PatternCouplings) else -temperature * found.modes[0]
-    hebbian = (temperature * found.modes + lost) / temperature
-    root = np.sqrt(found.variances)
-    effective = -temperature / found.variances
-    effective -= effective.mean()
-    first, second = (root * (powers - powers.mean()) for powers in (hebbian, hebbian**2))
-    if (first @ second) ** 2 >= (1 - 1e-9) * (first @ first) * (second @ second):
-        raise ValueError("all dreamed versions of these couplings are proportional to them: no rate can be told")
-
-    def distance(parameters: Values) -> Values:
-        # in units in which neither residuals nor parameters shrink with 1 / T
-        slope, rate = parameters
-        member = temperature * slope * hebbian / (1 + rate * hebbian)
-        return root * (member - member.mean() - effective)
-
-    bounds = ([0.0, -0.999 / hebbian[-1]], [np.inf, np.inf])
-    slope, rate = least_squares(distance, [1.0, 0.0], bounds=bounds, xtol=1e-14, ftol=1e-14, gtol=1e-14).x
-    return float(rate / temperature), float(slope / temperature)
-
-
-def _solve(
-    modes: Values, memory: float, one: Callable[[Values, Values, Values], tuple[Values, Values]]
-) -> DynamicalMeanField:
-    """Iterate K, Delta -> G, N -> K, Delta to a fixed point, for one spin whose noise has a memory of some sweeps."""
-    bulk = modes[: max(len(modes) - _SINGLE_MODES, 0)]
-    groups = [part for part in (*np.array_split(bulk, _GROUPS), *modes[len(bulk) :, None]) if len(part)]
-    g, share = np.array([part.mean() for part in groups]), np.array([len(part) for part in groups]) / len(modes)
-    horizon = max(_SHORTEST_HORIZON, _MEMORIES_OF_THE_NOISE * memory)
+def solve_mean_field(modes: Values, shares: Values, spin: DrivenSpin) -> DynamicalMeanField:
+    """Iterate K, Delta -> G, N -> K, Delta to a fixed point, for modes g (rising) with their shares of all."""
+    one = spin.answer
+    bulk = np.arange(max(len(modes) - _SINGLE_MODES, 0))
+    groups = [part for part in (*np.array_split(bulk, _GROUPS), *np.arange(len(modes))[len(bulk) :, None]) if len(part)]
+    share = np.array([shares[part].sum() for part in groups])
+    g = np.array([shares[part] @ modes[part] for part in groups]) / share
+    horizon = max(_SHORTEST_HORIZON, _MEMORIES_OF_THE_NOISE * spin.memory)
     times = np.arange(1 << math.ceil(math.log2(horizon / STEP)), dtype=np.float64) * STEP
     # a start as in equilibrium, with the gain of a free spin: 1 / G(0) where the mean of 1 / (1 / G(0) - g) is 1
     nothing = np.zeros_like(times)
@@ -306,9 +233,9 @@ def _solve(
             for part in np.array_split(modes, max(1, len(modes) // 32))
         ]
     )
-    mean = float(variances.mean())
+    mean = float(shares @ variances)
     # with order the largest mode would take a share of all variance that does not shrink with their number
-    if not settled or variances[-1] > max(_ORDER * variances.sum(), _NO_ORDER):
+    if not settled or (shares[-1] * variances[-1] > _ORDER * mean and variances[-1] > _NO_ORDER):
         raise ValueError(
             "dynamical mean field finds no steady state without order: the largest eigenvalue of couplings / "
             f"temperature is {modes[-1]:.4g}, near the transition or below (raise the temperature)"

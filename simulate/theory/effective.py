@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulate.couplings import PatternCouplings
+from simulate.dynamics.responses import Response
+
 
 def full_matrix(couplings: Any) -> NDArray[np.float64]:
     """Couplings of any kind as a full matrix."""
@@ -25,3 +28,61 @@ def no_closed_form(what: str, dynamics: Any) -> str:
     """Says that nothing is known for a dynamics, and what to do."""
     potential = f" with {type(dynamics.potential).__name__} potential" if hasattr(dynamics, "potential") else ""
     return f"no closed form of the {what} is known for {type(dynamics).__name__}{potential}; sample it and fit instead"
+
+
+def known_response(what: str, dynamics: Any) -> Response:
+    """The closed forms of a dynamics, or an error where it has none."""
+    response: Response | None = dynamics.response() if hasattr(dynamics, "response") else None
+    if response is None:
+        raise ValueError(no_closed_form(what, dynamics))
+    return response
+
+
+def refuse_fields(what: str, dynamics: Any) -> None:
+    """An error where there are external fields, under which driven spins have no closed form."""
+    fields = getattr(dynamics, "fields", None)
+    if fields is not None and np.any(fields):
+        raise ValueError(
+            f"{what}: known for {type(dynamics).__name__} without external fields only; sample it and fit instead"
+        )
+
+
+def lost_diagonal(couplings: Any) -> float:
+    """The diagonal that Hebbian couplings have lost, P / N in units of their scale; an error for other couplings.
+
+    A Hebbian matrix is told by its entries, which times N are whole numbers, all odd or all even, up to a scale. It
+    shows the diagonal it has lost where a mode is without pattern; patterns that outnumber the spins must be given.
+    """
+    if isinstance(couplings, PatternCouplings):
+        if couplings.rate != 0:
+            raise ValueError(
+                f"couplings must be Hebbian, these have the dreaming rate {couplings.rate:g} already; "
+                "sample and fit with DreamingModel instead"
+            )
+        return float(couplings.self_couplings.mean())
+    matrix = full_matrix(couplings)
+    entries = np.sort(matrix[np.triu_indices(len(matrix), 1)])
+    scale = float(abs(entries).max(initial=0.0))
+    if scale == 0:
+        return 0.0
+    steps = np.diff(entries)
+    steps = steps[steps > 1e-6 * scale]
+    unit = float(steps.min()) if len(steps) else 2 * scale
+    if not (_whole(entries * len(matrix)) or _whole(2 * entries / unit)):
+        raise ValueError(
+            "couplings must be Hebbian, and these are not (N J would be whole numbers up to a scale): "
+            "sample and fit with DreamingModel instead"
+        )
+    lowest = np.linalg.eigvalsh(matrix)[:2]
+    if len(matrix) > 2 and lowest[1] - lowest[0] > 1e-9 * len(matrix) * scale:
+        raise ValueError(
+            "couplings: a matrix shows no longer how many patterns it has if they span all spins; "
+            "give PatternCouplings(patterns)"
+        )
+    return -float(lowest[0])
+
+
+def _whole(values: NDArray[np.float64]) -> bool:
+    """Whether these are whole numbers, all odd or all even."""
+    whole = np.round(values)
+    return bool(abs(values - whole).max() < 1e-2 and len(np.unique(whole % 2)) == 1)

@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_continuous_lyapunov
 
 from simulate.checks import check_count, check_number
-from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
-from simulate.dynamics.potentials import SoftSpin
-from simulate.theory.effective import full_matrix, no_closed_form
+from simulate.theory.effective import full_matrix
+from simulate.theory.quadratic import linear_units
 
 __all__ = ["entropy_production", "estimate_entropy_production", "linear_entropy_production"]
 
@@ -105,14 +104,13 @@ def entropy_production(dynamics: Any, parity: Literal["even", "odd", "hidden"] =
     """
     if parity not in ("even", "odd", "hidden"):
         raise ValueError(f"parity must be 'even', 'odd' or 'hidden', got {parity!r}")
-    if not isinstance(dynamics, ActiveOrnsteinUhlenbeck) or isinstance(dynamics.potential, SoftSpin):
-        raise ValueError(no_closed_form("entropy production", dynamics))
-    thermal, active, tau = dynamics.temperature, dynamics.active_temperature, dynamics.persistence_time
+    response = linear_units("entropy production", dynamics)
+    thermal, active, tau = response.temperature, response.active_temperature, response.persistence_time
     if parity == "hidden" or active == 0 or tau == 0:
         return 0.0
     if thermal == 0:
         return math.inf
-    a = dynamics.stiffness - np.linalg.eigvalsh(full_matrix(dynamics.couplings))
+    a = response.stiffness - np.linalg.eigvalsh(full_matrix(dynamics.couplings))
     if parity == "even":
         return float((active / (thermal * tau * (1 + a * tau))).sum())
     vv, xv = active / tau, active / (1 + a * tau)

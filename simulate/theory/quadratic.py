@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from simulate.checks import check_number
-from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
-from simulate.dynamics.potentials import SoftSpin, mode_variance
-from simulate.theory.effective import full_matrix, no_closed_form
+from simulate.dynamics.potentials import mode_variance
+from simulate.dynamics.responses import LinearUnits
+from simulate.theory.effective import full_matrix, known_response, no_closed_form
+from simulate.theory.spectrum import distances_from_edge, spectrum_edge
 
-__all__ = ["harmonic_variances", "limiting_stiffness", "stationary_covariance"]
+__all__ = ["limiting_stiffness", "linear_units", "stationary_covariance"]
+
+# a pole at a distance d from the edge needs about 30 / sqrt(d / (4 sqrt(load))) points for full precision
+_SPECTRUM_POINTS = 20_000
 
 
 def stationary_covariance(dynamics: Any) -> NDArray[np.float64]:
-    """Covariance <x x^T> of the steady state of active Ornstein-Uhlenbeck units without fields.
+    """Covariance <(x - <x>) (x - <x>)^T> of the steady state of active Ornstein-Uhlenbeck units.
 
-    In the eigenbasis of A = k I - J the variances are T / a + T_a / (a (1 + a tau)); for the spherical potential k
-    solves the constraint that their mean is 1.
+    Fields move the means and leave it as it is. In the eigenbasis of A = k I - J the variances are
+    T / a + T_a / (a (1 + a tau)); for the spherical potential k solves the constraint that their mean is 1.
 
     Parameters
     ----------
@@ -42,10 +44,9 @@ def stationary_covariance(dynamics: Any) -> NDArray[np.float64]:
     ----------
     Behera et al. 2024, arXiv 2410.06269.
     """
-    if not isinstance(dynamics, ActiveOrnsteinUhlenbeck):
-        raise ValueError(no_closed_form("stationary covariance", dynamics))
+    response = linear_units("stationary covariance", dynamics)
     values, vectors = np.linalg.eigh(full_matrix(dynamics.couplings))
-    covariance = (vectors * harmonic_variances(dynamics, values)) @ vectors.T
+    covariance = (vectors * response.variances(values)) @ vectors.T
     return (covariance + covariance.T) / 2
 
 
@@ -95,36 +96,23 @@ def limiting_stiffness(
     tau = check_number(persistence_time, "persistence_time", low=0.0)
     if thermal + active == 0:
         raise ValueError("temperature and active_temperature are both 0: the spherical constraint has no solution")
-    root = math.sqrt(alpha)
-    edge = (1 + root) ** 2 - alpha
+    edge = spectrum_edge(alpha)
+    below, shares = distances_from_edge(alpha, _SPECTRUM_POINTS)
 
     def mean_variance(gap: float) -> float:
-        # x = 1 + alpha + 2 sqrt(alpha) cos(angle) takes away the square roots at both ends
-        def density(angle: float) -> float:
-            x = 1 + alpha + 2 * root * math.cos(angle)
-            # distance from the upper edge, without the rounding of a difference
-            a = gap + 4 * root * math.sin(angle / 2) ** 2
-            if x <= 0.0 or a <= 0.0:
-                return 0.0
-            return (2 * root * math.sin(angle)) ** 2 / (2 * math.pi * x) * float(mode_variance(a, thermal, active, tau))
-
-        # most of the weight may sit close to the upper edge
-        bulk = sum(quad(density, a, b, epsabs=1e-11, limit=200)[0] for a, b in ((0.0, 0.1), (0.1, math.pi)))
-        empty = max(0.0, 1 - alpha) * float(mode_variance(gap + (1 + root) ** 2, thermal, active, tau))
-        return bulk + empty
+        return float(shares @ mode_variance(gap + below, thermal, active, tau))
 
     at_edge = mean_variance(0.0)
     if at_edge <= 1:
-        return edge, 1 - at_edge
+        return edge - alpha, 1 - at_edge
     # V(a) <= (T + T_a) / a, so that at this gap the mean is at most 1
     gap = brentq(lambda value: mean_variance(value) - 1, 0.0, thermal + active, xtol=1e-12)
-    return edge + float(gap), 0.0
+    return edge - alpha + float(gap), 0.0
 
 
-def harmonic_variances(dynamics: ActiveOrnsteinUhlenbeck, eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Stationary variances of the modes of a quadratic potential, for eigenvalues of the couplings."""
-    if isinstance(dynamics.potential, SoftSpin):
-        raise ValueError(no_closed_form("stationary covariance", dynamics))
-    return mode_variance(
-        dynamics.stiffness - eigenvalues, dynamics.temperature, dynamics.active_temperature, dynamics.persistence_time
-    )
+def linear_units(what: str, dynamics: Any) -> LinearUnits:
+    """The closed forms of units in a quadratic potential; an error for other dynamics."""
+    response = known_response(what, dynamics)
+    if not isinstance(response, LinearUnits):
+        raise ValueError(no_closed_form(what, dynamics))
+    return response

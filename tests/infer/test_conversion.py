@@ -66,9 +66,9 @@ def test_inputs_stay_as_they_are_and_fields_are_optional():
 @pytest.mark.parametrize(
     ("couplings", "fields", "words"),
     [
-        (np.zeros((2, 3)), None, r"square matrix, got shape \(2, 3\)"),
+        (np.zeros((2, 3)), None, r"square matrix \(n_spins, n_spins\), got shape \(2, 3\)"),
         ([[0.0, np.nan], [np.nan, 0.0]], None, r"entry \[0, 1\] is nan"),
-        ([[0.0, 1.0], [2.0, 0.0]], None, r"\[0, 1\] is 1 and \[1, 0\] is 2"),
+        ([[0.0, 1.0], [2.0, 0.0]], None, r"\[0, 1\] = 1 but couplings\[1, 0\] = 2"),
         (np.zeros((2, 2)), [0.0], r"expected shape \(2,\)"),
         (np.zeros((2, 2)), [0.0, np.inf], "entry 1 is inf"),
     ],

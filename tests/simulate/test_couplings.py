@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,42 @@ def test_dreaming_in_terms_of_spin_correlations(patterns, rate):
 def test_dreaming_runs_from_hebbian_to_projector(patterns):
     np.testing.assert_allclose(dreaming(patterns, 0.0), hebbian(patterns), atol=1e-15)
     np.testing.assert_allclose(dreaming(patterns, 1e10), pseudo_inverse(patterns), atol=1e-8)
+
+
+def exact_dreaming(patterns, rate):
+    """(1 + rate) G (I + rate G)^-1 off the diagonal, in fractions."""
+    n = patterns.shape[1]
+    gram = [[Fraction(int(patterns[:, i] @ patterns[:, j]), n) for j in range(n)] for i in range(n)]
+    rows = [
+        [rate * gram[i][j] + (i == j) for j in range(n)] + [(1 + rate) * gram[i][j] for j in range(n)] for i in range(n)
+    ]
+    for k in range(n):  # (I + rate G)^-1 (1 + rate) G by elimination, pivots being positive
+        rows[k] = [value / rows[k][k] for value in rows[k]]
+        for i in range(n):
+            if i != k:
+                rows[i] = [a - rows[i][k] * b for a, b in zip(rows[i], rows[k], strict=True)]
+    return off_diagonal(np.array([[float(value) for value in row[n:]] for row in rows]))
+
+
+@pytest.mark.parametrize("rate", [10**3, 10**6, 10**9, 10**16])
+@pytest.mark.parametrize("case", ["more patterns than spins", "fewer", "dependent"])
+def test_large_rates_against_fractions(case, rate):
+    # the kernel (I + rate C)^-1 was wrong by 9e-5 at 1e6 and by a factor of 80 at 1e9 where patterns outnumber spins,
+    # and had no inverse at 1e16 where they depend on each other
+    patterns = random_patterns(4 if case == "fewer" else 18, 9, seed=2)
+    if case == "dependent":
+        patterns = np.vstack([patterns[:3], -patterns[:2], patterns[1:2]])
+    expected = exact_dreaming(patterns, Fraction(rate))
+    low_rank = PatternCouplings(patterns, float(rate))
+    scale = abs(expected).max()
+    np.testing.assert_allclose(dreaming(patterns, float(rate)), expected, rtol=0, atol=1e-12 * scale)
+    np.testing.assert_allclose(low_rank @ np.eye(9), expected, rtol=0, atol=1e-11 * scale)
+    if case != "more patterns than spins":
+        assert np.linalg.eigvalsh(low_rank.kernel)[0] > 0  # block Gibbs sampling takes its root
+
+
+def test_projector_of_patterns_that_span_all_spins_is_the_identity():
+    assert not pseudo_inverse(random_patterns(30, 12, seed=0)).any()
 
 
 def test_pseudo_inverse_makes_every_pattern_a_fixed_point_also_when_patterns_depend_on_each_other(patterns):

@@ -13,38 +13,28 @@ the modes span all spins and 0 otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from simulate.memory.patterns import correlation_modes
+from simulate.modes import DreamingModes
 
 FloatArray = NDArray[np.float64]
 
 LOWEST, HIGHEST = 1e-5, 1e5  # 1 + rate c beyond these, the rate counts as having run to the end of its range
 
 
-@dataclass(frozen=True, eq=False)
-class PatternModes:
-    """Non-zero modes of the pattern correlations, and the dreaming family in terms of them."""
-
-    eigenvalues: FloatArray  # (R,), largest first
-    vectors: FloatArray  # (N, R)
-    offset: float  # c0
-    centre: float  # c1
-
-    @classmethod
-    def from_patterns(cls, patterns: NDArray) -> PatternModes:
-        """Modes of patterns (P, N) of +-1; linearly dependent patterns simply give fewer modes."""
-        values, vectors = correlation_modes(patterns)
-        offset = float(values.mean()) if len(values) == len(vectors) else 0.0
-        return cls(values, vectors, offset, float(values[0]))
+class PatternModes(DreamingModes):
+    """Non-zero modes of the pattern correlations, and the dreaming family by an amplitude and a rate."""
 
     @property
-    def lower_bound(self) -> float:
-        """Open lower bound of the rate."""
-        return float(-1.0 / self.eigenvalues[0])
+    def vectors(self) -> FloatArray:
+        """Eigenvectors (N, R)."""
+        return self.eigenvectors
+
+    @property
+    def centre(self) -> float:
+        """The largest eigenvalue c1."""
+        return float(self.eigenvalues[0])
 
     def weights(self, rate: float) -> FloatArray:
         """Mode weights w and their first two derivatives by the rate, (3, R)."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from infer.checks import constant_spins, name_spins
+from infer.estimators.columns import check_worth
 from infer.estimators.continuous.estimators import read_units
 from infer.estimators.dreaming.continuous_units import ContinuousMethod, GaussianMethod, ScoreMatchingMethod
 from infer.estimators.dreaming.errors import Estimate, Grouping, Method
@@ -67,6 +68,7 @@ def pose(model: Any, X: Any, sample_weight: ArrayLike | None, patterns: NDArray[
         raise ValueError("give either patterns or n_patterns, not both")
     given = None if model.patterns is None else check_patterns(model.patterns)
     given_samples = _samples_of(model, X, sample_weight, reset)
+    check_worth(given_samples)
     values, weight = given_samples.values, given_samples.weight
     if given is not None and given.shape[1] != values.shape[1]:
         raise ValueError(f"patterns have {given.shape[1]} spins, but X has {values.shape[1]} columns")

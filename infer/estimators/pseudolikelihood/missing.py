@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.checks import name_spins, passing_rows
-from infer.estimators.pseudolikelihood.error_bars import Influence
+from infer.estimators.pseudolikelihood.influence import Influence
 from infer.estimators.pseudolikelihood.missing_kernels import draw_entries
 from infer.model import PairModel
 from infer.samples import Samples

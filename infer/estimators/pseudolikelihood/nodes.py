@@ -33,9 +33,11 @@ LARGEST_RADIUS = 100.0
 LEAST_RADIUS = 1e-6
 LOSS_NOISE = 1e-5  # relative error of losses in single precision
 LATE = 40  # passes after which the few nodes that are left, ill-conditioned ones, are followed in double precision
+DOUBTFUL = 300.0  # a step refused within this factor of the tolerance may have been judged by rounding errors
 UNBOUNDED = 50.0  # couplings per temperature at which a node without penalty is given up
 LEAST_BEND = 0.05  # least factor that the term of rank one leaves of the metric along a node's couplings
 MARGIN_PASSES = (4, 8, 16, 32, 64, 128, 256)  # where separable nodes are looked for
+SPREAD_OUT = 0.25  # <sech^2> above which no node comes near separating all samples
 SEPARATED = 1e-3  # smallest margin s_r h_r that proves a row separable, well above rounding
 
 
@@ -225,13 +227,21 @@ class NodeSolver:
         verified = np.zeros(n_spins, dtype=bool)
         precise = np.zeros(n_spins, dtype=bool)  # what is known where they stand is known in double precision
         refresh = np.zeros(n_spins, dtype=bool)  # a double-precision step was judged by a single-precision start
+        doubtful = False  # single precision has refused a step that rounding errors may have spoiled
         n_iter, before = 0, np.inf
         while (active.any() or pending.any()) and n_iter < max_iter:
-            # what is expected to be the last pass is made in double precision for all nodes at once, as the check
-            left = self.largest()[active]
-            now = left.max(initial=0.0)
+            # once half of the nodes are expected to pass, all are checked in double precision
+            start = self.largest()
+            left = start[active]
+            now = float(np.median(left)) if len(left) else 0.0
             last = now * np.clip(now / before, 0.02, 1.0) <= single_tol
-            double = last or n_iter >= LATE or left.min() < 2 * SINGLE_PRECISION or (active & (precise | refresh)).any()
+            double = (
+                last
+                or doubtful
+                or n_iter >= LATE
+                or left.min() < 2 * SINGLE_PRECISION
+                or (active & (precise | refresh)).any()
+            )
             before = max(now, 1e-300)
             checked = np.flatnonzero(active | pending) if last else np.flatnonzero(active)
             moving = (active & ~refresh)[checked]
@@ -239,10 +249,14 @@ class NodeSolver:
             trial = self.points.position[checked]
             trial[moving] += self._steps(nodes, first=n_iter == 0)
             look = not self.penalised and (last or n_iter + 1 in MARGIN_PASSES)
+            look = look and self.points.scale[checked].min() < SPREAD_OUT
             found = self.evaluate(trial, checked, np.float64 if double else np.float32, look)
             n_iter += 1
             accepted = ~moving
             accepted[moving] = self._judge(nodes, found.take(moving))
+            if not double and (start[checked[~accepted]] <= DOUBTFUL * single_tol).any():
+                doubtful = True
+                self._restart()
             self.points.put(checked[accepted], found.take(accepted))
             precise[checked[accepted]] = double
             refresh[:] = False
@@ -268,8 +282,9 @@ class NodeSolver:
     def _steps(self, nodes: NDArray, first: bool) -> NDArray:
         """Quasi-Newton steps of some nodes, shortened to their trust radii."""
         direction = self.memory.direction(nodes, self.points.take(nodes), self.metric)
-        if first and not self.penalised:
-            direction *= _gaussian_scale(row_products(direction, self.target))[:, None]
+        if first:
+            ridge = self.alpha * row_products(direction[:, :-1], direction[:, :-1])
+            direction *= _gaussian_scale(row_products(direction, self.target[nodes]) - ridge, ridge)[:, None]
         length = np.sqrt(row_products(direction, direction))
         return direction * np.minimum(1.0, self.radius[nodes] / np.maximum(length, 1e-300))[:, None]
 
@@ -292,6 +307,10 @@ class NodeSolver:
         radius = np.where(accepted, np.maximum(self.radius[nodes], 2 * length), shrink * length)
         self.radius[nodes] = np.clip(radius, LEAST_RADIUS, LARGEST_RADIUS)
         return accepted
+
+    def _restart(self) -> None:
+        """Forget what refused steps have taught: rounding errors may have refused them."""
+        self.radius[:] = FIRST_RADIUS
 
     def _separable(self) -> NDArray:
         """Nodes seen to have every sample on the right side: without a penalty they have no finite optimum."""
@@ -316,17 +335,21 @@ def row_products(a: NDArray, b: NDArray) -> NDArray:
     return np.einsum("rj,rj->r", a, b)
 
 
-def _gaussian_scale(explained: NDArray) -> NDArray:
-    """Factor k >= 1 for which k <sech^2(k h)> = 1 with Gaussian h of the given variance (Stein's lemma), at most 2.
+def _gaussian_scale(variance: NDArray, ridge: NDArray) -> NDArray:
+    """Factor k >= 1 for which a penalised linear regression becomes a logistic one, at most 2.
 
-    Linear regression gives h with <h s_j> = <s_r s_j>; tanh(k h) then meets the same moments.
+    Linear regression gives local fields h of some variance, with ``<h s_r> = variance + ridge``, ``ridge`` being
+    ``alpha sum_j w_j^2``. ``<tanh(k h) h> + k ridge`` then meets the same sum if ``k (variance <sech^2(k h)> + ridge) =
+    variance + ridge`` (Stein's lemma for Gaussian h).
     """
     points, weights = np.polynomial.hermite_e.hermegauss(30)
-    spread = np.sqrt(np.clip(explained, 0.0, None))[:, None] * points
-    low, high = np.ones(len(explained)), np.full(len(explained), 2.0)
+    weights = weights / weights.sum()
+    variance = np.clip(variance, 0.0, None)
+    spread = np.sqrt(variance)[:, None] * points
+    low, high = np.ones(len(variance)), np.full(len(variance), 2.0)
     for _ in range(30):
         middle = 0.5 * (low + high)
-        gain = middle * ((1.0 / np.cosh(np.minimum(middle[:, None] * np.abs(spread), 20.0)) ** 2) @ weights)
-        below = gain < weights.sum()
+        curvature = (1.0 / np.cosh(np.minimum(middle[:, None] * np.abs(spread), 20.0)) ** 2) @ weights
+        below = middle * (variance * curvature + ridge) < variance + ridge
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return low

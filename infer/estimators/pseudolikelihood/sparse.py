@@ -79,6 +79,9 @@ class _SparseSolver(NodeSolver):
         )
         return step
 
+    def _restart(self) -> None:
+        self.tightening[:] = 1.0
+
     def _judge(self, nodes: NDArray, found: Points) -> NDArray:
         here = self.points.take(nodes)
         step = found.position - here.position

@@ -4,7 +4,6 @@ Read with h5py and not with xarray, whose backends follow many more references: 
 to keep the HDF5 library busy, or to make it complain on the standard error stream behind our back.
 """
 
-import mmap
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.errors import InputError
+from infer.recordings.format import Format
+from infer.recordings.formats._hdf5 import MAGIC, check_heaps, is_group, read_values
 from infer.recordings.table import Table, choose
 
-# deflate packs at most 1032 to 1, so a file that claims more than this many values a byte was forged or damaged
-LARGEST_COMPRESSION = 2000
-HEAP = b"GCOL\x01\0\0\0"
 BOOKKEEPING = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue", "coordinates"}
 
 
@@ -26,7 +24,7 @@ def read_netcdf(path: Path, content: str, key: str | None) -> Table:
     with h5py.File(path, "r") as file:
         check_heaps(path)
         variables = _variables(file)
-        inner = _variables(file[content]) if _is_group(file, content) else {}
+        inner = _variables(file[content]) if is_group(file, content) else {}
         if key is None and content not in variables and content in inner:
             variable = inner[content]
         elif key is None and content == "spins" and "spins" not in variables and "x" in variables:
@@ -46,9 +44,11 @@ def read_netcdf(path: Path, content: str, key: str | None) -> Table:
         table.names = _labels(file, dimensions, table.values.shape[-1] if table.values.ndim else 0)
         table.attributes = {**_attributes(file), **_attributes(variable)}
         if content == "spins":
-            if "counts" in variables:
-                table.counts = read_values(path, variables["counts"])
-            stored = _variables(file["patterns"]) if _is_group(file, "patterns") else variables
+            table.oriented = True
+            for name in ("counts", "weights"):
+                if name in variables and variables[name].ndim == 1:
+                    setattr(table, name, read_values(path, variables[name]))
+            stored = _variables(file["patterns"]) if is_group(file, "patterns") else variables
             if "patterns" in stored and key != "patterns":
                 table.patterns = read_values(path, stored["patterns"])
         return table
@@ -60,39 +60,10 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     with h5py.File(path, "r") as file:
         check_heaps(path)
         for name in names:
-            variables = _variables(file[name]) if _is_group(file, name) else _variables(file)
+            variables = _variables(file[name]) if is_group(file, name) else _variables(file)
             if name in variables:
                 found[name] = read_values(path, variables[name])
     return found
-
-
-def check_heaps(path: Path) -> None:
-    """Walk through the global heaps, where HDF5 keeps texts and references of variable length.
-
-    They carry no checksum, and the library (2.0.0) never comes back from one whose free space claims no bytes. Layout:
-    HDF5 File Format Specification, version 3.0, section III.E.
-    """
-    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = data.find(HEAP)
-        while start >= 0:
-            end = start + int.from_bytes(data[start + 8 : start + 16], "little")
-            position = start + 16
-            while position + 16 <= end <= len(data):
-                size = int.from_bytes(data[position + 8 : position + 16], "little")
-                if data[position : position + 2] == b"\0\0":  # the free space at the end counts its own header
-                    position += size
-                    break
-                position += 16 + -(-size // 8) * 8
-            if not end - 16 < position <= end:
-                raise InputError(
-                    f"{path} is damaged: the heap of texts and references at byte {start} is not consistent"
-                )
-            start = data.find(HEAP, start + 8)
-
-
-def _is_group(file: h5py.File, name: str) -> bool:
-    """Whether the file itself (no link to elsewhere) has a group of this name."""
-    return isinstance(file.get(name, getlink=True), h5py.HardLink) and isinstance(file[name], h5py.Group)
 
 
 def _variables(group: h5py.Group) -> dict[str, h5py.Dataset]:
@@ -100,25 +71,6 @@ def _variables(group: h5py.Group) -> dict[str, h5py.Dataset]:
     inside = (name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink))
     members = ((name, group[name]) for name in inside)
     return {name: item for name, item in members if isinstance(item, h5py.Dataset) and "CLASS" not in item.attrs}
-
-
-def read_values(path: Path, variable: h5py.Dataset) -> NDArray[Any]:
-    """The numbers of a variable, NaN where NetCDF marks them as missing."""
-    name = variable.name.rsplit("/", 1)[-1]
-    if variable.is_virtual or variable.external:
-        raise InputError(f"{path}: {name} keeps its values in other files; save it with its values inside")
-    if variable.dtype.kind not in "biuf":
-        raise InputError(f"{path}: {name} holds values of type {variable.dtype}, not numbers")
-    if variable.size is None or variable.size > LARGEST_COMPRESSION * path.stat().st_size:
-        raise InputError(f"{path}: {name} claims {variable.size} values; the file is too small for that, it is damaged")
-    if "scale_factor" in variable.attrs or "add_offset" in variable.attrs:
-        raise InputError(f"{path}: {name} is packed (scale_factor, add_offset); save the values themselves")
-    values = np.asarray(variable[...])
-    if "_FillValue" in variable.attrs:
-        absent = values == np.ravel(variable.attrs["_FillValue"])[0]
-        if absent.any():
-            values = np.where(absent, np.nan, values)
-    return values
 
 
 def _dimensions(file: h5py.File, variable: h5py.Dataset) -> list[str]:
@@ -161,3 +113,14 @@ def _plain(value: Any) -> Any:
 def _text(value: Any) -> str:
     """Text for a label or an attribute."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+FORMAT = Format(
+    name="NetCDF",
+    endings=(".nc",),
+    magic=(MAGIC,),
+    read_table=read_netcdf,
+    guarded=True,
+    data="HDF5",
+    no_spikes="spike times are not read from NetCDF; leave the bin width out for spins",
+)

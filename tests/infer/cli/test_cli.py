@@ -183,8 +183,8 @@ def test_fit_by_mean_field(tmp_path: Path, samples: Path, method: str) -> None:
     with xr.open_dataset(tmp_path / "fit.nc", engine="h5netcdf") as found:
         np.testing.assert_allclose(found["couplings"], expected, atol=1e-12)
     line = refuse("fit", samples, "--output", tmp_path / "no.nc", "--method", method, "--alpha", 0.1)
-    assert "alpha is the penalty of the pseudo-likelihood" in line
-    assert "shrinkage goes with mean-field" in refuse(
+    assert "has no alpha; it has shrinkage: leave alpha out" in line
+    assert "has no shrinkage; it has alpha: leave shrinkage out" in refuse(
         "fit", samples, "--output", tmp_path / "no.nc", "--shrinkage", 0.1
     )
 
@@ -211,7 +211,7 @@ def test_fit_by_other_objectives(tmp_path: Path, samples: Path, method: str, nam
             assert found.attrs["method"] == method
             assert found.attrs["alpha"] == pytest.approx(getattr(expected, "alpha_", alpha))
             assert "replicates" not in found
-    assert "shrinkage goes with mean-field methods" in refuse(*base, "--shrinkage", 0.1)
+    assert "has no shrinkage; it has alpha: leave shrinkage out" in refuse(*base, "--shrinkage", 0.1)
 
 
 @pytest.mark.parametrize("shrinkage", ["0.25", "ledoit-wolf"])

@@ -47,12 +47,12 @@ def cluster():
 def test_on_a_cluster(cluster):
     spins = some_spins(6000)
     array = da.from_array(spins, chunks=(2100, 4))
-    by_blocks, by_rows = (PseudoLikelihood(fit_fields=True, tol=1e-8).fit(X) for X in (array, spins))
+    by_blocks, by_rows = (PseudoLikelihood(fit_fields=True, tol=1e-8, alpha=0.0).fit(X) for X in (array, spins))
     check_equal(by_blocks, by_rows)
     assert by_blocks.score(array) == pytest.approx(by_rows.score(spins), abs=1e-7)
     spins[4345, 6] = 0
     with pytest.raises(ValueError, match="row 4345, column 6 of X is 0"):
-        PseudoLikelihood().fit(da.from_array(spins, chunks=(2100, -1)))
+        PseudoLikelihood(alpha=0.0, fit_fields=False).fit(da.from_array(spins, chunks=(2100, -1)))
 
 
 def test_inside_joblibs_dask_backend(cluster):
@@ -60,14 +60,21 @@ def test_inside_joblibs_dask_backend(cluster):
     spins = some_spins(2000)
     with parallel_config(backend="dask", n_jobs=2):
         inside = [
-            model.fit(spins) for model in (PseudoLikelihood(n_jobs=2), InteractionScreening(alpha=0.05, n_jobs=2))
+            model.fit(spins)
+            for model in (
+                PseudoLikelihood(n_jobs=2, alpha=0.0, fit_fields=False),
+                InteractionScreening(alpha=0.05, n_jobs=2, fit_fields=False),
+            )
         ]
-        search = GridSearchCV(PseudoLikelihood(), {"alpha": [0.003, 0.3]}, cv=3).fit(spins)
+        search = GridSearchCV(PseudoLikelihood(alpha=0.0, fit_fields=False), {"alpha": [0.003, 0.3]}, cv=3).fit(spins)
         drawn = sample(Glauber(inside[0].couplings_, 1.0), draws=10, chains=4, seed=0, n_jobs=2, check=False)
-    outside = [model.fit(spins) for model in (PseudoLikelihood(), InteractionScreening(alpha=0.05))]
+    outside = [
+        model.fit(spins)
+        for model in (PseudoLikelihood(alpha=0.0, fit_fields=False), InteractionScreening(alpha=0.05, fit_fields=False))
+    ]
     for found, expected in zip(inside, outside, strict=True):
         np.testing.assert_array_equal(found.couplings_, expected.couplings_)
-    expected = GridSearchCV(PseudoLikelihood(), {"alpha": [0.003, 0.3]}, cv=3).fit(spins)
+    expected = GridSearchCV(PseudoLikelihood(alpha=0.0, fit_fields=False), {"alpha": [0.003, 0.3]}, cv=3).fit(spins)
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
     assert drawn.identical(sample(Glauber(inside[0].couplings_, 1.0), draws=10, chains=4, seed=0, check=False))
 
@@ -97,44 +104,46 @@ def test_weights_constant_spins_and_real_values():
     weight[700:1400] = 0.0  # a block of no weight
     values = spins * np.random.default_rng(2).uniform(0.1, 2.0, spins.shape) + 5.0
     with pytest.warns(ConvergenceWarning, match="spin 3 never change"):
-        by_rows = PseudoLikelihood(fit_fields=True, tol=1e-8).fit(spins, sample_weight=weight)
+        by_rows = PseudoLikelihood(fit_fields=True, tol=1e-8, alpha=0.0).fit(spins, sample_weight=weight)
     array = da.from_array(values, chunks=(700, 5))
     with pytest.warns(ConvergenceWarning, match="spin 3 never change"):
-        by_blocks = PseudoLikelihood(fit_fields=True, tol=1e-8, threshold=5.0).fit(array, sample_weight=weight)
+        by_blocks = PseudoLikelihood(fit_fields=True, tol=1e-8, threshold=5.0, alpha=0.0).fit(
+            array, sample_weight=weight
+        )
     check_equal(by_blocks, by_rows)
     assert by_blocks.score(array, sample_weight=weight) == pytest.approx(by_rows.score(spins, sample_weight=weight))
     values[1500, 2] = np.nan
     with pytest.raises(ValueError, match="row 1500, column 2 of X is NaN"):
-        PseudoLikelihood(threshold=5.0).fit(da.from_array(values, chunks=(700, -1)))
+        PseudoLikelihood(threshold=5.0, alpha=0.0, fit_fields=False).fit(da.from_array(values, chunks=(700, -1)))
 
 
 def test_chains_of_a_dataset_inform_the_error_bars():
     spins = some_spins().reshape(3, 1000, 9)
     inner = xr.Dataset({"spins": (("chain", "draw", "spin"), spins)})
     outer = xr.Dataset({"spins": (("chain", "draw", "spin"), da.from_array(spins, chunks=(1, 300, -1)))})
-    check_equal(*(PseudoLikelihood(fit_fields=True, tol=1e-8).fit(data) for data in (outer, inner)))
+    check_equal(*(PseudoLikelihood(fit_fields=True, tol=1e-8, alpha=0.0).fit(data) for data in (outer, inner)))
 
 
 def test_posterior_and_bootstrap():
     spins = some_spins()
     array = da.from_array(spins, chunks=(700, -1))
-    by_blocks, by_rows = (PseudoLikelihood(tol=1e-8).fit(X) for X in (array, spins))
+    by_blocks, by_rows = (PseudoLikelihood(tol=1e-8, alpha=0.0, fit_fields=False).fit(X) for X in (array, spins))
     for name in ("posterior", "bootstrap"):
         found, expected = (getattr(model, name)(draws=20, random_state=3) for model in (by_blocks, by_rows))
         np.testing.assert_allclose(found["couplings"], expected["couplings"], atol=1e-4)
-    with pytest.raises(ValueError, match="refit=True needs samples in memory"):
-        by_blocks.bootstrap(draws=2, refit=True)
+    with pytest.raises(ValueError, match="refit needs samples in memory"):
+        by_blocks.bootstrap(draws=2, refit=array)
 
 
 def test_unknown_sizes_and_other_estimators():
     spins = some_spins()
     array = da.from_array(spins, chunks=(700, -1))
     with pytest.raises(ValueError, match="compute_chunk_sizes"):
-        PseudoLikelihood().fit(array[array[:, 0] > 0])
+        PseudoLikelihood(alpha=0.0, fit_fields=False).fit(array[array[:, 0] > 0])
     with pytest.raises(ValueError, match="at least 2 rows"):
-        PseudoLikelihood().fit(array[:1])
+        PseudoLikelihood(alpha=0.0, fit_fields=False).fit(array[:1])
     with pytest.raises(ValueError, match="X has 5 features, but PseudoLikelihood is expecting 9"):
-        PseudoLikelihood().fit(array).score(array[:, :5])
+        PseudoLikelihood(alpha=0.0, fit_fields=False).fit(array).score(array[:, :5])
     # others read the array into memory
-    by_blocks, by_rows = (InteractionScreening(alpha=0.05).fit(X) for X in (array, spins))
+    by_blocks, by_rows = (InteractionScreening(alpha=0.05, fit_fields=False).fit(X) for X in (array, spins))
     np.testing.assert_array_equal(by_blocks.couplings_, by_rows.couplings_)

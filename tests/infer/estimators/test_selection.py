@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from infer.estimators.base import mean_log_pseudolikelihood
 from infer.estimators.newton import Pairs
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.estimators.rows import SpinRows
 from infer.estimators.screening.estimator import InteractionScreening
 from infer.estimators.selection import decimate, fit_on_pairs, penalty_path
+from infer.model import PairModel
 from tests import exact
 
 
@@ -33,19 +33,24 @@ def test_exact_weights_give_back_the_couplings_of_the_true_pairs(fit_fields):
     found, found_fields, minimum = fit_on_pairs(rows, kept, fit_fields, tol=1e-10)
     assert not np.any(Pairs(7, False).pack(found, fields)[~kept])
     assert minimum.gradient_norm <= 1e-10
-    best = mean_log_pseudolikelihood(rows.spins, found, found_fields, rows.weight)
+
+    def mean_log_pseudolikelihood(couplings, fields):
+        values = PairModel(couplings, fields).log_pseudolikelihood(rows.spins)
+        return np.average(values, weights=rows.weight)
+
+    best = mean_log_pseudolikelihood(found, found_fields)
     for i, j in np.argwhere(np.triu(found) != 0):
         for step in (1e-3, -1e-3):
             moved = found.copy()
             moved[i, j] += step
             moved[j, i] += step
-            assert mean_log_pseudolikelihood(rows.spins, moved, found_fields, rows.weight) < best
+            assert mean_log_pseudolikelihood(moved, found_fields) < best
 
 
 def test_path_finds_the_ring_and_its_numbers_are_those_of_the_definition():
     couplings = ring(10, 0.5)
     spins = exact.draw(couplings, 2000, seed=1)
-    path = penalty_path(InteractionScreening(), spins, [0.01, 0.3, 0.05, 0.15, 1.2], gamma=0.5)
+    path = penalty_path(InteractionScreening(fit_fields=False), spins, [0.01, 0.3, 0.05, 0.15, 1.2], gamma=0.5)
     np.testing.assert_array_equal(path.alphas, [1.2, 0.3, 0.15, 0.05, 0.01])
     assert path.converged
     assert path.n_couplings[0] == 0
@@ -54,7 +59,7 @@ def test_path_finds_the_ring_and_its_numbers_are_those_of_the_definition():
     assert np.all(np.diff(path.score) >= -1e-9)
     best = path.best_by_extended_bic
     np.testing.assert_array_equal(path.couplings[best] != 0, couplings != 0)
-    again = InteractionScreening(alpha=path.alphas[best]).fit(spins)
+    again = InteractionScreening(alpha=path.alphas[best], fit_fields=False).fit(spins)
     np.testing.assert_array_equal(path.couplings[best], again.couplings_)
     parameters = 2 * path.n_couplings
     bic = -2 * 2000 * path.score + parameters * (np.log(2000) + np.log(9))
@@ -66,7 +71,7 @@ def test_path_finds_the_ring_and_its_numbers_are_those_of_the_definition():
     for test in thirds:
         train = np.ones(2000, dtype=bool)
         train[test] = False
-        scores.append(InteractionScreening(alpha=0.15).fit(spins[train]).score(spins[test]))
+        scores.append(InteractionScreening(alpha=0.15, fit_fields=False).fit(spins[train]).score(spins[test]))
     assert path.held_out[2] == pytest.approx(np.mean(scores))
     assert path.held_out_std[2] == pytest.approx(np.std(scores, ddof=1) / np.sqrt(5))
 
@@ -112,7 +117,7 @@ def test_data_without_an_optimum_are_admitted():
     assert not found.converged
     assert np.isfinite(found.couplings).all()
     with pytest.warns(ConvergenceWarning, match="1 of 2 refits without penalty did not converge.*cross-validation"):
-        path = penalty_path(InteractionScreening(), spins, [5.0, 0.1], folds=2)
+        path = penalty_path(InteractionScreening(fit_fields=False), spins, [5.0, 0.1], n_folds=2)
     assert not path.converged
     with pytest.raises(ValueError, match="row 3, column 1"):
         decimate(np.where(np.arange(2400).reshape(400, 6) == 19, 0, spins))
@@ -121,7 +126,7 @@ def test_data_without_an_optimum_are_admitted():
 def test_missing_values_are_refused():
     spins = exact.draw(ring(5, 0.6), 200, seed=8)
     spins[3, 1] = 0
-    masked = PseudoLikelihood(penalty="l1", missing="mask")
+    masked = PseudoLikelihood(penalty="l1", missing="mask", alpha=0.0, fit_fields=False)
     with pytest.raises(ValueError, match="row 3, column 1 of X is missing, and a path of penalties needs complete"):
         penalty_path(masked, spins, [0.1])
 
@@ -133,7 +138,7 @@ def test_constant_spins_stay_without_couplings():
         found = decimate(spins)
     assert not np.any(found.couplings[2])
     with pytest.warns(ConvergenceWarning, match="spin 2 never change"):
-        path = penalty_path(InteractionScreening(), spins, [0.1], folds=2)
+        path = penalty_path(InteractionScreening(fit_fields=False), spins, [0.1], n_folds=2)
     assert not np.any(path.couplings[:, 2])
 
 
@@ -142,6 +147,6 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="fraction must be above 0"):
         decimate(spins, fraction=0.0)
     with pytest.raises(ValueError, match="alphas must be numbers of at least 0"):
-        penalty_path(InteractionScreening(), spins, [-1.0])
-    with pytest.raises(ValueError, match="folds must be from 2 to the number of rows, 20, got 30"):
-        penalty_path(InteractionScreening(), spins, [0.1], folds=30)
+        penalty_path(InteractionScreening(fit_fields=False), spins, [-1.0])
+    with pytest.raises(ValueError, match="n_folds must be from 2 to the number of rows, 20, got 30"):
+        penalty_path(InteractionScreening(fit_fields=False), spins, [0.1], n_folds=30)

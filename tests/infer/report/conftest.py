@@ -62,9 +62,9 @@ def recording():
     spins = draw(hebbian_of(patterns_of(3, n_spins, seed=8)), 3000, fields=fields, temperature=1.2, seed=2)
     rows, counts = np.unique(spins, axis=0, return_counts=True)
     return Recording(
-        spins=rows,
-        counts=counts.astype(np.int64),
-        chains=None,
+        rows,
+        weights=counts.astype(np.int64),
+        ordered=False,
         names=HOSTILE,
         source="/home/somebody/secret/<b>units</b> & more.npz",
         patterns=None,

@@ -56,13 +56,13 @@ def test_event_patterns_are_compared(dataset, patterns):
     expected = np.where(spins[spins[:, 0] > 0].mean(axis=0) >= spins.mean(axis=0), 1, -1)
     np.testing.assert_array_equal(stored[0], expected)
     model = PseudoLikelihood(alpha=1 / 600, fit_fields=True).fit(spins)
-    again = compare(model, stored, random_state=2)
+    again = compare(model, stored, seed=2)
     assert found.references["averages of 1 events"].at_hebbian == again.at_hebbian
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # so few weakly coupled samples do not show their patterns clearly
         estimated = DreamingModel(n_patterns=2, fit_fields=True, random_state=2).fit(spins).patterns_
     assert any("pattern" in text for text in found.warnings)
-    again = compare(model, estimated, random_state=2)
+    again = compare(model, estimated, seed=2)
     assert found.references["2 estimated patterns"].best_rate == again.best_rate
 
 
@@ -147,7 +147,13 @@ def test_masked_values_are_averaged_over_and_stated(patterns):
     spins[np.random.default_rng(0).random(spins.shape) < 0.03] = 0
     names = tuple(map(str, range(12)))
     recording = Recording(
-        spins, None, np.zeros(1500, dtype=np.int64), names, "gaps.npy", None, np.arange(12), {"missing": "mask"}
+        spins,
+        chains=np.zeros(1500, dtype=np.int64),
+        names=names,
+        attributes={"missing": "mask"},
+        gaps=True,
+        source="gaps.npy",
+        columns=np.arange(12),
     )
     found = analyse(recording, patterns)
     assert any("3 % of the values are missing" in text for text in found.warnings)
@@ -155,7 +161,7 @@ def test_masked_values_are_averaged_over_and_stated(patterns):
     model = PseudoLikelihood(alpha=1 / 1500, fit_fields=True, missing="mask").fit(recording)
     np.testing.assert_array_equal(found.couplings, model.couplings_)
     with pytest.raises(ValueError, match="is 0"):
-        analyse(dataclasses.replace(recording, attributes={}))
+        analyse(dataclasses.replace(recording, gaps=False))
 
 
 def test_connections_of_a_known_graph():

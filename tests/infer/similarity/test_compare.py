@@ -308,14 +308,14 @@ def test_bad_input_is_named():
     broken = A.copy()
     broken[3, 4] += 1.0
     cases = [
-        ((broken, xi), {}, r"not symmetric, entry \[3, 4\]"),
+        ((broken, xi), {}, r"must be symmetric: couplings\[3, 4\]"),
         ((A, xi[:, :19]), {}, "19 spins do not fit"),
         ((A,), {}, "either patterns or correlations"),
         ((A, xi), {"correlations": np.eye(20)}, "either patterns or correlations"),
         ((A,), {"correlations": np.eye(20)}, "zero off the diagonal"),
         ((np.eye(20), xi), {}, "all entries off the diagonal are 0"),
         ((A, xi), {"rates": [0.1, -9.0]}, "rates: entry 1 is -9"),
-        ((A, xi), {"level": 1.0}, "level"),
+        ((A, xi), {"confidence": 1.0}, "confidence"),
         ((A, xi), {"replicates": np.zeros((3, 20, 20))}, "at least 20"),
         ((A, xi), {"replicates": np.zeros((30, 19, 20))}, "replicates: expected shape"),
         ((A, xi), {"replicates": np.full((30, 20, 20), np.nan)}, r"entry \[0, 0, 0\] is nan"),
@@ -324,3 +324,23 @@ def test_bad_input_is_named():
     for arguments, options, message in cases:
         with pytest.raises(ValueError, match=message):
             compare(*arguments, **options)
+
+
+def test_scale_of_the_couplings_changes_the_temperature_only():
+    patterns = random_patterns(4, 13, seed=2)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(13, 13)) * 0.02
+    couplings = dreaming(patterns, 0.5) + noise + noise.T
+    np.fill_diagonal(couplings, 0.0)
+    found = compare(couplings, patterns, n_null=50)
+    for factor in (1e200, 1e-200, 3.0):
+        scaled = compare(factor * couplings, patterns, n_null=50)
+        assert scaled.best_rate == pytest.approx(found.best_rate, rel=1e-9)
+        assert scaled.best_rate_std == pytest.approx(found.best_rate_std, rel=1e-9)
+        assert scaled.inverse_temperature == pytest.approx(factor * found.inverse_temperature, rel=1e-9)
+        assert scaled.at_best == pytest.approx(found.at_best, rel=1e-9)
+        assert scaled.retrieval == found.retrieval
+        np.testing.assert_allclose(scaled.couplings, factor * found.couplings, rtol=1e-12)
+        np.testing.assert_allclose(scaled.spectra["inferred"], factor * found.spectra["inferred"], rtol=1e-9)
+        metrics = similarity_metrics(factor * couplings, found.reference_couplings)
+        assert metrics == pytest.approx(similarity_metrics(couplings, found.reference_couplings), rel=1e-12)

@@ -31,7 +31,7 @@ def test_unlearned_couplings_find_their_dream_count():
 
 def test_the_path_is_that_of_unlearn_and_its_metrics_the_plain_ones():
     A = dreaming(PATTERNS, 1.0)
-    found = compare_unlearning(A, PATTERNS, dreams_per_point=50, random_state=3)
+    found = compare_unlearning(A, PATTERNS, dreams_per_point=50, seed=3)
     np.testing.assert_array_equal(found.dreams, 50 * np.arange(len(found.dreams)))
     rng = np.random.default_rng(np.random.SeedSequence(3).spawn(2)[0])
     point = hebbian(PATTERNS)
@@ -39,7 +39,7 @@ def test_the_path_is_that_of_unlearn_and_its_metrics_the_plain_ones():
         for name, value in similarity_metrics(A, point).items():
             assert found.profile[name][k] == pytest.approx(value, rel=1e-9)
         point = unlearn(point, 50, 0.01, seed=rng)
-    assert found.to_dict() == compare_unlearning(A, PATTERNS, dreams_per_point=50, random_state=3).to_dict()
+    assert found.to_dict() == compare_unlearning(A, PATTERNS, dreams_per_point=50, seed=3).to_dict()
 
 
 def test_hebbian_couplings_need_no_dreams():
@@ -76,8 +76,8 @@ def test_bad_input_is_named():
         compare_unlearning(A, PATTERNS[:, :59])
     with pytest.raises(ValueError, match="max_points"):
         compare_unlearning(A, PATTERNS, max_points=2)
-    with pytest.raises(ValueError, match="level"):
-        compare_unlearning(A, PATTERNS, level=95)
+    with pytest.raises(ValueError, match="confidence"):
+        compare_unlearning(A, PATTERNS, confidence=95)
     with pytest.raises(ValueError, match="epsilon"):
         compare_unlearning(A, PATTERNS, epsilon=0.0)
     with pytest.raises(ValueError, match="at least 20 are needed"):

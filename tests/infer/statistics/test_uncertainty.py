@@ -62,7 +62,7 @@ def test_bad_chains_and_batches_are_named():
         uncertainty.batch_labels(0)
     with pytest.raises(ValueError, match="at least two batches"):
         uncertainty.batch_means_covariance(np.arange(5.0), np.zeros(5, dtype=int))
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
         uncertainty.student_quantile(95, 10)
 
 

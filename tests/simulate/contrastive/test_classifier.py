@@ -20,7 +20,7 @@ def digits(seed=0):
     return train_test_split(X / 16, y, test_size=0.2, random_state=seed, stratify=y)
 
 
-@pytest.mark.parametrize("nudge", [0.0, 0.5])
+@pytest.mark.parametrize("nudge", [0.0, 0.5, -0.3, -0.5, -0.8])
 def test_relaxation_ends_in_a_minimum_of_the_energy(nudge):
     inputs, weights, biases, target = network()
     hidden, output = relax_layers(inputs, weights, biases, target=target, nudge=nudge, tol=1e-12, max_iterations=1000)
@@ -91,6 +91,19 @@ def test_digits_are_learned_by_contrast_in_time_and_not_without_a_threshold():
     untrained = ContrastiveClassifier(n_epochs=0, random_state=0).fit(X, y)
     assert 1 - control.score(X_test, y_test) > 0.7
     np.testing.assert_allclose(control.weights_[0], untrained.weights_[0], atol=1e-9)
+
+
+def test_a_random_sign_of_the_nudge_learns_too_and_is_part_of_the_fingerprint(tmp_path):
+    X, X_test, y, y_test = digits()
+    path = tmp_path / "state.npz"
+    signed = ContrastiveClassifier(
+        50, 2, IdealContrast(), nudge=0.3, random_sign=True, random_state=0, checkpoint=path
+    ).fit(X, y)
+    assert signed.score(X_test, y_test) > 0.6  # after two passes; chance is 0.1
+    plain = ContrastiveClassifier(50, 2, IdealContrast(), nudge=0.3, random_state=0).fit(X, y)
+    assert (signed.weights_[0] != plain.weights_[0]).any()
+    with pytest.raises(ValueError, match="other data or parameters"):
+        clone(signed).set_params(random_sign=False).fit(X, y)
 
 
 def test_a_network_that_relaxes_all_along_the_ramp_learns_in_the_direction_of_the_straight_line():

@@ -59,6 +59,17 @@ def test_digits_task_has_a_curve_for_each_rule_and_goes_on_from_its_checkpoints(
     assert float(table["test_error"].sel(rule="threshold 0", epoch=2)) > 0.7
 
 
+def test_rows_without_learning_window_are_left_open():
+    # at rate 1 the memory lasts as long as the rise: a fall of three times that passes the threshold first
+    table = experiments.range_against_asymmetry([3, 10, 50], rate=1.0)
+    assert table["window"].values.tolist() == [False, True, True]
+    for name in ("learning_range", "onset", "slope", "offset"):
+        assert np.isnan(table[name].values).tolist() == [True, False, False]
+    assert (table["learning_range"].values[1:] < [10, 50]).all()
+    with pytest.raises(ValueError, match="memory of the kernel shorter"):
+        experiments.range_against_asymmetry([3], rate=1.0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -262,3 +262,26 @@ def test_bad_input_is_named(call, message):
     patterns = random_patterns(2, 20, seed=0)
     with pytest.raises(ValueError, match=message):
         call(hebbian(patterns), patterns)
+
+
+def test_ties_are_counted_alike_at_every_scale_and_rounding():
+    # patterns whose fields vanish exactly for some spins: whole numbers say which are fixed points. In floating point
+    # one and the same matrix had 0.5, 0.75 and 0.5 of them where the answer is 1
+    found_ties = 0
+    for seed in range(20):
+        patterns = random_patterns(4, 13, seed=seed)
+        whole = patterns.T.astype(np.int64) @ patterns
+        np.fill_diagonal(whole, 0)
+        aligned = patterns * (patterns @ whole)
+        expected = (aligned >= 0).all(axis=1)
+        found_ties += int((aligned == 0).any())
+        for scale in (1.0, 1 / 13, np.pi / 7, 1e-14, 1e200, 1e-200):
+            for matrix in (whole * scale, (whole / 13 * scale).astype(np.float32) if 1e-30 < scale < 1e30 else whole):
+                np.testing.assert_array_equal(retrieval.fixed_points(matrix, patterns), expected)
+                # relaxation from a fixed point goes nowhere, from any other state it ends in one
+                np.testing.assert_array_equal(
+                    (retrieval.relax(matrix, patterns, seed=0) == patterns).all(axis=1), expected
+                )
+                states = random_patterns(5, 13, seed=seed + 100)
+                assert retrieval.fixed_points(matrix, retrieval.relax(matrix, states, seed=0)).all()
+    assert found_ties > 5

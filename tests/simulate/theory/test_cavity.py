@@ -137,7 +137,10 @@ def test_effective_couplings_have_the_covariance():
     ],
 )
 def test_where_nothing_is_known_it_says_so(dynamics, message):
-    for answer in (theory.fitted_rate_and_slope, theory.mean_field_couplings, theory.dynamical_mean_field):
+    answers = [theory.mean_field_couplings, theory.dynamical_mean_field]
+    if not isinstance(dynamics(COUPLINGS), Glauber):
+        answers.append(theory.fitted_rate_and_slope)
+    for answer in answers:
         with pytest.raises(ValueError, match=message):
             answer(dynamics(COUPLINGS))
 
@@ -154,6 +157,25 @@ def test_where_no_rate_can_be_told_it_says_so():
     for couplings in (hebbian(random_patterns(1, 50, seed=0)), hebbian(np.ones((1, 20))), np.zeros((5, 5))):
         with pytest.raises(ValueError, match="no rate can be told"):
             theory.fitted_rate_and_slope(PersistentGlauber(couplings, 2.0, 0.5))
+
+
+def test_dreamed_couplings_keep_their_rate_without_drive_and_add_to_it_with():
+    patterns = random_patterns(20, 100, seed=0)
+    dreamed = PatternCouplings(patterns, 2.0)
+    for dynamics in (PersistentGlauber(dreamed, 2.0), Glauber(dreamed, 2.0), ColoredFieldGlauber(dreamed, 2.0, 1.0, 0)):
+        assert theory.fitted_rate_and_slope(dynamics) == pytest.approx((2.0, 1.5), rel=1e-12)
+    # without activity the same equations must find the couplings' own rate: with a faint one they nearly do
+    rate, slope = theory.fitted_rate_and_slope(PersistentGlauber(dreamed, 6.0, 1e-3))
+    assert rate == pytest.approx(2.0, rel=1e-2)
+    assert slope == pytest.approx(0.5, rel=1e-2)
+    assert theory.fitted_rate_and_slope(PersistentGlauber(dreamed, 3.0, 0.9))[0] > 2.2
+    # of a matrix nobody knows what has been dreamed
+    for dynamics in (PersistentGlauber(dreaming(patterns, 2.0), 4.0, a) for a in (0.0, 0.5)):
+        for answer in (theory.fitted_rate_and_slope, theory.dreaming_rate):
+            with pytest.raises(ValueError, match="couplings must be Hebbian"):
+                answer(dynamics)
+    with pytest.raises(ValueError, match=r"give PatternCouplings\(patterns\)"):
+        theory.fitted_rate_and_slope(PersistentGlauber(hebbian(random_patterns(150, 100, seed=0)), 9.0, 0.5))
 
 
 def test_free_spins_and_small_systems():

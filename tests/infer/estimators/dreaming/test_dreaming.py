@@ -11,13 +11,19 @@ from sklearn.exceptions import ConvergenceWarning
 
 from infer.estimators.dreaming.dreaming_kernels import accumulate_rows, local_fields
 from infer.estimators.dreaming.estimator import DreamingModel
-from infer.estimators.dreaming.likelihood import Samples, fit_pseudolikelihood
+from infer.estimators.dreaming.likelihood import PatternSamples, fit_pseudolikelihood
 from infer.estimators.dreaming.modes import PatternModes
+from infer.samples import Samples
 from simulate.couplings import dreaming, lowest_rate
 from tests import exact
 
 # scikit-learn's parametrize_with_checks fits data of many widths, while given patterns fix the number of columns of X:
 # it is run on unknown patterns (test_dreaming_patterns.py), and what remains of it is checked below.
+
+
+def infinite_samples(n_spins, weight):
+    """All states with their probabilities; the number of samples only scales standard errors."""
+    return Samples.of(exact.all_states(n_spins), weight, n_effective=1000)
 
 
 def patterns_of(n_patterns, n_spins, seed=0):
@@ -40,7 +46,7 @@ def sticky_rows(couplings, n_rows, stay, rng, fields=None):
 def test_exact_weights_give_back_rate_and_inverse_temperature(n_patterns, rate):
     patterns, beta = patterns_of(n_patterns, 10), 0.7
     couplings = beta * dreaming(patterns, rate)
-    model = DreamingModel(patterns).fit(exact.all_states(10), sample_weight=exact.boltzmann(couplings))
+    model = DreamingModel(patterns).fit(infinite_samples(10, exact.boltzmann(couplings)))
     assert model.converged_
     assert model.rate_ == pytest.approx(rate, abs=1e-6)
     assert model.inverse_temperature_ == pytest.approx(beta, abs=1e-6)
@@ -53,13 +59,13 @@ def test_exact_weights_give_back_fields_too():
     patterns, fields = patterns_of(4, 10), np.linspace(-0.4, 0.6, 10)
     couplings = 0.6 * dreaming(patterns, 0.3)
     weight = exact.boltzmann(couplings, fields)
-    model = DreamingModel(patterns, fit_fields=True).fit(exact.all_states(10), sample_weight=weight)
+    model = DreamingModel(patterns, fit_fields=True).fit(infinite_samples(10, weight))
     assert model.converged_
     assert model.rate_ == pytest.approx(0.3, abs=1e-6)
     assert model.inverse_temperature_ == pytest.approx(0.6, abs=1e-6)
     np.testing.assert_allclose(model.fields_, fields, atol=1e-6)
     # without fields the same samples are not described: the fit must be worse, not silently the same
-    without = DreamingModel(patterns).fit(exact.all_states(10), sample_weight=weight)
+    without = DreamingModel(patterns).fit(infinite_samples(10, weight))
     assert without.log_pseudolikelihood_ < model.log_pseudolikelihood_ - 0.1
 
 
@@ -68,7 +74,7 @@ def test_exact_weights_give_back_fields_too():
 def test_exact_weights_at_other_temperatures(beta):
     patterns = patterns_of(4, 10)
     weight = exact.boltzmann(beta * dreaming(patterns, 0.5))
-    model = DreamingModel(patterns).fit(exact.all_states(10), sample_weight=weight)
+    model = DreamingModel(patterns).fit(infinite_samples(10, weight))
     assert model.rate_ == pytest.approx(0.5, abs=1e-6)
     assert model.inverse_temperature_ == pytest.approx(beta, abs=1e-6)
 
@@ -77,7 +83,7 @@ def test_linearly_dependent_patterns_are_fine():
     patterns = patterns_of(3, 10)
     patterns = np.concatenate([patterns, patterns[:1], -patterns[1:2]])
     weight = exact.boltzmann(0.4 * dreaming(patterns, 0.5))
-    model = DreamingModel(patterns).fit(exact.all_states(10), sample_weight=weight)
+    model = DreamingModel(patterns).fit(infinite_samples(10, weight))
     assert model.rate_ == pytest.approx(0.5, abs=1e-6)
     assert model.lowest_rate_ == pytest.approx(lowest_rate(patterns), rel=1e-12)
 
@@ -106,7 +112,7 @@ def test_gradient_and_hessian_against_finite_differences(n_patterns):
     patterns = patterns_of(n_patterns, 9, seed=3)
     modes = PatternModes.from_patterns(patterns)
     spins, weight = rng.choice([-1, 1], size=(40, 9)).astype(np.int8), rng.random(40)
-    samples = Samples.prepare(spins, weight, modes)
+    samples = PatternSamples.prepare(spins, weight, modes)
     point = np.concatenate([[0.6, 0.35], rng.normal(size=9) * 0.3])
 
     def gradient(x):
@@ -129,7 +135,7 @@ def test_gradient_and_hessian_against_finite_differences(n_patterns):
 
 def test_hessian_where_the_amplitude_vanishes():
     modes = PatternModes.from_patterns(patterns_of(5, 9, seed=3))
-    samples = Samples.prepare(exact.draw(np.zeros((9, 9)), 50), None, modes)
+    samples = PatternSamples.prepare(exact.draw(np.zeros((9, 9)), 50), None, modes)
     low, here, high = (samples.evaluate(x, 0.2, np.zeros(9)) for x in (-1e-6, 0.0, 1e-6))
     np.testing.assert_allclose(-(high.gradient - low.gradient) / 2e-6, here.hessian[0], rtol=1e-6)
 
@@ -241,21 +247,17 @@ def test_chains_inform_the_error_bars():
 
 
 def test_counts_of_a_recording_are_independent_samples():
-    class Recording:
-        def __init__(self, spins, counts):
-            self.spins, self.counts, self.chains, self.names = spins, counts, None, None
-
     patterns = patterns_of(4, 8, seed=6)
     X = exact.draw(0.6 * dreaming(patterns, 0.4), 5000, seed=10)
     states, counts = np.unique(X, axis=0, return_counts=True)
     counted, rows = (
-        DreamingModel(patterns).fit(Recording(states, counts)),
+        DreamingModel(patterns).fit(Samples.of(states, counts)),
         DreamingModel(patterns, n_batches=5000).fit(X),
     )
     assert counted.rate_ == pytest.approx(rows.rate_, abs=1e-9)
     np.testing.assert_allclose(counted.covariance_, rows.covariance_, rtol=1e-6)
     assert counted.degrees_of_freedom_ == pytest.approx(4999)
-    test, test_rows = counted.rate_test(Recording(states, counts)), rows.rate_test(X)
+    test, test_rows = counted.rate_test(Samples.of(states, counts)), rows.rate_test(X)
     assert test.score == pytest.approx(test_rows.score, rel=1e-6)
 
 
@@ -300,7 +302,7 @@ def test_restricted_fit_is_the_best_inverse_temperature_at_that_rate():
     patterns = patterns_of(4, 10)
     weight = exact.boltzmann(0.7 * dreaming(patterns, 0.5))
     modes = PatternModes.from_patterns(patterns)
-    found = fit_pseudolikelihood(Samples.prepare(exact.all_states(10), weight, modes), rate=0.5)
+    found = fit_pseudolikelihood(PatternSamples.prepare(exact.all_states(10), weight, modes), rate=0.5)
     assert found.converged
     assert modes.inverse_temperature(found.amplitude, 0.5) == pytest.approx(0.7, abs=1e-9)
 
@@ -331,7 +333,7 @@ def test_rates_beyond_the_ends_are_told_not_invented():
     single = (modes.vectors * np.array([0.7, -0.1, -0.1, -0.1])) @ modes.vectors.T
     for couplings, end in [(past, "infinity"), (single, "its lower bound")]:
         with pytest.warns(ConvergenceWarning, match=f"ran off to {end}"):
-            model = DreamingModel(patterns).fit(exact.all_states(10), sample_weight=exact.boltzmann(couplings))
+            model = DreamingModel(patterns).fit(infinite_samples(10, exact.boltzmann(couplings)))
         assert not model.converged_
 
 
@@ -348,7 +350,7 @@ def test_ordered_phase_far_from_the_start_converges():
     weight = exact.boltzmann(3.0 * dreaming(patterns, 3.0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # weights sorted by state: batches mean nothing here
-        model = DreamingModel(patterns).fit(exact.all_states(12), sample_weight=weight)
+        model = DreamingModel(patterns).fit(infinite_samples(12, weight))
     assert model.converged_
     assert model.rate_ == pytest.approx(3.0, rel=1e-5)
 

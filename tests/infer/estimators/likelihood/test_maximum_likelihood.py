@@ -68,7 +68,9 @@ def test_twenty_spins_are_enumerated():
     assert fitted.converged_
     assert np.sqrt(np.mean((fitted.couplings_ - couplings) ** 2)) < 2 / np.sqrt(3000)
     with pytest.raises(ValueError, match="at most 20 spins, X has 21 that vary: pass method='pcd'"):
-        MaximumLikelihood("exact").fit(np.random.default_rng(0).choice([-1, 1], size=(100, 21)))
+        MaximumLikelihood("exact", alpha=0.0, fit_fields=False).fit(
+            np.random.default_rng(0).choice([-1, 1], size=(100, 21))
+        )
 
 
 def test_moments_that_no_finite_couplings_have():
@@ -79,9 +81,9 @@ def test_moments_that_no_finite_couplings_have():
         fitted = MaximumLikelihood("exact", 0.0).fit(spins)
     assert not fitted.converged_
     assert np.isfinite(fitted.couplings_).all()
-    assert MaximumLikelihood("exact", 0.01).fit(spins).converged_
+    assert MaximumLikelihood("exact", 0.01, fit_fields=False).fit(spins).converged_
     with pytest.warns(ConvergenceWarning, match="no convergence in 1 Newton steps"):
-        MaximumLikelihood("exact", 0.01, max_iter=1).fit(spins)
+        MaximumLikelihood("exact", 0.01, max_iter=1, fit_fields=False).fit(spins)
 
 
 def test_moments_are_enough():
@@ -121,7 +123,7 @@ def test_more_spins_than_can_be_enumerated():
         parent = int(rng.integers(0, child))
         couplings[child, parent] = couplings[parent, child] = strength = rng.normal(0, 0.5)
         spins[:, child] = spins[:, parent] * np.where(rng.random(2000) < 1 / (1 + np.exp(-2 * strength)), 1, -1)
-    fitted = MaximumLikelihood(alpha=0.0).fit(spins)
+    fitted = MaximumLikelihood(alpha=0.0, fit_fields=False).fit(spins)
     assert fitted.converged_
     assert fitted.tol_ == 0.2
     # errors are those of maximum likelihood: inverse Fisher information, fourth moments taken as those of a Gaussian

@@ -47,8 +47,8 @@ def coverage(make, couplings, fields):
         labels = None if isinstance(samples, np.ndarray) else np.repeat(np.arange(4), len(rows) // 4)
         if seed < 5:
             times.append(autocorrelation_time(rows, labels).mean())
-        aware = PseudoLikelihood(fit_fields=True).fit(samples)
-        unaware = PseudoLikelihood(fit_fields=True).fit(rows, sample_weight=np.ones(len(rows)))
+        aware = PseudoLikelihood(fit_fields=True, alpha=0.0).fit(samples)
+        unaware = PseudoLikelihood(fit_fields=True, alpha=0.0).fit(rows, sample_weight=np.ones(len(rows)))
         for model, record in ((aware, inside), (unaware, uncorrected)):
             for name, truth, pick in (("couplings", couplings, UPPER), ("fields", fields, slice(None))):
                 lower, upper = model.confidence_interval(0.95, name)

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.estimators.pseudolikelihood.missing import complete, find_gaps, fit_by_completion
 from infer.estimators.pseudolikelihood.missing_kernels import draw_entries
-from infer.recordings.recording import Recording
+from infer.samples import Samples
 from tests import exact
 
 
@@ -68,7 +68,7 @@ def chi_square(completed, observed, couplings, fields):
 @pytest.fixture(scope="module")
 def model():
     """A fit to five spins with couplings and fields."""
-    return PseudoLikelihood(fit_fields=True, missing="mask").fit(some_samples(5, 2000)[3])
+    return PseudoLikelihood(fit_fields=True, missing="mask", alpha=0.0).fit(some_samples(5, 2000)[3])
 
 
 # 1, 3 and 31 degrees of freedom, false alarms 0.1 % each
@@ -105,7 +105,7 @@ def test_score_of_a_row_is_that_of_its_draws(model):
 
 def test_estimates_are_those_of_the_truth_and_filling_is_not():
     couplings, fields, spins, gappy = some_samples()
-    model = PseudoLikelihood(fit_fields=True, missing="mask").fit(gappy)
+    model = PseudoLikelihood(fit_fields=True, missing="mask", alpha=0.0).fit(gappy)
     above = np.triu_indices(8, 1)
     z = (
         (model.couplings_ - couplings)[above] / model.couplings_std_[above],
@@ -114,7 +114,7 @@ def test_estimates_are_those_of_the_truth_and_filling_is_not():
     # 28 and 8 of them; their errors are up to 10 % too small: chi-square below 69 and 32, false alarms 0.1 % each
     assert (z[0] ** 2).sum() < 56.9 * 1.1**2
     assert (z[1] ** 2).sum() < 26.1 * 1.1**2
-    plain = PseudoLikelihood(fit_fields=True)
+    plain = PseudoLikelihood(fit_fields=True, alpha=0.0)
     std = model.couplings_std_[above]
     common = np.where(gappy.sum(axis=0) >= 0, 1, -1)
     filled = plain.fit(np.where(gappy == 0, common, gappy)).couplings_[above]
@@ -130,13 +130,13 @@ def test_values_missing_where_others_say_so():
     couplings, fields, spins, _ = some_samples(6, 40_000, scale=0.7, seed=3)
     gappy = spins.copy()
     gappy[(spins[:, 0] == 1) & (np.random.default_rng(0).random(len(spins)) < 0.7), 1] = 0
-    model = PseudoLikelihood(fit_fields=True, missing="mask").fit(gappy)
+    model = PseudoLikelihood(fit_fields=True, missing="mask", alpha=0.0).fit(gappy)
     assert model.converged_
     # a coupling's error is about 1 / sqrt(0.3 x 15 000) at worst, from the samples with the neighbour up
     np.testing.assert_allclose(model.couplings_, couplings, atol=4 / np.sqrt(0.3 * (spins[:, 0] == 1).sum()))
     np.testing.assert_allclose(model.fields_, fields, atol=4 / np.sqrt(0.3 * (spins[:, 0] == 1).sum()))
     # samples in which everything was observed are other samples
-    whole = PseudoLikelihood(fit_fields=True).fit(gappy[gappy.all(axis=1)])
+    whole = PseudoLikelihood(fit_fields=True, alpha=0.0).fit(gappy[gappy.all(axis=1)])
     assert abs(whole.fields_[0] - fields[0]) > 0.3
 
 
@@ -154,7 +154,10 @@ def test_every_kind_of_fit_comes_near_the_one_to_complete_samples(parameters):
 
 def test_nothing_missing_changes_nothing():
     _, _, spins, _ = some_samples(n_samples=1000)
-    plain, masked = PseudoLikelihood().fit(spins), PseudoLikelihood(missing="mask").fit(spins)
+    plain, masked = (
+        PseudoLikelihood(alpha=0.0, fit_fields=False).fit(spins),
+        PseudoLikelihood(missing="mask", alpha=0.0, fit_fields=False).fit(spins),
+    )
     np.testing.assert_array_equal(plain.couplings_, masked.couplings_)
     np.testing.assert_array_equal(plain.couplings_std_, masked.couplings_std_)
     assert plain.score(spins) == pytest.approx(masked.score(spins), abs=1e-12)
@@ -164,31 +167,33 @@ def test_nothing_missing_changes_nothing():
 def test_same_samples_same_result_and_samples_stay_as_they_are():
     _, _, _, gappy = some_samples(5, 1000)
     before = gappy.copy()
-    first, second = (PseudoLikelihood(missing="mask", n_jobs=n).fit(gappy) for n in (1, 2))
+    first, second = (PseudoLikelihood(missing="mask", n_jobs=n, alpha=0.0, fit_fields=False).fit(gappy) for n in (1, 2))
     np.testing.assert_array_equal(first.couplings_, second.couplings_)
     np.testing.assert_array_equal(gappy, before)
     values = np.where(gappy == 0, np.nan, gappy)
-    np.testing.assert_array_equal(PseudoLikelihood(missing="mask").fit(values).couplings_, first.couplings_)
+    np.testing.assert_array_equal(
+        PseudoLikelihood(missing="mask", alpha=0.0, fit_fields=False).fit(values).couplings_, first.couplings_
+    )
     graded = np.where(gappy == 0, np.nan, 0.3 * gappy + 5)
-    found = PseudoLikelihood(missing="mask", threshold=5.0).fit(graded)
+    found = PseudoLikelihood(missing="mask", threshold=5.0, alpha=0.0, fit_fields=False).fit(graded)
     np.testing.assert_array_equal(found.couplings_, first.couplings_)
 
 
 def test_counts():
     couplings, _, _, gappy = some_samples(5, 20_000)
     rows, counts = np.unique(gappy, axis=0, return_counts=True)
-    recording = Recording(rows, counts, None, tuple("abcde"), "here", None, np.arange(5))
-    model = PseudoLikelihood(fit_fields=True, missing="mask").fit(recording)
+    recording = Samples.of(rows, counts, names="abcde")
+    model = PseudoLikelihood(fit_fields=True, missing="mask", alpha=0.0).fit(recording)
     above = np.triu_indices(5, 1)
     z = (model.couplings_ - couplings)[above] / model.couplings_std_[above]
     assert (z**2).sum() < 29.6 * 1.15**2  # 10 degrees of freedom, false alarm 0.1 %
-    ordered = PseudoLikelihood(fit_fields=True, missing="mask").fit(gappy)
+    ordered = PseudoLikelihood(fit_fields=True, missing="mask", alpha=0.0).fit(gappy)
     np.testing.assert_allclose(model.couplings_std_[above], ordered.couplings_std_[above], rtol=0.3)
 
 
 def test_score_is_that_of_complete_samples():
     _, _, spins, gappy = some_samples(8, 20_000, share=0.3)
-    model = PseudoLikelihood(fit_fields=True, missing="mask").fit(gappy)
+    model = PseudoLikelihood(fit_fields=True, missing="mask", alpha=0.0).fit(gappy)
     # the scores of rows spread by about 2 nats, and a third of them is other rows
     assert model.score(gappy) == pytest.approx(model.score(spins), abs=5 * 2 / np.sqrt(20_000))
     completed = model.complete(gappy)
@@ -198,12 +203,12 @@ def test_score_is_that_of_complete_samples():
 
 def test_bootstrap_is_as_wide_as_the_errors():
     _, _, _, gappy = some_samples(6, 4000)
-    model = PseudoLikelihood(missing="mask").fit(gappy)
+    model = PseudoLikelihood(missing="mask", alpha=0.0, fit_fields=False).fit(gappy)
     replicates = model.bootstrap_couplings(400, random_state=0)
     above = np.triu_indices(6, 1)
     np.testing.assert_allclose(replicates.std(axis=0)[above], model.couplings_std_[above], rtol=0.2)
-    with pytest.raises(ValueError, match="refit=False"):
-        model.bootstrap(draws=2, refit=True)
+    with pytest.raises(ValueError, match="leave it out"):
+        model.bootstrap(draws=2, refit=gappy)
 
 
 # --- what cannot be
@@ -212,14 +217,16 @@ def test_bootstrap_is_as_wide_as_the_errors():
 def test_complaints():
     _, _, _, gappy = some_samples(n_samples=200)
     with pytest.raises(ValueError, match="row 0, column 1 of X is 0"):
-        PseudoLikelihood().fit(np.array([[1, 0], [1, -1], [-1, 1]]))
+        PseudoLikelihood(alpha=0.0, fit_fields=False).fit(np.array([[1, 0], [1, -1], [-1, 1]]))
     with pytest.raises(ValueError, match="missing='mask'"):
-        PseudoLikelihood().fit(np.array([[1, np.nan], [1, -1], [-1, 1]]))
+        PseudoLikelihood(alpha=0.0, fit_fields=False).fit(np.array([[1, np.nan], [1, -1], [-1, 1]]))
     with pytest.raises(ValueError, match=r"column 3 of X is 2\.0"):
-        PseudoLikelihood(missing="mask").fit(np.where(gappy == 0, np.nan, gappy) + np.eye(200, 8, 3))
+        PseudoLikelihood(missing="mask", alpha=0.0, fit_fields=False).fit(
+            np.where(gappy == 0, np.nan, gappy) + np.eye(200, 8, 3)
+        )
     gappy[:, 2] = 0
     with pytest.raises(ValueError, match="spin 2 are never observed: drop"):
-        PseudoLikelihood(missing="mask").fit(gappy)
+        PseudoLikelihood(missing="mask", alpha=0.0, fit_fields=False).fit(gappy)
 
 
 def test_spins_that_are_never_observed_together():
@@ -228,7 +235,7 @@ def test_spins_that_are_never_observed_together():
     gappy[:2000, 1] = 0
     gappy[2000:, 4] = 0
     with pytest.warns(ConvergenceWarning, match="spins 1, 4 are never observed together"):
-        model = PseudoLikelihood(alpha=1e-3, missing="mask").fit(gappy)
+        model = PseudoLikelihood(alpha=1e-3, missing="mask", fit_fields=False).fit(gappy)
     assert np.isnan(model.couplings_std_[1, 4])
     assert np.isfinite(np.delete(np.delete(model.couplings_std_, 1, 0), 1, 1)).all()
 
@@ -237,7 +244,7 @@ def test_spins_that_are_constant_where_observed_stay_so():
     _, _, _, gappy = some_samples(n_samples=500)
     gappy[:, 5] = np.abs(gappy[:, 5])
     with pytest.warns(ConvergenceWarning, match="spin 5 never change"), warnings.catch_warnings():
-        model = PseudoLikelihood(missing="mask").fit(gappy)
+        model = PseudoLikelihood(missing="mask", alpha=0.0, fit_fields=False).fit(gappy)
     assert not model.couplings_[5].any()
     assert (model.complete(gappy)[:, 5] == 1).all()
     # samples in which it was never observed, after the samples of the fit are gone
@@ -251,7 +258,7 @@ def test_spins_that_are_constant_where_observed_are_so_whatever_the_weights():
     gappy = np.where(rng.random((500, 4)) < 0.2, 0, rng.choice([-1, 1], size=(500, 4))).astype(np.int8)
     gappy[:, 2] = np.abs(gappy[:, 2])
     for _ in range(10):
-        gaps = find_gaps(gappy, rng.random(500), None)
+        gaps = find_gaps(Samples.of(gappy, rng.random(500), gaps=True))
         assert gaps.means[2] == 1
         assert not (gaps.columns == 2).any()
 
@@ -278,21 +285,21 @@ def count_fits(gappy):
     def fit(spins, last):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model = PseudoLikelihood(fit_fields=True).fit(spins)
+            model = PseudoLikelihood(fit_fields=True, alpha=0.0).fit(spins)
         lasts.append(last)
         return model.couplings_by_node_, model.fields_
 
-    assert fit_by_completion(find_gaps(gappy, None, None), fit)[2]
+    assert fit_by_completion(find_gaps(Samples.of(gappy, gaps=True)), fit)[2]
     assert lasts[-1]
     return len(lasts)
 
 
 def test_rows_with_counts_are_completed_in_several_ways():
     spins = np.array([[1, 1], [0, -1], [-1, 0], [1, -1]], dtype=np.int8)
-    gaps = find_gaps(spins, np.array([5.0, 3.0, 100.0, 7.0]), np.arange(4))
-    assert len(gaps.spins) == 1 + 3 + 16 + 1
-    np.testing.assert_allclose(gaps.weight.sum(), 115)
-    np.testing.assert_array_equal(np.bincount(gaps.chains), [1, 3, 16, 1])
+    gaps = find_gaps(Samples.of(spins, [5.0, 3.0, 100.0, 7.0], chains=np.arange(4), gaps=True))
+    assert len(gaps.samples.spins) == 1 + 3 + 16 + 1
+    np.testing.assert_allclose(gaps.samples.weight.sum(), 115)
+    np.testing.assert_array_equal(np.bincount(gaps.samples.chains), [1, 3, 16, 1])
     np.testing.assert_allclose(gaps.pair_shares, np.array([[112, 12], [12, 15]]) / 115)
 
 
@@ -311,7 +318,7 @@ def test_bias_and_errors(share, too_small, fields_too_small):
         rng = np.random.default_rng(seed)
         spins = exact.draw(couplings, 6000, fields, seed=rng)
         gappy = np.where(rng.random(spins.shape) < share, 0, spins).astype(np.int8)
-        model = PseudoLikelihood(fit_fields=True, missing="mask").fit(gappy)
+        model = PseudoLikelihood(fit_fields=True, missing="mask", alpha=0.0).fit(gappy)
         z.append((model.couplings_ - couplings)[above] / model.couplings_std_[above])
         z_fields.append((model.fields_ - fields) / model.fields_std_)
         found["mask"].append(model.couplings_[above])

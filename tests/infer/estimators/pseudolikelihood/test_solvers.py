@@ -7,7 +7,6 @@ import pytest
 
 from infer.estimators import rows as _products
 from infer.estimators.pseudolikelihood.nodes import NodeSolver, _gaussian_scale, _Metric, fit_nodes
-from infer.estimators.response_kernels import respond
 from infer.estimators.rows import SpinRows
 from tests import exact
 
@@ -18,27 +17,11 @@ def random_rows(n_samples=300, n_spins=6, seed=0):
     return spins, rng.uniform(0.1, 2.0, n_samples), rng
 
 
-@pytest.mark.parametrize(("dtype", "accuracy"), [(np.float32, 5e-7), (np.float64, 1e-8)])
-def test_response_kernel_agrees_with_numpy(dtype, accuracy):
-    rng = np.random.default_rng(0)
-    local = rng.normal(0, 4, (500, 7))
-    local[0, 0], local[1, 1], local[2, 2] = 0.0, 60.0, -60.0
-    share = rng.uniform(0, 2, 500)
-    given = local.astype(dtype)
-    sums = np.zeros((3, 7))
-    respond(given, np.exp(-2 * np.abs(given)), share.astype(dtype), sums)
-    total = share.sum()
-    sech2 = 1 / np.cosh(local) ** 2
-    np.testing.assert_allclose(given, share[:, None] * np.tanh(local), atol=accuracy)
-    np.testing.assert_allclose(sums[0] / total, share @ sech2 / total, atol=accuracy)
-    np.testing.assert_allclose(sums[1] / total, share @ (sech2 * local**2) / total, atol=accuracy)
-    np.testing.assert_allclose(sums[2] / total, share @ np.logaddexp(local, -local) / total, rtol=accuracy)
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("chunk_rows", [64, 4096])
 def test_products_over_chunks_agree_with_plain_ones(weighted, chunk_rows, monkeypatch):
     monkeypatch.setattr(_products, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(_products, "PACKED_ROWS", chunk_rows)
     spins, weight, rng = random_rows()
     columns = np.array([0, 2, 3, 5])
     share = weight / weight.sum() if weighted else np.full(len(spins), 1 / len(spins))
@@ -107,13 +90,17 @@ def test_metric_is_the_inverse_of_the_hessian_it_stands_for(fit_fields, alpha):
         assert found[k, r] == 0
 
 
-def test_first_step_follows_steins_lemma():
-    """tanh(k h) regressed on a Gaussian h must have slope one."""
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_first_step_follows_steins_lemma(alpha):
+    """Linear regression on one Gaussian h, ridge included: tanh(k w h) must meet its moment less the penalty's pull."""
     rng = np.random.default_rng(1)
+    normal = rng.normal(size=400_000)
     for variance in (0.01, 0.2, 0.35):  # the mean has a standard error below 0.003
-        k = _gaussian_scale(np.array([variance]))[0]
-        h = rng.normal(0, np.sqrt(variance), 400_000)
-        assert np.mean(np.tanh(k * h) * h) / variance == pytest.approx(1.0, abs=0.01)
+        w = np.sqrt(variance)
+        k = _gaussian_scale(np.array([variance]), np.array([alpha * w**2]))[0]
+        pull = np.mean(np.tanh(k * w * normal) * normal) * w + k * alpha * w**2
+        assert pull / (variance + alpha * w**2) == pytest.approx(1.0, abs=0.01)
+        assert k > 1.0
 
 
 def test_convergence_is_fast_where_local_fields_are_gaussian():

@@ -1,0 +1,179 @@
+"""The command `reverie landscape`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infer.cli.console import complain, wants_progress
+from infer.cli.options import (
+    BinWidth,
+    Constant,
+    ConstantOption,
+    FigureFile,
+    Key,
+    Missing,
+    Patterns,
+    Progress,
+    Seed,
+    ThresholdOption,
+    ZeroOne,
+)
+
+Fit = Annotated[
+    Path, typer.Argument(help="Fit, as `reverie fit` writes, or a matrix of couplings: nc, npy, npz, csv, tsv, txt.")
+]
+Samples = Annotated[
+    Path | None,
+    typer.Option(help="Recording whose rows are assigned to basins, in any format that `reverie fit` reads."),
+]
+MissingOption = Annotated[
+    Missing,
+    typer.Option(help="Missing values: 'mask' leaves their rows out of all basins; or refuse, drop or fill them."),
+]
+Output = Annotated[
+    Path | None, typer.Option(help="File for every number (.nc or .json), or the figure (.svg, .pdf or .png).")
+]
+
+
+def landscape(
+    fit: Fit,
+    samples: Samples = None,
+    patterns: Patterns = None,
+    output: Output = None,
+    figure: FigureFile = None,
+    key: Key = None,
+    zero_one: ZeroOne = False,
+    threshold: ThresholdOption = None,
+    bin_width: BinWidth = None,
+    missing: MissingOption = Missing.MASK,
+    constant: ConstantOption = Constant.ERROR,
+    seed: Seed = 0,
+    n_jobs: Annotated[int, typer.Option("--n-jobs", help="Without effect: one thread computes all of it.")] = 1,
+    progress: Progress = None,
+) -> None:
+    """Local minima of a fitted model, their basins and saddles, and how the rows of a recording visit them."""
+    from infer.fits import check_output
+    from infer.landscape.landscape import energy_landscape
+    from infer.recordings.recording import match_patterns, read_patterns, read_recording
+
+    numbers, picture = _outputs(output, figure)
+    inputs = [fit, samples, patterns]
+    if numbers:
+        check_output(numbers, ".nc", ".json", inputs=inputs)
+    if picture:
+        check_output(picture, ".svg", ".pdf", ".png", inputs=inputs)
+    recording = None
+    if samples:
+        recording = read_recording(
+            samples,
+            key=key,
+            zero_one=zero_one,
+            threshold=threshold,
+            missing=missing.value,
+            constant=constant.value,
+            bin_width=bin_width,
+        )
+    model, stored, names = _read_fit(fit)
+    if patterns:
+        stored = read_patterns(patterns)
+        if recording is not None:
+            stored = match_patterns(recording, stored)
+    _check_spins(fit, names, model.n_spins, recording)
+    found = energy_landscape(
+        model,
+        recording,
+        patterns=stored,
+        names=names,
+        seed=seed,
+        progress=wants_progress(progress),
+    )
+    if numbers:
+        _write_numbers(numbers, found)
+    if picture:
+        from infer.landscape.figures import landscape_panels
+        from infer.plot.write import write_figure
+
+        write_figure(picture, landscape_panels(found))
+    typer.echo(found.summary())
+    for path in filter(None, (numbers, picture)):
+        typer.echo(f"written: {path}")
+
+
+def _outputs(output: Path | None, figure: Path | None) -> tuple[Path | None, Path | None]:
+    """Where numbers and figure go; an output with the ending of a figure is one."""
+    from infer.errors import InputError
+
+    if output is None or output.suffix.lower() not in (".svg", ".pdf", ".png"):
+        return output, figure
+    if figure is not None:
+        raise InputError(
+            f"{output} and {figure} are both figures; give --output the ending .nc or .json, or leave one out"
+        )
+    return None, output
+
+
+def _read_fit(path: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
+    """Model, patterns and names of the spins in a fit, or the model of a matrix of couplings."""
+    import numpy as np
+
+    from infer.errors import InputError
+    from infer.landscape.counts import pairs_and_counts
+    from infer.model import PairModel
+    from infer.recordings.child_process import try_reading
+    from infer.recordings.formats.netcdf import read_arrays
+    from infer.recordings.read import one_line_errors, read_table
+    from infer.recordings.recording import read_couplings
+
+    couplings = read_couplings(path)
+    if path.suffix.lower() != ".nc":
+        return PairModel.of(couplings), None, None
+    with one_line_errors(path, "NetCDF"):
+        wanted = ("fields", "patterns", "count_potential")
+        try_reading("infer.recordings.formats.netcdf:read_arrays", path, wanted)
+        found = read_arrays(path, wanted)
+    fields = found.get("fields")
+    if fields is not None and (fields.shape != (len(couplings),) or not np.isfinite(fields).all()):
+        raise InputError(
+            f"{path}: fields of shape {fields.shape} do not go with {len(couplings)} spins, or are not finite"
+        )
+    table = read_table(path, "couplings", None)
+    if not table.attributes.get("converged", True):
+        complain(f"{path}: the fit did not converge, so that its landscape may be another one", "warning")
+    model: Any = PairModel.of(couplings, fields)
+    if "count_potential" in found:
+        model = pairs_and_counts(model, found["count_potential"])
+    return model, found.get("patterns"), table.names
+
+
+def _check_spins(path: Path, names: tuple[str, ...] | None, n_spins: int, recording: Any) -> None:
+    """Refuse a recording of other spins than those of the fit."""
+    from infer.errors import InputError
+
+    if recording is None:
+        return
+    if recording.n_spins != n_spins:
+        raise InputError(
+            f"{path} has {n_spins} spins and {recording.source} has {recording.n_spins}; read the recording with the "
+            "options that it was fitted with (--constant, --key, --bin-width)"
+        )
+    if names is not None and names != tuple(recording.names):
+        k = next(k for k, pair in enumerate(zip(names, recording.names, strict=True)) if pair[0] != pair[1])
+        raise InputError(
+            f"spin {k} (counted from 0) is {names[k]!r} in {path} and {recording.names[k]!r} in {recording.source}; "
+            "the columns must be the same, in the same order"
+        )
+
+
+def _write_numbers(path: Path, found: Any) -> None:
+    """Write every number of a landscape, as NetCDF or JSON by the ending of the name."""
+    import json
+
+    from infer.files.atomic import atomic_write
+    from infer.fits import write_netcdf
+
+    if path.suffix.lower() == ".nc":
+        write_netcdf(path, found.to_dataset())
+        return
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")

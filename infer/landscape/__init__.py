@@ -1,0 +1,1 @@
+"""Energy landscapes of fitted models: minima, basins, saddles, visits of samples, thermodynamics."""

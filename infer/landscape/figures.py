@@ -1,0 +1,274 @@
+"""Figures of an energy landscape: disconnectivity graph, minima, visits and transitions, thermodynamics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from infer.landscape.exact import Merges
+from infer.landscape.result import EnergyLandscape
+from infer.landscape.visits import Visits
+from infer.plot.axes import short
+from infer.plot.svg import BLUE, GREY, INK, VERMILION, WIDTH, drawing, new_axes
+from infer.types import FloatArray
+
+__all__ = [
+    "disconnectivity_graph",
+    "landscape_panels",
+    "minima_picture",
+    "shares_of_basins",
+    "thermodynamics_curves",
+    "transition_tables",
+]
+
+MOST_DRAWN = 30  # minima in one figure, the lowest
+MOST_NAMED = 40  # spins with names on the axis
+STATES = ListedColormap(["#e8edf2", BLUE])
+
+
+def disconnectivity_graph(found: EnergyLandscape) -> Figure:
+    """Tree of the minima: each line ends at the energy of a minimum, and lines meet at the lowest saddle between them.
+
+    Parameters
+    ----------
+    found : EnergyLandscape
+        Of many minima, the lowest 30 are drawn.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    References
+    ----------
+    O. M. Becker, M. Karplus 1997, J. Chem. Phys. 106, 1495, doi:10.1063/1.473299.
+    """
+    return _alone(lambda axes: _tree(axes, found))
+
+
+def minima_picture(found: EnergyLandscape) -> Figure:
+    """The minima as a picture, one row each: which spins are +1.
+
+    Parameters
+    ----------
+    found : EnergyLandscape
+        Of many minima, the lowest 30 are drawn.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    return _alone(lambda axes: _picture(axes, found))
+
+
+def shares_of_basins(found: EnergyLandscape) -> Figure:
+    """Share of the rows in each basin beside that of the model.
+
+    Parameters
+    ----------
+    found : EnergyLandscape
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    return _alone(lambda axes: _shares(axes, found))
+
+
+def transition_tables(found: EnergyLandscape) -> Figure:
+    """Probability of the next row's basin given that of a row, for the samples and for chains of the model.
+
+    Parameters
+    ----------
+    found : EnergyLandscape
+        With samples in order of time.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If there are no transitions, since there are no samples in order of time.
+    """
+    if not _has_steps(found.visits):
+        raise ValueError("there are no transitions to draw: give samples whose rows follow each other in time")
+    draws = [lambda axes: _transitions(axes, found.visits, "rows")]
+    if _has_steps(found.model_visits):
+        draws.append(lambda axes: _transitions(axes, found.model_visits, "model, one sweep a row"))
+    return _panels(draws)
+
+
+def thermodynamics_curves(found: EnergyLandscape) -> Figure:
+    """Entropy and heat capacity along a factor of the temperature, with standard errors.
+
+    Parameters
+    ----------
+    found : EnergyLandscape
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    return _panels([lambda axes: _entropy(axes, found), lambda axes: _heat_capacity(axes, found)])
+
+
+def landscape_panels(found: EnergyLandscape) -> Figure:
+    """All figures that there are numbers for, as panels of one.
+
+    Parameters
+    ----------
+    found : EnergyLandscape
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    draws: list[Callable[[Axes], None]] = [lambda axes: _tree(axes, found), lambda axes: _picture(axes, found)]
+    draws.append(lambda axes: _shares(axes, found))
+    if _has_steps(found.visits):
+        draws.append(lambda axes: _transitions(axes, found.visits, "rows"))
+    if _has_steps(found.model_visits) and found.n_minima > 1:
+        draws.append(lambda axes: _transitions(axes, found.model_visits, "model, one sweep a row"))
+    draws += [lambda axes: _entropy(axes, found), lambda axes: _heat_capacity(axes, found)]
+    return _panels(draws)
+
+
+def _tree(axes: Axes, found: EnergyLandscape) -> None:
+    n_drawn = min(found.n_minima, MOST_DRAWN)
+    order, lines = tree_lines(found.merges, found.energies, n_drawn)
+    for x, y in lines:
+        axes.plot(x, y, color=INK, linewidth=1.0)
+    place = np.empty(n_drawn)
+    place[order] = np.arange(n_drawn)
+    axes.plot(place, found.energies[:n_drawn], "o", color=BLUE, markersize=4)
+    axes.set_xticks(
+        range(n_drawn),
+        [str(k) for k in order],
+        fontsize=10 if n_drawn <= 10 else 6,
+        rotation=0 if n_drawn <= 15 else 90,
+    )
+    axes.grid(visible=False, axis="x")
+    axes.set_xlabel("minimum" + _cut(found))
+    axes.set_ylabel("energy / temperature" if found.exact else "energy / temperature\n(saddles: upper bounds)")
+
+
+def tree_lines(
+    merges: Merges, energies: FloatArray, n_drawn: int
+) -> tuple[list[int], list[tuple[list[float], list[float]]]]:
+    """Order of the lowest minima along the axis, and the lines of their tree as x and y of their points."""
+    leaves: dict[int, list[int]] = {k: [k] if k < n_drawn else [] for k in range(len(energies))}
+    joined = []
+    for a, b, height in zip(merges.first, merges.second, merges.energies, strict=True):
+        if leaves[int(a)] and leaves[int(b)]:
+            joined.append((int(a), int(b), float(height)))
+        leaves[int(a)] = leaves[int(a)] + leaves[int(b)]
+    order = leaves[0]
+    # the place and the lower end of the line of each group, named by its lowest minimum
+    at = {k: (float(place), float(energies[k])) for place, k in enumerate(order)}
+    lines = []
+    for a, b, height in joined:
+        (xa, ya), (xb, yb) = at[a], at[b]
+        lines.append(([xa, xa, xb, xb], [ya, height, height, yb]))
+        at[a] = ((xa + xb) / 2.0, height)
+    return order, lines
+
+
+def _picture(axes: Axes, found: EnergyLandscape) -> None:
+    n_drawn = min(found.n_minima, MOST_DRAWN)
+    axes.imshow(found.minima[:n_drawn] > 0, cmap=STATES, vmin=0, vmax=1, aspect="auto", interpolation="none")
+    axes.grid(visible=False)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    if found.n_spins <= MOST_NAMED:
+        size = 8 if found.n_spins <= 20 else 5
+        axes.set_xticks(range(found.n_spins), [short(name) for name in found.names], rotation=90, fontsize=size)
+    axes.set_xlabel("spin (blue: +1)")
+    axes.set_ylabel("minimum" + _cut(found))
+
+
+def _shares(axes: Axes, found: EnergyLandscape) -> None:
+    n_drawn = min(found.n_minima, MOST_DRAWN)
+    x = np.arange(n_drawn)
+    if found.shares is not None:
+        axes.bar(x, found.shares[:n_drawn], width=0.8, color=BLUE, alpha=0.6, label="rows")
+    std = found.model_shares_std[:n_drawn]
+    axes.errorbar(x, found.model_shares[:n_drawn], std, fmt="o", color=VERMILION, markersize=4, label="model")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("minimum" + _cut(found))
+    axes.set_ylabel("share of the basin")
+    axes.legend(loc="upper right")
+
+
+def _has_steps(seen: Visits | None) -> bool:
+    """Whether there are transitions."""
+    return seen is not None and seen.transitions is not None and seen.n_steps > 0
+
+
+def _transitions(axes: Axes, seen: Visits | None, whose: str) -> None:
+    assert seen is not None
+    assert seen.transitions is not None
+    n_drawn = min(len(seen.shares), MOST_DRAWN)
+    leaving = seen.transitions.sum(axis=1, keepdims=True)
+    probability = np.where(leaving > 0, seen.transitions / np.maximum(leaving, 1), np.nan)[:n_drawn, :n_drawn]
+    image = axes.imshow(probability, cmap="Blues", vmin=0, vmax=1, interpolation="none")
+    axes.grid(visible=False)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("basin of the next row")
+    axes.set_ylabel("basin of a row")
+    axes.set_title(whose)
+    axes.figure.colorbar(image, ax=axes, shrink=0.8, label="probability")
+
+
+def _entropy(axes: Axes, found: EnergyLandscape) -> None:
+    along = found.thermodynamics
+    _curve(axes, along.temperatures, along.entropy, along.entropy_std)
+    axes.set_ylabel("entropy (bits)")
+
+
+def _heat_capacity(axes: Axes, found: EnergyLandscape) -> None:
+    along = found.thermodynamics
+    _curve(axes, along.temperatures, along.heat_capacity, along.heat_capacity_std)
+    axes.set_ylabel("heat capacity / k")
+
+
+def _curve(axes: Axes, x: FloatArray, y: FloatArray, std: FloatArray) -> None:
+    """Values with errors against the temperature."""
+    axes.axvline(1.0, color=GREY, linewidth=1.0, linestyle=(0, (4, 3)))
+    axes.fill_between(x, y - std, y + std, color=BLUE, alpha=0.25, linewidth=0)
+    axes.plot(x, y, color=BLUE)
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("temperature / fitted temperature")
+
+
+def _cut(found: EnergyLandscape) -> str:
+    """What the label says where not all minima are drawn."""
+    return f" (the lowest {MOST_DRAWN} of {found.n_minima})" if found.n_minima > MOST_DRAWN else ""
+
+
+def _alone(draw: Callable[[Axes], None]) -> Figure:
+    """A figure of one panel."""
+    with drawing():
+        figure, axes = new_axes()
+        FigureCanvasAgg(figure)
+        draw(axes)
+    return figure
+
+
+def _panels(draws: list[Callable[[Axes], None]]) -> Figure:
+    """A figure with up to three panels a row."""
+    columns = min(3, len(draws))
+    rows = -(-len(draws) // columns)
+    with drawing():
+        figure = Figure(figsize=(WIDTH * columns, 3.2 * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        for k, draw in enumerate(draws):
+            draw(figure.add_subplot(rows, columns, k + 1))
+    return figure

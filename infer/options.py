@@ -1,0 +1,20 @@
+"""Options with several words, for functions and the command line alike; imports nothing heavy."""
+
+from enum import StrEnum
+
+
+class Missing(StrEnum):
+    """Treatments of missing values."""
+
+    ERROR = "error"
+    DROP = "drop"
+    FILL = "fill"
+    MASK = "mask"
+
+
+class Constant(StrEnum):
+    """Treatments of spins that never change."""
+
+    ERROR = "error"
+    KEEP = "keep"
+    DROP = "drop"

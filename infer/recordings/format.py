@@ -1,0 +1,60 @@
+"""Type of a file format: how it is recognised and how it is read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infer.recordings.spike_times import SpikeTimes
+from infer.recordings.table import Table
+
+Content = Literal["spins", "patterns", "couplings", "intervals"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Attributes
+    ----------
+    name : str
+        As messages say it.
+    endings : tuple of str
+        Endings of file names, in small letters, with the first dot.
+    magic : tuple of bytes
+        What such a file may start with; empty for text, which starts with nothing that marks another format.
+    read_table : callable (path, content, key) -> Table, or None
+        Reads the array called `key` (or `content`, or the only possible one); None: the format holds spike times only.
+    read_spikes : callable (path, key) -> SpikeTimes, or None
+        Reads spike times; None: the format holds none. Both functions raise what they like: `infer.recordings.read`
+        turns it into one line. Of a guarded format they are functions of a module, found there by their names.
+    guarded : bool
+        Whether files are read in a child process first, since the library may crash or hang on damaged ones.
+    has_keys : bool
+        Whether a file may hold several arrays to choose from.
+    libraries : tuple of str
+        Modules that the child process loads before the time for the file starts.
+    data : str
+        What messages call data of this magic; the name of the format by default.
+    is_folder : callable (path) -> bool, or None
+        Recognises a folder of several files that are one recording.
+    no_spikes : str
+        What to say where a bin width was given and `read_spikes` is None.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    magic: tuple[bytes, ...] = ()
+    read_table: Callable[[Path, str, str | None], Table] | None = None
+    read_spikes: Callable[[Path, str | None], SpikeTimes] | None = None
+    guarded: bool = False
+    has_keys: bool = True
+    libraries: tuple[str, ...] = ()
+    data: str = ""
+    is_folder: Callable[[Path], bool] | None = None
+    no_spikes: str = ""
+
+    @property
+    def content_name(self) -> str:
+        """What messages call the data that such a file holds."""
+        return self.data or self.name
