@@ -53,7 +53,7 @@ def dichotomised_gaussian(
 
 
 def latent_correlation(a: FloatArray, b: FloatArray, both: FloatArray) -> FloatArray:
-    """Correlation of two standard Gaussian numbers for which P(x < a and y < b) is `both`, within +-0.99, by halving."""
+    """Correlation, within +-0.99, of two standard Gaussian numbers for which P(x < a and y < b) is `both`."""
     low, high = np.full(len(a), -STRONGEST), np.full(len(a), STRONGEST)
     for _ in range(ROUNDS):
         middle = (low + high) / 2.0
@@ -63,7 +63,7 @@ def latent_correlation(a: FloatArray, b: FloatArray, both: FloatArray) -> FloatA
 
 
 def both_below(a: FloatArray, b: FloatArray, correlation: FloatArray) -> FloatArray:
-    """P(x < a and y < b) of standard Gaussian numbers: the density is the derivative with respect to the correlation."""
+    """P(x < a and y < b) of standard Gaussian numbers, whose derivative by the correlation is their density."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     # r = sin(angle): the integrand is smooth up to correlations of +-1 (Drezner, Wesolowsky 1990)
     top = np.arcsin(correlation)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from infer.estimators.likelihood.chain_moments import ChainMoments, independent_spins, run_chains
 from infer.estimators.likelihood.chains import PersistentChains
@@ -70,9 +71,9 @@ class Acceptance:
             )
         if self.start_gap > WORST and self.p_starts < FALSE_ALARMS:
             return (
-                f"chains of the model that start from the data and from independent spins differ by {self.start_gap:.2g} "
-                "of the data's standard errors (root mean square): the model mixes slowly between several states; raise "
-                "n_chains, or alpha"
+                f"chains of the model that start from the data and from independent spins differ by "
+                f"{self.start_gap:.2g} of the data's standard errors (root mean square): the model mixes slowly between "
+                "several states; raise n_chains, or alpha"
             )
         if self.noise > 1.5 * NOISE:
             return (
@@ -140,7 +141,7 @@ def check(
         done += draws
         # each kind by itself: a gap between them is not noise
         level = float(np.sqrt(np.mean((found[0].variance + found[1].variance) / 4.0 / problem.errors**2)))
-        far = max(far_share(f.states, problem.means, problem.second_moments, terms.fit_fields) for f in found)
+        far: float = max(far_share(f.states, problem.means, problem.second_moments, terms.fit_fields) for f in found)
         if level <= noise or done >= most_draws or far > FAR_SHARE:
             break
         wanted = done * min((1.05 * level / noise) ** 2, 5.0)
@@ -151,7 +152,7 @@ def check(
     chances = np.random.default_rng(flips)
     gradient = problem.gradient(vector, both) / problem.errors
     deviations = [(f.by_chain - f.mean) / problem.errors / np.sqrt(len(f.by_chain) - 1.0) for f in found]
-    own = float(np.mean((left / problem.errors**2)))
+    own = float(np.mean(left / problem.errors**2))
     null = _flipped([d / np.sqrt(len(d)) / 2.0 for d in deviations], chances)
     p_data = _p_value(float(np.mean(gradient**2)), null * (1.0 + own / max(level**2, 1e-300)))
     gap = (found[0].mean - found[1].mean) / problem.errors
@@ -176,12 +177,10 @@ def _flipped(deviations: list[FloatArray], generator: np.random.Generator) -> Fl
 
 def _p_value(value: float, null: FloatArray) -> float:
     """Chance of a value as large, from a gamma distribution with mean and variance of the null."""
-    from scipy.stats import gamma
-
     mean, variance = float(null.mean()), float(null.var())
     if variance <= 0.0:
         return 1.0 if value <= mean else 0.0
-    return float(gamma.sf(value, mean**2 / variance, scale=variance / mean))
+    return float(stats.gamma.sf(value, mean**2 / variance, scale=variance / mean))
 
 
 def far_share(states: NDArray[np.int8], means: FloatArray, second_moments: FloatArray, fit_fields: bool) -> float:
@@ -300,4 +299,4 @@ def runaway(
         found = run_chains(terms, vector, chains, means, max(1, n_sweeps // 6), most_states=20_000)
         shares.append(far_share(found.states, means, second_moments, fit_fields))
         activity.append(float((found.states > 0).mean()))
-    return Runaway(*shares, *activity, float((1.0 + means.mean()) / 2.0))
+    return Runaway(shares[0], shares[1], activity[0], activity[1], float((1.0 + means.mean()) / 2.0))

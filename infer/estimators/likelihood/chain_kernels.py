@@ -133,16 +133,22 @@ def sweep_chains(state, couplings, fields, steps, spins, n_sweeps, every, record
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def anneal_chains(state, couplings, fields, steps, spins, schedule, log_weights):
+def anneal_chains(state, couplings, shift, centre, fields, steps, spins, schedule, log_weights):
     """Anneal chains from independent spins to full couplings, and gather the logarithms of their importance weights.
 
-    Before a chain takes its sweep at the model with couplings schedule[k] J, its weight grows by
-    (schedule[k] - schedule[k - 1]) times what the couplings (and the potential of the count) say of its state.
+    Couplings act on deviations from a centre c, so that independent spins with about the right means are a good start:
+    at the factor b the spins feel b J (s - c) + h. Before a chain takes its sweep at schedule[k], its weight grows by
+    (schedule[k] - schedule[k - 1]) times 1/2 (s - c) J (s - c) + V.
 
     Parameters
     ----------
-    state, couplings, fields, steps, spins
-        As of `sweep_chains`; `spins` start from independent spins in the fields. `steps` are scaled by the schedule.
+    state, couplings, steps, spins
+        As of `sweep_chains`; spins start from independent spins in the fields.
+    shift : float32 array (n_spins,)
+        J c.
+    centre : float64 array (n_spins,)
+    fields : float32 array (n_spins,)
+        h, of independent spins.
     schedule : float64 array (n_steps,)
         Increasing, from 0 to 1.
     log_weights : float64 array (n_chains,)
@@ -154,7 +160,7 @@ def anneal_chains(state, couplings, fields, steps, spins, schedule, log_weights)
     bits = np.empty(n_lanes, np.uint32)
     pair = np.empty(couplings.shape[1], np.float32)
     own = np.empty((4, n_lanes), np.uint32)
-    scaled = np.empty_like(steps)
+    scaled_steps, scaled_fields = np.empty_like(steps), np.empty_like(fields)
     potential = np.zeros(n_spins + 1)
     for k in range(n_spins):
         potential[k + 1] = potential[k] + 2.0 * steps[k]
@@ -166,16 +172,17 @@ def anneal_chains(state, couplings, fields, steps, spins, schedule, log_weights)
         for k in range(1, len(schedule)):
             value = 0.0
             for i in range(n_spins):
-                value += pair[i] * chain[i]
+                value += (pair[i] - shift[i]) * (chain[i] - centre[i])
             total += (schedule[k] - schedule[k - 1]) * (0.5 * value + potential[up])
             if k + 1 < len(schedule):
                 scale = float32(schedule[k])
                 for i in range(n_spins):
-                    scaled[i] = scale * steps[i]
+                    scaled_steps[i] = scale * steps[i]
+                    scaled_fields[i] = fields[i] - scale * shift[i]
                 # rounding of the fields, about 1e-7 of one at every flip, must not add up over a long schedule
                 if k % 1000 == 0:
                     up = _pair_fields(couplings, chain, pair)
                 fill_thresholds(own, bits, noise)
-                up = _sweep(couplings, fields, scaled, scale, chain, pair, noise, up)
+                up = _sweep(couplings, scaled_fields, scaled_steps, scale, chain, pair, noise, up)
         log_weights[c] = total
         state[c] = own

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.estimators.likelihood.chains import PersistentChains
-from infer.estimators.likelihood.terms import Terms
+from infer.estimators.likelihood.terms import Parameters, Terms
 from infer.types import FloatArray
 
 BLOCK_VALUES = 1 << 22  # spins recorded at once
@@ -102,7 +102,7 @@ def run_chains(
     return ChainMoments(total / n_draws, np.concatenate(kept), n_draws)
 
 
-def _block_moments(terms: Terms, model, states: NDArray[np.int8], centre: FloatArray) -> FloatArray:
+def _block_moments(terms: Terms, model: Parameters, states: NDArray[np.int8], centre: FloatArray) -> FloatArray:
     """Statistics (n_chains, size) of the states (n_chains, n_draws, n_spins) of each chain."""
     n_chains, n_draws, n_spins = states.shape
     middle = centre.astype(np.float32)

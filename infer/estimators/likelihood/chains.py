@@ -17,7 +17,7 @@ def chain_generators(n_chains: int, seed: int | np.random.SeedSequence) -> NDArr
     state = np.stack([child.generate_state(4 * LANES, np.uint32) for child in root.spawn(n_chains)])
     state = state.reshape(n_chains, 4, LANES)
     state[:, 0] |= ~state.any(axis=1)
-    return state
+    return np.asarray(state, dtype=np.uint32)
 
 
 def padded(couplings: NDArray) -> NDArray[np.float32]:

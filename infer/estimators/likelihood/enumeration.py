@@ -48,7 +48,7 @@ class Enumeration:
     def count_sums(self, weight: FloatArray) -> FloatArray:
         """Sums (n_spins + 1,) of weights (2^n, 2^m) over the states with 0, 1, ... spins at +1."""
         n_spins = self.left.shape[1] + self.right.shape[1]
-        return np.bincount(self.up().ravel(), weights=weight.ravel(), minlength=n_spins + 1)
+        return np.asarray(np.bincount(self.up().ravel(), weights=weight.ravel(), minlength=n_spins + 1))
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
         """Means <s_i> and second moments <s_i s_j>."""

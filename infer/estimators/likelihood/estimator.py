@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.likelihood.maximise import N_CHAINS, REFERENCE_STATES, MomentFit, maximise
-from infer.estimators.likelihood.monte_carlo import moment_errors
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.likelihood.standard_errors import moment_roots, parameter_errors
 from infer.estimators.likelihood.terms import Terms
@@ -74,13 +73,10 @@ class LikelihoodEstimator(SpinEstimator):
         means, second = samples.moments()
         counts = self._counts(samples) if terms.with_counts else None
         given = samples.samples
-        roots, freedom, errors = None, np.inf, None
+        roots, freedom = None, np.inf
         if self.errors and samples.n_rows > 1:
             spins = given.spins if terms.n_spins == given.n_spins else given.spins[:, samples.varying]
             roots, freedom = moment_roots(terms, spins, given.weight, given.chains, given.ordered, samples.n_samples)
-            # rows that remember each other leave moments less well known than as many independent ones
-            own = moment_errors(terms, means, second, counts, samples.n_samples)
-            errors = np.maximum(own, np.sqrt((roots**2).sum(axis=0)))
         rng = check_random_state(self.random_state)
         found = maximise(
             means,
@@ -93,7 +89,6 @@ class LikelihoodEstimator(SpinEstimator):
             smoothness=self.smoothness_,
             method="exact" if exactly else "pcd",
             states=None if exactly else self._some_rows(samples, rng),
-            errors=errors,
             n_chains=self.n_chains,
             max_iter=self.max_iter,
             tol=self.tol,
@@ -116,7 +111,7 @@ class LikelihoodEstimator(SpinEstimator):
     def _counts(self, samples: VaryingSpins) -> FloatArray:
         """Shares of the rows with 0, 1, ... of the spins that vary at +1."""
         up = (samples.spins[:, samples.varying] > 0).sum(axis=1)
-        return np.bincount(up, weights=samples.share(), minlength=samples.n_varying + 1)
+        return np.asarray(np.bincount(up, weights=samples.share(), minlength=samples.n_varying + 1))
 
     def _some_rows(self, samples: VaryingSpins, rng: np.random.RandomState) -> SpinArray:
         """Rows of the spins that vary, drawn by their weights, in random order."""
@@ -149,8 +144,8 @@ class MaximumLikelihood(LikelihoodEstimator):
     method : {"auto", "exact", "pcd"}, default "auto"
         "auto" is "exact" up to 20 spins, "pcd" above.
     alpha : float, optional
-        Strength of the l2 penalty on couplings; by default that of one prior sample, 1 / n_samples, which keeps couplings
-        finite where the data alone do not. 0.0 is none.
+        Strength of the l2 penalty on couplings; by default that of one prior sample, 1 / n_samples, which keeps
+        couplings finite where the data alone do not. 0.0 is none.
     fit_fields : bool or "auto", default "auto"
         Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
     tol : float, optional
@@ -178,8 +173,8 @@ class MaximumLikelihood(LikelihoodEstimator):
     fields_ : ndarray (n_spins,)
         They contain 1/T; zero unless ``fit_fields``.
     couplings_std_, fields_std_ : ndarray
-        Standard errors, the autocorrelation of the rows included: ``(chi + alpha)^-1 (V / n) (chi + alpha)^-1``, chi the
-        covariance of the statistics in the model and V the long-run covariance of the data's.
+        Standard errors, the autocorrelation of the rows included: ``(chi + alpha)^-1 (V / n) (chi + alpha)^-1``,
+        chi the covariance of the statistics in the model and V the long-run covariance of the data's.
     mismatch_ : float
         "exact": largest difference of moments (gradient). "pcd": root mean square difference on fresh chains, their
         noise taken off, in units of the standard errors of the data's moments; with ``tol``, in its units.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from infer.estimators.likelihood.acceptance import Acceptance, check
 from infer.estimators.likelihood.chain_moments import ChainMoments
 from infer.estimators.likelihood.enumeration import Enumeration, enumerate_states, minimise_exactly
-from infer.estimators.likelihood.monte_carlo import Problem, climb, measure, moment_errors
+from infer.estimators.likelihood.monte_carlo import Problem, climb, moment_errors
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.likelihood.terms import Parameters, Penalty, Terms
 from infer.statistics.dichotomised import dichotomised_gaussian
@@ -172,20 +172,20 @@ def maximise(
         errors = np.full(terms.size, tol / 0.2)
     problem = Problem(terms, penalty, means, second_moments, counts, errors, n_samples, states[:REFERENCE_STATES])
     most = MOST_UPDATES if max_iter is None else max_iter
-    found = climb(problem, climbing, n_chains=n_chains, max_iter=most, progress=progress)
-    vector, moments, n_iter = found.vector, found.moments, found.n_iter
+    vector, known, n_iter, part = problem.start(), None, 0, 1.0
     for _ in range(ROUNDS):
-        step = problem.last_step(vector, moments) if found.arrived else np.zeros(terms.size)
-        accepted = check(problem, vector + step, moments.variance, checking, n_chains=n_chains)
+        found = climb(problem, vector, climbing, known, n_chains=n_chains, max_iter=most - n_iter, progress=progress)
+        vector, n_iter = found.vector, n_iter + found.n_iter
+        step = part * problem.last_step(vector, found.moments) if found.arrived else np.zeros(terms.size)
+        accepted = check(problem, vector + step, found.moments.variance, checking, n_chains=n_chains)
         if accepted.accepted or not found.arrived or n_iter >= most:
             vector = vector + step
             break
-        n_iter += 1
         if accepted.ran_away:
-            # the step went astray: the model before it was seen to stay near the data
-            moments = measure(problem, vector, problem.fresh(n_chains, checking.spawn(1)[0]), moments.n_draws)
+            known, part = None, part / 3.0  # the step went astray: the model before it was seen to stay near the data
         else:
-            vector, moments = vector + step, accepted.moments
+            # chains may have found a state that those of the climb never met: their measurement knows of it
+            vector, known = vector + step, accepted.moments
     message = endless_message(empty, names) if endless else accepted.reason
     return MomentFit(
         terms.unpack(vector), not message, message, accepted.mismatch, accepted.noise, n_iter, empty, accepted, None,

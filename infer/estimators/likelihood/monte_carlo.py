@@ -114,13 +114,15 @@ class Problem:
 
     def _entropy(self, vector: FloatArray, moments: ChainMoments) -> float:
         """Twice the relative entropy that the mismatch of all moments amounts to, were they independent."""
-        total, _ = self.mismatch(vector, moments)
-        return self.terms.size * total**2 / self.n_samples
+        variance = moment_errors(self.terms, self.means, self.second_moments, self.counts, self.n_samples) ** 2
+        return float(np.sum(self.gradient(vector, moments) ** 2 / variance) / self.n_samples)
 
 
 def climb(
     problem: Problem,
+    vector: FloatArray,
     seed: np.random.SeedSequence,
+    known: ChainMoments | None = None,
     *,
     n_chains: int,
     max_iter: int,
@@ -131,7 +133,7 @@ def climb(
     """
     Match moments by Newton steps whose gradient and curvature come from persistent chains.
 
-    It starts from independent spins, where chains are at home at once. Each measurement runs the chains until their
+    Chains start from independent spins. Each measurement runs the chains until their
     noise is 0.4 of the mismatch, or ``noise`` times the data's errors. Steps are bounded in relative entropy and in
     each parameter, and are taken back when they made matters worse, with chains started anew: chains that ran into a
     state that the data do not visit would stay there.
@@ -139,7 +141,11 @@ def climb(
     Parameters
     ----------
     problem : Problem
+    vector : ndarray (size,)
+        Where to start; `Problem.start`, or a model that has been seen to stay near the data.
     seed : SeedSequence
+    known : ChainMoments, optional
+        A measurement of the model at the vector, whose states the chains start from.
     n_chains : int
     max_iter : int
         Most measurements.
@@ -153,11 +159,13 @@ def climb(
     Climb
     """
     terms = problem.terms
-    vector = problem.start()
     chains = problem.fresh(n_chains, seed.spawn(1)[0])
     entropy, largest = MOST_ENTROPY * terms.n_spins, LARGEST_STEP
     draws = FIRST_DRAWS
-    found = measure(problem, vector, chains, draws, most_draws, noise)
+    if known is not None:
+        picked = np.random.default_rng(seed.spawn(1)[0]).integers(0, len(known.states), n_chains)
+        chains.spins[:] = known.states[picked]
+    found = known or measure(problem, vector, chains, draws, most_draws, noise)
     n_iter, arrived = 1, False
     with tqdm(total=max_iter, disable=not progress, desc="maximum likelihood", unit="update") as bar:
         while n_iter < max_iter:
@@ -165,7 +173,7 @@ def climb(
             true = np.sqrt(max(total**2 - left**2, 0.0))
             bar.update()
             bar.set_postfix(mismatch=f"{true:.2g}", noise=f"{left:.2g}", refresh=False)
-            if left <= 1.1 * noise and true <= CLOSE and n_iter > 1:
+            if left <= 1.1 * noise and true <= CLOSE:
                 arrived = True
                 break
             curvature = problem.curvature(found, reference=n_iter == 1 or true > 1.0)
@@ -175,7 +183,7 @@ def climb(
             slope = float(gradient @ step)
             while True:
                 n_iter += 1
-                trial = measure(problem, vector + step, chains, found.n_draws // 2, most_draws, noise)
+                trial = measure(problem, vector + step, chains, _first_draws(found, n_chains), most_draws, noise)
                 # the likelihood is concave: where its slope along the step has turned, the step was too long
                 turned = float(problem.gradient(vector + step, trial) @ step)
                 turned -= 3.0 * trial.error_along(step)
@@ -195,6 +203,11 @@ def _fraction(step: FloatArray, curvature: SampledCurvature, entropy: float, lar
     """How much of a centred step is taken."""
     size = 0.5 * float(step @ curvature.apply(step))
     return float(min(1.0, np.sqrt(entropy / max(size, 1e-300)), largest / max(np.abs(step).max(), 1e-300)))
+
+
+def _first_draws(found: ChainMoments, n_chains: int) -> int:
+    """Draws of a chain for half as many states as the last measurement took."""
+    return found.n_draws * len(found.by_chain) // (2 * n_chains)
 
 
 def measure(

@@ -69,9 +69,9 @@ class SampledCurvature:
             weight += part.potential[self._counts]
         weight = (weight - weight.mean()) / len(x)
         single = weight.astype(np.float32)
-        counts = None
+        counts: FloatArray | None = None
         if self._counts is not None:
-            counts = np.bincount(self._counts, weights=weight, minlength=terms.n_spins + 1)
+            counts = np.asarray(np.bincount(self._counts, weights=weight, minlength=terms.n_spins + 1))
         return terms.pack(((x * single[:, None]).T @ x).astype(np.float64), (single @ x).astype(np.float64), counts)
 
     def target(self, direction: FloatArray) -> FloatArray:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
+
+from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.likelihood.enumeration import Enumeration
 from infer.estimators.likelihood.maximise import MomentFit
@@ -85,12 +90,12 @@ def _batch_sums(
     """Weighted sums of the statistics over contiguous batches, as shares of the total, and the batches' weights."""
     starts = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
     sums = np.empty((len(starts) - 1, terms.size))
-    for batch, (start, stop) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for batch, (start, stop) in enumerate(pairwise(starts)):
         second, first = np.zeros((terms.n_spins,) * 2), np.zeros(terms.n_spins)
         counts = np.zeros(terms.n_spins + 1)
         for at in range(start, stop, STATES_AT_ONCE):
             rows = slice(at, min(at + STATES_AT_ONCE, stop))
-            block = spins[rows].astype(np.float32 if weight is None else np.float64)
+            block: NDArray[Any] = spins[rows].astype(np.float32 if weight is None else np.float64)
             weighted = block if weight is None else block * weight[rows, None]
             second += weighted.T @ block
             first += weighted.sum(axis=0)
@@ -161,8 +166,13 @@ def _factor(fit: MomentFit, centre: FloatArray) -> tuple[FloatArray, float, tupl
     """Covariance of the statistics, factor that takes the bias off its inverse, Cholesky factor with the penalty."""
     covariance, debias = _covariance(fit, centre)
     matrix = covariance + _penalty_matrix(fit)
-    matrix[np.diag_indices_from(matrix)] += 1e-10 * np.trace(matrix) / len(matrix)
-    return covariance, debias, cho_factor(matrix)
+    diagonal = np.diag(matrix).copy()
+    for ridge in (1e-10, 1e-4, 1e-2):
+        # variances that are better known than covariances can leave the matrix a little indefinite
+        matrix[np.diag_indices_from(matrix)] = diagonal * (1.0 + ridge)
+        with suppress(LinAlgError):
+            return covariance, debias, cho_factor(matrix)
+    return covariance, debias, cho_factor(np.diag(diagonal))
 
 
 def _unpacked(terms: Terms, variance: FloatArray) -> ParameterErrors:
@@ -263,8 +273,8 @@ def enumerated_covariance(enumeration: Enumeration, terms: Terms) -> FloatArray:
     values = np.ascontiguousarray(enumeration.probability.T).ravel()
     for bit in range(n_left + n_right):
         # a spin is +1 where its bit is set
-        values = values.reshape(-1, 2, 1 << bit)
-        values = np.stack([values[:, 1] + values[:, 0], values[:, 1] - values[:, 0]], axis=1).ravel()
+        halves = values.reshape(-1, 2, 1 << bit)
+        values = np.stack([halves[:, 1] + halves[:, 0], halves[:, 1] - halves[:, 0]], axis=1).ravel()
     i, j = terms.above
     bits = 1 << np.arange(terms.n_spins)
     masks = np.concatenate([bits[i] | bits[j], bits[: terms.n_fields]])
