@@ -50,7 +50,7 @@ def goodness(analysis: Analysis, numbers: Numbers) -> Section:
         card("sum", "Sum of all spins", fit_figures.sum_distribution(*total)),
         card("energy", "Energy", fit_figures.energy_distribution(*energies)),
     ]
-    gains = _gains(analysis)
+    gains = analysis.diagnosis.held_out.over_independent
     cards.append(card("held-out", "Rows that were held out", diagnosis_figures.held_out_scores(gains)))
     head = ("moments", "number", "rms", "rms difference", "rms difference / error", "correlation")
     note = (
@@ -65,17 +65,6 @@ def goodness(analysis: Analysis, numbers: Numbers) -> Section:
     claims = analysis.diagnosis.claims
     text = f"{SECTIONS['goodness']} {typeset(claims['couplings'])} {typeset(claims['model'])}"
     return Section("goodness", "Does an equilibrium model fit?", text, cards, tables)
-
-
-def _gains(analysis: Analysis) -> dict[str, tuple[float, float]]:
-    """What models gain on independent spins, and its standard error, in nats per sample."""
-    found = analysis.diagnosis.gains
-    gains = {}
-    if "pair - independent" in found:
-        gains["pair"] = found["pair - independent"]
-        if "kinetic - pair" in found:
-            gains["kinetic"] = (gains["pair"][0] + found["kinetic - pair"][0], found["kinetic - pair"][1])
-    return gains
 
 
 def _checks(analysis: Analysis, numbers: Numbers) -> Table:
