@@ -121,13 +121,13 @@ class PairModel:
         Parameters
         ----------
         spins : array_like, shape (n_rows, n_spins)
-            Values -1 and +1; also what `infer.Samples` keeps as ``spins``.
+            Values -1 and +1.
 
         Returns
         -------
         ndarray of float64, shape (n_rows,)
         """
-        rows = np.asarray(getattr(spins, "spins", spins))
+        rows = np.asarray(spins)
         values = np.empty(len(rows))
         for part, block in self.chunks(rows):
             margins = block * (block @ self.couplings + self.fields)

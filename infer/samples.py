@@ -21,6 +21,7 @@ from infer.types import FloatArray, IntArray, SpinArray
 
 __all__ = ["Samples", "is_dask"]
 
+WeightKind = Literal["counts", "shares"]
 #: Variables of a Dataset that hold samples: spins, or continuous units.
 VARIABLES = ("spins", "x")
 #: Names of the dimension along which the rows of a chain follow each other.
@@ -133,7 +134,7 @@ class Samples:
         runs = changes.get("chains", found.chains)
         if ordered is not None:
             changes["ordered"] = ordered
-        elif runs is None and weights is not None:
+        elif runs is None and weights is not None and (found is not data or sample_weight is not None):
             changes["ordered"] = False
         if names is not None:
             changes["names"] = _spin_names(names, found.n_spins)

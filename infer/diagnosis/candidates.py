@@ -142,7 +142,7 @@ class PopulationCount:
 
 
 def independent_counts(share: FloatArray) -> FloatArray:
-    """Distribution (n_spins + 1,) of the number of +1 of independent spins that are +1 with probabilities (n_spins,)."""
+    """Distribution (n_spins + 1,) of the number of +1 of independent spins, given their shares of +1 (n_spins,)."""
     found = np.ones(1)
     for p in share:
         found = np.convolve(found, [1.0 - p, p])

@@ -105,8 +105,8 @@ def compare(
 
 def _rescaled(found: Similarity, scale: float) -> Similarity:
     """The result for couplings that are larger by a factor."""
-    names = ("inverse_temperature", "inverse_temperature_std", "slope", "slope_std")
-    names += ("couplings", "reference_couplings", "hebbian_couplings")
+    names = ["inverse_temperature", "inverse_temperature_std", "slope", "slope_std"]
+    names += ["couplings", "reference_couplings", "hebbian_couplings"]
     changed: dict[str, Any] = {name: value * scale for name in names if (value := getattr(found, name)) is not None}
     changed["spectra"] = {name: values * scale for name, values in found.spectra.items()}
     return dataclasses.replace(found, **changed)

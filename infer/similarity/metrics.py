@@ -107,7 +107,8 @@ def recall(
 
     Zero temperature, no fields. Returns ``fixed_points`` (fraction of patterns whose every spin agrees with its field,
     ties counted as :func:`simulate.retrieval.fixed_points` does) and ``overlap`` (mean of |overlap| with the pattern
-    after relaxation from states in which a fraction ``flipped`` of its spins is flipped, ``n_trials`` states a pattern).
+    after relaxation from states in which a fraction ``flipped`` of its spins is flipped, ``n_trials`` states a
+    pattern).
     """
     stable = fixed_points(couplings, patterns)
     n_patterns, n_spins = patterns.shape

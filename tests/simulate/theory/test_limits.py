@@ -101,8 +101,8 @@ def test_rate_of_active_units_against_exact_covariance_at_1600_units():
     write(
         "## Dreaming rate of active units for N -> infinity",
         [
-            f"{date.today()}, spherical, tau = 1, T_a = 6; exact covariance at N = 1600 of three sets of patterns (mean",
-            "and spread), against `theory.limit_of_active_units`: `pytest -m validation tests/simulate/theory/`.",
+            f"{date.today()}, spherical, tau = 1, T_a = 6; exact covariance at N = 1600 of three sets of patterns",
+            "(mean and spread), against `theory.limit_of_active_units`: `pytest -m validation tests/simulate/theory/`.",
             "",
             "| load | rate, limit | rate, N = 1600 | slope, limit | slope, N = 1600 |",
             "|---|---|---|---|---|",
