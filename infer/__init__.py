@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from infer.conversion import to_binary_parameters, to_spin_parameters
     from infer.count_model import CountModel
     from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
+    from infer.diagnosis.comparison import ModelComparison, compare_models
     from infer.diagnosis.diagnose import Diagnosis, diagnose
     from infer.errors import InputError
     from infer.estimators.base import Fit, SpinEstimator
@@ -61,6 +62,7 @@ _HOME = {
     "MomentModel": "infer.estimators.likelihood.from_moments",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
+    "ModelComparison": "infer.diagnosis.comparison",
     "PairModel": "infer.model",
     "PenaltyPath": "infer.estimators.selection",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood.estimator",
@@ -75,13 +77,14 @@ _HOME = {
     "analyse": "infer.report",
     "average_repeats": "infer.sweeps.table",
     "compare": "infer.similarity.compare",
+    "compare_models": "infer.diagnosis.comparison",
     "compare_recordings": "infer.similarity.two_recordings",
     "compare_unlearning": "infer.similarity.unlearning",
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
-    "energy_landscape": "infer.landscape.landscape",
     "fit_from_moments": "infer.estimators.likelihood.from_moments",
+    "energy_landscape": "infer.landscape.landscape",
     "goodness_of_fit": "infer.diagnosis.adequacy",
     "inverse_temperature": "infer.estimators.inverse_temperature",
     "log_likelihood": "infer.estimators.likelihood.partition",
@@ -119,6 +122,7 @@ __all__ = [
     "MaximumLikelihood",
     "MeanField",
     "MinimumProbabilityFlow",
+    "ModelComparison",
     "MomentModel",
     "PairModel",
     "PenaltyPath",
@@ -134,6 +138,7 @@ __all__ = [
     "analyse",
     "average_repeats",
     "compare",
+    "compare_models",
     "compare_recordings",
     "compare_unlearning",
     "data_correlations",
