@@ -11,7 +11,7 @@ MODULES = sorted([*(ROOT / "simulate").rglob("*.py"), *(ROOT / "infer").rglob("*
 #: Folders and files of `infer` from the ground floor up: a module imports from its own floor or from those below.
 FLOORS = (
     ("options", "types", "wording", "errors", "checks", "threads"),
-    ("model", "samples", "files", "conversion"),
+    ("model", "count_model", "samples", "files", "conversion"),
     ("statistics", "plot"),
     ("recordings", "estimators"),
     ("similarity", "landscape"),
@@ -21,7 +21,7 @@ FLOORS = (
     ("cli",),
 )
 #: The files that everything else stands on; they count as one room.
-GROUND = {"options", "types", "wording", "errors", "checks", "threads", "model", "samples", "conversion"}
+GROUND = {"options", "types", "wording", "errors", "checks", "threads", "model", "count_model", "samples", "conversion"}
 #: Modules that hold vector instructions for kernels, each with a plain twin in its tests.
 INTRINSICS = {"llvmlite"}
 

@@ -131,9 +131,9 @@ class PopulationCount:
         rows, weight = samples.spins[fold.train], fold.train_weight
         n_samples = float(len(rows) if weight is None else weight.sum())
         means, second = smoothed_moments(*spin_moments(rows, weight), n_samples)
-        counts = np.bincount((rows > 0).sum(axis=1), weight, minlength=samples.n_spins + 1)
+        seen = np.bincount((rows > 0).sum(axis=1), weight, minlength=samples.n_spins + 1)
         # the sample of independent spins that the moments have is added here too
-        counts = (counts + independent_counts((1.0 + means) / 2.0)) / (n_samples + 1.0)
+        counts = (seen + independent_counts((1.0 + means) / 2.0)) / (n_samples + 1.0)
         alpha = 1.0 / n_samples if self.alpha is None else self.alpha
         refit = fit_exactly(means, second, alpha, n_samples, counts=counts)
         if not refit.accepted:

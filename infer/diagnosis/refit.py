@@ -107,7 +107,8 @@ def fit_exactly(
         parts = [both[i, j], first]
         if counts is not None:
             up = up_counts(states.left, states.right).ravel()
-            parts.append(np.bincount(up, states.probability.ravel(), minlength=n_spins + 1)[_FIRST_COUNT:])
+            shares = np.bincount(up, states.probability.ravel(), minlength=n_spins + 1)[_FIRST_COUNT:]
+            parts.append(shares.astype(np.float64))
         gradient = np.concatenate(parts) - data + penalty @ point
         return PairModel(couplings, point[n_pairs:n_plain]), states, value, gradient
 

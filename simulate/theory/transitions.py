@@ -44,7 +44,7 @@ def transition_temperature(
 
           (1 + sqrt(alpha)) (1 - 0.747 a / (2 - a) u^(0.88 - 0.413 a^2)),    u = sqrt(alpha) / (1 + sqrt(alpha)),
 
-      within 2 %; simulations of finite size agree within 4 % (tests/VALIDATION.md).
+      within 2.5 %; the crossing of Binder ratios in simulations is 6 % above (tests/VALIDATION.md).
     - Coloured fields: chi of `dynamical_mean_field` above the transition, less its error in equilibrium, where chi is
       known, extrapolated to T_c.
 

@@ -94,7 +94,8 @@ def test_a_cell_is_the_whole_way_by_hand(whole: pd.DataFrame, config: Path):
     assert row["theory_slope"] == theory.effective_slope(dynamics)
     assert (row["formula_rate"], row["formula_slope"]) == theory.fitted_rate_and_slope(dynamics)
     assert row["load"] == cell.n_patterns / 20
-    assert row["reduced_temperature"] == pytest.approx(row["temperature"] / (1 + np.sqrt(row["load"])))
+    critical = theory.transition_temperature(row["load"], row["persistence"])
+    assert row["reduced_temperature"] == pytest.approx(row["temperature"] / critical)
 
 
 def test_activity_raises_the_rate_and_theory_is_noted(tmp_path: Path):
