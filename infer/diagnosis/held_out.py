@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import minimize
-from sklearn.base import clone
 
+from infer.estimators.base import without_errors
 from infer.estimators.likelihood.partition import log_partition
 from infer.files.json import to_plain_dict
 from infer.model import PairModel
@@ -142,9 +142,7 @@ def held_out_scores(
         train, train_weight = fold.train, fold.train_weight
         model_couplings, model_fields, alpha = couplings, fields, 1.0 / len(train)
         if estimator is not None:
-            model = clone(estimator)
-            if "errors" in model.get_params():
-                model.set_params(errors=False)
+            model = without_errors(estimator)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the fit to all rows has said what there is to say
                 model.fit(train, sample_weight=train_weight)
