@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from infer.conversion import to_binary_parameters, to_spin_parameters
     from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
+    from infer.diagnosis.comparison import ModelComparison, compare_models
     from infer.diagnosis.diagnose import Diagnosis, diagnose
     from infer.errors import InputError
     from infer.estimators.base import Fit, SpinEstimator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from infer.estimators.inverse_temperature import InverseTemperature, inverse_temperature
     from infer.estimators.kinetic.estimator import KineticCouplings
     from infer.estimators.likelihood.estimator import MaximumLikelihood
+    from infer.estimators.likelihood.from_moments import MomentModel, fit_from_moments
     from infer.estimators.likelihood.partition import log_likelihood, log_partition
     from infer.estimators.mean_field import MeanField
     from infer.estimators.probability_flow import MinimumProbabilityFlow
@@ -53,8 +55,10 @@ _HOME = {
     "InverseTemperature": "infer.estimators.inverse_temperature",
     "KineticCouplings": "infer.estimators.kinetic.estimator",
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
+    "MomentModel": "infer.estimators.likelihood.from_moments",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
+    "ModelComparison": "infer.diagnosis.comparison",
     "PairModel": "infer.model",
     "PenaltyPath": "infer.estimators.selection",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood.estimator",
@@ -69,11 +73,13 @@ _HOME = {
     "analyse": "infer.report",
     "average_repeats": "infer.sweeps.table",
     "compare": "infer.similarity.compare",
+    "compare_models": "infer.diagnosis.comparison",
     "compare_recordings": "infer.similarity.two_recordings",
     "compare_unlearning": "infer.similarity.unlearning",
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
+    "fit_from_moments": "infer.estimators.likelihood.from_moments",
     "energy_landscape": "infer.landscape.landscape",
     "goodness_of_fit": "infer.diagnosis.adequacy",
     "inverse_temperature": "infer.estimators.inverse_temperature",
@@ -110,6 +116,8 @@ __all__ = [
     "MaximumLikelihood",
     "MeanField",
     "MinimumProbabilityFlow",
+    "ModelComparison",
+    "MomentModel",
     "PairModel",
     "PenaltyPath",
     "PseudoLikelihood",
@@ -124,12 +132,14 @@ __all__ = [
     "analyse",
     "average_repeats",
     "compare",
+    "compare_models",
     "compare_recordings",
     "compare_unlearning",
     "data_correlations",
     "decimate",
     "diagnose",
     "energy_landscape",
+    "fit_from_moments",
     "goodness_of_fit",
     "inverse_temperature",
     "log_likelihood",

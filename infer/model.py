@@ -111,7 +111,7 @@ class PairModel:
         """
         rows = np.asarray(spins)
         energy = np.empty(len(rows))
-        for part, block in self._chunks(rows):
+        for part, block in self.chunks(rows):
             energy[part] = -np.einsum("ri,ri->r", block, 0.5 * (block @ self.couplings) + self.fields)
         return energy
 
@@ -129,12 +129,12 @@ class PairModel:
         """
         rows = np.asarray(getattr(spins, "spins", spins))
         values = np.empty(len(rows))
-        for part, block in self._chunks(rows):
+        for part, block in self.chunks(rows):
             margins = block * (block @ self.couplings + self.fields)
             values[part] = -np.logaddexp(0.0, -2.0 * margins).sum(axis=1)
         return values
 
-    def _chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
+    def chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
         """Rows in double precision, some at a time."""
         if rows.ndim != 2 or rows.shape[1] != self.n_spins:
             raise ValueError(f"spins: expected shape (n_rows, {self.n_spins}) to fit the couplings, got {rows.shape}")

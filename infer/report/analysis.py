@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from infer.diagnosis.adequacy import FEWEST_SAMPLES, goodness_of_fit
+from infer.diagnosis.adequacy import FEWEST_SAMPLES
 from infer.diagnosis.diagnose import diagnose
 from infer.estimators.dreaming.estimator import DreamingModel
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
@@ -152,8 +152,7 @@ def analyse(
             others = other_patterns(judged, spins, weight, events, n_patterns, fit_fields, seed)
             references = {name: compare(model, stored, seed=seed) for name, stored in others.items()}
         with _step("goodness of fit", bar, seconds):
-            adequacy = goodness_of_fit(model, judged, random_state=seed, n_jobs=n_jobs)
-            diagnosis = diagnose(model, judged, ordered=ordered, adequacy=adequacy, random_state=seed, n_jobs=n_jobs)
+            diagnosis = diagnose(model, judged, ordered=ordered, seed=seed, n_jobs=n_jobs)
         with _step("convergence", bar, seconds):
             watched = monitor(spins, chains, ordered, PairModel.of(model), xi)
     means = _means(spins, weight)
@@ -198,7 +197,7 @@ def analyse(
         dreaming=dreaming,
         similarity=similarity,
         references=references,
-        adequacy=adequacy,
+        adequacy=diagnosis.adequacy,
         diagnosis=diagnosis,
         convergence=watched,
         warnings=collect(caught, n_samples, model.couplings_, couplings_std, converged, tried, watched, diagnosis),

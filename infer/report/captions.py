@@ -247,10 +247,11 @@ def methods(analysis: Analysis) -> list[str]:
         f"offdiag[(1 + λ) G (I + λG)⁻¹], {reference}, by the cosine of all entries off the diagonal. Interval of the "
         f"best rate (confidence {100 * found.confidence:g} %): {found.interval_method}.{likelihood}"
     )
-    n_drawn = analysis.adequacy.n_draws * analysis.adequacy.n_chains
+    found_fit = analysis.adequacy
+    drawn = "by enumeration of all states" if found_fit.exact else "by heat-bath dynamics"
     judging = (
-        f"Goodness of fit compares moments of the data with those of {n_drawn:,} samples drawn from the fitted model "
-        "by heat-bath dynamics."
+        f"Goodness of fit compares the data with {found_fit.n_sets:,} sets of {found_fit.n_rows:,} samples drawn from "
+        f"the fitted model {drawn}; statistics are judged less their regression on means and pairs."
     )
     if analysis.convergence["applicable"]:
         judging += " Convergence was judged by rank-normalised split R-hat and bulk effective sample size [7]."
@@ -266,11 +267,11 @@ def _diagnosing(analysis: Analysis) -> list[str]:
         f"Log-likelihoods of held-out samples ({folds}) were computed for independent spins and for the pairwise "
         f"model, its partition function {partition}"
     )
-    if "kinetic Ising" in found.held_out.scores:
+    if "kinetic" in found.held_out.scores:
         text += ", and, given the row before, for a kinetic Ising model with asymmetric couplings [9]"
     text += (
-        ". The p-values of all checks were judged together with Holm’s correction [12] at level "
-        f"{found.level:g}; those of moments and distributions come from random signs of the deviations of batches."
+        ". The p-values of the checks of the model were judged together with Holm’s correction [12] at level "
+        f"{found.false_alarms:g}; they come from the model’s own draws."
     )
     paragraphs = [text]
     if found.time_reversal is not None:

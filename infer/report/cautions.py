@@ -47,17 +47,17 @@ def collect(
         )
     if not converged and not raised:
         found.append("The fit of the couplings did not converge: raise alpha.")
-    if diagnosis.held_out.differences["pairwise - independent"]["z"] < -2:
+    if converged and not diagnosis.adequacy.fit.accepted:
         found.append(
-            "On rows that were held out the couplings do worse than independent spins: they are overfitted. Raise "
-            "alpha until they do better, or take more samples."
+            f"{diagnosis.adequacy.fit.verdict} Claims that rest on the fit are withheld. Fit by maximum likelihood, or "
+            "with a weaker penalty."
         )
-    if diagnosis.time_reversal is not None and not diagnosis.time_reversal.reversible:
+    if diagnosis.reversible is False:
         found.append(
             "The record has a direction in time: couplings of an equilibrium model describe its rows, not the process "
             "that they come from."
         )
-    if diagnosis.drift is not None and not diagnosis.drift.stationary:
+    if diagnosis.stationary is False:
         found.append(
             "The record drifts: one set of couplings describes the average over it, and part of the couplings may "
             "stand for changes that spins make together. Fit pieces of the record, and compare."

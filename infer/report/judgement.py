@@ -42,109 +42,104 @@ def goodness(analysis: Analysis, numbers: Numbers) -> Section:
             moment[key] for key in ("observed", "predicted", "observed_std", "predicted_std")
         )
         cards.append(card(name, title, fit_figures.agreement(observed, predicted, errors[0], errors[1], formula)))
-        numbers_shown = (shown[key] for key in ("rms_observed", "rms_difference", "rms_z", "p_value", "pearson"))
+        numbers_shown = (shown[key] for key in ("rms_observed", "rms_difference", "rms_z", "pearson"))
         rows.append((name, str(len(moment["observed"])), *(number(value, 3) for value in numbers_shown)))
-    for name, shape in (("number of +1", values["sum_of_spins"]), ("energy", values["energies"])):
-        rows.append((name, "–", "–", "–", number(shape["rms_z"], 3), number(shape["p_value"], 3), "–"))
     total = (found.sum_of_spins[key] for key in ("values", "observed", "predicted", "observed_std", "predicted_std"))
     energies = (found.energies[key] for key in ("edges", "observed", "predicted"))
     cards += [
         card("sum", "Sum of all spins", fit_figures.sum_distribution(*total)),
         card("energy", "Energy", fit_figures.energy_distribution(*energies)),
     ]
-    held = analysis.diagnosis.held_out
     gains = _gains(analysis)
     cards.append(card("held-out", "Rows that were held out", diagnosis_figures.held_out_scores(gains)))
-    head = ("moments", "number", "rms", "rms difference", "rms difference / error", "p-value", "correlation")
+    head = ("moments", "number", "rms", "rms difference", "rms difference / error", "correlation")
     note = (
-        f"Errors of the data: {found.error_method}. A ratio near 1 is what noise alone gives (below 1 for moments that "
-        f"were fitted). Largest R-hat of the model’s own chains: {readable(found.r_hat, 4)}."
+        f"Errors: {found.error_method}. A ratio near 1 is what noise alone gives (below 1 for moments that were "
+        f"fitted). Largest R-hat of the model’s own chains: {readable(found.r_hat, 4)}."
     )
     tables = [
         _checks(analysis, numbers),
         Table("Data against fitted model", head, rows, note),
-        _held_out(numbers, held.note),
+        _held_out(numbers),
     ]
-    text = f"{SECTIONS['goodness']} {typeset(found.verdict)} {typeset(held.verdict)}"
+    claims = analysis.diagnosis.claims
+    text = f"{SECTIONS['goodness']} {typeset(claims['couplings'])} {typeset(claims['model'])}"
     return Section("goodness", "Does an equilibrium model fit?", text, cards, tables)
 
 
 def _gains(analysis: Analysis) -> dict[str, tuple[float, float]]:
     """What models gain on independent spins, and its standard error, in nats per sample."""
-    held = analysis.diagnosis.held_out
-    first = held.differences["pairwise - independent"]
-    gains = {"pairwise": (first["difference"], first["std"])}
-    if "kinetic Ising" in held.scores:
-        second = held.differences["kinetic Ising - pairwise"]
-        gains["kinetic Ising"] = (first["difference"] + second["difference"], second["std"])
+    found = analysis.diagnosis.gains
+    gains = {}
+    if "pair - independent" in found:
+        gains["pair"] = found["pair - independent"]
+        if "kinetic - pair" in found:
+            gains["kinetic"] = (gains["pair"][0] + found["kinetic - pair"][0], found["kinetic - pair"][1])
     return gains
 
 
 def _checks(analysis: Analysis, numbers: Numbers) -> Table:
     """All checks with their p-values and outcomes."""
-    checks = numbers["diagnosis"]["checks"]
+    outcomes = {True: "passes", False: "fails", None: "not judged"}
     rows: list[Row] = [
-        (
-            item["name"],
-            item["statistic"],
-            number(item["value"], 3),
-            number(item["p_value"], 3),
-            "passes" if item["passed"] else "fails",
-        )
-        for item in checks
+        (item.name, item.judges, typeset(item.effect), number(item.p_value, 3), outcomes[item.passed])
+        for item in analysis.diagnosis.checks
     ]
     note = (
-        "The p-value is the chance of a value as far off if the model were right. Outcomes after Holm’s correction for "
-        f"{len(checks)} checks, level {analysis.diagnosis.level:g} together."
+        "The p-value is the chance of a deviation as large if what is judged were right. Outcomes of the checks of the "
+        f"model after Holm’s correction, {100 * analysis.diagnosis.false_alarms:g} % false alarms together."
     )
     if analysis.diagnosis.without_time:
-        note += f" Time reversal and drift were not judged: {analysis.diagnosis.without_time}."
-    return Table("Checks", ("check", "statistic", "value", "p-value", "outcome"), rows, note)
+        note += f" Not judged over time: {analysis.diagnosis.without_time}."
+    return Table("Checks", ("check", "judges the", "largest deviation", "p-value", "outcome"), rows, note)
 
 
-def _held_out(numbers: Numbers, note: str) -> Table:
+def _held_out(numbers: Numbers) -> Table:
     """Scores of held-out rows and their differences."""
     held = numbers["diagnosis"]["held_out"]
     rows: list[Row] = [
-        (name, number(value), number(held["scores_std"][name], 2), "–") for name, value in held["scores"].items()
+        (name, number(value), number(held["scores_std"][name], 2)) for name, value in held["scores"].items()
     ]
-    for name, item in held["differences"].items():
-        rows.append(
-            (name.replace(" - ", " − "), number(item["difference"]), number(item["std"], 2), number(item["z"], 3))
-        )
-    text = f"Mean over {held['n_samples']:,} samples that were not fitted to, in {held['n_folds']} "
+    for name, (gain, std) in held["gains"].items():
+        rows.append((name.replace(" - ", " − "), number(gain), number(std, 2)))
+    text = f"Mean over {held['n_rows']:,} samples that were not fitted to, in {held['n_folds']} "
     text += "fold" if held["n_folds"] == 1 else "folds"
-    head = ("model", "log-likelihood (nats per sample)", "standard error", "difference / error")
-    return Table("Held-out scores", head, rows, f"{text}." + (f" Note: {note}." if note else ""))
+    text += "".join(f". No score of the {name} model: {why}" for name, why in held["withheld"].items())
+    head = ("model", "log-likelihood (nats per sample)", "standard error")
+    return Table("Held-out scores", head, rows, f"{text}.")
 
 
 def time_and_drift(analysis: Analysis, numbers: Numbers) -> Section:
-    """Whether the record looks the same backwards, and early and late."""
+    """Whether the record looks the same backwards, and in all its parts."""
     reversal, moved = analysis.diagnosis.time_reversal, analysis.diagnosis.drift
     title = "Does the record have a direction in time, or a drift?"
-    if reversal is None or moved is None:
-        return Section("time", title, f"This was not judged: {analysis.diagnosis.without_time}.")
-    drawn = diagnosis_figures.time_asymmetry(reversal.forward, reversal.backward, reversal.asymmetry_std)
-    cards = [
-        card("reversal", "Forwards against backwards", drawn),
-        card("drift", "Early and late", diagnosis_figures.drift(moved.time, moved.energy, moved.energy_std)),
-    ]
-    found = numbers["diagnosis"]
+    claim = typeset(analysis.diagnosis.claims["time"])
+    if reversal is None and moved is None:
+        return Section("time", title, claim)
+    cards: list[FigureCard] = []
     rows: list[Row] = []
+    notes: list[str] = []
+    found = numbers["diagnosis"]
+    if reversal is not None:
+        drawn = diagnosis_figures.time_asymmetry(reversal.forward, reversal.backward, reversal.asymmetry_std)
+        cards.append(card("reversal", "Forwards against backwards", drawn))
+    if moved is not None:
+        drawn = diagnosis_figures.drift(moved.time, moved.energy, moved.energy_std)
+        cards.append(card("drift", "Early and late", drawn))
     for kind, test in (("time reversal", found["time_reversal"]), ("drift", found["drift"])):
+        if test is None:
+            continue
         rows += [
             (f"{kind}: {name}", number(test["rms_z"][name], 3), number(p_value, 3))
             for name, p_value in test["p_values"].items()
         ]
         rows.append((f"{kind}: all together", "–", number(test["p_value"], 3)))
-    bound = found["time_reversal"]
-    note = (
-        f"Null distributions from {reversal.n_blocks} blocks of {reversal.block_length:,} rows (longest "
-        f"autocorrelation time: {readable(reversal.correlation_time, 3)} rows), reversed at random, and in random "
-        "order."
-    )
+        notes.append(f"{kind}: {test['n_blocks']} blocks of {test['block_length']:,} rows")
+    times = [part.correlation_time for part in (reversal, moved) if part is not None]
+    note = f"{'; '.join(notes)}; longest autocorrelation time: {readable(times[0], 3)} rows."
     tables = [Table("Time reversal and drift", ("test", "rms z", "p-value"), rows, note)]
-    if bound["entropy_production"] is not None:
+    bound = found["time_reversal"]
+    if bound is not None and bound["entropy_production"] is not None:
         entropy: list[Row] = [
             ("lower bound (nats per row)", number(bound["entropy_production"], 3)),
             ("standard error", number(bound["entropy_production_std"], 2)),
@@ -154,7 +149,7 @@ def time_and_drift(analysis: Analysis, numbers: Numbers) -> Section:
             "are noise about zero. What happens between rows, or in what was not recorded, adds to it."
         )
         tables.append(Table("Entropy production", ("quantity", "value"), entropy, note))
-    if found["drift"]["largest"]:
+    if moved is not None and found["drift"]["largest"]:
         names = numbers["names"]
         drifting: list[Row] = [
             (names[item["spin"]], number(item["first"], 3), number(item["last"], 3), number(item["z"], 3))
@@ -162,9 +157,7 @@ def time_and_drift(analysis: Analysis, numbers: Numbers) -> Section:
         ]
         head = ("spin", "mean in the first quarter", "mean in the last quarter", "change / error")
         tables.append(Table("Spins that change most", head, drifting))
-    return Section(
-        "time", title, f"{SECTIONS['time']} {typeset(reversal.verdict)} {typeset(moved.verdict)}", cards, tables
-    )
+    return Section("time", title, f"{SECTIONS['time']} {claim}", cards, tables)
 
 
 def convergence(analysis: Analysis, numbers: Numbers) -> Section:

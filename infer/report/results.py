@@ -153,7 +153,7 @@ class Analysis:
             "similarity": similarity,
             "references": references,
             "adequacy": fields_of(self.adequacy),
-            "diagnosis": fields_of(self.diagnosis, without=("adequacy",)),
+            "diagnosis": fields_of(self.diagnosis, without=("adequacy",)) | {"claims": self.diagnosis.claims},
             "convergence": self.convergence,
             "warnings": self.warnings,
             "parameters": self.parameters,

@@ -66,8 +66,7 @@ def headline(analysis: Analysis, numbers: Numbers) -> list[dict[str, Any]]:
 def verdicts(analysis: Analysis) -> list[str]:
     """Sentences that sum up similarity, diagnosis and convergence."""
     judged = analysis.diagnosis
-    found = [analysis.similarity.verdict, judged.verdict, judged.held_out.verdict]
-    found += [part.verdict for part in (judged.time_reversal, judged.drift) if part is not None]
+    found = [analysis.similarity.verdict, *judged.claims.values()]
     found.append(analysis.convergence["note"])
     found[1:1] = [f"Compared with {name}: {other.verdict}" for name, other in analysis.references.items()]
     fitted = analysis.dreaming
