@@ -11,14 +11,17 @@ from markupsafe import Markup
 __all__ = [
     "FigureCard",
     "Number",
-    "Section",
+    "ShownSection",
     "Table",
     "entry",
     "interval_text",
+    "measured",
     "number",
+    "p_number",
     "readable",
     "setting",
     "typeset",
+    "with_error",
 ]
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -63,8 +66,8 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Section:
-    """A heading, a sentence, figures and tables."""
+class ShownSection:
+    """A heading, a text, figures and tables, ready for the page."""
 
     key: str
     title: str
@@ -94,6 +97,35 @@ def readable(value: Any, digits: int = 4) -> str:
         return f"{value:,.{places}f}".replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa}×10".replace("-", "−") + str(int(exponent)).translate(SUPERSCRIPTS)
+
+
+def places(std: float) -> int:
+    """Decimals at which a standard error has two significant digits."""
+    return max(0, 1 - math.floor(math.log10(float(f"{std:.1e}"))))
+
+
+def measured(value: Any, std: Any) -> str:
+    """A number with its standard error, both to two digits of the error; without an error, to three digits."""
+    number_text, error = (item.text if isinstance(item, Number) else "" for item in with_error(value, std))
+    return f"{number_text} ± {error}" if error else number_text
+
+
+def with_error(value: Any, std: Any) -> tuple[Number, "str | Number"]:
+    """A number and its standard error as two entries of a table; a dash where there is no finite error."""
+    known = isinstance(std, (int, float)) and math.isfinite(std) and std > 0
+    if not known or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return number(value, 3), "–"
+    if std < 1e-5 or std >= 1e5:
+        return number(value), number(std, 2)
+    decimals = places(std)
+    return tuple(Number(each, f"{each:,.{decimals}f}".replace("-", "−")) for each in (value, std))  # type: ignore[return-value]
+
+
+def p_number(value: Any) -> Number:
+    """A p-value: none below 0.001 is told apart."""
+    if value is None or isinstance(value, str) or math.isnan(value):
+        return Number(None, "not judged")
+    return Number(value, "≤ 0.001" if value <= 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}")
 
 
 def typeset(text: str) -> str:
