@@ -16,10 +16,12 @@ __all__ = [
     "entry",
     "interval_text",
     "measured",
+    "named",
     "number",
     "p_number",
     "readable",
     "setting",
+    "terminal",
     "typeset",
     "with_error",
 ]
@@ -128,9 +130,24 @@ def p_number(value: Any) -> Number:
     return Number(value, "≤ 0.001" if value <= 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}")
 
 
+def named(text: str, names: Sequence[str]) -> str:
+    """A sentence in which spins that it calls by number ("spin 3") are called by name, where they have one."""
+
+    def name(match: re.Match[str]) -> str:
+        k = int(match.group(1))
+        return match.group(0) if k >= len(names) or names[k] == str(k) else names[k]
+
+    return re.sub(r"\bspin (\d+)\b(?! spins)", name, text)
+
+
 def typeset(text: str) -> str:
     """A sentence that was written for terminals, too, with the signs that a page has."""
     return re.sub(r"(?<=[ (])-(?=\d)", "−", text.replace(" +- ", " ± ").replace("<=", "≤"))
+
+
+def terminal(text: str) -> str:
+    """A sentence of the page with signs that every terminal has."""
+    return text.replace("±", "+-").replace("−", "-").replace("≤", "<=").replace("’", "'")
 
 
 def setting(value: float) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.cluster import hierarchy
 
 from infer.report.results import Network
 
@@ -14,6 +15,8 @@ Array = NDArray[np.float64]
 LEVEL = 0.05
 #: Ratio of successive strengths that counts as a gap.
 CLEAR_GAP = 1.25
+#: Spins up to which the order of neighbours within groups is chosen, too.
+MOST_ORDERED = 300
 
 
 def network(by_node: Array | None, couplings: Array, std: Array) -> Network:
@@ -76,3 +79,22 @@ def _gap(strength: Array, above: tuple[Any, ...], n_spins: int) -> dict[str, Any
         "ratio": float(ratios[place]),
         "degrees": _degrees(strength >= ordered[rank - 1], above, n_spins),
     }
+
+
+def cluster_order(couplings: Array) -> NDArray[np.int64]:
+    """Spins in an order in which coupled groups stand together: leaves of average linkage of |J|.
+
+    Parameters
+    ----------
+    couplings : ndarray (n_spins, n_spins)
+
+    Returns
+    -------
+    ndarray of int64, shape (n_spins,)
+    """
+    n_spins = len(couplings)
+    strength = np.abs(np.nan_to_num(couplings))[np.triu_indices(n_spins, 1)]
+    if n_spins < 3 or not strength.any():
+        return np.arange(n_spins)
+    tree = hierarchy.linkage(strength.max() - strength, "average", optimal_ordering=n_spins <= MOST_ORDERED)
+    return np.asarray(hierarchy.leaves_list(tree), dtype=np.int64)

@@ -1,6 +1,5 @@
 """The steps from samples to the numbers of a report, each a function of what the steps before it found."""
 
-import inspect
 import math
 import warnings
 from collections.abc import Sequence
@@ -78,9 +77,7 @@ class Fitted:
         return None if found is None else np.asarray(found, dtype=np.float64)
 
 
-def check_given(
-    data: Any, patterns: ArrayLike | None, names: Sequence[str] | None, ordered: bool | None
-) -> Given:
+def check_given(data: Any, patterns: ArrayLike | None, names: Sequence[str] | None, ordered: bool | None) -> Given:
     """Samples, patterns and names, refused where they do not fit each other."""
     samples = Samples.of(data, ordered=ordered)
     samples.spins  # noqa: B018  checked when asked for
@@ -124,7 +121,9 @@ def fit_couplings(
     if alpha is None and name == PSEUDOLIKELIHOOD:
         alpha = 1.0 / given.n_samples
         if given.n_samples < n_spins * (n_spins - 1) / 2 and samples.complete:
-            tried = choose_alpha(samples.spins, samples.weight, samples.chains, samples.ordered, fit_fields, n_jobs, seed)
+            tried = choose_alpha(
+                samples.spins, samples.weight, samples.chains, samples.ordered, fit_fields, n_jobs, seed
+            )
             alpha = tried["alpha"]
     optional = {
         "n_jobs": n_jobs,
@@ -164,7 +163,9 @@ def fill_gaps(given: Given, fitted: Fitted, seed: int) -> Samples:
     if samples.complete:
         return samples
     if not hasattr(fitted.model, "complete"):
-        raise ValueError(f"samples: values are missing, which method {fitted.method!r} cannot fill; use pseudolikelihood")
+        raise ValueError(
+            f"samples: values are missing, which method {fitted.method!r} cannot fill; use pseudolikelihood"
+        )
     share = float(np.mean(samples.spins == 0))
     warnings.warn(
         f"{100 * share:.2g} % of the values are missing. The couplings average over what they may have been; "
