@@ -101,7 +101,8 @@ SECTION = Section(
             "rhat",
             "Do the chains agree?",
             lambda analysis: rhats(_values(analysis, "r_hat"), analysis.convergence.r_hat_threshold or 1.01),
-            "R-hat compares the spread between chains with that within. Above the dashed line, chains have not seen the "
+            "R-hat compares the spread between chains with that within. Above the dashed line, chains have not seen "
+            "the "
             "same states.",
             needs=_judged,
         ),
@@ -111,7 +112,8 @@ SECTION = Section(
             lambda analysis: effective_sample_sizes(
                 _values(analysis, "ess"), analysis.convergence.ess_threshold or 0.0, analysis.data.n_samples
             ),
-            "Neighbouring samples repeat each other. Below the dashed line, error bars are not to be trusted; the dotted "
+            "Neighbouring samples repeat each other. Below the dashed line, error bars are not to be trusted; the "
+            "dotted "
             "line is the number of samples taken.",
             needs=_judged,
         ),

@@ -186,7 +186,7 @@ def drawn_order(analysis: Analysis) -> Any:
 
 def _map_caption(analysis: Analysis) -> str:
     limit = readable(colour_limit(analysis.couplings), 2)
-    text = f"Fitted by {analysis.fit.method.replace('-', ' ')}. Colours end at ±{limit}, which holds 99.5 % of the couplings."
+    text = f"Fitted by {analysis.fit.method.replace('-', ' ')}. Colours end at ±{limit}, which holds 99.5 % of them."
     if analysis.data.kind == "recording":
         text += " Spins are ordered so that coupled groups stand together (average linkage of |β J|)."
     block = -(-analysis.data.n_spins // MAX_PIXELS)

@@ -190,7 +190,7 @@ def rate_row(name: str, value: Any, std: Any, interval: Sequence[Any] | None = N
     """A rate or temperature; a rate that is not determined has no number."""
     ends = (value, std, *(interval or ()))
     finite = all(isinstance(each, (int, float)) and math.isfinite(each) for each in ends if each is not None)
-    if interval is not None and not (finite and std is not None and determined(value, std, tuple(interval))):  # type: ignore[arg-type]
+    if interval is not None and not (finite and std is not None and determined(value, std, tuple(interval))):
         return (name, NOT_DETERMINED, "–", "–")
     return (name, *with_error(value, std), "–" if interval is None else interval_text(interval))
 
@@ -282,7 +282,8 @@ def _references(analysis: Analysis, numbers: Numbers) -> Table | None:
 
 
 PROFILE_CAPTION = (
-    "From near the lower bound over Hebbian (0) to infinite rate; the axis is even in λ/(1 + λ). The cosine peaks at the "
+    "From near the lower bound over Hebbian (0) to infinite rate; the axis is even in λ/(1 + λ). The cosine peaks at "
+    "the "
     "best rate, whose interval is shaded. Bands are null models, 2.5th to 97.5th percentile."
 )
 SECTION = Section(
@@ -302,18 +303,21 @@ SECTION = Section(
         _map(
             "reference",
             "Most similar dreamed couplings",
-            "The family at its best rate λ = {rate}, scaled to fit. Look for the same texture as in the inferred couplings.",
+            "The family at its best rate λ = {rate}, scaled to fit. Look for the same texture as in the inferred "
+            "couplings.",
         ),
         _map(
             "hebbian",
             "Hebbian couplings",
-            "Rate 0, scaled to fit. What the inferred couplings lack, or have besides, is what dreaming has to explain.",
+            "Rate 0, scaled to fit. What the inferred couplings lack, or have besides, is what dreaming has to "
+            "explain.",
         ),
         Figure(
             "scatter",
             "Inferred against dreamed",
             lambda analysis: coupling_scatter(analysis.similarity.couplings, analysis.similarity.reference_couplings),
-            "Every pair of spins once (stronger colour: more pairs). Points along the dashed line agree; scatter of equal "
+            "Every pair of spins once (stronger colour: more pairs). Points along the dashed line agree; scatter of "
+            "equal "
             "width all along is noise of the estimate, a bend or a second branch is structure outside the family.",
             needs=_has_patterns,
         ),
@@ -321,7 +325,8 @@ SECTION = Section(
             "spectra",
             "Spectra",
             _drawn_spectra,
-            "Dreaming presses the large eigenvalues together and keeps the eigenvectors. The inferred eigenvalues should "
+            "Dreaming presses the large eigenvalues together and keeps the eigenvectors. The inferred eigenvalues "
+            "should "
             "follow the dreamed ones; a Hebbian spectrum spreads more widely at the top.",
             needs=_has_patterns,
         ),
@@ -329,7 +334,8 @@ SECTION = Section(
             "nulls",
             "Is it more than chance?",
             _drawn_nulls,
-            "Shuffled eigenvalues keep the subspace of the reference and lose its spectrum, random couplings keep nothing; "
+            "Shuffled eigenvalues keep the subspace of the reference and lose its spectrum, random couplings keep "
+            "nothing; "
             "bars run from the 2.5th to the 97.5th percentile. The first two rows share their noise (bar: one standard "
             "error), so their difference is known better than either.",
             needs=_has_patterns,
@@ -338,7 +344,8 @@ SECTION = Section(
             "references",
             "Other references",
             _drawn_references,
-            "The inferred couplings along the dreaming families of different references. Look for the reference with the "
+            "The inferred couplings along the dreaming families of different references. Look for the reference with "
+            "the "
             "highest peak; how far right it peaks is measured on a scale of its own for each reference.",
             needs=lambda analysis: bool(analysis.references),
         ),

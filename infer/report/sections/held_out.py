@@ -61,7 +61,8 @@ def _text(analysis: Analysis) -> str:
     gain = analysis.diagnosis.gains.get("kinetic - pair")
     if gain is not None and gain[0] > 2 * gain[1]:
         text += (
-            " A kinetic model, which predicts each row from the one before, does better still: successive rows remember "
+            " A kinetic model, which predicts each row from the one before, does better still: successive rows "
+            "remember "
             "each other."
         )
     return f"{text} All models were fitted to the same rows and scored on the same other rows."
@@ -83,7 +84,7 @@ def _scores(analysis: Analysis, numbers: Numbers) -> Table:
 def _information(analysis: Analysis, numbers: Numbers) -> Table | None:
     """Entropies and the share of the multi-information."""
     found = numbers["diagnosis"]["information"]
-    if found is None:
+    if found is None or analysis.diagnosis.couplings_needed is False:  # the share would be one noise over another
         return None
     rows: list[Row] = [
         ("entropy of independent spins (nats)", number(found["independent"])),
@@ -121,8 +122,10 @@ SECTION = Section(
             "held-out",
             "Models held against each other",
             lambda analysis: held_out_scores(gains_on_independent(analysis)),
-            "Log-likelihood of rows that were not fitted to, above that of independent spins; bars are standard errors. "
-            "Pair to the right of independent: couplings are worth having. The kinetic model knows the row before instead "
+            "Log-likelihood of rows that were not fitted to, above that of independent spins; bars are standard "
+            "errors. "
+            "Pair to the right of independent: couplings are worth having. The kinetic model knows the row before "
+            "instead "
             "of the rest of the row.",
         ),
     ],

@@ -174,7 +174,8 @@ SECTION = Section(
             "basins",
             "Shares of the basins",
             lambda analysis: basin_shares(_landscape(analysis)),
-            "Share of the rows in each basin beside its probability in the model. A departure is a state that the model "
+            "Share of the rows in each basin beside its probability in the model. A departure is a state that the "
+            "model "
             "makes too likely, or too rare.",
             needs=_several,
         ),

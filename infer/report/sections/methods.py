@@ -81,7 +81,8 @@ REFERENCES: dict[str, Reference] = {
         "https://www.jstor.org/stable/4615733",
     ),
     "ackley": (
-        "D. H. Ackley, G. E. Hinton, T. J. Sejnowski, A learning algorithm for Boltzmann machines, Cognitive Science 9, 147 "
+        "D. H. Ackley, G. E. Hinton, T. J. Sejnowski, A learning algorithm for Boltzmann machines, Cognitive Science "
+        "9, 147 "
         "(1985).",
         "doi 10.1207/s15516709cog0901_7",
         "https://doi.org/10.1207/s15516709cog0901_7",
@@ -99,7 +100,8 @@ REFERENCES: dict[str, Reference] = {
         "https://doi.org/10.1038/nature04701",
     ),
     "becker": (
-        "O. M. Becker, M. Karplus, The topology of multidimensional potential energy surfaces: theory and application to "
+        "O. M. Becker, M. Karplus, The topology of multidimensional potential energy surfaces: theory and application "
+        "to "
         "peptide structure and kinetics, Journal of Chemical Physics 106, 1495 (1997).",
         "doi 10.1063/1.473299",
         "https://doi.org/10.1063/1.473299",
@@ -153,7 +155,8 @@ def _fitting(analysis: Analysis) -> str:
     if fit.method == "pseudolikelihood":
         return (
             f"{text}pseudo-likelihood [besag, aurell]{penalty}, and made symmetric by averaging both estimates of each "
-            "coupling. Standard errors come from a sandwich estimate over contiguous batches of samples, which allows for "
+            "coupling. Standard errors come from a sandwich estimate over contiguous batches of samples, which allows "
+            "for "
             "autocorrelation."
         )
     return f"{text}the method {fit.method}{penalty}."
@@ -175,7 +178,8 @@ def _judging(analysis: Analysis) -> str:
     return (
         f"{text}. Third moments, number of +1 and energy were compared with {found.adequacy.n_sets} sets of "
         f"{found.adequacy.n_rows:,} rows drawn from the fitted model, each statistic less its regression on means and "
-        "pairs and its spread scaled by the long-run variance of the samples; p-values with Holm’s correction [holm] at "
+        "pairs and its spread scaled by the long-run variance of the samples; p-values with Holm’s correction [holm] "
+        "at "
         f"level {found.false_alarms:g}."
     )
 
@@ -188,8 +192,10 @@ def _time(analysis: Analysis) -> str:
     return (
         "Time reversal was tested with the antisymmetric part of all lagged covariances of pairs of spins (lags "
         f"{lags} rows) and with third-order lagged moments of the energy and the leading principal components "
-        f"[steinberg], against the record with each of {reversal.n_blocks} blocks reversed at random. The lower bound of "
-        "the entropy production is the variational one for antisymmetric pair observables of successive rows [aguilera], "
+        f"[steinberg], against the record with each of {reversal.n_blocks} blocks reversed at random. The lower bound "
+        "of "
+        "the entropy production is the variational one for antisymmetric pair observables of successive rows "
+        "[aguilera], "
         "evaluated on blocks that were not used to fit it. Drift was tested with means, energy and products of the "
         "leading principal components, against blocks and runs in random order."
     )

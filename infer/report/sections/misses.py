@@ -138,7 +138,8 @@ def _text(analysis: Analysis) -> str:
         return f"{text} Runaway check: {escaped.sentence}."
     return (
         f"{text} Runaway check: chains of the model, from the data and from independent spins, stay where the data are "
-        f"({_percent(escaped.activity_from_data)} and {_percent(escaped.activity_from_independent)} of the spins at +1; "
+        f"({_percent(escaped.activity_from_data)} and {_percent(escaped.activity_from_independent)} of the spins at "
+        "+1; "
         f"data {_percent(escaped.activity)})."
     )
 
@@ -231,14 +232,16 @@ SECTION = Section(
             "third moments",
             "Third moments",
             "3rd cumulant",
-            "Third cumulants of triples of spins, which were not fitted. A slope other than 1, or a cloud wider than the "
+            "Third cumulants of triples of spins, which were not fitted. A slope other than 1, or a cloud wider than "
+            "the "
             "error bars, points to interactions of three or more spins, or to a common drive.",
         ),
         Figure(
             "count",
             "Number of spins at +1",
             _drawn_count,
-            "Not fitted either: it feels correlations of every order. Look for tails or peaks of the data that the model "
+            "Not fitted either: it feels correlations of every order. Look for tails or peaks of the data that the "
+            "model "
             "lacks. Shaded: standard errors.",
         ),
         Figure(

@@ -145,7 +145,8 @@ SECTION = Section(
             "drift",
             "Early and late",
             _drawn_drift,
-            "Mean energy of successive blocks under the fitted model, from the mean of the record. Shaded: two standard "
+            "Mean energy of successive blocks under the fitted model, from the mean of the record. Shaded: two "
+            "standard "
             "deviations of blocks about their mean. A trend, or a step, means that one set of couplings does not "
             "describe the whole record.",
             needs=lambda analysis: analysis.diagnosis.drift is not None,

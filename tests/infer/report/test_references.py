@@ -116,8 +116,8 @@ def test_counts_weigh_in_event_averages():
 def test_penalty_is_chosen_where_samples_are_fewer_than_couplings(patterns):
     spins = exact.draw(hebbian_of(patterns), 60, temperature=1.5, seed=3)
     found = analyse(spins)
-    tried = found.fit["alpha_tried"]
-    assert found.fit["alpha"] == tried["alphas"][int(np.argmax(tried["scores"]))] > 1 / 60
+    tried = found.fit.alpha_tried
+    assert found.fit.alpha == tried["alphas"][int(np.argmax(tried["scores"]))] > 1 / 60
     assert any("penalty was chosen by cross-validation" in text for text in found.warnings)
     assert (
         found.diagnosis.held_out.scores["pairwise"] > analyse(spins, alpha=1 / 60).diagnosis.held_out.scores["pairwise"]
@@ -138,8 +138,8 @@ def test_samples_too_few_for_errors_are_refused_in_one_line(dataset):
 def test_rows_in_no_order_are_not_judged_in_time(dataset):
     found = analyse(dataset["spins"].values[0], ordered=False)
     assert found.diagnosis.time_reversal is None
-    assert not found.convergence["applicable"]
-    assert not found.data["time_ordered"]
+    assert not found.convergence.applicable
+    assert not found.data.time_ordered
 
 
 def test_masked_values_are_averaged_over_and_stated(patterns):
