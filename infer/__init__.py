@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infer.conversion import to_binary_parameters, to_spin_parameters
+    from infer.count_model import CountModel
     from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
     from infer.diagnosis.comparison import ModelComparison, compare_models
     from infer.diagnosis.diagnose import Diagnosis, diagnose
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from infer.estimators.likelihood.estimator import MaximumLikelihood
     from infer.estimators.likelihood.from_moments import MomentModel, fit_from_moments
     from infer.estimators.likelihood.partition import log_likelihood, log_partition
+    from infer.estimators.likelihood.population_count import KPairwise
     from infer.estimators.mean_field import MeanField
     from infer.estimators.probability_flow import MinimumProbabilityFlow
     from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
@@ -46,12 +48,14 @@ _HOME = {
     "CouplingDifference": "infer.similarity.two_recordings",
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
+    "CountModel": "infer.count_model",
     "DreamingModel": "infer.estimators.dreaming.estimator",
     "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
     "Fit": "infer.estimators.base",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
+    "KPairwise": "infer.estimators.likelihood.population_count",
     "InverseTemperature": "infer.estimators.inverse_temperature",
     "KineticCouplings": "infer.estimators.kinetic.estimator",
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
@@ -102,6 +106,7 @@ _HOME = {
 __all__ = [
     "Adequacy",
     "Analysis",
+    "CountModel",
     "CouplingDifference",
     "Decimation",
     "Diagnosis",
@@ -112,6 +117,7 @@ __all__ = [
     "InputError",
     "InteractionScreening",
     "InverseTemperature",
+    "KPairwise",
     "KineticCouplings",
     "MaximumLikelihood",
     "MeanField",
@@ -159,12 +165,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'infer' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to type checkers a name that is not imported above is an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'infer' has no attribute {name!r}")
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ __all__ = ["CountModel", "model_of"]
 class CountModel:
     """Distribution of spins ``s`` of -1 and +1 with pair couplings, fields and a potential of the population count.
 
-    ``E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i - V(K)``, K the number of spins at +1, ``P(s) ~ exp(-E(s))``.
+    ``P(s) ~ exp(-E(s))``, ``E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i - V(K)``, K the number of +1.
 
     Parameters
     ----------
@@ -95,24 +95,64 @@ class CountModel:
         return np.asarray(np.diff(self.potential) / 2.0)
 
     def local_fields(self, spins: ArrayLike) -> FloatArray:
-        """Half the energy that turning each spin up from -1 gains, shape (n_rows, n_spins), in units of temperature."""
+        """Half the energy that turning each spin up from -1 gains, in units of the temperature.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows, n_spins)
+        """
         rows = np.asarray(spins)
         up = rows > 0
         others = up.sum(axis=1, keepdims=True) - up
         return np.asarray(self._pair.local_fields(rows) + self.half_steps[others])
 
     def energies(self, spins: ArrayLike) -> FloatArray:
-        """Energies ``E(s)`` of rows of spins, shape (n_rows,), in units of the temperature."""
+        """Energies ``E(s)`` of rows of spins, in units of the temperature.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+        """
         rows = np.asarray(spins)
         return np.asarray(self._pair.energies(rows) - self.potential[self.counts(rows)])
 
     def counts(self, spins: ArrayLike) -> IntArray:
-        """Number of +1 in each row, shape (n_rows,)."""
+        """Number of +1 in each row.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_rows,)
+        """
         return np.asarray((np.asarray(spins) > 0).sum(axis=1, dtype=np.int64))
 
     def log_pseudolikelihood(self, spins: ArrayLike) -> FloatArray:
-        """``sum_i log p(s_i | all other spins)`` of rows of spins, shape (n_rows,), in nats."""
-        rows = np.asarray(getattr(spins, "spins", spins))
+        """``sum_i log p(s_i | all other spins)`` of rows of spins, in nats.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+        """
+        rows = np.asarray(spins)
         values = np.empty(len(rows))
         for part, block in self._pair.chunks(rows):
             values[part] = -np.logaddexp(0.0, -2.0 * block * self.local_fields(block)).sum(axis=1)
@@ -124,7 +164,16 @@ class CountModel:
         return PairModel(self.couplings, self.fields)
 
     def chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
-        """Rows in double precision, some at a time."""
+        """Rows in double precision, some at a time.
+
+        Parameters
+        ----------
+        rows : array, shape (n_rows, n_spins)
+
+        Returns
+        -------
+        iterator of (slice, ndarray of float64)
+        """
         return self._pair.chunks(rows)
 
 

@@ -121,13 +121,13 @@ class PairModel:
         Parameters
         ----------
         spins : array_like, shape (n_rows, n_spins)
-            Values -1 and +1; also what `infer.Samples` keeps as ``spins``.
+            Values -1 and +1.
 
         Returns
         -------
         ndarray of float64, shape (n_rows,)
         """
-        rows = np.asarray(getattr(spins, "spins", spins))
+        rows = np.asarray(spins)
         values = np.empty(len(rows))
         for part, block in self.chunks(rows):
             margins = block * (block @ self.couplings + self.fields)
@@ -135,7 +135,21 @@ class PairModel:
         return values
 
     def chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
-        """Rows in double precision, some at a time."""
+        """Rows in double precision, some at a time.
+
+        Parameters
+        ----------
+        rows : array, shape (n_rows, n_spins)
+
+        Returns
+        -------
+        iterator of (slice, ndarray of float64)
+
+        Raises
+        ------
+        ValueError
+            If the rows have another number of spins than the model.
+        """
         if rows.ndim != 2 or rows.shape[1] != self.n_spins:
             raise ValueError(f"spins: expected shape (n_rows, {self.n_spins}) to fit the couplings, got {rows.shape}")
         for part in passing_rows(rows):

@@ -1,38 +1,64 @@
-"""Models of driven spins: patterns -> couplings -> dynamics -> samples, and the theory they must agree with."""
+"""Models of driven spins: patterns -> couplings -> dynamics -> samples, and the theory they must agree with.
 
-from simulate import contrastive, retrieval, theory
-from simulate.dynamics import (
-    ActiveOrnsteinUhlenbeck,
-    BlockGibbs,
-    ColoredFieldGlauber,
-    Dynamics,
-    Glauber,
-    Harmonic,
-    KineticIsing,
-    Metropolis,
-    PersistentGlauber,
-    SoftSpin,
-    Spherical,
-    SpinDynamics,
-    TwoTemperatureGlauber,
-    sample,
-    trajectory,
-)
-from simulate.memory import (
-    PatternCouplings,
-    binarise_images,
-    correlated_patterns,
-    daydream,
-    digit_patterns,
-    dreaming,
-    eigenvector_dreaming,
-    hebbian,
-    perceptron,
-    pseudo_inverse,
-    random_patterns,
-    thermal_unlearn,
-    unlearn,
-)
+Names are loaded when they are first used, so that nothing waits for what it does not need.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulate import contrastive, retrieval, theory
+    from simulate.couplings import PatternCouplings, dreaming, hebbian, pseudo_inverse
+    from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
+    from simulate.dynamics.block_gibbs import BlockGibbs
+    from simulate.dynamics.dynamics import Dynamics
+    from simulate.dynamics.kinetic import KineticIsing
+    from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical
+    from simulate.dynamics.sampling import sample, trajectory
+    from simulate.dynamics.spin_dynamics import SpinDynamics
+    from simulate.dynamics.spins import (
+        ColoredFieldGlauber,
+        Glauber,
+        Metropolis,
+        PersistentGlauber,
+        TwoTemperatureGlauber,
+    )
+    from simulate.memory.patterns import binarise_images, correlated_patterns, digit_patterns, random_patterns
+    from simulate.memory.perceptron import perceptron
+    from simulate.memory.thermal import thermal_unlearn
+    from simulate.memory.unlearning import daydream, eigenvector_dreaming, unlearn
+
+_HOME = {
+    "ActiveOrnsteinUhlenbeck": "simulate.dynamics.active",
+    "BlockGibbs": "simulate.dynamics.block_gibbs",
+    "ColoredFieldGlauber": "simulate.dynamics.spins",
+    "Dynamics": "simulate.dynamics.dynamics",
+    "Glauber": "simulate.dynamics.spins",
+    "Harmonic": "simulate.dynamics.potentials",
+    "KineticIsing": "simulate.dynamics.kinetic",
+    "Metropolis": "simulate.dynamics.spins",
+    "PatternCouplings": "simulate.couplings",
+    "PersistentGlauber": "simulate.dynamics.spins",
+    "SoftSpin": "simulate.dynamics.potentials",
+    "Spherical": "simulate.dynamics.potentials",
+    "SpinDynamics": "simulate.dynamics.spin_dynamics",
+    "TwoTemperatureGlauber": "simulate.dynamics.spins",
+    "binarise_images": "simulate.memory.patterns",
+    "correlated_patterns": "simulate.memory.patterns",
+    "daydream": "simulate.memory.unlearning",
+    "digit_patterns": "simulate.memory.patterns",
+    "dreaming": "simulate.couplings",
+    "eigenvector_dreaming": "simulate.memory.unlearning",
+    "hebbian": "simulate.couplings",
+    "perceptron": "simulate.memory.perceptron",
+    "pseudo_inverse": "simulate.couplings",
+    "random_patterns": "simulate.memory.patterns",
+    "sample": "simulate.dynamics.sampling",
+    "thermal_unlearn": "simulate.memory.thermal",
+    "trajectory": "simulate.dynamics.sampling",
+    "unlearn": "simulate.memory.unlearning",
+}
+_MODULES = ("contrastive", "retrieval", "theory")
 
 __all__ = [
     "ActiveOrnsteinUhlenbeck",
@@ -67,3 +93,19 @@ __all__ = [
     "trajectory",
     "unlearn",
 ]
+
+
+if not TYPE_CHECKING:  # to type checkers a name that is not imported above is an error
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"simulate.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'simulate' has no attribute {name!r}")
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

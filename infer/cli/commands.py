@@ -230,7 +230,7 @@ def report(
         Method | None,
         typer.Option(
             help="How couplings are fitted. [default: maximum-likelihood for recordings, pseudolikelihood for "
-            "simulations, missing values and more than 120 spins]"
+            "simulations and for more than 120 spins]"
         ),
     ] = None,
     alpha: Alpha = None,

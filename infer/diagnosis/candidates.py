@@ -15,6 +15,7 @@ from infer.diagnosis.refit import Refit, exactly_possible, fit_exactly, smoothed
 from infer.estimators.kinetic.regressions import fit_kinetic
 from infer.estimators.kinetic.steps import Steps
 from infer.estimators.likelihood.maximise import maximise
+from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.model import PairModel
 from infer.samples import Samples, spin_moments
@@ -103,8 +104,49 @@ class Pair:
                 0.0,
                 f"the log partition function of the pair model is known to {refit.log_partition_std:.2g} nats only",
             )
-        values = -refit.model.energies(samples.spins[fold.test]) - refit.log_partition
-        return Scored(values, refit.log_partition_std)
+        return Scored(refit.log_likelihood(samples.spins[fold.test]), refit.log_partition_std)
+
+
+@dataclass(frozen=True)
+class PopulationCount:
+    """Pair couplings, fields and a potential of the number of +1, by maximum likelihood; up to 20 spins.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        Strength of the penalties of couplings and of third differences of the potential; by default 1/n.
+    """
+
+    alpha: float | None = None
+    name: ClassVar[str] = "k-pairwise"
+    needs_time: ClassVar[bool] = False
+
+    @staticmethod
+    def applies(samples: Samples) -> bool:
+        """Whether all states can be enumerated, and there are counts beyond those that pairs describe."""
+        return 3 <= samples.n_spins <= MOST_EXACT_SPINS
+
+    def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
+        """Log-likelihood of each row under the population-count model of the others."""
+        rows, weight = samples.spins[fold.train], fold.train_weight
+        n_samples = float(len(rows) if weight is None else weight.sum())
+        means, second = smoothed_moments(*spin_moments(rows, weight), n_samples)
+        seen = np.bincount((rows > 0).sum(axis=1), weight, minlength=samples.n_spins + 1)
+        # the sample of independent spins that the moments have is added here too
+        counts = (seen + independent_counts((1.0 + means) / 2.0)) / (n_samples + 1.0)
+        alpha = 1.0 / n_samples if self.alpha is None else self.alpha
+        refit = fit_exactly(means, second, alpha, n_samples, counts=counts)
+        if not refit.accepted:
+            return Scored(np.zeros(len(fold.test)), 0.0, f"it was not fitted: {refit.why_not}")
+        return Scored(refit.log_likelihood(samples.spins[fold.test]))
+
+
+def independent_counts(share: FloatArray) -> FloatArray:
+    """Distribution (n_spins + 1,) of the number of +1 of independent spins, given their shares of +1 (n_spins,)."""
+    found = np.ones(1)
+    for p in share:
+        found = np.convolve(found, [1.0 - p, p])
+    return found
 
 
 @dataclass(frozen=True)

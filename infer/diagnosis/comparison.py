@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from infer.diagnosis.candidates import Candidate, Independent, Kinetic, Pair, first_rows
+from infer.diagnosis.candidates import Candidate, Independent, Kinetic, Pair, PopulationCount, first_rows
 from infer.files.json import to_plain_dict
 from infer.samples import Samples
 from infer.statistics.batches import batch_labels
@@ -38,8 +38,11 @@ class ModelComparison:
     Attributes
     ----------
     scores, scores_std : dict of float
-        Mean log-likelihood of a held-out row under "independent" spins, the "pair" model and, where rows are in time
-        order, the "kinetic" Ising model (given the row before), with standard errors.
+        Mean log-likelihood of a held-out row under "independent" spins, the "pair" model, the "k-pairwise" model (pair
+        couplings and a potential of the number of +1; up to 20 spins) and, where rows are in time order, the "kinetic"
+        Ising model (given the row before), with standard errors.
+    over_independent : dict of tuple
+        Gain of each other model on independent spins, and standard error.
     gains : dict of tuple
         Differences, such as "pair - independent": nats per row and standard error, that of the partition function
         included; all from the same rows.
@@ -54,6 +57,7 @@ class ModelComparison:
     scores: dict[str, float]
     scores_std: dict[str, float]
     gains: dict[str, tuple[float, float]]
+    over_independent: dict[str, tuple[float, float]]
     withheld: dict[str, str]
     n_folds: int
     n_rows: int
@@ -92,9 +96,9 @@ def compare_models(
 ) -> ModelComparison:
     """Compare models of samples by the log-likelihood of rows that they were not fitted to.
 
-    Independent spins; pair couplings and fields by maximum likelihood; and, where rows are in time order, a kinetic
-    Ising model, which predicts each row from the one before. All models are fitted to the same rows and scored on the
-    same rows; folds are blocks of time or whole runs.
+    Independent spins; pair couplings and fields by maximum likelihood; the same with a potential of the number of +1,
+    up to 20 spins; and, where rows are in time order, a kinetic Ising model, which predicts each row from the one
+    before. All models are fitted to the same rows and scored on the same rows; folds are blocks of time or whole runs.
 
     Parameters
     ----------
@@ -136,7 +140,7 @@ def compare_models(
     if n_folds < 2:
         raise ValueError(f"n_folds must be at least 2, got {n_folds}")
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    candidates = (Independent(), Pair(), Kinetic()) if models is None else models
+    candidates = (Independent(), Pair(), PopulationCount(), Kinetic()) if models is None else models
     return held_out_scores(given, candidates, n_folds=n_folds, seed=root)
 
 
@@ -150,7 +154,11 @@ def held_out_scores(
         raise ValueError(f"samples: {n_samples:g} are too few for held-out scores; at least {2 * _FEWEST_TRAINING}")
     n_folds = min(n_folds, max(2, int(n_samples) // _FEWEST_TRAINING))
     in_time = samples.ordered and weight is None and len(first_rows(samples)) < samples.n_rows / 2
-    candidates = [each for each in candidates if in_time or not each.needs_time]
+    candidates = [
+        each
+        for each in candidates
+        if (in_time or not each.needs_time) and (not isinstance(each, PopulationCount) or each.applies(samples))
+    ]
     skipped = first_rows(samples) if any(each.needs_time for each in candidates) else np.empty(0, dtype=np.int64)
     fold_seed, fit_seed = seed.spawn(2)
     large = n_samples > MANY_SAMPLES or samples.n_rows * samples.n_spins**2 > MANY_OPERATIONS
@@ -192,16 +200,23 @@ def held_out_scores(
     together = {name: np.concatenate(parts)[order] for name, parts in values.items() if name not in withheld}
     weighed = weighed[order]
     batches = _batches(samples, place[order])
-    scores, scores_std, gains = {}, {}, {}
+    scores, scores_std = {}, {}
     for name, each in together.items():
         mean, std = mean_with_error(each, weighed, batches)
         scores[name], scores_std[name] = mean, math.hypot(std, math.sqrt(variance[name]) / total)
-    for name, base in BASELINES.items():
-        if name in together and base in together:
-            mean, std = mean_with_error(together[name] - together[base], weighed, batches)
-            extra = math.sqrt(variance[name] + variance[base]) / total
-            gains[f"{name} - {base}"] = (mean, math.hypot(std, extra))
-    return ModelComparison(scores, scores_std, gains, withheld, n_evaluated, round(total), len(skipped) > 0)
+
+    def gain(name: str, base: str) -> tuple[float, float]:
+        mean, std = mean_with_error(together[name] - together[base], weighed, batches)
+        return mean, math.hypot(std, math.sqrt(variance[name] + variance[base]) / total)
+
+    gains = {
+        f"{name} - {base}": gain(name, base)
+        for name, base in BASELINES.items()
+        if name in together and base in together
+    }
+    first = "independent"
+    over = {name: gain(name, first) for name in together if name != first and first in together}
+    return ModelComparison(scores, scores_std, gains, over, withheld, n_evaluated, round(total), len(skipped) > 0)
 
 
 def _batches(samples: Samples, place: IntArray) -> IntArray | None:

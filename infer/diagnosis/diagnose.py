@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from infer.diagnosis import adequacy_result
 from infer.diagnosis.adequacy import Adequacy, adequacy_of, check_samples
 from infer.diagnosis.blocks import FEWEST_BLOCKS, collective_observables, time_blocks
-from infer.diagnosis.candidates import Independent, Kinetic, Pair, fit_pairs
+from infer.diagnosis.candidates import Independent, Kinetic, Pair, PopulationCount, fit_pairs
 from infer.diagnosis.check import nats
 from infer.diagnosis.comparison import SIGMAS, ModelComparison, held_out_scores
 from infer.diagnosis.drift import Drift, drift_test
@@ -66,7 +66,8 @@ class Diagnosis:
     Attributes
     ----------
     held_out : ModelComparison
-        Log-likelihood of held-out rows under independent spins, pair couplings and, in time order, a kinetic model.
+        Log-likelihood of held-out rows under independent spins, pair couplings, a population-count model (up to 20
+        spins) and, in time order, a kinetic model.
     independence : Independence or None
         The test of independent spins; None where the gain of couplings answers the question.
     information : MultiInformation or None
@@ -270,7 +271,8 @@ def diagnose(
     adequacy = adequacy_of(sampled, samples, model_seed, n_jobs=n_jobs)
     with blas_threads(pairs.n_spins):
         alpha = getattr(model, "alpha_", None)
-        candidates = (Independent(), Pair(alpha, model if hasattr(model, "get_params") else None), Kinetic())
+        pair = Pair(alpha, model if hasattr(model, "get_params") else None)
+        candidates = (Independent(), pair, PopulationCount(alpha), Kinetic())
         held_out = held_out_scores(samples, candidates, n_folds=n_folds, seed=fold_seed)
         gain = held_out.gains.get("pair - independent")
         independence = None

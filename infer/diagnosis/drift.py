@@ -218,8 +218,8 @@ def _within_runs(values: FloatArray, runs: IntArray, weight: FloatArray) -> Floa
 def _run_means(values: FloatArray, run_of_block: IntArray, weight: FloatArray) -> FloatArray:
     """Deviations of runs from the mean of all rows, times the square root of their length."""
     length = np.bincount(run_of_block, weights=weight)
-    means = np.stack([np.bincount(run_of_block, weights=weight * column) for column in values.T], axis=1)
-    means = means / length[:, None]
+    sums = np.stack([np.bincount(run_of_block, weights=weight * column) for column in values.T], axis=1)
+    means = sums / length[:, None]
     deviation = means - np.average(means, axis=0, weights=length)
     return np.asarray(deviation * np.sqrt(length / length.mean())[:, None])
 

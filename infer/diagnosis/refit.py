@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infer.estimators.likelihood.enumeration import Enumeration, enumerate_states
+from infer.estimators.likelihood.enumeration import Enumeration, enumerate_states, up_counts
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.model import PairModel
-from infer.types import FloatArray, IntArray
+from infer.types import FloatArray, IntArray, SpinArray
 
 #: Root mean square difference of moments, in standard errors of the data, at which a fit has ended.
 TOLERANCE = 0.02
@@ -17,17 +17,27 @@ _MOST_STEPS = 100
 _STATES = 20_000
 _MOST_EXACT_INFORMATION = 12
 _LARGEST_STEP = 2.0
+_FIRST_COUNT = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Refit:
-    """A fitted pair model, its log partition function with the error of that, and whether the fit was accepted."""
+    """A fitted pair model, its log partition function with the error of that, and whether the fit was accepted.
+
+    ``potential`` (n_spins + 1,) is V of the number K of +1, with the energy -V(K), where that was fitted too.
+    """
 
     model: PairModel
     log_partition: float
     log_partition_std: float
     accepted: bool
     why_not: str = ""
+    potential: FloatArray | None = None
+
+    def log_likelihood(self, rows: SpinArray) -> FloatArray:
+        """Log-likelihood of rows, shape (n_rows,), in nats."""
+        values = -self.model.energies(rows) - self.log_partition
+        return values if self.potential is None else values + self.potential[(rows > 0).sum(axis=1)]
 
 
 def smoothed_moments(means: FloatArray, second: FloatArray, n_samples: float) -> tuple[FloatArray, FloatArray]:
@@ -39,7 +49,12 @@ def smoothed_moments(means: FloatArray, second: FloatArray, n_samples: float) ->
 
 
 def fit_exactly(
-    means: FloatArray, second: FloatArray, alpha: float, n_samples: float, start: PairModel | None = None
+    means: FloatArray,
+    second: FloatArray,
+    alpha: float,
+    n_samples: float,
+    start: PairModel | None = None,
+    counts: FloatArray | None = None,
 ) -> Refit:
     r"""Maximum likelihood by enumeration, for at most 20 spins.
 
@@ -55,6 +70,10 @@ def fit_exactly(
         What the moments' errors come from.
     start : PairModel, optional
         By default independent spins.
+    counts : ndarray (n_spins + 1,), optional
+        Shares of rows with 0, 1, ... spins at +1: fits a potential V of their number too (Tkacik et al. 2014, PLoS
+        Comput. Biol. 10, e1003408), V(0) = V(1) = V(2) = 0, its third differences penalised with the strength
+        ``alpha``.
 
     Returns
     -------
@@ -62,30 +81,44 @@ def fit_exactly(
     """
     n_spins = len(means)
     i, j = np.triu_indices(n_spins, 1)
-    data = np.concatenate([second[i, j], means])
+    n_pairs, n_plain = len(i), len(i) + n_spins
+    data = np.concatenate([second[i, j], means] + ([] if counts is None else [counts[_FIRST_COUNT:]]))
     errors = np.sqrt(np.maximum(1.0 - data**2, 1.0 / n_samples) / n_samples)
-    penalty = np.where(np.arange(len(data)) < len(i), alpha, 0.0)
+    if counts is not None:
+        errors[n_plain:] = np.sqrt(np.maximum(data[n_plain:] * (1.0 - data[n_plain:]), 1.0 / n_samples) / n_samples)
+    penalty = np.diag(np.where(np.arange(len(data)) < n_pairs, alpha, 0.0))
+    if counts is not None:
+        third = np.diff(np.eye(n_spins + 1), n=3, axis=0)[:, _FIRST_COUNT:]
+        penalty[n_plain:, n_plain:] = alpha * third.T @ third
     if start is None:
         start = PairModel.of(np.zeros((n_spins, n_spins)), np.arctanh(np.clip(means, -1 + 1e-12, 1 - 1e-12)))
-    vector = np.concatenate([start.couplings[i, j], start.fields])
+    vector = np.concatenate([start.couplings[i, j], start.fields, np.zeros(len(data) - n_plain)])
     rng = np.random.default_rng(0)
+
+    def potential(point: FloatArray) -> FloatArray | None:
+        return None if counts is None else np.concatenate([np.zeros(_FIRST_COUNT), point[n_plain:]])
 
     def at(point: FloatArray) -> tuple[PairModel, Enumeration, float, FloatArray]:
         couplings = np.zeros((n_spins, n_spins))
-        couplings[i, j] = couplings[j, i] = point[: len(i)]
-        states = enumerate_states(couplings, point[len(i) :])
+        couplings[i, j] = couplings[j, i] = point[:n_pairs]
+        states = enumerate_states(couplings, point[n_pairs:n_plain], potential(point))
         first, both = states.moments()
-        value = states.log_partition - float(point @ data) + 0.5 * float(penalty @ point**2)
-        gradient = np.concatenate([both[i, j], first]) - data + penalty * point
-        return PairModel(couplings, point[len(i) :]), states, value, gradient
+        value = states.log_partition - float(point @ data) + 0.5 * float(point @ penalty @ point)
+        parts = [both[i, j], first]
+        if counts is not None:
+            up = up_counts(states.left, states.right).ravel()
+            shares = np.bincount(up, states.probability.ravel(), minlength=n_spins + 1)[_FIRST_COUNT:]
+            parts.append(shares.astype(np.float64))
+        gradient = np.concatenate(parts) - data + penalty @ point
+        return PairModel(couplings, point[n_pairs:n_plain]), states, value, gradient
 
     here = at(vector)
     for _ in range(_MOST_STEPS):
         model, states, value, gradient = here
         if np.sqrt(np.mean((gradient / errors) ** 2)) <= TOLERANCE:
-            return Refit(model, states.log_partition, 0.0, True)
-        information = _information(states, n_spins, rng)
-        information[np.diag_indices_from(information)] += penalty + 1e-10
+            return Refit(model, states.log_partition, 0.0, True, "", potential(vector))
+        information = _information(states, n_spins, rng, counts is not None) + penalty
+        information[np.diag_indices_from(information)] += 1e-10
         step = -np.linalg.solve(information, gradient)
         step *= min(1.0, _LARGEST_STEP / float(np.abs(step).max()))
         slope = float(gradient @ step)
@@ -102,11 +135,11 @@ def fit_exactly(
     left = float(np.sqrt(np.mean((gradient / errors) ** 2)))
     accepted = left <= 10.0 * TOLERANCE
     why = "" if accepted else f"its moments miss the data's by {left:.2g} standard errors (root mean square)"
-    return Refit(model, states.log_partition, 0.0, accepted, why)
+    return Refit(model, states.log_partition, 0.0, accepted, why, potential(vector))
 
 
-def _information(states: Enumeration, n_spins: int, rng: np.random.Generator) -> FloatArray:
-    """Covariance of pairs and spins in the model."""
+def _information(states: Enumeration, n_spins: int, rng: np.random.Generator, counted: bool) -> FloatArray:
+    """Covariance of pairs, spins and, where they are fitted, indicators of the number of +1 in the model."""
     i, j = np.triu_indices(n_spins, 1)
     n_right = states.probability.shape[1]
     if n_spins <= _MOST_EXACT_INFORMATION:
@@ -118,6 +151,9 @@ def _information(states: Enumeration, n_spins: int, rng: np.random.Generator) ->
     left, right = np.divmod(place, n_right)
     spins = np.concatenate([states.left[left], states.right[right]], axis=1)
     features = np.concatenate([spins[:, i] * spins[:, j], spins], axis=1)
+    if counted:
+        up = (spins > 0).sum(axis=1)
+        features = np.concatenate([features, up[:, None] == np.arange(_FIRST_COUNT, n_spins + 1)], axis=1)
     features -= weight @ features
     found = (features * weight[:, None]).T @ features
     if n_spins > _MOST_EXACT_INFORMATION:
@@ -140,6 +176,7 @@ def with_constants(refit: Refit, varying: IntArray, means: FloatArray) -> Refit:
         refit.log_partition_std,
         refit.accepted,
         refit.why_not,
+        refit.potential,
     )
 
 

@@ -62,8 +62,7 @@ def analyse(
         Show a progress bar.
     method : str, optional
         How couplings are fitted, by a name that ``reverie fit --method`` knows. Default: "maximum-likelihood" for
-        recordings; "pseudolikelihood" for simulations, for recordings with missing values, which it averages over, and
-        for more than 120 spins.
+        recordings, "pseudolikelihood" for simulations and for more than 120 spins.
     alpha : float, optional
         Strength of the l2 penalty. Default 1/n_samples, a standard normal prior on every coupling: it keeps couplings
         finite where some spins determine others completely, and weighs nothing elsewhere. Of pseudo-likelihood with
@@ -105,9 +104,8 @@ def analyse(
     ):
         warnings.simplefilter("always")
         with _step("couplings", bar, seconds):
-            fitted = steps.fit_couplings(given, method, alpha, fit_fields, n_jobs, seed)
-            fit = steps.summary_of_fit(fitted, given.samples, fit_fields)
-            judged = steps.fill_gaps(given, fitted, seed)
+            fitted, fit, filled = steps.fit_and_fill(given, method, alpha, fit_fields, n_jobs, seed)
+            judged = filled.samples
             escaped = steps.look_for_runaway(fitted, judged, fit_fields, seed)
         spins, weight, pairs = judged.spins, judged.weight, fitted.pairs
         dreaming = control = None
@@ -118,7 +116,7 @@ def analyse(
                 except ValueError as error:  # the patterns do not determine a rate; the comparison says so too
                     warnings.warn(f"no dreaming rate by likelihood: {error}", RuntimeWarning, stacklevel=1)
                 else:
-                    control = steps.equilibrium_control(given, dreaming, pairs.fields, fit_fields, n_jobs, seed)
+                    control = steps.equilibrium_control(filled, dreaming, pairs.fields, fit_fields, n_jobs, seed)
         with _step("similarity", bar, seconds):
             correlations = data_correlations(spins, weight) if xi is None else None
             similarity = compare(fitted.model, xi, correlations=correlations, seed=seed)

@@ -1,5 +1,6 @@
 """The steps from samples to the numbers of a report, each a function of what the steps before it found."""
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Sequence
@@ -102,8 +103,6 @@ def choose_method(given: Given, method: str | None) -> tuple[str, str]:
     """Name of the method that fits couplings, and why it was chosen."""
     if method is not None:
         return method, "as asked for"
-    if not given.samples.complete:
-        return PSEUDOLIKELIHOOD, "values are missing, and it averages over what they may have been"
     if given.samples.simulated:
         return PSEUDOLIKELIHOOD, "the default for simulations"
     if given.samples.n_spins > MOST_MONTE_CARLO_SPINS:
@@ -112,11 +111,16 @@ def choose_method(given: Given, method: str | None) -> tuple[str, str]:
 
 
 def fit_couplings(
-    given: Given, method: str | None, alpha: float | None, fit_fields: bool, n_jobs: int | None, seed: int
+    given: Given,
+    method: tuple[str, str],
+    alpha: float | None,
+    fit_fields: bool,
+    n_jobs: int | None,
+    seed: int,
 ) -> Fitted:
-    """Couplings and fields by the chosen method."""
+    """Couplings and fields by a method, which comes with the reason why it was chosen."""
     samples, n_spins = given.samples, given.samples.n_spins
-    name, chosen = choose_method(given, method)
+    name, chosen = method
     tried = None
     if alpha is None and name == PSEUDOLIKELIHOOD:
         alpha = 1.0 / given.n_samples
@@ -157,24 +161,39 @@ def summary_of_fit(fitted: Fitted, samples: Samples, fit_fields: bool) -> FitSum
     )
 
 
-def fill_gaps(given: Given, fitted: Fitted, seed: int) -> Samples:
-    """Samples without missing values: gaps are drawn from the fitted model."""
+def fill_gaps(given: Given, model: Any, how: str, seed: int) -> Given:
+    """The same without missing values: gaps are drawn from a model fitted by pseudo-likelihood."""
     samples = given.samples
-    if samples.complete:
-        return samples
-    if not hasattr(fitted.model, "complete"):
-        raise ValueError(
-            f"samples: values are missing, which method {fitted.method!r} cannot fill; use pseudolikelihood"
-        )
     share = float(np.mean(samples.spins == 0))
     warnings.warn(
-        f"{100 * share:.2g} % of the values are missing. The couplings average over what they may have been; "
-        "all else was computed from samples in which the fitted model filled the gaps, so that the goodness of "
-        "fit leans towards the model.",
+        f"{100 * share:.2g} % of the values are missing. {how} were computed from samples in which a model fitted by "
+        "pseudo-likelihood filled the gaps, so that errors are a little too small and the goodness of fit leans towards "
+        "the model.",
         UserWarning,
         stacklevel=1,
     )
-    return samples.with_values(fitted.model.complete(samples, seed), gaps=False)
+    complete = samples.with_values(model.complete(samples, seed), gaps=False)
+    return dataclasses.replace(given, samples=complete)
+
+
+def fit_and_fill(
+    given: Given, method: str | None, alpha: float | None, fit_fields: bool, n_jobs: int | None, seed: int
+) -> tuple[Fitted, FitSummary, Given]:
+    """Couplings and fields, how they were fitted, and the samples without gaps.
+
+    Pseudo-likelihood averages over what missing values may have been; every other method is fitted to samples whose
+    gaps it has filled.
+    """
+    chosen = choose_method(given, method)
+    if given.samples.complete or chosen[0] == PSEUDOLIKELIHOOD:
+        fitted = fit_couplings(given, chosen, alpha, fit_fields, n_jobs, seed)
+        summary = summary_of_fit(fitted, given.samples, fit_fields)
+        filled = given if given.samples.complete else fill_gaps(given, fitted.model, "All numbers but couplings", seed)
+        return fitted, summary, filled
+    first = fit_couplings(given, (PSEUDOLIKELIHOOD, ""), None, fit_fields, n_jobs, seed)
+    filled = fill_gaps(given, first.model, "Couplings and all else", seed)
+    fitted = fit_couplings(filled, chosen, alpha, fit_fields, n_jobs, seed)
+    return fitted, summary_of_fit(fitted, filled.samples, fit_fields), filled
 
 
 def look_for_runaway(fitted: Fitted, samples: Samples, fit_fields: bool, seed: int) -> Runaway | None:

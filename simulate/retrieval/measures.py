@@ -120,8 +120,8 @@ def relax(
 def stability(couplings: Any, patterns: ArrayLike, *, normalised: bool = True) -> NDArray[np.float64]:
     """Stability of every spin of every pattern, its aligned field xi_i^mu h_i^mu / sqrt(sum_j J_ij^2).
 
-    A pattern is a fixed point where none of its stabilities is negative (see `fixed_points` for ties); the larger the least of them, the wider its
-    basin of attraction.
+    A pattern is a fixed point where none of its stabilities is negative (see `fixed_points` for ties); the larger the
+    least of them, the wider its basin of attraction.
 
     Parameters
     ----------

@@ -128,10 +128,10 @@ def _modes(couplings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if isinstance(couplings, PatternCouplings) and couplings.rate != 0:
         n_patterns, n_spins = couplings.patterns.shape
         patterns = couplings.patterns
-        hebbian: NDArray[np.float64] = np.linalg.eigvalsh(pattern_correlation(patterns))[-n_spins:]
-        hebbian = np.append(np.zeros(max(n_spins - n_patterns, 0)), np.maximum(hebbian, 0.0))
+        stored = np.linalg.eigvalsh(pattern_correlation(patterns))[-n_spins:]
+        hebbian: NDArray[np.float64] = np.append(np.zeros(max(n_spins - n_patterns, 0)), np.maximum(stored, 0.0))
         # the diagonal that is lost differs little from spin to spin
-        dreamed: NDArray[np.float64] = (1 + couplings.rate) * hebbian / (1 + couplings.rate * hebbian)
-        return hebbian, dreamed - dreamed.mean()
+        dreamed = (1 + couplings.rate) * hebbian / (1 + couplings.rate * hebbian)
+        return hebbian, np.asarray(dreamed - dreamed.mean(), dtype=np.float64)
     eigenvalues: NDArray[np.float64] = np.linalg.eigvalsh(full_matrix(couplings)).astype(np.float64)
     return eigenvalues + lost_diagonal(couplings), eigenvalues

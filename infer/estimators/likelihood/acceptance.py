@@ -72,8 +72,8 @@ class Acceptance:
         if self.start_gap > WORST and self.p_starts < FALSE_ALARMS:
             return (
                 f"chains of the model that start from the data and from independent spins differ by "
-                f"{self.start_gap:.2g} of the data's standard errors (root mean square): the model mixes slowly between "
-                "several states; raise n_chains, or alpha"
+                f"{self.start_gap:.2g} of the data's standard errors (root mean square): the model mixes slowly "
+                "between several states; raise n_chains, or alpha"
             )
         if self.noise > 1.5 * NOISE:
             return (
@@ -154,7 +154,7 @@ def check(
     deviations = [(f.by_chain - f.mean) / problem.errors / np.sqrt(len(f.by_chain) - 1.0) for f in found]
     own = float(np.mean(left / problem.errors**2))
     null = _flipped([d / np.sqrt(len(d)) / 2.0 for d in deviations], chances)
-    p_data = _p_value(float(np.mean(gradient**2)), null * (1.0 + own / max(level**2, 1e-300)))
+    p_data = _p_value(float(np.mean(np.square(gradient))), null * (1.0 + own / max(level**2, 1e-300)))
     gap = (found[0].mean - found[1].mean) / problem.errors
     p_starts = _p_value(float(np.mean(gap**2)), 4.0 * null)
     return Acceptance(

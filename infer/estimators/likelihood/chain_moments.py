@@ -60,7 +60,7 @@ def run_chains(
 
     Means are those of the conditional mean ``t_i = tanh(local field)``, and of pairs it is
     ``<(t_i - c_i)(s_j - c_j)>`` that is averaged, which has the same expectation as with ``s_i`` and less noise
-    (Rao-Blackwell), far less where couplings are weak.
+    (Rao-Blackwell), far less where couplings are weak. With a potential of the count the spins themselves are averaged.
 
     Parameters
     ----------
@@ -107,16 +107,17 @@ def _block_moments(terms: Terms, model: Parameters, states: NDArray[np.int8], ce
     n_chains, n_draws, n_spins = states.shape
     middle = centre.astype(np.float32)
     spins = states.astype(np.float32)
-    local = spins.reshape(-1, n_spins) @ model.couplings.astype(np.float32)
-    local += model.fields.astype(np.float32)
     shares = None
     if terms.with_counts:
+        # the count is a sum of the spins: their own values keep its noise and that of means and pairs in step
+        expected = spins.copy()
         up = (states > 0).sum(axis=2, dtype=np.int64)
-        local = local.reshape(states.shape)
-        local += model.half_steps.astype(np.float32)[np.minimum(up[:, :, None] - (states > 0), n_spins - 1)]
         flat = (np.arange(n_chains)[:, None] * (n_spins + 1) + up).ravel()
         shares = np.bincount(flat, minlength=n_chains * (n_spins + 1)).reshape(n_chains, -1) / n_draws
-    expected = np.tanh(local, out=local).reshape(states.shape)
+    else:
+        local = spins.reshape(-1, n_spins) @ model.couplings.astype(np.float32)
+        local += model.fields.astype(np.float32)
+        expected = np.tanh(local, out=local).reshape(states.shape)
     expected -= middle
     means = expected.mean(axis=1, dtype=np.float64)
     spins -= middle

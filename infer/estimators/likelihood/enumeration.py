@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.likelihood.terms import Penalty, Terms
-from infer.estimators.newton import Local, Minimum, minimise
+from infer.estimators.newton import Local, Minimum, minimise, newton_direction
 from infer.types import FloatArray, IntArray
 
 
@@ -76,6 +77,31 @@ class Enumeration:
             values += part.potential[self.up()]
         return self._packed(terms, self._centred(values))
 
+    def covariance_matrix(self, terms: Terms) -> FloatArray:
+        """
+        Covariance (size, size) of the statistics.
+
+        Products of spins are Walsh functions of the state, and the product of two is a third, so that one
+        Walsh-Hadamard transform of the probabilities gives the mean of every product.
+        """
+        # index of a state: bits of the left half first, those of the right half above them
+        values = np.ascontiguousarray(self.probability.T).ravel()
+        for bit in range(self.left.shape[1] + self.right.shape[1]):
+            # a spin is +1 where its bit is set
+            halves = values.reshape(-1, 2, 1 << bit)
+            values = np.stack([halves[:, 1] + halves[:, 0], halves[:, 1] - halves[:, 0]], axis=1).ravel()
+        i, j = terms.above
+        bits = 1 << np.arange(terms.n_spins)
+        masks = np.concatenate([bits[i] | bits[j], bits[: terms.n_fields]])
+        n = len(masks)
+        covariance = np.zeros((terms.size, terms.size))
+        covariance[:n, :n] = values[masks[:, None] ^ masks] - np.outer(values[masks], values[masks])
+        for count in range(n, terms.size):
+            direction = np.zeros(terms.size)
+            direction[count] = 1.0
+            covariance[count] = covariance[:, count] = self.covariance_along(terms, direction)
+        return covariance
+
     def _packed(self, terms: Terms, weight: FloatArray) -> FloatArray:
         """Weighted sums of all statistics, (size,)."""
         first, second = self.sums(weight)
@@ -121,15 +147,29 @@ def minimise_exactly(terms: Terms, penalty: Penalty, data: FloatArray, tol: floa
         model = terms.unpack(vector)
         states = enumerate_states(model.couplings, model.fields, model.potential)
         value = states.log_partition - float(vector @ data) + penalty.value(vector)
-        return value, states.statistics(terms) - data + penalty.gradient(vector), curvature(states, terms, penalty)
+        return value, states.statistics(terms) - data + penalty.gradient(vector), Curvature(states, terms, penalty)
 
-    return minimise(local, np.zeros(terms.size), tol, max_iter)
+    return minimise(local, np.zeros(terms.size), tol, max_iter, Curvature.newton_step)
 
 
-def curvature(states: Enumeration, terms: Terms, penalty: Penalty) -> Callable[[FloatArray], FloatArray]:
-    """The function that applies the Hessian: the Fisher information plus the penalty."""
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """Hessian of the penalised likelihood: the Fisher information plus the penalty."""
 
-    def apply(direction: FloatArray) -> FloatArray:
-        return states.covariance_along(terms, direction) + penalty.gradient(direction)
+    states: Enumeration
+    terms: Terms
+    penalty: Penalty
 
-    return apply
+    def __call__(self, direction: FloatArray) -> FloatArray:
+        """The Hessian applied to a direction (size,)."""
+        return self.states.covariance_along(self.terms, direction) + self.penalty.gradient(direction)
+
+    def newton_step(self, gradient: FloatArray) -> FloatArray:
+        """Step (size,) to where the gradient vanishes; by conjugate gradients where the Hessian is singular."""
+        matrix = self.states.covariance_matrix(self.terms) + self.penalty.matrix()
+        with suppress(LinAlgError):
+            factor = cho_factor(matrix)
+            # the data leave flat directions where states never occur: there rounding would decide
+            if np.diag(factor[0]).min() > 1e-7 * np.diag(factor[0]).max():
+                return np.asarray(cho_solve(factor, -gradient))
+        return newton_direction(gradient, self)

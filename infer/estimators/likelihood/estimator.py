@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -33,7 +34,6 @@ class LikelihoodEstimator(SpinEstimator):
     random_state: int | np.random.RandomState | None
     progress: bool
     with_counts = False
-    smoothness_: float = 0.0
 
     alpha_: float
     tol_: float
@@ -51,6 +51,11 @@ class LikelihoodEstimator(SpinEstimator):
         Returns
         -------
         Fit
+
+        Raises
+        ------
+        ValueError
+            If there are too many spins to enumerate.
         """
         n = samples.n_varying
         exactly = self.method == "exact" or (self.method == "auto" and n <= MOST_EXACT_SPINS)
@@ -64,7 +69,7 @@ class LikelihoodEstimator(SpinEstimator):
         self.tol_ = float((1e-8 if exactly else 0.2) if self.tol is None else self.tol)
         terms = Terms(n, samples.fit_fields, self.with_counts)
         if not terms.size:
-            return Fit(np.zeros((n, n)), np.zeros(n), True, 0)
+            return Fit(np.zeros((n, n)), np.zeros(n), True, 0, attributes=self._attributes(None, samples))
         with one_blas_thread():
             return self._solve(samples, terms, exactly)
 
@@ -86,7 +91,7 @@ class LikelihoodEstimator(SpinEstimator):
             samples.fit_fields,
             int(rng.randint(np.iinfo(np.int32).max)),
             counts=counts,
-            smoothness=self.smoothness_,
+            smoothness=self._smoothness(samples),
             method="exact" if exactly else "pcd",
             states=None if exactly else self._some_rows(samples, rng),
             n_chains=self.n_chains,
@@ -118,11 +123,15 @@ class LikelihoodEstimator(SpinEstimator):
         picked = np.searchsorted(np.cumsum(samples.share()), rng.random_sample(REFERENCE_STATES))
         return np.asarray(samples.spins[picked.clip(max=len(samples.spins) - 1)][:, samples.varying])
 
-    def _attributes(self, found: MomentFit, samples: VaryingSpins) -> dict:
-        """Further attributes of the fit."""
+    def _smoothness(self, samples: VaryingSpins) -> float:
+        """Strength of the penalty on third differences of a potential of the count."""
+        return 0.0
+
+    def _attributes(self, found: MomentFit | None, samples: VaryingSpins) -> dict[str, Any]:
+        """Further attributes of the fit; None stands for one without parameters."""
         return {}
 
-    def _error_attributes(self, potential_std: FloatArray, samples: VaryingSpins) -> dict:
+    def _error_attributes(self, potential_std: FloatArray, samples: VaryingSpins) -> dict[str, Any]:
         """Further standard errors of the fit."""
         return {}
 

@@ -16,6 +16,7 @@ from infer.types import FloatArray
 
 NOISE = 0.15  # of the chains at the end, in units of the data's errors
 CLOSE = 0.5  # root mean square mismatch, in units of the data's errors, from which one Newton step arrives
+ROOM = 4.0  # of the last step: moments depend on each other, so that a mismatch can take more entropy than it shows
 BURN_IN = 30  # sweeps after every step, and a third of those that are averaged over
 FIRST_DRAWS = 40
 OVERSHOOT = 0.5  # slope behind a step, relative to that before it, above which the step is cut
@@ -91,7 +92,7 @@ class Problem:
         if reference:
             own = self.reference[:: max(1, len(self.reference) // most)]
             states = np.concatenate([states[:: max(1, len(states) // len(own))], own])
-        shrinkage = min(0.5, 0.01 + self.terms.size / len(states))
+        shrinkage = min(0.5, 1e-4 + 0.2 * self.terms.size / len(states))
         return SampledCurvature(self.terms, self.penalty, states, self.centre, self.second_moments, shrinkage)
 
     def newton_step(self, gradient: FloatArray, curvature: SampledCurvature, accuracy: float) -> FloatArray:
@@ -109,13 +110,13 @@ class Problem:
         """
         curvature = self.curvature(moments, reference=False)
         gradient = self.gradient(vector, moments)
-        step = self.newton_step(gradient, curvature, 0.1)
+        step = self.newton_step(gradient, curvature, 0.01)
         return step * _fraction(self.terms.centred(step, self.centre), curvature, self._entropy(vector, moments), 0.5)
 
     def _entropy(self, vector: FloatArray, moments: ChainMoments) -> float:
-        """Twice the relative entropy that the mismatch of all moments amounts to, were they independent."""
+        """Some times the relative entropy that the mismatch of all moments amounts to, were they independent."""
         variance = moment_errors(self.terms, self.means, self.second_moments, self.counts, self.n_samples) ** 2
-        return float(np.sum(self.gradient(vector, moments) ** 2 / variance) / self.n_samples)
+        return ROOM * float(np.sum(self.gradient(vector, moments) ** 2 / variance) / self.n_samples)
 
 
 def climb(
@@ -200,9 +201,11 @@ def climb(
 
 
 def _fraction(step: FloatArray, curvature: SampledCurvature, entropy: float, largest: float) -> float:
-    """How much of a centred step is taken."""
+    """How much of a centred step is taken; the potential of counts that hardly occur may move far."""
+    terms = curvature.terms
+    most = float(np.abs(step[: terms.n_pairs + terms.n_fields]).max())
     size = 0.5 * float(step @ curvature.apply(step))
-    return float(min(1.0, np.sqrt(entropy / max(size, 1e-300)), largest / max(np.abs(step).max(), 1e-300)))
+    return float(min(1.0, np.sqrt(entropy / max(size, 1e-300)), largest / max(most, 1e-300)))
 
 
 def _first_draws(found: ChainMoments, n_chains: int) -> int:

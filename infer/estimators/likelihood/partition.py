@@ -166,7 +166,9 @@ def _better_path(
     weights = [path.log_weights(n_chains, n_temperatures, seed.spawn(1)[0]) for path in (plain, centred)]
     first, second = (_estimate(weight) for weight in weights)
     below = plain.constant + first.value - centred.constant - second.value
-    if weights[0].var() > max(BAD_SCATTER, 4.0 * weights[1].var()) and below < 2.0 * float(np.hypot(first.std, second.std)):
+    if weights[0].var() > max(BAD_SCATTER, 4.0 * weights[1].var()) and below < 2.0 * float(
+        np.hypot(first.std, second.std)
+    ):
         return centred, weights[1]
     return plain, weights[0]
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from infer.estimators.likelihood.enumeration import Enumeration
 from infer.estimators.likelihood.maximise import MomentFit
 from infer.estimators.likelihood.sampled_curvature import SampledCurvature, pair_variances, solve
 from infer.estimators.likelihood.terms import Terms
@@ -165,7 +163,7 @@ def independent_row_errors(
 def _factor(fit: MomentFit, centre: FloatArray) -> tuple[FloatArray, float, tuple]:
     """Covariance of the statistics, factor that takes the bias off its inverse, Cholesky factor with the penalty."""
     covariance, debias = _covariance(fit, centre)
-    matrix = covariance + _penalty_matrix(fit)
+    matrix = covariance + fit.penalty.matrix()
     diagonal = np.diag(matrix).copy()
     for ridge in (1e-10, 1e-4, 1e-2):
         # variances that are better known than covariances can leave the matrix a little indefinite
@@ -191,16 +189,6 @@ def _few(terms: Terms, means: FloatArray, second_moments: FloatArray, n_samples:
     return terms.pack(few, few.any(axis=1), np.zeros(terms.n_spins + 1, dtype=bool))
 
 
-def _penalty_matrix(fit: MomentFit) -> FloatArray:
-    """Curvature of the penalty (size, size); the same for centred parameters."""
-    terms = fit.terms
-    matrix = np.zeros((terms.size, terms.size))
-    matrix[np.arange(terms.n_pairs), np.arange(terms.n_pairs)] = fit.penalty.alpha
-    if terms.n_counts:
-        matrix[-terms.n_counts :, -terms.n_counts :] = fit.penalty.on_counts
-    return matrix
-
-
 def _plain_variances(terms: Terms, inverse: FloatArray, centre: FloatArray) -> FloatArray:
     """Diagonal (size,) of an inverse with respect to plain parameters, from that for centred ones."""
     result = np.diag(inverse).copy()
@@ -218,7 +206,7 @@ def _plain_variances(terms: Terms, inverse: FloatArray, centre: FloatArray) -> F
 def _covariance(fit: MomentFit, centre: FloatArray) -> tuple[FloatArray, float]:
     """Covariance (size, size) of centred statistics in the model; factor that takes the bias off its inverse."""
     if fit.enumeration is not None:
-        plain = enumerated_covariance(fit.enumeration, fit.terms)
+        plain = fit.enumeration.covariance_matrix(fit.terms)
         half = np.stack([fit.terms.centred_gradient(row, centre) for row in plain])
         return np.stack([fit.terms.centred_gradient(row, centre) for row in half.T]), 1.0
     moments = fit.model_moments
@@ -259,34 +247,6 @@ def centred_features(terms: Terms, states: SpinArray, centre: FloatArray) -> np.
         up = (states > 0).sum(axis=1)
         parts.append((up[:, None] == np.arange(terms.first_count, terms.n_spins + 1)).astype(np.float32))
     return np.concatenate(parts, axis=1)
-
-
-def enumerated_covariance(enumeration: Enumeration, terms: Terms) -> FloatArray:
-    """
-    Covariance (size, size) of the plain statistics, from the probabilities of all states.
-
-    Products of spins are Walsh functions of the state, and the product of two is a third, so that one Walsh-Hadamard
-    transform of the probabilities gives the mean of every product.
-    """
-    n_left, n_right = enumeration.left.shape[1], enumeration.right.shape[1]
-    # index of a state: bits of the left half first, those of the right half above them
-    values = np.ascontiguousarray(enumeration.probability.T).ravel()
-    for bit in range(n_left + n_right):
-        # a spin is +1 where its bit is set
-        halves = values.reshape(-1, 2, 1 << bit)
-        values = np.stack([halves[:, 1] + halves[:, 0], halves[:, 1] - halves[:, 0]], axis=1).ravel()
-    i, j = terms.above
-    bits = 1 << np.arange(terms.n_spins)
-    masks = np.concatenate([bits[i] | bits[j], bits[: terms.n_fields]])
-    covariance = np.zeros((terms.size, terms.size))
-    n_products = len(masks)
-    covariance[:n_products, :n_products] = values[masks[:, None] ^ masks] - np.outer(values[masks], values[masks])
-    for count in range(terms.n_counts):
-        at = n_products + count
-        direction = np.zeros(terms.size)
-        direction[at] = 1.0
-        covariance[at] = covariance[:, at] = enumeration.covariance_along(terms, direction)
-    return covariance
 
 
 def _by_conjugate_gradients(

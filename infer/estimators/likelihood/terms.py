@@ -138,6 +138,13 @@ class Penalty:
             result[-self.terms.n_counts :] = self.on_counts @ vector[-self.terms.n_counts :]
         return result
 
+    def matrix(self) -> FloatArray:
+        """Curvature of the penalty (size, size); the same for centred parameters."""
+        result = np.diag(np.where(np.arange(self.terms.size) < self.terms.n_pairs, self.alpha, 0.0))
+        if self.terms.n_counts:
+            result[-self.terms.n_counts :, -self.terms.n_counts :] = self.on_counts
+        return result
+
     def value(self, vector: FloatArray) -> float:
         """The penalty, in nats."""
         return 0.5 * float(vector @ self.gradient(vector))

@@ -14,7 +14,7 @@ from infer.statistics.uncertainty import batch_labels
 
 INDEPENDENT_BATCHES = 200  # for rows without time order: standard errors carry a relative error of 1 / sqrt(2 x 200)
 METRIC_ROWS = 5000  # samples on which the metric shared by all nodes is held against their Hessians
-MOST_CORRECTION = 0.25  # of the shared metric, beyond which a node gets its own Hessian
+MOST_CORRECTION = 0.15  # of the shared metric, beyond which a node gets its own Hessian
 LEAST_EIGENVALUE = 1e-4  # of second moments, below which the shared metric is not used
 LARGEST_RIDGE = 0.1  # over the smallest curvature: where sech^2 differs between nodes a ridge weighs differently
 LEAST_BEND = 0.05  # least factor that the term of rank one leaves of the metric along a node's couplings
@@ -37,9 +37,11 @@ class Influence:
 
     def std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Standard errors of couplings and fields."""
-        couplings, fields = (
-            np.sqrt((values.astype(np.float64) ** 2).sum(axis=0)) for values in (self.couplings, self.fields)
-        )
+        couplings, fields = np.zeros(self.couplings.shape[1:]), np.zeros(self.fields.shape[1:])
+        for coupling_change, field_change in zip(self.couplings, self.fields, strict=True):
+            couplings += coupling_change.astype(np.float64) ** 2
+            fields += field_change.astype(np.float64) ** 2
+        couplings, fields = np.sqrt(couplings), np.sqrt(fields)
         if len(self.constant):
             couplings[self.constant] = couplings[:, self.constant] = fields[self.constant] = np.nan
         np.fill_diagonal(couplings, 0.0)
@@ -135,7 +137,10 @@ def _symmetric_influence(
     """Influence on all spins from changes (n_batches, n_varying, n_varying + 1) of nodes and factors of the nodes."""
     n_batches, n_varying, _ = change.shape
     constant = np.setdiff1d(np.arange(n_spins), varying)
-    coupling_change = np.zeros((n_batches, n_spins, n_spins), dtype=np.float32)
+    # in the memory of the changes, which may be most of what there is
+    coupling_change = change[:, :, :-1]
+    if len(constant):
+        coupling_change = np.zeros((n_batches, n_spins, n_spins), dtype=np.float32)
     field_change = np.zeros((n_batches, n_spins), dtype=np.float32)
     if fit_fields:
         field_change[:, varying] = change[:, :, -1] * factor
@@ -144,11 +149,12 @@ def _symmetric_influence(
     for batch in range(n_batches):
         scaled = change[batch, :, :-1]
         scaled *= half
-        out = mean if len(constant) else coupling_change[batch]
-        np.add(scaled, scaled.T, out=out)
-        np.fill_diagonal(out, 0.0)
+        np.add(scaled, scaled.T, out=mean)
+        np.fill_diagonal(mean, 0.0)
         if len(constant):
             coupling_change[batch][np.ix_(varying, varying)] = mean
+        else:
+            scaled[:] = mean
     return Influence(coupling_change, field_change, independent, constant, degrees_of_freedom)
 
 

@@ -302,6 +302,8 @@ def next_steps(analysis: Analysis) -> list[Step]:
         return steps
     if found.stationary is False:
         steps.append(Step("The record drifts: fit parts of it, and compare their couplings."))
+        if analysis.data.kind == "recording":
+            steps.append(Step("Or, if rows stand in no order in time, say so.", f"{report} --no-time-order"))
     kinetic = any(method.name == "kinetic" for method in METHODS)
     if found.reversible is False and kinetic:
         steps.append(

@@ -43,19 +43,6 @@ def held_out_scores(gains: Mapping[str, tuple[float, float]]) -> MatplotlibFigur
     return figure
 
 
-def gains_on_independent(analysis: Analysis) -> dict[str, tuple[float, float]]:
-    """What models gain on independent spins, in nats per row, with the error of the difference to their baseline."""
-    found = analysis.diagnosis.gains
-    gains: dict[str, tuple[float, float]] = {}
-    for name, (gain, std) in found.items():
-        model, base = name.split(" - ")
-        if base == "independent":
-            gains[model] = (gain, std)
-        elif base in gains:
-            gains[model] = (gains[base][0] + gain, std)
-    return gains
-
-
 def _text(analysis: Analysis) -> str:
     text = analysis.diagnosis.claims["couplings"]
     gain = analysis.diagnosis.gains.get("kinetic - pair")
@@ -121,7 +108,7 @@ SECTION = Section(
         Figure(
             "held-out",
             "Models held against each other",
-            lambda analysis: held_out_scores(gains_on_independent(analysis)),
+            lambda analysis: held_out_scores(analysis.diagnosis.held_out.over_independent),
             "Log-likelihood of rows that were not fitted to, above that of independent spins; bars are standard "
             "errors. "
             "Pair to the right of independent: couplings are worth having. The kinetic model knows the row before "

@@ -14,6 +14,7 @@ from infer.diagnosis.candidates import (
     Pair,
     Scored,
     fit_pairs,
+    independent_counts,
 )
 from infer.diagnosis.comparison import held_out_scores
 from infer.diagnosis.independence import independence_test
@@ -79,6 +80,30 @@ def test_annealed_partition_functions_are_those_of_enumeration():
     for value, std in found:
         assert std <= 0.002
         assert abs(value - truth) < 5 * std
+
+
+def test_a_population_count_is_fitted_and_pays_where_it_is_planted():
+    states = exact.all_states(7)
+    up = (states > 0).sum(axis=1)
+    energy = exact.energies(exact.random_couplings(7, 0.4, seed=1), np.full(7, -0.3)) - 0.8 * np.isin(up, (0, 4))
+    p = np.exp(-energy) / np.exp(-energy).sum()
+    second = (states * p[:, None]).T @ states
+    found = fit_exactly(p @ states, second, 1e-9, 1e6, counts=np.bincount(up, p))
+    assert found.accepted
+    # the energy has this form: the fit is exact
+    np.testing.assert_allclose(np.exp(found.log_likelihood(states)), p, atol=1e-4)
+    rows = states[np.random.default_rng(0).choice(len(states), size=4000, p=p)]
+    compared = compare_models(rows)
+    gain, std = compared.gains["k-pairwise - pair"]
+    assert gain > 4 * std
+    assert compared.best == "k-pairwise"
+    expected = np.zeros(6)
+    for state in exact.all_states(5):
+        expected[(state > 0).sum()] += np.prod(np.where(state > 0, 0.1, 0.9))
+    np.testing.assert_allclose(independent_counts(np.full(5, 0.1)), expected, atol=1e-12)
+    # pair samples gain nothing by it
+    plain = compare_models(exact.draw(COUPLINGS, 2000, FIELDS, seed=5)).gains["k-pairwise - pair"]
+    assert plain[0] < 2 * plain[1]
 
 
 def test_kinetic_scores_are_those_of_scikit_learn():

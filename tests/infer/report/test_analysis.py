@@ -61,8 +61,8 @@ def test_fields_are_fitted_for_recordings_and_not_for_simulations_without_fields
     assert recorded.similarity.reference == "data correlations"
     assert recorded.dreaming is None
     with_fields = dataset.assign_attrs(fields=np.full(12, 0.1))
-    assert analyse(with_fields).fit["fit_fields"]
-    assert not analyse(with_fields, fit_fields=False).fit["fit_fields"]
+    assert analyse(with_fields).fit.fit_fields
+    assert not analyse(with_fields, fit_fields=False).fit.fit_fields
 
 
 def test_counts_weigh_as_repeated_rows(recorded, recording):

@@ -44,7 +44,9 @@ FIGURES = {
     "ranks, no errors": lambda: couplings.coupling_ranks(SMALL),
     "profile": lambda: rate_figures.rate_profile(RATES, profile(RATES), 0.3, (0.2, 0.4), NULLS),
     "profile, endless": lambda: rate_figures.rate_profile(ENDLESS, profile(ENDLESS), np.inf, (4.0, np.inf), NULLS),
-    "zoom": lambda: rate_figures.rate_profile(RATES, profile(RATES), 0.3, (0.2, 0.4), None, (0.31, 0.25, 0.37), zoom=True),
+    "zoom": lambda: rate_figures.rate_profile(
+        RATES, profile(RATES), 0.3, (0.2, 0.4), None, (0.31, 0.25, 0.37), zoom=True
+    ),
     "zoom, wide": lambda: rate_figures.rate_profile(RATES, profile(RATES), 0.3, (-0.4, np.inf), zoom=True),
     "spectra": lambda: rate_figures.spectra(
         {name: MANY[:50] * k for k, name in enumerate(("inferred", "Hebbian", "best"), 1)}
@@ -56,9 +58,7 @@ FIGURES = {
     "sum": lambda: misses.count_distribution(
         np.arange(5), [0, 0.2, 0.5, 0.3, 0], [0.01, 0.2, 0.5, 0.29, 0], np.full(5, 0.01), np.full(5, 0.01)
     ),
-    "energy": lambda: misses.energy_distribution(
-        np.linspace(-2000, -1000, 11), np.full(10, 0.1), np.full(10, 0.1)
-    ),
+    "energy": lambda: misses.energy_distribution(np.linspace(-2000, -1000, 11), np.full(10, 0.1), np.full(10, 0.1)),
     "rhat": lambda: convergence.rhats({"energy": [1.0], "overlaps": [1.02, 1.3], "spins": 1 + 0.001 * np.arange(40)}),
     "rhat, undefined": lambda: convergence.rhats({"energy": [np.nan], "spins": [1.0, np.inf, np.nan]}),
     "rhat, infinite": lambda: convergence.rhats({"spins": [1.0, np.inf]}),
