@@ -12,9 +12,11 @@ import jinja2
 from markupsafe import Markup
 
 from infer.files.atomic import atomic_write, check_writable
-from infer.report.captions import REFERENCES, methods
+from infer.report.layout import ShownSection, typeset
 from infer.report.results import Analysis
-from infer.report.sections import build_sections, headline, subtitle, verdicts
+from infer.report.sections import SECTIONS
+from infer.report.sections.first import cards, claims, first_line, next_steps, remarks, subtitle
+from infer.report.sections.methods import methods
 
 __all__ = ["render_page", "write_report"]
 
@@ -106,16 +108,20 @@ def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | No
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     template = environment.from_string(resources.files("infer.report").joinpath("page.html.jinja").read_text("utf-8"))
     embedded, complete = embed(numbers)
+    paragraphs, references = methods(analysis)
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     return template.render(
-        title=f"Dreaming report: {analysis.source}",
+        title=f"Dreaming report: {analysis.source}" if analysis.has_patterns else f"Report: {analysis.source}",
         subtitle=subtitle(analysis),
-        headline=headline(analysis, numbers),
-        verdicts=verdicts(analysis),
+        first_line=typeset(first_line(analysis)),
+        headline=cards(analysis, numbers),
+        claims=claims(analysis),
+        remarks=remarks(analysis),
+        steps=next_steps(analysis),
         warnings=analysis.warnings,
-        sections=build_sections(analysis, numbers),
-        methods=methods(analysis),
-        references=REFERENCES,
+        sections=shown_sections(analysis, numbers),
+        methods=paragraphs,
+        references=references,
         versions=analysis.versions,
         created=analysis.created,
         json_name=json_name,
@@ -125,6 +131,11 @@ def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | No
         script=Markup(SCRIPT),
         script_hash=f"sha256-{digest}",
     )
+
+
+def shown_sections(analysis: Analysis, numbers: dict[str, Any]) -> list[ShownSection]:
+    """The sections that an analysis has numbers for, figures drawn."""
+    return [section.show(analysis, numbers) for section in SECTIONS if section.needs(analysis)]
 
 
 def embed(numbers: dict[str, Any]) -> tuple[str, bool]:

@@ -22,14 +22,14 @@ def test_numbers_are_those_of_the_parts(simulated, dataset, patterns):
     model = PseudoLikelihood(alpha=1 / 2400).fit(dataset)
     np.testing.assert_array_equal(simulated.couplings, model.couplings_)
     np.testing.assert_array_equal(simulated.couplings_std, model.couplings_std_)
-    assert simulated.fit["score"] == model.score(dataset)
+    assert simulated.fit.score == model.score(dataset)
     rate = DreamingModel(patterns).fit(dataset)
-    assert simulated.dreaming["rate"] == rate.rate_
-    assert simulated.dreaming["rate_interval"] == rate.rate_interval_
+    assert simulated.dreaming.rate == rate.rate_
+    assert simulated.dreaming.rate_interval == rate.rate_interval_
     np.testing.assert_allclose(simulated.means, dataset["spins"].values.reshape(-1, 12).mean(axis=0), atol=1e-15)
     assert simulated.similarity.reference == "patterns"
     r_hat = convergence(dataset)["spins_r_hat"].values
-    np.testing.assert_array_equal(simulated.convergence["groups"]["spins"]["r_hat"], r_hat)
+    np.testing.assert_array_equal(simulated.convergence.groups["spins"]["r_hat"], r_hat)
 
 
 def test_monitored_energy_and_overlaps(simulated, dataset, patterns):
@@ -39,10 +39,10 @@ def test_monitored_energy_and_overlaps(simulated, dataset, patterns):
         overlap=(("chain", "draw", "pattern"), spins @ patterns.T / 12)
     )
     found = convergence(check)
-    groups = simulated.convergence["groups"]
+    groups = simulated.convergence.groups
     np.testing.assert_allclose(groups["energy"]["r_hat"], [float(found["energy_r_hat"])], rtol=1e-9)
     np.testing.assert_allclose(groups["overlaps"]["ess"], found["overlap_ess"].values, rtol=1e-6)
-    assert simulated.convergence["ess_threshold"] == 400
+    assert simulated.convergence.ess_threshold == 400
 
 
 def test_rate_and_temperature_of_equilibrium_samples_agree_with_the_truth(simulated):
@@ -54,15 +54,15 @@ def test_rate_and_temperature_of_equilibrium_samples_agree_with_the_truth(simula
 
 
 def test_fields_are_fitted_for_recordings_and_not_for_simulations_without_fields(simulated, recorded, dataset):
-    assert not simulated.fit["fit_fields"]
+    assert not simulated.fit.fit_fields
     assert not simulated.fields.any()
-    assert recorded.fit["fit_fields"]
+    assert recorded.fit.fit_fields
     assert recorded.fields.all()
     assert recorded.similarity.reference == "data correlations"
     assert recorded.dreaming is None
     with_fields = dataset.assign_attrs(fields=np.full(12, 0.1))
-    assert analyse(with_fields).fit["fit_fields"]
-    assert not analyse(with_fields, fit_fields=False).fit["fit_fields"]
+    assert analyse(with_fields).fit.fit_fields
+    assert not analyse(with_fields, fit_fields=False).fit.fit_fields
 
 
 def test_counts_weigh_as_repeated_rows(recorded, recording):
@@ -71,17 +71,17 @@ def test_counts_weigh_as_repeated_rows(recorded, recording):
     np.testing.assert_allclose(recorded.couplings, whole.couplings, atol=1e-5)
     np.testing.assert_allclose(recorded.means, whole.means, atol=1e-12)
     assert recorded.similarity.best_rate == pytest.approx(whole.similarity.best_rate, rel=1e-3)
-    assert (recorded.data["n_samples"], recorded.data["n_rows"]) == (3000, len(recording.spins))
+    assert (recorded.data.n_samples, recorded.data.n_rows) == (3000, len(recording.spins))
     # an array is one run in time order, rows with counts have none
-    assert whole.convergence["applicable"]
-    assert not recorded.convergence["applicable"]
+    assert whole.convergence.applicable
+    assert not recorded.convergence.applicable
 
 
 def test_patterns_that_come_with_a_recording_are_used(recording):
     patterns = np.unique(recording.spins, axis=0)[[0, 3, 9]]
     found = analyse(dataclasses.replace(recording, patterns=patterns))
     assert found.similarity.reference == "patterns"
-    assert found.data["n_patterns"] == 3
+    assert found.data.n_patterns == 3
 
 
 def test_same_numbers_for_any_number_of_threads(simulated, dataset, patterns):
@@ -112,9 +112,9 @@ def test_chains_that_disagree_are_reported(dataset, patterns):
     spins = dataset["spins"].copy()
     spins[0, :, :6] = np.where(np.random.default_rng(0).random((600, 6)) < 0.9, 1, spins[0, :, :6])
     found = analyse(spins.to_dataset(), patterns)
-    assert found.convergence["worst_r_hat"] > 1.05
+    assert found.convergence.worst_r_hat > 1.05
     assert any(text.startswith("Chains disagree") for text in found.warnings)
-    assert "do not agree" in found.convergence["note"]
+    assert "do not agree" in found.convergence.note
 
 
 @pytest.mark.parametrize(

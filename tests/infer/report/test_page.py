@@ -13,7 +13,9 @@ import pytest
 
 from infer.report import analyse, write_report
 from infer.report import page as page_module
-from infer.report.captions import CAPTIONS, REFERENCES
+from infer.report.sections import SECTIONS
+from infer.report.sections.first import claims, first_line
+from infer.report.sections.methods import REFERENCES
 from infer.report.layout import entry, readable, setting, typeset
 from tests.exact import draw
 
@@ -65,7 +67,7 @@ def rendered(request, written):
 @pytest.fixture
 def no_figures(monkeypatch):
     """Drawing takes long and has nothing to do with files."""
-    monkeypatch.setattr(page_module, "build_sections", lambda analysis, numbers: [])
+    monkeypatch.setattr(page_module, "shown_sections", lambda analysis, numbers: [])
 
 
 def test_elements_are_closed_and_ids_unique(rendered):
@@ -78,7 +80,7 @@ def test_elements_are_closed_and_ids_unique(rendered):
 
 def test_nothing_is_loaded_from_elsewhere(rendered):
     _, _, html, page = rendered
-    publications = {link for _, _, link in REFERENCES}
+    publications = {link for _, _, link in REFERENCES.values()}
     for tag, attributes in page.elements:
         for name in ("src", "href", "action", "srcset", "poster", "data", "formaction", "background"):
             value = attributes.get(name)
@@ -173,7 +175,7 @@ def test_headline_warnings_figures_and_captions_are_there(rendered):
     for key in (*usual, "third-moments", "sum", "energy", "held-out"):
         assert f"figure-{key}" in figures
     assert ("figure-zoom" in figures) == np.isfinite(analysis.similarity.best_rate)
-    assert ("figure-rhat" in figures) == analysis.convergence["applicable"]
+    assert ("figure-rhat" in figures) == analysis.convergence.applicable
     tags = Counter(tag for tag, _ in page.elements)
     assert tags["figcaption"] == tags["figure"] == tags["svg"] == len(figures)
     assert not re.search(r"\{[a-z]+\}", page.text)  # nothing was left to be filled in
