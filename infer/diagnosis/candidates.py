@@ -83,18 +83,26 @@ class Pair:
     alpha : float, optional
         Strength of the l2 penalty; by default one prior sample, 1/n.
     estimator : estimator, optional
-        Cloned and fitted where there are too many spins for enumeration.
+        Cloned and fitted where there are too many spins for maximum likelihood.
+    prefer_estimator : bool
+        Whether the estimator is taken wherever states cannot be enumerated.
     """
 
     alpha: float | None = None
     estimator: Any = None
+    prefer_estimator: bool = False
     name: ClassVar[str] = "pair"
     needs_time: ClassVar[bool] = False
 
     def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
         """Log-likelihood of each row under the pair model of the others."""
         refit = fit_pairs(
-            samples.spins[fold.train], fold.train_weight, alpha=self.alpha, estimator=self.estimator, seed=seed
+            samples.spins[fold.train],
+            fold.train_weight,
+            alpha=self.alpha,
+            estimator=self.estimator,
+            prefer_estimator=self.prefer_estimator,
+            seed=seed,
         )
         if not refit.accepted:
             return Scored(np.zeros(len(fold.test)), 0.0, f"the pair model was not fitted: {refit.why_not}")
@@ -187,6 +195,7 @@ def fit_pairs(
     *,
     alpha: float | None = None,
     estimator: Any = None,
+    prefer_estimator: bool = False,
     seed: np.random.SeedSequence,
     wanted: float = WANTED_STD,
 ) -> Refit:
@@ -199,7 +208,9 @@ def fit_pairs(
     alpha : float, optional
         Strength of the l2 penalty; by default 1/n.
     estimator : estimator, optional
-        Takes the place of the default where states cannot be enumerated.
+        Takes the place of pseudo-likelihood where there are too many spins for maximum likelihood.
+    prefer_estimator : bool
+        Whether the estimator is taken wherever states cannot be enumerated.
     seed : SeedSequence
     wanted : float
         Standard error of the log partition function.
@@ -220,7 +231,7 @@ def fit_pairs(
         found = fit_exactly(means[varying], second[np.ix_(varying, varying)], alpha, n_samples)
         return with_constants(found, varying, means)
     fit_seed, anneal_seed = seed.spawn(2)
-    if len(varying) <= MOST_MONTE_CARLO_SPINS:
+    if len(varying) <= MOST_MONTE_CARLO_SPINS and not (prefer_estimator and estimator is not None):
         fitted = _fit_by_chains(rows, weight, means, second, varying, alpha, n_samples, fit_seed)
     else:
         fitted = _fit_by_estimator(rows, weight, alpha, estimator)

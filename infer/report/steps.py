@@ -96,6 +96,8 @@ def check_given(data: Any, patterns: ArrayLike | None, names: Sequence[str] | No
     if names is not None and len(names) != n_spins:
         raise ValueError(f"names: {len(names)} were given for {n_spins} spins; give one for each, or none")
     shown = tuple(map(str, range(n_spins))) if names is None else tuple(clean_text(str(name)) for name in names)
+    if names is not None:  # sentences of the diagnosis name spins, too
+        samples = dataclasses.replace(samples, names=shown)
     return Given(samples, xi, shown)
 
 
@@ -167,7 +169,7 @@ def fill_gaps(given: Given, model: Any, how: str, seed: int) -> Given:
     share = float(np.mean(samples.spins == 0))
     warnings.warn(
         f"{100 * share:.2g} % of the values are missing. {how} were computed from samples in which a model fitted by "
-        "pseudo-likelihood filled the gaps, so that errors are a little too small and the goodness of fit leans towards "
+        "pseudo-likelihood filled the gaps, so that errors are a little too small and the goodness of fit leans to "
         "the model.",
         UserWarning,
         stacklevel=1,

@@ -262,7 +262,7 @@ def _retrieval(analysis: Analysis, numbers: Numbers) -> Table | None:
     note = "At zero temperature; retrieval starts from patterns with 10 % of the spins flipped."
     if numbers["similarity"]["principal_angles"]:
         angles = np.degrees(numbers["similarity"]["principal_angles"])
-        note += f" Principal angles between patterns and leading eigenvectors: {angles.min():.1f} to {angles.max():.1f} degrees."
+        note += f" Angles between patterns and leading eigenvectors: {angles.min():.1f} to {angles.max():.1f} degrees."
     return Table("Retrieval of the patterns", head, rows, note)
 
 

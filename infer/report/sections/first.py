@@ -113,7 +113,7 @@ def first_line(analysis: Analysis) -> str:
         model = "the pair model misses nothing that these rows can show"
     time = {
         True: "nothing speaks against one model for all of the time",
-        False: "the record is more than one equilibrium model",
+        False: "one equilibrium model is not enough over time",
         None: "time was not judged, or not in full",
     }[_time_holds(analysis)]
     return f"{parts}; {model}; {time}."
@@ -343,6 +343,6 @@ def remarks(analysis: Analysis) -> list[str]:
     """Sentences below the claims."""
     texts = [] if analysis.has_patterns else [NO_PATTERNS]
     texts += [f"Compared with {name}: {other.verdict}" for name, other in analysis.references.items()]
-    if analysis.convergence.applicable:
+    if analysis.data.kind == "simulation" and analysis.convergence.applicable:
         texts.append(analysis.convergence.note)
     return [typeset(text) for text in texts]

@@ -89,6 +89,7 @@ def count_distribution(
                 axes.fill_between(values[part], low, probability[part] + error, color=colour, alpha=0.25, linewidth=0)
         axes.set_yscale("log")
         log_ticks(axes.yaxis, *axes.get_ylim())
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel("spins at +1 (number)")
         axes.set_ylabel("probability")
         legend_above(axes)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+from infer.landscape.landscape import energy_landscape
 from infer.plot.axes import bounded, plain_label, shrink
 from infer.plot.svg import drawing, to_svg
 from infer.report import rate_figures
@@ -33,6 +34,7 @@ NULLS = {"shuffled eigenvalues": (0.4, 0.3, 0.5), "random couplings": (0.0, -0.0
 SMALL, LARGE = symmetric(8), symmetric(80)
 NAMES = [f"a rather long name of unit {k}" for k in range(8)]
 FEW, MANY = RNG.normal(size=30) * 0.1, RNG.normal(size=5000)
+LANDSCAPE = energy_landscape(5 * SMALL, names=NAMES, n_model_rows=200, seed=0)
 ENDLESS = np.append(np.linspace(-0.03, 30, 50), 2000.0)
 FIGURES = {
     "matrix": lambda: couplings.coupling_matrix(SMALL, 0.3, NAMES),
@@ -59,6 +61,12 @@ FIGURES = {
         np.arange(5), [0, 0.2, 0.5, 0.3, 0], [0.01, 0.2, 0.5, 0.29, 0], np.full(5, 0.01), np.full(5, 0.01)
     ),
     "energy": lambda: misses.energy_distribution(np.linspace(-2000, -1000, 11), np.full(10, 0.1), np.full(10, 0.1)),
+    "gains": lambda: held_out.held_out_scores({"pair": (0.5, 0.02), "kinetic": (0.7, 0.03)}),
+    "reversal": lambda: time_order.time_asymmetry(FEW, FEW, np.full(30, 0.01)),
+    "drift": lambda: time_order.drift(np.arange(20), RNG.normal(size=20), np.full(20, 0.5)),
+    "tree": lambda: landscape.tree(LANDSCAPE),
+    "minima": lambda: landscape.minima_map(LANDSCAPE),
+    "basins": lambda: landscape.basin_shares(LANDSCAPE),
     "rhat": lambda: convergence.rhats({"energy": [1.0], "overlaps": [1.02, 1.3], "spins": 1 + 0.001 * np.arange(40)}),
     "rhat, undefined": lambda: convergence.rhats({"energy": [np.nan], "spins": [1.0, np.inf, np.nan]}),
     "rhat, infinite": lambda: convergence.rhats({"spins": [1.0, np.inf]}),
