@@ -53,8 +53,8 @@ def read_sweep(
         `slope` of the fitted `DreamingModel` with standard errors `..._std`, nan unless settled; `r_hat_...`,
         `ess_...` of energy and leading overlaps (the worst); `theory_rate`, `theory_slope` at leading order
         (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, expected from a fit to endless
-        samples: for driven spins `theory.fitted_rate_and_slope`, for continuous units a fit to `theory.stationary_covariance`;
-        nan where not known.
+        samples: for driven spins `theory.fitted_rate_and_slope`, for continuous units a fit to
+        `theory.stationary_covariance`; nan where not known.
 
     Raises
     ------
