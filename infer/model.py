@@ -141,9 +141,9 @@ class PairModel:
         ----------
         rows : array, shape (n_rows, n_spins)
 
-        Returns
-        -------
-        iterator of (slice, ndarray of float64)
+        Yields
+        ------
+        (slice, ndarray of float64), shapes (n_chunk, n_spins)
 
         Raises
         ------

@@ -10,13 +10,10 @@ from numpy.typing import ArrayLike
 from infer.diagnosis.adequacy_result import Adequacy
 from infer.diagnosis.indicators import IndicatorSums, indicator_sums
 from infer.diagnosis.model_checks import (
+    CHECKS,
     N_TRIPLES,
     Comparison,
-    EnergyDistribution,
-    MeansAndCorrelations,
-    NumberOfUp,
     SampledModel,
-    ThirdMoments,
 )
 from infer.diagnosis.residuals import scores
 from infer.model import PairModel
@@ -122,10 +119,7 @@ def adequacy_of(
     """The comparison of :func:`goodness_of_fit` for checked input; the model keeps its draws for other checks."""
     with blas_threads(model.n_spins):
         found = model.compare(samples, seed, n_jobs, n_triples)
-        checks = {
-            kind.name: kind.run(model, samples, seed)
-            for kind in (MeansAndCorrelations, ThirdMoments, NumberOfUp, EnergyDistribution)
-        }
+        checks = {kind.name: kind.run(model, samples, seed) for kind in CHECKS}
         n_sets, n_rows, _ = found.draws.sets.shape
         ordered = samples.ordered and samples.weights is None
         return Adequacy(

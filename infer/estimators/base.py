@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -20,7 +20,7 @@ from infer.samples import Samples
 from infer.statistics.batches import student_quantile
 from infer.types import FloatArray
 
-__all__ = ["Fit", "SpinEstimator"]
+__all__ = ["Fit", "SpinEstimator", "without_errors"]
 
 
 @dataclass(frozen=True)
@@ -385,3 +385,18 @@ class SpinEstimator(BaseEstimator):
         if samples.blocks:
             return block_score(PairModel.of(self), samples)
         return float(np.average(PairModel.of(self).log_pseudolikelihood(samples.spins), weights=samples.weight))
+
+
+def without_errors(estimator: Any) -> Any:
+    """A copy of an estimator, not fitted, that leaves out standard errors where it has them.
+
+    Parameters
+    ----------
+    estimator : SpinEstimator
+
+    Returns
+    -------
+    SpinEstimator
+    """
+    copy = clone(estimator)
+    return copy.set_params(errors=False) if "errors" in copy.get_params() else copy

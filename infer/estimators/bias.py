@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from tqdm.auto import tqdm
 
 from infer.checks import name_spins
-from infer.estimators.base import SpinEstimator
+from infer.estimators.base import SpinEstimator, without_errors
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.rows import one_blas_thread
 from infer.statistics.uncertainty import batch_labels
@@ -127,7 +127,7 @@ def temperature_bias(
     array = given.spins
     weights = _left_out(given.weight, given.chains, len(array), n_groups)
     _refuse_lost_spins(samples, weights)
-    plain = clone(estimator).set_params(threshold=None)
+    plain = without_errors(estimator).set_params(threshold=None)
     full = clone(plain).fit(array, sample_weight=given.weight)
     first, second = np.triu_indices(len(samples.varying), 1)
     above = samples.varying[first], samples.varying[second]

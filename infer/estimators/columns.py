@@ -147,5 +147,6 @@ def check_worth(samples: Samples) -> None:
         if total < 2.0:
             raise ValueError(
                 f"the sample weights add up to {total:.3g}, so that the number of samples is not known, which errors "
-                "and penalties need: pass Samples.of(X, sample_weight=..., n_effective=...)"
+                "and default penalties need: pass Samples.of(X, sample_weight=..., n_effective=...), or errors=False "
+                "and a number for alpha"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf_shrinkage
 
 from infer.estimators.continuous.score_matching import SINGULAR
 
@@ -38,3 +39,35 @@ def repeat_rows(rows: NDArray, weight: NDArray | None) -> NDArray:
             f"{weight[row]:g}: give whole numbers (counts), or the shrinkage as a number"
         )
     return np.repeat(rows, weight.astype(np.int64), axis=0)
+
+
+def ledoit_wolf_strength(
+    spins: NDArray[np.int8], means: NDArray[np.float64], weight: NDArray[np.float64] | None = None
+) -> float:
+    """
+    Shrinkage of the correlation coefficients that Ledoit and Wolf (2004) expect to be best, for independent rows.
+
+    Parameters
+    ----------
+    spins : int8 array (n_rows, n_spins)
+    means : array (n_spins,)
+    weight : array of whole numbers (n_rows,), optional
+        How often each row was seen.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not a whole number.
+
+    References
+    ----------
+    O. Ledoit, M. Wolf 2004, J. Multivariate Analysis 88, 365; scikit-learn's `ledoit_wolf_shrinkage`.
+    """
+    spins = repeat_rows(spins, weight)
+    standardised = (spins - means) / np.sqrt(1.0 - means**2)
+    return float(ledoit_wolf_shrinkage(standardised, assume_centered=True))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.exceptions import ConvergenceWarning
 
 from infer.estimators.base import Fit, SpinEstimator
+from infer.estimators.batch_errors import RowBatches
 from infer.estimators.columns import VaryingSpins
-from infer.estimators.covariances import invert_covariance, repeat_rows
+from infer.estimators.covariances import invert_covariance, ledoit_wolf_strength
+from infer.estimators.rows import SpinRows, one_blas_thread
 
 FloatArray = NDArray[np.float64]
+
+# of differences, in units of the deviation of a batch, which changes probabilities by less than themselves
+STEP = 1e-3
 
 METHODS = ("naive", "tap", "bethe", "sessak-monasson", "independent-pair")
 
@@ -71,11 +75,17 @@ def mean_field_couplings(
     """
     _check_method(method)
     m, C = np.asarray(means, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
+    return _closed_form(m, C, None if method == "independent-pair" else _inverse(m, C), method)
+
+
+def _closed_form(
+    m: FloatArray, C: FloatArray, inverse: FloatArray | None, method: str
+) -> tuple[FloatArray, FloatArray, int]:
+    """`mean_field_couplings` with the inverse of the covariance, which "independent-pair" does not need."""
     n_clipped = 0
-    if method == "independent-pair":
+    if inverse is None:
         couplings, pair_fields = _pairs(m, C)
         return couplings, np.arctanh(m) + _off_diagonal(pair_fields - np.arctanh(m)[:, None]).sum(axis=1), 0
-    inverse = _inverse(m, C)
     if method == "naive":
         couplings = -_off_diagonal(inverse)
         fields = np.arctanh(m) - couplings @ m
@@ -88,6 +98,68 @@ def mean_field_couplings(
     else:
         couplings, fields = _sessak_monasson(m, C, inverse)
     return couplings, fields, n_clipped
+
+
+def mean_field_errors(
+    rows: SpinRows,
+    batches: RowBatches,
+    means: FloatArray,
+    second: FloatArray,
+    method: str,
+    strength: float = 0.0,
+    fit_fields: bool = True,
+) -> tuple[FloatArray, FloatArray]:
+    """Standard errors of `mean_field_couplings` by the delta method.
+
+    The closed form is differentiated along the deviation of the moments of each batch of rows, by symmetric
+    differences; the derivative of the inverse of the covariance C is ``-C^-1 dC C^-1``. The sum of the squares over
+    batches is the squared error, whatever the correlations of rows inside a batch.
+
+    Parameters
+    ----------
+    rows : SpinRows
+        In the order of the batches.
+    batches : RowBatches
+    means : ndarray (n_spins,)
+        Means of the rows; zero without fields.
+    second : ndarray (n_spins, n_spins)
+        Second moments.
+    method : str
+    strength : float
+        Shrinkage of the covariances, taken as given.
+    fit_fields : bool
+        Whether covariances are about the means, or about zero.
+
+    Returns
+    -------
+    couplings_std : ndarray (n_spins, n_spins)
+    fields_std : ndarray (n_spins,)
+    """
+    n = rows.n_spins
+
+    def moments(part: slice, weights: FloatArray) -> FloatArray:
+        chunk = rows.chunk(part, np.float64)
+        weighted = chunk * weights[:, None]
+        return np.column_stack([weighted.T @ chunk, weighted.sum(axis=0) if fit_fields else np.zeros(n)])
+
+    def covariance(m: FloatArray, products: FloatArray) -> FloatArray:
+        C = (1.0 - strength) * (products - np.outer(m, m))
+        np.fill_diagonal(C, 1.0 - m**2)
+        return C
+
+    inverse = None if method == "independent-pair" else _inverse(means, covariance(means, second))
+    squares, field_squares = np.zeros((n, n)), np.zeros(n)
+    for root in batches.roots(moments, np.column_stack([second, means])):
+        change, mean_change = STEP * root[:, :n], STEP * root[:, n]
+        up, down = (covariance(means + sign * mean_change, second + sign * change) for sign in (1.0, -1.0))
+        inverse_change = None if inverse is None else -inverse @ ((up - down) / 2.0) @ inverse
+        ends = []
+        for sign, C in ((1.0, up), (-1.0, down)):
+            there = None if inverse is None or inverse_change is None else inverse + sign * inverse_change
+            ends.append(_closed_form(means + sign * mean_change, C, there, method))
+        squares += ((ends[0][0] - ends[1][0]) / (2.0 * STEP)) ** 2
+        field_squares += ((ends[0][1] - ends[1][1]) / (2.0 * STEP)) ** 2
+    return np.sqrt((squares + squares.T) / 2.0), np.sqrt(field_squares) if fit_fields else np.zeros(n)
 
 
 def _check_method(method: str) -> None:
@@ -185,36 +257,6 @@ def _sessak_monasson(m: FloatArray, C: FloatArray, inverse: FloatArray) -> tuple
     return couplings, single + from_pairs + from_loops - counted_twice - couplings @ m
 
 
-def ledoit_wolf_strength(spins: NDArray[np.int8], means: FloatArray, weight: FloatArray | None = None) -> float:
-    """
-    Shrinkage of the correlation coefficients that Ledoit and Wolf (2004) expect to be best, for independent rows.
-
-    Parameters
-    ----------
-    spins : int8 array (n_rows, n_spins)
-    means : array (n_spins,)
-    weight : array of whole numbers (n_rows,), optional
-        How often each row was seen.
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If a weight is not a whole number.
-
-    References
-    ----------
-    O. Ledoit, M. Wolf 2004, J. Multivariate Analysis 88, 365; scikit-learn's `ledoit_wolf_shrinkage`.
-    """
-    spins = repeat_rows(spins, weight)
-    standardised = (spins - means) / np.sqrt(1.0 - means**2)
-    return float(ledoit_wolf_shrinkage(standardised, assume_centered=True))
-
-
 class MeanField(SpinEstimator):
     r"""
     Couplings and fields from means and covariances, in closed form.
@@ -234,6 +276,8 @@ class MeanField(SpinEstimator):
     fit_fields : bool or "auto", default "auto"
         False holds the fields at zero, where spins have zero means: the second moments then stand for the covariances.
         "auto" fits them, but not to samples of simulations that ran without.
+    errors : bool, default True
+        Compute standard errors in `fit`.
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     constant : {"field", "error"}, default "field"
@@ -246,6 +290,9 @@ class MeanField(SpinEstimator):
         Symmetric, zero diagonal. They contain 1/T.
     fields_ : ndarray (n_spins,)
         They contain 1/T.
+    couplings_std_, fields_std_ : ndarray (n_spins, n_spins) and (n_spins,)
+        Standard errors by the delta method, with the covariance of the moments from batches of successive rows inside
+        runs. They are those of the formula, and do not know of its approximation nor of the choice of the shrinkage.
     means_ : ndarray (n_spins,)
     covariance_ : ndarray (n_spins, n_spins)
         After shrinkage.
@@ -278,12 +325,14 @@ class MeanField(SpinEstimator):
         *,
         shrinkage: float | Literal["ledoit-wolf"] | None = None,
         fit_fields: bool | str = "auto",
+        errors: bool = True,
         threshold: float | None = None,
         constant: Literal["field", "error"] = "field",
     ) -> None:
         self.method = method
         self.shrinkage = shrinkage
         self.fit_fields = fit_fields
+        self.errors = errors
         self.threshold = threshold
         self.constant = constant
 
@@ -354,4 +403,19 @@ class MeanField(SpinEstimator):
                 "shrinkage_": strength,
                 "n_clipped_": n_clipped,
             },
+            **self._errors(samples, means, second, strength),
         )
+
+    def _errors(self, samples: VaryingSpins, means: FloatArray, second: FloatArray, strength: float) -> dict[str, Any]:
+        """Standard errors; NaN where the samples make a single batch."""
+        if not self.errors:
+            return {}
+        n, batches = samples.n_varying, RowBatches.of(samples.samples)
+        if batches is None or not n:
+            unknown = np.full((n, n), np.nan)
+            return {"couplings_std": unknown, "fields_std": np.full(n, np.nan)}
+        with one_blas_thread():
+            couplings, fields = mean_field_errors(
+                samples.ordered_rows(), batches, means, second, self.method, strength, samples.fit_fields
+            )
+        return {"couplings_std": couplings, "fields_std": fields, "freedom": batches.degrees_of_freedom}

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from infer.estimators.base import Fit, SpinEstimator
+from infer.estimators.batch_errors import MOST_SPINS, RowBatches, pair_errors
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.newton import Local, Minimum, Pairs, minimise
 from infer.estimators.rows import CHUNK_ROWS, SpinRows, one_blas_thread
@@ -154,6 +155,8 @@ class MinimumProbabilityFlow(SpinEstimator):
         Strength of the l2 penalty. A small value (say 0.01) keeps couplings finite where the data alone do not.
     fit_fields : bool or "auto", default "auto"
         Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
+    errors : bool, default True
+        Compute standard errors in `fit` (of at most 500 spins).
     tol : float, default 1e-8
         Largest absolute component of the gradient at convergence.
     max_iter : int, default 200
@@ -169,6 +172,9 @@ class MinimumProbabilityFlow(SpinEstimator):
         Symmetric, zero diagonal. They contain 1/T.
     fields_ : ndarray (n_spins,)
         They contain 1/T; zero unless ``fit_fields``.
+    couplings_std_, fields_std_ : ndarray (n_spins, n_spins) and (n_spins,)
+        Standard errors by the sandwich formula, with the covariance of gradients from batches of successive rows inside
+        runs. NaN where the samples do not determine a coupling.
     gradient_norm_ : float
         Largest absolute component of the gradient, in double precision.
     converged_ : bool
@@ -192,6 +198,7 @@ class MinimumProbabilityFlow(SpinEstimator):
     _parameter_constraints: dict = {  # noqa: RUF012
         "alpha": [Interval(Real, 0, None, closed="left"), None],
         "fit_fields": ["boolean", StrOptions({"auto"})],
+        "errors": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "threshold": [Real, None],
@@ -203,6 +210,7 @@ class MinimumProbabilityFlow(SpinEstimator):
         alpha: float | None = None,
         *,
         fit_fields: bool | str = "auto",
+        errors: bool = True,
         tol: float = 1e-8,
         max_iter: int = 200,
         threshold: float | None = None,
@@ -210,6 +218,7 @@ class MinimumProbabilityFlow(SpinEstimator):
     ) -> None:
         self.alpha = alpha
         self.fit_fields = fit_fields
+        self.errors = errors
         self.tol = tol
         self.max_iter = max_iter
         self.threshold = threshold
@@ -231,7 +240,8 @@ class MinimumProbabilityFlow(SpinEstimator):
         self.alpha_ = self.prior(self.alpha, samples.n_samples)
         self.gradient_norm_ = 0.0
         if not Pairs(n, samples.fit_fields).size:
-            return Fit(np.zeros((n, n)), np.zeros(n), True, 0)
+            nothing = np.zeros((n, n)), np.zeros(n)
+            return Fit(*nothing, True, 0, *(nothing if self.errors else (None, None)))
         with one_blas_thread():
             couplings, fields, minimum = minimise_flow(
                 samples.rows(), self.alpha_, samples.fit_fields, self.tol, self.max_iter
@@ -252,4 +262,34 @@ class MinimumProbabilityFlow(SpinEstimator):
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        return Fit(couplings, fields, converged, minimum.n_iter)
+        return Fit(
+            couplings, fields, converged, minimum.n_iter, **self._errors(couplings, fields, minimum.unbounded, samples)
+        )
+
+    def _errors(
+        self, couplings: FloatArray, fields: FloatArray, unbounded: bool, samples: VaryingSpins
+    ) -> dict[str, Any]:
+        """Standard errors of a fit; NaN where its minimum is not finite or the samples make a single batch."""
+        n = samples.n_varying
+        if not self.errors or n > MOST_SPINS:
+            return {}
+        batches = RowBatches.of(samples.samples)
+        if batches is None or unbounded:
+            unknown = np.full((n, n), np.nan)
+            return {"couplings_std": unknown, "fields_std": unknown[0]}
+        with one_blas_thread():
+            couplings_std, fields_std = pair_errors(
+                samples.ordered_rows(),
+                batches,
+                couplings,
+                fields,
+                samples.fit_fields,
+                2.0 * self.alpha_,
+                samples.n_samples,
+            )
+        return {"couplings_std": couplings_std, "fields_std": fields_std, "freedom": batches.degrees_of_freedom}
+
+    def _why_no_errors(self) -> str:
+        if self.errors and len(self.couplings_) > MOST_SPINS:
+            return f"standard errors are computed for at most {MOST_SPINS} spins, and there are {len(self.couplings_)}"
+        return super()._why_no_errors()

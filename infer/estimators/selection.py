@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold
 from tqdm.auto import tqdm
 
-from infer.estimators.base import SpinEstimator
+from infer.estimators.base import SpinEstimator, without_errors
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.likelihood.partition import refuse_gaps
 from infer.estimators.newton import Local, Minimum, Pairs, minimise
@@ -259,7 +259,7 @@ def penalty_path(
     if len(array) < n_folds or n_folds < 2:
         raise ValueError(f"n_folds must be from 2 to the number of rows, {len(array)}, got {n_folds}")
     weight = given.weight
-    estimator = clone(estimator).set_params(threshold=None, fit_fields=samples.fit_fields)
+    estimator = without_errors(estimator).set_params(threshold=None, fit_fields=samples.fit_fields)
     splits = list(KFold(n_folds).split(array))
     all_couplings, all_fields, numbers, scores, held, held_std, bad = [], [], [], [], [], [], 0
     with tqdm(total=len(strengths) * (n_folds + 1), disable=not progress, desc="penalties", unit="fit") as bar:

@@ -52,9 +52,9 @@ def read_sweep(
         yet) and the `reason` for leaving it open or the error in which it failed; `rate`, `inverse_temperature` and
         `slope` of the fitted `DreamingModel` with standard errors `..._std`, nan unless settled; `r_hat_...`,
         `ess_...` of energy and leading overlaps (the worst); `theory_rate`, `theory_slope` at leading order
-        (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, what a fit to endless samples is expected to give: for
-        driven spins `theory.fitted_rate_and_slope`, for continuous units a fit to `theory.stationary_covariance`;
-        nan where not known.
+        (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, expected from a fit to endless
+        samples: for driven spins `theory.fitted_rate_and_slope`, for continuous units a fit to
+        `theory.stationary_covariance`; nan where not known.
 
     Raises
     ------

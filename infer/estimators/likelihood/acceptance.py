@@ -158,11 +158,11 @@ def check(
     gap = (found[0].mean - found[1].mean) / problem.errors
     p_starts = _p_value(float(np.mean(gap**2)), 4.0 * null)
     return Acceptance(
-        mismatch=float(np.sqrt(max(np.mean(gradient**2) - level**2, 0.0))),
+        mismatch=float(np.sqrt(max(float(np.mean(gradient**2)) - level**2, 0.0))),
         noise=level,
         p_data=p_data,
         p_starts=p_starts,
-        start_gap=float(np.sqrt(max(np.mean(gap**2) - 4.0 * level**2, 0.0))),
+        start_gap=float(np.sqrt(max(float(np.mean(gap**2)) - 4.0 * level**2, 0.0))),
         ran_away=far > FAR_SHARE,
         moments=both,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from infer.estimators.base import Fit, SpinEstimator
+from infer.estimators.batch_errors import RowBatches, screening_errors
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.rows import one_blas_thread
 from infer.estimators.screening.solver import ScreeningFit, screen_interactions
@@ -36,6 +38,8 @@ class InteractionScreening(SpinEstimator):
         larger. The penalty serves to find which couplings are zero, and shrinks the others; 0 gives consistent values.
     fit_fields : bool or "auto", default "auto"
         Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
+    errors : bool, default True
+        Compute standard errors in `fit`.
     tol : float, default 1e-8
         Largest violation of the optimality conditions at which a node is done.
     max_iter : int, default 200
@@ -53,6 +57,10 @@ class InteractionScreening(SpinEstimator):
         Symmetric, zero diagonal. They contain 1/T.
     fields_ : ndarray (n_spins,)
         They contain 1/T; zero unless ``fit_fields``.
+    couplings_std_, fields_std_ : ndarray (n_spins, n_spins) and (n_spins,)
+        Standard errors: the sandwich formula for each node, with the covariance of gradients from batches of successive
+        rows inside runs. They are those of the values found given which couplings are zero (these have error zero), and
+        do not know of the shrinkage by the penalty. NaN where the samples do not determine a coupling.
     row_couplings_ : ndarray (n_spins, n_spins)
         Row u as node u finds it, before averaging.
     alpha_ : float
@@ -82,6 +90,7 @@ class InteractionScreening(SpinEstimator):
         "objective": [StrOptions({"rise", "logrise"})],
         "alpha": [Interval(Real, 0, None, closed="left"), None],
         "fit_fields": ["boolean", StrOptions({"auto"})],
+        "errors": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "threshold": [Real, None],
@@ -95,6 +104,7 @@ class InteractionScreening(SpinEstimator):
         alpha: float | None = None,
         *,
         fit_fields: bool | str = "auto",
+        errors: bool = True,
         tol: float = 1e-8,
         max_iter: int = 200,
         threshold: float | None = None,
@@ -104,6 +114,7 @@ class InteractionScreening(SpinEstimator):
         self.objective = objective
         self.alpha = alpha
         self.fit_fields = fit_fields
+        self.errors = errors
         self.tol = tol
         self.max_iter = max_iter
         self.threshold = threshold
@@ -128,6 +139,7 @@ class InteractionScreening(SpinEstimator):
         n = samples.n_varying
         couplings, fields = np.zeros((n, n)), np.zeros(n)
         self.residual_, converged, n_iter = 0.0, True, 0
+        errors: dict[str, Any] = {"couplings_std": couplings, "fields_std": fields} if self.errors else {}
         if n:
             with one_blas_thread():
                 fit = screen_interactions(
@@ -143,8 +155,30 @@ class InteractionScreening(SpinEstimator):
             converged = bool(self.residual_ <= self.tol and not fit.unbounded.any())
             if not converged:
                 self._warn(fit, samples)
+            if self.errors:
+                errors = self._errors(fit, samples)
         by_row, _ = samples.expand(couplings, fields)
-        return Fit(couplings, fields, converged, n_iter, attributes={"row_couplings_": by_row})
+        return Fit(couplings, fields, converged, n_iter, attributes={"row_couplings_": by_row}, **errors)
+
+    def _errors(self, fit: ScreeningFit, samples: VaryingSpins) -> dict[str, Any]:
+        """Standard errors of a fit; NaN where its optimum is not finite or the samples make a single batch."""
+        n, batches = samples.n_varying, RowBatches.of(samples.samples)
+        if batches is None or fit.unbounded.any():
+            unknown = np.full((n, n), np.nan)
+            return {"couplings_std": unknown, "fields_std": unknown[0]}
+        free = np.column_stack([(fit.couplings != 0.0) | (self.alpha_ == 0.0), np.full(n, samples.fit_fields)])
+        np.fill_diagonal(free, False)
+        with one_blas_thread():
+            couplings, fields = screening_errors(
+                samples.ordered_rows(),
+                batches,
+                fit.couplings,
+                fit.fields,
+                free,
+                samples.n_samples,
+                self.objective == "logrise",
+            )
+        return {"couplings_std": couplings, "fields_std": fields, "freedom": batches.degrees_of_freedom}
 
     def _warn(self, fit: ScreeningFit, samples: VaryingSpins) -> None:
         """Say why the fit is not to be trusted, and what to do."""

@@ -91,7 +91,7 @@ def planted_rows(term, strength, n_rows, rng):
     return states[rng.choice(len(states), size=n_rows, p=weight / weight.sum())]
 
 
-POWER = [("three spins", 0.15, 4000, "third moments"), ("no spin +1", 0.5, 4000, "number of +1")]
+POWER = [("three spins", 0.15, 4000, "third moments"), ("no spin +1", 0.8, 6000, "number of +1")]
 
 
 def power(term, strength, n_rows, name, n_runs):
