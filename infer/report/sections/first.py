@@ -13,6 +13,7 @@ from infer.report.results import Analysis
 from infer.report.section import Numbers
 from infer.report.sections.dreaming import dreaming_sentence
 from infer.report.sections.own_correlations import NO_PATTERNS
+from infer.wording import join
 
 __all__ = ["Card", "Claim", "Step", "cards", "claims", "first_line", "next_steps", "subtitle"]
 
@@ -108,7 +109,7 @@ def first_line(analysis: Analysis) -> str:
     if not found.judged:
         model = "what the pair model misses was not judged"
     elif found.missed:
-        model = f"the pair model misses {' and '.join(found.missed)}"
+        model = f"the pair model misses {join(list(found.missed))}"
     else:
         model = "the pair model misses nothing that these rows can show"
     time = {
@@ -258,7 +259,8 @@ def _model(analysis: Analysis) -> Claim:
         checks = found.adequacy.model_checks
         if found.missed:
             size = max(checks[name].nats for name in found.missed)
-            effect = f"about {readable(size, 1)} nats per row to gain by a further term"
+            about = "less than 0.0001" if size < 1e-4 else f"about {float(f'{size:.1g}'):g}"
+            effect = f"{about} nats per row to gain by a further term"
         else:
             effect = "nothing missed that these rows can show"
     text = named(found.claims["model"], analysis.names)

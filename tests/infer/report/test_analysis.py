@@ -49,9 +49,9 @@ def test_monitored_energy_and_overlaps(simulated, dataset, patterns):
 def test_rate_and_temperature_of_equilibrium_samples_agree_with_the_truth(simulated):
     # independent samples at T = 1.5: both estimates within 4 standard errors (false alarm rate below 1e-4 each)
     found = simulated.dreaming
-    assert abs(found["rate"]) < 4 * found["rate_std"]
-    assert abs(found["inverse_temperature"] - 1 / 1.5) < 4 * found["inverse_temperature_std"]
-    assert simulated.headline()["rate"] == found["rate"]
+    assert abs(found.rate) < 4 * found.rate_std
+    assert abs(found.inverse_temperature - 1 / 1.5) < 4 * found.inverse_temperature_std
+    assert simulated.headline()["rate"] == found.rate
 
 
 def test_fields_are_fitted_for_recordings_and_not_for_simulations_without_fields(simulated, recorded, dataset):
