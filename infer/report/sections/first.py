@@ -94,7 +94,13 @@ def first_line(analysis: Analysis) -> str:
     """The answer in one line."""
     found = analysis.diagnosis
     if analysis.has_patterns:
-        return dreaming_sentence(analysis)
+        claim = _dreamed(analysis)
+        answer = {
+            True: "The couplings are dreamed",
+            False: "The couplings cannot be told from those of equilibrium samples",
+            None: "How dreamed the couplings are is not determined",
+        }[claim.holds]
+        return f"{answer}: {claim.effect}."
     if found.couplings_needed is False:
         return (
             f"These rows say nothing against independent spins: no couplings can be told from noise in "
@@ -231,9 +237,10 @@ def claims(analysis: Analysis) -> list[Claim]:
 def _dreamed(analysis: Analysis) -> Claim:
     top = analysis.headline()
     statement = "The couplings are dreamed"
-    text = f"{dreaming_sentence(analysis)} {analysis.similarity.verdict}"
+    text = analysis.similarity.verdict
     if not top["rate_determined"]:
-        return Claim("similarity", statement, None, "rate not determined", typeset(text))
+        why = "no finite rate fits best, or its interval is open"
+        return Claim("similarity", statement, None, why, typeset(f"{dreaming_sentence(analysis)} {text}"))
     effect = f"rate {measured(top['rate'], top['rate_std'])}"
     above, std = top["rate"], top["rate_std"]
     if top["control_rate"] is not None:
