@@ -13,6 +13,7 @@ from infer.report.results import Analysis
 from infer.report.section import Numbers
 from infer.report.sections.dreaming import dreaming_sentence
 from infer.report.sections.own_correlations import NO_PATTERNS
+from infer.wording import join
 
 __all__ = ["Card", "Claim", "Step", "cards", "claims", "first_line", "next_steps", "subtitle"]
 
@@ -93,7 +94,13 @@ def first_line(analysis: Analysis) -> str:
     """The answer in one line."""
     found = analysis.diagnosis
     if analysis.has_patterns:
-        return dreaming_sentence(analysis)
+        claim = _dreamed(analysis)
+        answer = {
+            True: "The couplings are dreamed",
+            False: "The couplings cannot be told from those of equilibrium samples",
+            None: "How dreamed the couplings are is not determined",
+        }[claim.holds]
+        return f"{answer}: {claim.effect}."
     if found.couplings_needed is False:
         return (
             f"These rows say nothing against independent spins: no couplings can be told from noise in "
@@ -108,7 +115,7 @@ def first_line(analysis: Analysis) -> str:
     if not found.judged:
         model = "what the pair model misses was not judged"
     elif found.missed:
-        model = f"the pair model misses {' and '.join(found.missed)}"
+        model = f"the pair model misses {join(list(found.missed))}"
     else:
         model = "the pair model misses nothing that these rows can show"
     time = {
@@ -230,9 +237,10 @@ def claims(analysis: Analysis) -> list[Claim]:
 def _dreamed(analysis: Analysis) -> Claim:
     top = analysis.headline()
     statement = "The couplings are dreamed"
-    text = f"{dreaming_sentence(analysis)} {analysis.similarity.verdict}"
+    text = analysis.similarity.verdict
     if not top["rate_determined"]:
-        return Claim("similarity", statement, None, "rate not determined", typeset(text))
+        why = "no finite rate fits best, or its interval is open"
+        return Claim("similarity", statement, None, why, typeset(f"{dreaming_sentence(analysis)} {text}"))
     effect = f"rate {measured(top['rate'], top['rate_std'])}"
     above, std = top["rate"], top["rate_std"]
     if top["control_rate"] is not None:
@@ -258,7 +266,8 @@ def _model(analysis: Analysis) -> Claim:
         checks = found.adequacy.model_checks
         if found.missed:
             size = max(checks[name].nats for name in found.missed)
-            effect = f"about {readable(size, 1)} nats per row to gain by a further term"
+            about = "less than 0.0001" if size < 1e-4 else f"about {float(f'{size:.1g}'):g}"
+            effect = f"{about} nats per row to gain by a further term"
         else:
             effect = "nothing missed that these rows can show"
     text = named(found.claims["model"], analysis.names)

@@ -312,7 +312,7 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "reverie-demo"
     lines = succeed("demo", "--output", folder, "--n-jobs", 1).stdout.splitlines()
     starts = [line.split(":")[0] for line in lines]
-    assert starts[:3] == ["dreaming rate", "inverse temperature", "cosine similarity"]
+    assert starts[:4] == ["dreaming rate", "equilibrium control", "inverse temperature", "cosine similarity"]
     assert lines[-1] == f"report: {folder / 'report.html'}"
     assert sorted(os.listdir(folder)) == ["report.html", "report.json", "samples.nc"]
     assert read_recording(folder / "samples.nc").spins.shape == (800, 16)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from infer.estimators.dreaming.estimator import DreamingModel
+from infer.estimators.likelihood.estimator import MaximumLikelihood
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.files.json import now, plain, readable_attributes
 from infer.report import analyse
@@ -48,9 +49,9 @@ def test_monitored_energy_and_overlaps(simulated, dataset, patterns):
 def test_rate_and_temperature_of_equilibrium_samples_agree_with_the_truth(simulated):
     # independent samples at T = 1.5: both estimates within 4 standard errors (false alarm rate below 1e-4 each)
     found = simulated.dreaming
-    assert abs(found["rate"]) < 4 * found["rate_std"]
-    assert abs(found["inverse_temperature"] - 1 / 1.5) < 4 * found["inverse_temperature_std"]
-    assert simulated.headline()["rate"] == found["rate"]
+    assert abs(found.rate) < 4 * found.rate_std
+    assert abs(found.inverse_temperature - 1 / 1.5) < 4 * found.inverse_temperature_std
+    assert simulated.headline()["rate"] == found.rate
 
 
 def test_fields_are_fitted_for_recordings_and_not_for_simulations_without_fields(simulated, recorded, dataset):
@@ -82,6 +83,33 @@ def test_patterns_that_come_with_a_recording_are_used(recording):
     found = analyse(dataclasses.replace(recording, patterns=patterns))
     assert found.similarity.reference == "patterns"
     assert found.data.n_patterns == 3
+
+
+def test_maximum_likelihood_is_the_default_for_recordings(simulated, recorded, recording):
+    assert simulated.fit.method == "pseudolikelihood"
+    assert (recorded.fit.method, recorded.fit.estimator) == ("maximum-likelihood", "MaximumLikelihood")
+    np.testing.assert_array_equal(recorded.couplings, MaximumLikelihood(fit_fields=True).fit(recording).couplings_)
+    assert recorded.couplings_by_node is None
+    assert recorded.diagnosis.accepted
+    assert not recorded.runaway.ran_away
+    by_choice = analyse(recording, method="pseudolikelihood", seed=5)
+    assert by_choice.fit.chosen == "as asked for"
+    assert by_choice.couplings_by_node is not None
+    with pytest.raises(ValueError, match="unknown method 'guess'"):
+        analyse(recording, method="guess")
+
+
+def test_the_control_has_rate_zero(simulated):
+    # four standard errors: false alarm rate below 1e-4
+    assert simulated.control.determined
+    assert abs(simulated.control.rate) < 4 * simulated.control.rate_std
+    assert simulated.to_dict()["control"]["rate"] == simulated.control.rate
+
+
+def test_results_are_dataclasses_with_to_dict(simulated):
+    numbers = simulated.to_dict()
+    for name in ("data", "fit", "network", "dreaming", "control", "convergence"):
+        assert getattr(simulated, name).to_dict() == numbers[name]
 
 
 def test_same_numbers_for_any_number_of_threads(simulated, dataset, patterns):

@@ -63,7 +63,7 @@ FIGURES = {
     "energy": lambda: misses.energy_distribution(np.linspace(-2000, -1000, 11), np.full(10, 0.1), np.full(10, 0.1)),
     "gains": lambda: held_out.held_out_scores({"pair": (0.5, 0.02), "kinetic": (0.7, 0.03)}),
     "reversal": lambda: time_order.time_asymmetry(FEW, FEW, np.full(30, 0.01)),
-    "drift": lambda: time_order.drift(np.arange(20), RNG.normal(size=20), np.full(20, 0.5)),
+    "drift": lambda: time_order.drift(np.arange(20), FEW[:20], np.full(20, 0.5)),
     "tree": lambda: landscape.tree(LANDSCAPE),
     "minima": lambda: landscape.minima_map(LANDSCAPE),
     "basins": lambda: landscape.basin_shares(LANDSCAPE),

@@ -11,8 +11,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from infer.report import analyse, write_report
+from infer.report import analyse, large_arrays, write_report
 from infer.report import page as page_module
 from infer.report.layout import entry, readable, setting, typeset
 from infer.report.sections import SECTIONS
@@ -112,13 +113,22 @@ def test_all_numbers_are_part_of_the_page(rendered):
     assert not set("<>&") & set(page.embedded)
 
 
-def test_matrices_that_are_too_large_are_left_to_the_file(simulated, no_figures, monkeypatch):
+def test_arrays_that_are_too_large_are_left_to_a_file(simulated, no_figures, monkeypatch, tmp_path):
     monkeypatch.setattr(page_module, "MOST_EMBEDDED", 10_000)
+    monkeypatch.setattr(large_arrays, "LARGE", 100)
     numbers = simulated.to_dict()
     page = Page(page_module.render_page(simulated, numbers, "report.json"))
     embedded = json.loads(page.embedded)
-    assert set(numbers) - set(embedded) == set(page_module.MATRICES)
-    assert "too large" in page.text
+    assert embedded["couplings"] == {"variable": "couplings", "shape": [12, 12]}
+    assert embedded["means"] == numbers["means"]
+    assert "NetCDF file" in page.text
+    write_report(simulated, tmp_path / "r.html")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["r-arrays.nc", "r.html", "r.json"]
+    written = json.loads((tmp_path / "r.json").read_text("utf-8"))
+    assert written["arrays_file"] == "r-arrays.nc"
+    with xr.open_dataset(tmp_path / "r-arrays.nc", engine="h5netcdf") as found:
+        np.testing.assert_allclose(found["couplings"], simulated.couplings, rtol=1e-8)
+        assert "adequacy.moments.third moments.observed" in found
 
 
 def test_hostile_names_stay_text(written):
