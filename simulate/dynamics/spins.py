@@ -20,10 +20,10 @@ from simulate.dynamics.responses import (
 )
 from simulate.dynamics.spin_dynamics import SpinDynamics, Thresholds, check_model
 
-__all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "word"]
+__all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "threshold_of"]
 
 
-def word(probability: float) -> np.uint32:
+def threshold_of(probability: float) -> np.uint32:
     """Number below which a random 32-bit word falls with the given probability, to 2^-32."""
     return np.uint32(min(round(probability * 2.0**32), 2**32 - 1))
 
@@ -87,7 +87,7 @@ class PersistentGlauber(SpinDynamics):
         scale = np.float32(self.temperature)
         if self.persistence == 0.0:
             return lambda sites, out: kernels.fill_logistic(state, scale, out)
-        keep = word(self.persistence)
+        keep = threshold_of(self.persistence)
         start = [rng.logistic(scale=0.5 * self.temperature, size=self.n_spins) for rng in generators]
         memory = np.stack(start, axis=1).astype(np.float32)
         return lambda sites, out: kernels.fill_persistent(state, keep, scale, sites, memory, out)
@@ -306,5 +306,5 @@ class TwoTemperatureGlauber(SpinDynamics):
         return MixedBathResponse(self.share / self.hot_temperature + (1 - self.share) / self.temperature)
 
     def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        hot, cold, share = np.float32(self.hot_temperature), np.float32(self.temperature), word(self.share)
+        hot, cold, share = np.float32(self.hot_temperature), np.float32(self.temperature), threshold_of(self.share)
         return lambda sites, out: kernels.fill_mixture(state, share, hot, cold, out)

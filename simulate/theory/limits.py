@@ -80,7 +80,7 @@ def limit_of_active_units(
     persistence_time : float, default 1
         tau >= 0, in units of time.
     method : {"likelihood", "pseudolikelihood", "couplings"}
-        See `fitted_rate_and_slope`; `DreamingModel` of units takes the first.
+        See `fitted_rate_and_slope`; `ContinuousDreamingModel` takes the first by default.
 
     Returns
     -------
