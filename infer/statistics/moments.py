@@ -73,7 +73,7 @@ def batches_by_label(labels: IntArray) -> Iterator[tuple[IntArray | slice, IntAr
 def batches_by_thinning(
     counts: IntArray, n_batches: int, seed: np.random.SeedSequence
 ) -> Iterator[tuple[IntArray | slice, IntArray | None]]:
-    """Rows and counts of batches that independent samples, given as rows with counts, are dealt out to at random."""
+    """Rows and counts of batches to which independent samples, given as rows with counts, are assigned at random."""
     rng = np.random.default_rng(seed)
     left = counts.astype(np.int64)
     for batch in range(n_batches):
@@ -126,7 +126,7 @@ def batch_moments(
 
 
 def _sum_triples(spins: NDArray[np.int8], counts: IntArray | None, triples: IntArray) -> IntArray:
-    """Sums over rows of s_i s_j s_k: exclusive or of packed bits, 64 rows at a time; counts one binary digit a time."""
+    """Sums over rows of s_i s_j s_k: exclusive or of packed bits, 64 at a time; counts one binary digit at a time."""
     total = np.zeros(len(triples), dtype=np.int64)
     up = spins > 0
     n_digits = 1 if counts is None else int(counts.max()).bit_length()

@@ -25,7 +25,7 @@ from simulate.couplings import dreaming
 
 
 class DreamingEstimator(SpinEstimator):
-    """Dreaming rate and inverse temperature of samples of which the patterns are known, or looked for.
+    """Dreaming rate and inverse temperature of samples of which the patterns are known, or searched for.
 
     A subclass names its `methods` and the `parameters` that have intervals, reads samples (`read_values`) and builds
     the objective of a method (`build_method`).
@@ -50,7 +50,7 @@ class DreamingEstimator(SpinEstimator):
         X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
         sample_weight : array-like (n_samples,), optional
         reset : bool
-            Whether this is a fit; otherwise samples are held against the last one.
+            Whether this is a fit; otherwise samples are compared with those of the last one.
 
         Returns
         -------
@@ -117,7 +117,7 @@ class DreamingEstimator(SpinEstimator):
         Warns
         -----
         ConvergenceWarning
-            If there is no maximum, chains do not mix, or patterns that were found cannot tell the rate.
+            If there is no maximum, chains do not mix, or the patterns that were found do not determine the rate.
         UserWarning
             If the samples show no sign of the patterns, batches are too short, or unknown patterns were not found.
         """
@@ -208,7 +208,7 @@ class DreamingEstimator(SpinEstimator):
         half = student_quantile(confidence, self.degrees_of_freedom_) * std
         if parameter == "rate":
             distance = centre - self.lowest_rate_
-            ratio = min(half / distance, 700.0)  # exp(700) is as good as infinite, and still a number
+            ratio = min(half / distance, 700.0)  # exp(700) is still finite
             return self.lowest_rate_ + distance * math.exp(-ratio), self.lowest_rate_ + distance * math.exp(ratio)
         return float(centre - half), float(centre + half)
 
@@ -293,5 +293,5 @@ class DreamingEstimator(SpinEstimator):
 
 
 def _one_thread() -> threadpool_limits:
-    """Matrix products on one thread: these are so narrow that threads wait for each other most of the time."""
+    """Matrix products on one thread: the matrices are too narrow for more threads to help."""
     return threadpool_limits(limits=1, user_api="blas")

@@ -45,7 +45,7 @@ class ContinuousDreamingModel(DreamingEstimator):
     Parameters
     ----------
     patterns : array-like of +-1, shape (n_patterns, n_units), optional
-        As in `DreamingModel`. None: unknown, `n_patterns` are looked for.
+        As in `DreamingModel`. None: unknown, `n_patterns` are searched for.
     method : {"gaussian", "score-matching"}
     n_patterns : int, optional
         Number of unknown patterns.
@@ -66,7 +66,7 @@ class ContinuousDreamingModel(DreamingEstimator):
     Attributes
     ----------
     rate_, rate_std_ : float
-        Dreaming rate and its standard error, infinite where the rate ran off to an end of its range.
+        Dreaming rate and its standard error, infinite where the rate is at an end of its range.
     inverse_temperature_, inverse_temperature_std_ : float
         In units of the couplings of the patterns, `1 / T`.
     slope_, slope_std_ : float
@@ -150,11 +150,16 @@ class ContinuousDreamingModel(DreamingEstimator):
         X : array-like (n_samples, n_units), xarray.Dataset or Samples
         sample_weight : array-like (n_samples,), optional
         reset : bool
-            Whether this is a fit; otherwise samples are held against the last one.
+            Whether this is a fit; otherwise samples are compared with those of the last one.
 
         Returns
         -------
         Samples
+
+        Raises
+        ------
+        ValueError
+            If X does not hold finite numbers, or another number of units than the fit.
         """
         return read_units(self, X, sample_weight, reset=reset)
 
@@ -235,18 +240,37 @@ class ContinuousDreamingModel(DreamingEstimator):
         ValueError
             If X does not hold finite numbers, or another number of units than the fit.
         """
+        values = self.score_samples(X)
+        return float(np.average(values, weights=self.read_values(X, sample_weight, reset=False).weight))
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """
+        Objective of the method for every sample: log-likelihood, or minus the score-matching objective.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_units), xarray.Dataset or Samples
+
+        Returns
+        -------
+        ndarray of float64, shape (n_samples,)
+            In nats with "gaussian".
+
+        Raises
+        ------
+        ValueError
+            If X does not hold finite numbers, or another number of units than the fit.
+        """
         check_is_fitted(self, "couplings_")
-        samples = self.read_values(X, sample_weight, reset=False)
-        values, weight = samples.values, samples.weight
+        values = self.read_values(X, None, reset=False).values
         kappa, quartic = self.stiffness_ * self.inverse_temperature_, self.quartic_ * self.inverse_temperature_
         precision = -self.couplings_.copy()
         precision[np.diag_indices(len(precision))] = kappa
         if self.method == "gaussian":
-            mean = np.linalg.solve(precision, self.fields_)
-            deviations = values - mean
+            deviations = values - np.linalg.solve(precision, self.fields_)
             squares = np.einsum("ki,ki->k", deviations @ precision, deviations)
             volume = np.linalg.slogdet(precision)[1] - len(precision) * np.log(2.0 * np.pi)
-            return float(0.5 * (volume - np.average(squares, weights=weight)))
+            return np.asarray(0.5 * (volume - squares))
         slopes = self.fields_ - values @ precision - quartic * values**3
         curvatures = -kappa - 3.0 * quartic * values**2
-        return float(-np.average((0.5 * slopes**2 + curvatures).sum(axis=1), weights=weight))
+        return np.asarray(-(0.5 * slopes**2 + curvatures).sum(axis=1))

@@ -40,26 +40,26 @@ class DreamingModel(DreamingEstimator):
     "hybrid-rbm"
         The likelihood, in the restricted Boltzmann machine of binary visible and Gaussian hidden units,
         :math:`P(s, y) \propto \exp(-\frac12 y^T K^{-1} y + \sqrt{\beta / N}\, y^T \xi s + h \cdot s)` with
-        :math:`K = (1+\lambda)(I + \lambda C)^{-1}`, which gives the model when y is summed out. K is positive definite
-        for all rates above the bound. Averages come from persistent chains that alternate between the layers
+        :math:`K = (1+\lambda)(I + \lambda C)^{-1}`, which gives the model when y is integrated out. K is positive
+        definite for all rates above the bound. Averages come from persistent chains that alternate between the layers
         (`simulate.BlockGibbs`), the step from the natural gradient. Chains must mix: far below the transition
         they do not, and a warning says so.
 
     Standard errors are those of the sandwich `H^-1 V H^-1`, V the long-run covariance of the score from batch means
     inside chains, so that they hold for autocorrelated samples, and for samples that the model describes imperfectly.
 
-    **Unknown patterns.** Without `patterns`, vectors of +-1 are looked for in the leading eigenvectors of the
+    **Unknown patterns.** Without `patterns`, vectors of +-1 are searched for in the leading eigenvectors of the
     correlations, which span the couplings of the low-rank Hopfield model of largest likelihood (Cocco, Monasson, Sessak
-    2011). The rate then measures dreaming from the Hebbian couplings of `patterns_`, whose signs and order are left
-    open, and do not matter. It means what it means for known patterns where `pattern_quality_` is near one. Any
-    couplings of low rank are Hebbian couplings of *some* real patterns: the rate owes its meaning to patterns that
-    are binary. Error bars take the patterns found as given.
+    2011). The rate then measures dreaming from the Hebbian couplings of `patterns_`, whose signs and order are not
+    determined and do not matter. It is comparable with that of known patterns where `pattern_quality_` is near one. Any
+    couplings of low rank are Hebbian couplings of *some* real patterns, so that a rate is defined for binary patterns
+    only. Error bars take the patterns found as given.
 
     Parameters
     ----------
     patterns : array-like of +-1, shape (n_patterns, n_spins), optional
         Linearly dependent patterns are fine. At least two patterns that are not orthogonal to each other, since
-        orthogonal patterns give the same couplings at all rates. None: unknown, `n_patterns` are looked for.
+        orthogonal patterns give the same couplings at all rates. None: unknown, `n_patterns` are searched for.
     method : {"pseudolikelihood", "hybrid-rbm"}
     n_patterns : int, optional
         Number of unknown patterns.
@@ -82,7 +82,7 @@ class DreamingModel(DreamingEstimator):
     Attributes
     ----------
     rate_, rate_std_ : float
-        Dreaming rate and its standard error, infinite where the rate ran off to an end of its range.
+        Dreaming rate and its standard error, infinite where the rate is at an end of its range.
     inverse_temperature_, inverse_temperature_std_ : float
         In units of the couplings of the patterns, `1 / T`.
     slope_, slope_std_ : float
@@ -167,7 +167,7 @@ class DreamingModel(DreamingEstimator):
         X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
         sample_weight : array-like (n_samples,), optional
         reset : bool
-            Whether this is a fit; otherwise samples are held against the last one.
+            Whether this is a fit; otherwise samples are compared with those of the last one.
 
         Returns
         -------

@@ -119,17 +119,17 @@ class Averages:
 
 @dataclass(eq=False)
 class Measurement:
-    """What chains and samples say at a point: slope, curvature and how well they are known."""
+    """Slope and curvature of the log-likelihood at a point, with their errors."""
 
     point: Point
     gradient: FloatArray  # (p,) of the mean log-likelihood
     hessian: FloatArray  # (p, p) of minus it
-    projection: FloatArray  # (p, 2) takes t to the part of (amplitude, rate) that the fields cannot take up
+    projection: FloatArray  # (p, 2) onto amplitude and rate at the best fields
     noise: FloatArray  # (2, 2) covariance of the projected gradient from the chains
     model_mean: FloatArray  # (p,)
     r_hat: float
     errors: FloatArray  # (2,) standard errors that the samples leave in amplitude and rate; infinite where not free
-    enough: bool  # whether the chains are as quiet as was asked for
+    enough: bool  # whether the noise of the chains is small enough
 
     @property
     def profile(self) -> FloatArray:
@@ -332,7 +332,7 @@ class HybridMachineMethod:
         return total
 
     def _warn_of_chains(self, found: Measurement) -> None:
-        """Tell when the chains do not mix well enough for the numbers to be trusted."""
+        """Warn where the chains do not mix well enough."""
         if found.r_hat > LARGEST_R_HAT:
             warnings.warn(
                 f"the chains of the hybrid machine differ from each other (R-hat {found.r_hat:.2f}): they do not leave "

@@ -84,15 +84,15 @@ def build_problem(
 
 
 def rate_is_known(problem: Problem, best: Estimate) -> bool:
-    """Whether there is a rate to speak of: patterns that can tell it, and an estimate inside the range."""
+    """Whether the patterns determine a rate, and the estimate lies inside the range."""
     return problem.rate_matters and not problem.modes.at_end(best.rate)
 
 
 def without_signal(problem: Problem, best: Estimate) -> str | None:
-    """What to say where the samples might as well have no couplings at all: then the rate is a play of chance.
+    """Warning for samples whose couplings do not differ from zero, so that the rate is random; None where they do.
 
     At a given rate the amplitude over its standard error is a standard normal if there are no couplings; at the best of
-    all rates it is somewhat larger, which `SIGNAL` leaves room for.
+    all rates it is somewhat larger, which is why `SIGNAL` is large.
     """
     spread = problem.grouping.mean_covariance(best.scores[:, :1], problem.method.weight).covariance[0, 0]
     error = np.sqrt(spread) / max(abs(float(best.hessian[0, 0])), 1e-300)
@@ -100,13 +100,13 @@ def without_signal(problem: Problem, best: Estimate) -> str | None:
         return None
     return (
         f"the samples show no sign of the patterns (couplings are {abs(best.amplitude) / max(error, 1e-300):.1f} "
-        "standard errors from none at all), so that the rate means nothing, nor does its error: check that patterns "
+        "standard errors from none at all), so that the rate and its error are meaningless: check that patterns "
         "and X have their spins in the same order, draw more samples, or lower the temperature"
     )
 
 
 def explain_failure(problem: Problem, best: Estimate) -> str:
-    """Why there is no maximum, and what to do."""
+    """Reason why there is no maximum, with the remedy."""
     if not problem.rate_matters:
         return (
             "the patterns that were found give the same couplings at all rates, so that only the inverse temperature "
@@ -122,7 +122,7 @@ def explain_failure(problem: Problem, best: Estimate) -> str:
 
 
 def _warn_of_patterns(quality: FloatArray, wanted: int) -> None:
-    """Tell when the samples do not show as many binary patterns as were asked for."""
+    """Warn where fewer binary patterns were found than asked for."""
     if len(quality) < wanted or quality.min() < GOOD_QUALITY:
         good = int(np.sum(quality >= GOOD_QUALITY))
         warnings.warn(

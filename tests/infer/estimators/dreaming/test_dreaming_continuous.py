@@ -193,7 +193,7 @@ def test_posterior_and_attributes():
     assert set(model.posterior(draws=10, random_state=0).data_vars) == {"rate", "inverse_temperature", "slope"}
     assert model.stiffness_std_ > 0
     assert not hasattr(model, "log_pseudolikelihood_")
-    spins = DreamingModel(patterns).fit(np.random.default_rng(0).choice([-1, 1], size=(200, 12)))
+    spins = DreamingModel(patterns).fit(np.where(X > 0, 1, -1))
     assert not hasattr(spins, "stiffness_")
     for fitted in (model, spins):  # every number is known: no attribute is there only to say that it is not
         assert not any(np.isnan(value) for value in vars(fitted).values() if isinstance(value, float))
