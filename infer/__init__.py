@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from infer.estimators.base import Fit, SpinEstimator
     from infer.estimators.bias import TemperatureBias, temperature_bias
     from infer.estimators.continuous.estimators import GaussianCouplings, ScoreMatching
+    from infer.estimators.dreaming.continuous_model import ContinuousDreamingModel
     from infer.estimators.dreaming.errors import RateTest
     from infer.estimators.dreaming.estimator import DreamingModel
     from infer.estimators.inverse_temperature import InverseTemperature, inverse_temperature
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Adequacy": "infer.diagnosis.adequacy_result",
     "Analysis": "infer.report",
+    "ContinuousDreamingModel": "infer.estimators.dreaming.continuous_model",
     "CouplingDifference": "infer.similarity.two_recordings",
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
@@ -106,6 +108,7 @@ _HOME = {
 __all__ = [
     "Adequacy",
     "Analysis",
+    "ContinuousDreamingModel",
     "CountModel",
     "CouplingDifference",
     "Decimation",

@@ -1,4 +1,4 @@
-"""How much too cold inferred couplings look because samples are few."""
+"""Temperature bias of couplings from few samples."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ N_GROUPS = 10
 
 @dataclass(frozen=True)
 class TemperatureBias:
-    """How far couplings inferred from few samples are from those of infinitely many, in terms of temperature.
+    """Bias and noise of couplings inferred from few samples, as a temperature.
 
     Attributes
     ----------
@@ -38,8 +38,8 @@ class TemperatureBias:
     noise_share : float
         Share of the mean square of the inferred couplings that is noise.
     apparent_temperature : float
-        Temperature read off the root mean square of the inferred couplings, in units of the true one. Both the factor
-        and the noise make it smaller than 1: the system looks colder than it is.
+        Temperature estimated from the root mean square of the inferred couplings, in units of the true one. Both the
+        factor and the noise make it smaller than 1: the system seems colder than it is.
     couplings : ndarray (n_spins, n_spins)
         Inferred couplings divided by `coupling_scale`.
     n_groups : int
@@ -70,7 +70,7 @@ def temperature_bias(
     Estimate the bias of inferred couplings that is due to the finite number of samples, as a temperature.
 
     Estimates from few samples are too large on average, by a part of order 1 / n_samples, and noise adds to their
-    spread. A temperature read off their size is therefore too low, so that systems seem closer to criticality, or
+    spread. A temperature estimated from their size is therefore too low, so that systems seem closer to criticality, or
     deeper in an ordered phase, than they are. Both parts follow from fits that leave one group of samples out at a time
     (delete-group jackknife): with the fit :math:`J`, the fits :math:`J^{(k)}` without group k of K, and their mean
     :math:`\bar J`, the bias of each coupling is :math:`b = (K - 1)(\bar J - J)`, its variance
@@ -80,8 +80,8 @@ def temperature_bias(
               \frac{T_{apparent}}{T} = \frac1g \sqrt{\frac{\sum (J^2 - v)}{\sum J^2}},
 
     g being `coupling_scale`. Groups are made of batches of successive rows, so that correlations in time count. A
-    penalty that does not fade with the number of samples shrinks couplings in a way that this does not see. What is
-    left out is of order 1 / n_samples^2: where `noise_share` exceeds 0.2 or so the bias comes out somewhat too large.
+    penalty that does not decrease with the number of samples shrinks couplings, which is not part of this bias. Terms
+    of order 1 / n_samples^2 are left out: where `noise_share` exceeds 0.2 or so the bias comes out somewhat too large.
 
     Parameters
     ----------
@@ -103,13 +103,13 @@ def temperature_bias(
     Raises
     ------
     ValueError
-        If there are fewer rows than groups, no two spins vary, a spin varies in one group of samples only, or noise
-        drowns the couplings altogether.
+        If there are fewer rows than groups, no two spins vary, a spin varies in one group of samples only, or the
+        couplings are not larger than their noise.
 
     Warns
     -----
     ConvergenceWarning
-        If fits have not converged, so that their average says little.
+        If fits have not converged, so that the bias is not known.
 
     References
     ----------
@@ -138,7 +138,7 @@ def temperature_bias(
             model = clone(plain).fit(array, sample_weight=weight)
         return model.couplings_[above], bool(model.converged_)
 
-    with one_blas_thread():  # of the process: a thread that is ready must not lift the limit for the others
+    with one_blas_thread():  # the limit holds for the whole process: a thread that ends must not lift it for the others
         run = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")(delayed(fit)(w) for w in weights)
         fits = list(tqdm(run, total=n_groups, disable=not progress, desc="jackknife", unit="fit"))
     converged = bool(full.converged_) and all(done for _, done in fits)
@@ -201,11 +201,11 @@ def _summarise(
     signal = float((inferred**2 - variance).sum())
     if not signal > 0.0:
         raise ValueError(
-            "the couplings are not larger than their noise: there are too few samples to tell a temperature from them"
+            "the couplings are not larger than their noise: there are too few samples to estimate a temperature"
         )
-    # the bias goes with the couplings as they are inferred, noise and all, so that their full square is the measure
+    # the bias is a part of the inferred couplings, which include noise, so that it is relative to their full square
     relative = float((bias * inferred).sum()) / apparent
-    # error of a ratio of sums over pairs, of which those that share a spin go together
+    # error of a ratio of sums over pairs, of which those that share a spin are correlated
     deviation = np.zeros_like(couplings)
     deviation[above] = bias * inferred - relative * inferred**2
     by_spin = (deviation + deviation.T).sum(axis=1)

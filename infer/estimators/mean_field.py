@@ -37,7 +37,7 @@ def mean_field_couplings(
       small means; :math:`h_i = \mathrm{artanh}\, m_i - \sum_j J_{ij} m_j + m_i \sum_j J_{ij}^2 L_j`.
     - "bethe" (Ricci-Tersenghi 2012): susceptibility propagation in closed form, exact on trees; fields from
       the cavity messages.
-    - "sessak-monasson" (Sessak and Monasson 2009): naive plus independent pair less what both count,
+    - "sessak-monasson" (Sessak and Monasson 2009): naive plus independent pair less the terms that both contain,
       :math:`J_{ij} = -(C^{-1})_{ij} + J^{pair}_{ij} - C_{ij} / (L_i L_j - C_{ij}^2)`; fields from the same entropy.
     - "independent-pair" (Roudi, Tyrcha and Hertz 2009): each pair as if it were alone, exact for two spins,
       :math:`J_{ij} = \frac14 \log \frac{p_{++} p_{--}}{p_{+-} p_{-+}}`;
@@ -208,7 +208,7 @@ def _bethe(m: FloatArray, inverse: FloatArray) -> tuple[FloatArray, int]:
 
 
 def _bethe_fields(m: FloatArray, couplings: FloatArray) -> FloatArray:
-    """Fields that give the means on the Bethe lattice: artanh m less what the cavity messages bring."""
+    """Fields that give the means on the Bethe lattice: artanh m less the sum of the cavity messages."""
     t = np.tanh(couplings)
     # cavity[i, j]: magnetisation of j without i; quadratic equation solved without its small divisor
     target, source = m[:, None], m[None, :]
@@ -261,8 +261,8 @@ class MeanField(SpinEstimator):
     r"""
     Couplings and fields from means and covariances, in closed form.
 
-    Fast (one covariance matrix and its inverse), good at high temperature, and the first thing to hold a slower
-    estimator against. Formulas and sources of the methods: see `mean_field_couplings`. For couplings of the order of
+    Fast (one covariance matrix and its inverse), accurate at high temperature, and a reference for slower estimators.
+    Formulas and sources of the methods: see `mean_field_couplings`. For couplings of the order of
     a small number J, with exact moments, errors are of the order of J^2 ("naive", "independent-pair"), J^3 ("tap",
     "bethe") and J^4 ("sessak-monasson"); at zero means one order better for all but "tap" and "independent-pair".
 
@@ -274,7 +274,7 @@ class MeanField(SpinEstimator):
         are exact for a spin). "ledoit-wolf" takes the value that is best for independent rows (too small for
         correlated ones). None: none.
     fit_fields : bool or "auto", default "auto"
-        False holds the fields at zero, where spins have zero means: the second moments then stand for the covariances.
+        False holds the fields at zero, where spins have zero means: covariances are then the second moments.
         "auto" fits them, but not to samples of simulations that ran without.
     errors : bool, default True
         Compute standard errors in `fit`.
@@ -292,7 +292,7 @@ class MeanField(SpinEstimator):
         They contain 1/T.
     couplings_std_, fields_std_ : ndarray (n_spins, n_spins) and (n_spins,)
         Standard errors by the delta method, with the covariance of the moments from batches of successive rows inside
-        runs. They are those of the formula, and do not know of its approximation nor of the choice of the shrinkage.
+        runs. They are those of the formula: its approximation and the choice of the shrinkage are not part of them.
     means_ : ndarray (n_spins,)
     covariance_ : ndarray (n_spins, n_spins)
         After shrinkage.
@@ -301,7 +301,7 @@ class MeanField(SpinEstimator):
     n_clipped_ : int
         Pairs for which the equations ("tap", "bethe") have no real solution.
     n_iter_ : int
-        1: there is nothing to iterate.
+        1: the solution is in closed form.
     converged_ : bool
         Whether all pairs have a solution.
     n_features_in_ : int

@@ -1,4 +1,4 @@
-"""Minimum probability flow: couplings from which probability would least flow away, one spin flip at a time."""
+"""Minimum probability flow: couplings that minimise the initial flow of probability out of the data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def probability_flow(
     -------
     flow : float
     by_couplings : ndarray (n_spins, n_spins)
-        Derivative for the couplings J_ij = J_ji, i != j (the diagonal means nothing).
+        Derivative for the couplings J_ij = J_ji, i != j (the diagonal is not used).
     by_fields : ndarray (n_spins,)
     margin : float
         Smallest s_i h_i.
@@ -47,7 +47,7 @@ def probability_flow(
     by_couplings, by_fields = np.zeros_like(couplings), np.zeros_like(fields)
     for part, chunk, decay in margin_chunks(rows, couplings, fields):
         margin = min(margin, float(decay.min()))
-        with np.errstate(over="ignore", invalid="ignore"):  # a step too long is refused for its infinite flow
+        with np.errstate(over="ignore", invalid="ignore"):  # too long a step has an infinite flow and is refused
             terms = np.exp(-decay) * row_share(rows, part)
             flow += float(terms.sum())
             terms *= chunk
@@ -140,19 +140,20 @@ class MinimumProbabilityFlow(SpinEstimator):
     r"""
     Couplings and fields by minimum probability flow with single spin flips.
 
-    Of the dynamics that turns single spins at rates :math:`e^{(E(s) - E(s'))/2}`, whose steady state is the Boltzmann
-    distribution, it takes the couplings for which probability flows least from the samples to their neighbours,
+    For the dynamics that flips single spins at rates :math:`e^{(E(s) - E(s'))/2}`, whose steady state is the Boltzmann
+    distribution, it minimises the flow of probability from the samples to states that differ by one spin,
 
     .. math:: K = \sum_k w_k \sum_i e^{-s_i (h_i + \sum_{j \ne i} J_{ij} s_j)},
 
-    with weights :math:`w_k` that add up to one, plus ``alpha/2 sum_{i != j} J_ij^2``. All neighbours count, also those
-    that are samples themselves. Couplings are symmetric from the start: K is the sum over nodes of the screening sums
-    of `InteractionScreening`. It is convex, and consistent for samples of a Boltzmann distribution.
+    with weights :math:`w_k` that add up to one, plus ``alpha/2 sum_{i != j} J_ij^2``. Neighbours that are
+    samples themselves are included. Couplings are symmetric from the start: K is the sum over nodes of the screening
+    sums of `InteractionScreening`. It is convex, and consistent for samples of a Boltzmann distribution.
 
     Parameters
     ----------
-    alpha : float, default 0.0
-        Strength of the l2 penalty. A small value (say 0.01) keeps couplings finite where the data alone do not.
+    alpha : float, optional
+        Strength of the l2 penalty, which keeps couplings finite where the data alone do not. None: one prior sample,
+        ``1 / n_samples``; 0.0: no penalty.
     fit_fields : bool or "auto", default "auto"
         Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
     errors : bool, default True
@@ -251,7 +252,7 @@ class MinimumProbabilityFlow(SpinEstimator):
         if minimum.unbounded:
             warnings.warn(
                 "the samples determine some spins by the others, so that the best couplings are infinite and those "
-                "returned mean little; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
+                "returned are not reliable; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
                 ConvergenceWarning,
                 stacklevel=5,
             )

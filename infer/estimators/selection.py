@@ -31,7 +31,7 @@ MOST_STEPS = 100
 
 @dataclass(frozen=True)
 class PenaltyPath:
-    """Fits along a path of penalties, and what speaks for each of them.
+    """Fits along a path of penalties, with the criteria to choose one.
 
     Attributes
     ----------
@@ -78,12 +78,12 @@ class PenaltyPath:
 
 @dataclass(frozen=True)
 class Decimation:
-    """Couplings that are left when the smallest ones are taken away step by step.
+    """Couplings that remain when the smallest ones are removed step by step.
 
     Attributes
     ----------
     couplings : ndarray (n_spins, n_spins)
-        Where the tilted pseudo-likelihood is largest.
+        Of the step at which the tilted pseudo-likelihood is largest.
     fields : ndarray (n_spins,)
         Of the same step.
     n_couplings : int array (n_steps,)
@@ -202,15 +202,15 @@ def penalty_path(
     progress: bool = False,
 ) -> PenaltyPath:
     r"""
-    Fit an estimator with a sparse penalty at several strengths, and say which of them the data prefer.
+    Fit an estimator with a sparse penalty at several strengths, with the criteria to choose one of them.
 
-    Every fit tells which pairs are coupled. The extended Bayesian information criterion of those pairs is
+    The pairs with a coupling in each fit are refitted without penalty; their extended Bayesian information criterion is
 
     .. math:: -2 n L + k (\log n + 2 \gamma \log (N - 1)),
 
-    with n samples of N spins, L the mean log pseudo-likelihood of a refit of these pairs without penalty, and k twice
-    their number (each is a parameter of two conditional probabilities). Cross-validation takes the penalised fit itself
-    to rows that it has not seen; folds are contiguous, so that correlated neighbours stay together.
+    with n samples of N spins, L the mean log pseudo-likelihood of the refit, and k twice the number of pairs (each is a
+    parameter of two conditional probabilities). Cross-validation scores the penalised fit on held-out rows; folds are
+    contiguous, so that correlated rows are in the same fold.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ def penalty_path(
     if bad:
         warnings.warn(
             f"{bad} of {len(strengths)} refits without penalty did not converge (some spins may be determined by the "
-            "others), so that their score and extended BIC are not known: give more samples, larger alphas, or go by "
+            "others), so that their score and extended BIC are not known: give more samples, larger alphas, or use "
             "cross-validation",
             ConvergenceWarning,
             stacklevel=2,

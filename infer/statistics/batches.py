@@ -1,8 +1,7 @@
-"""Batches, bootstrap blocks and autocorrelation times of samples that remember each other.
+"""Batches, bootstrap blocks and autocorrelation times of correlated samples.
 
 Rows of a sample come from chains (time-ordered runs) and are correlated in time. Everything here works on contiguous
-pieces of chains long enough to be nearly independent, so that a standard error is not fooled by rows that repeat what
-the row before has said.
+pieces of chains long enough to be nearly independent, so that standard errors are right for correlated rows too.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from scipy import fft, stats
 from sklearn.utils import check_random_state
 
 MAX_BATCHES = 100
-"""Default upper limit of the number of batches: 100 give a standard error known to 7 % and leave batches long."""
+"""Default upper limit of the number of batches: a standard error from 100 is known to 7 %, and batches stay long."""
 
 MIN_BATCH_LENGTH = 2
 
@@ -29,7 +28,7 @@ def chain_slices(n_rows: int, chains: np.ndarray | None = None) -> list[slice]:
     ----------
     n_rows : int
     chains : int array (n_rows,), optional
-        The chain that each row belongs to. Rows of one chain stand together, in time order. None: one chain.
+        The chain that each row belongs to. Rows of one chain follow each other, in time order. None: one chain.
 
     Returns
     -------
@@ -38,7 +37,7 @@ def chain_slices(n_rows: int, chains: np.ndarray | None = None) -> list[slice]:
     Raises
     ------
     ValueError
-        If `chains` has the wrong length, or the rows of a chain do not stand together.
+        If `chains` has the wrong length, or the rows of a chain do not follow each other.
     """
     if n_rows < 1:
         raise ValueError(f"there are no rows (n_rows={n_rows})")
@@ -56,7 +55,7 @@ def chain_slices(n_rows: int, chains: np.ndarray | None = None) -> list[slice]:
 
 def batch_labels(n_rows: int, chains: np.ndarray | None = None, n_batches: int | None = None) -> np.ndarray:
     """
-    Divide rows into contiguous batches of nearly equal length that never cross a chain boundary.
+    Divide rows into contiguous batches of nearly equal length within chains.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ def batch_labels(n_rows: int, chains: np.ndarray | None = None, n_batches: int |
     n_batches : int, optional
         Number of batches over all chains, shared out in proportion to the chains' lengths; every chain has at least
         one, so there are never fewer batches than chains. Default: the square root of the number of rows (Flegal and
-        Jones 2010), at most 100: few long batches bear a long autocorrelation better than many short ones.
+        Jones 2010), at most 100: few long batches allow longer autocorrelation than many short ones.
 
     Returns
     -------
@@ -210,8 +209,8 @@ def batch_means_covariance(
 
         cov(x) = 1 / W^2 * sum_b (S_b - w_b x)(S_b - w_b x)^T / (1 - sum_b w_b^2 / W^2)
 
-    which is unbiased when batches are independent, for batches of unequal length too. Chains that sit in
-    different places count: their batches scatter around the common mean.
+    which is unbiased when batches are independent, for batches of unequal length too. Differences between chains
+    are included: their batches scatter around the common mean.
 
     Parameters
     ----------
@@ -284,7 +283,7 @@ def covariance_from_batches(
 
 def batch_roots(contributions: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, float]:
     """
-    What batches contribute to a weighted mean, centred and scaled to a root of the covariance of that mean.
+    Contributions of batches to a weighted mean, centred and scaled to a root of the covariance of that mean.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Error bars that know about chains: batch means, block bootstrap, R-hat, effective sample size, arviz data.
+"""Error bars of samples from chains: batch means, block bootstrap, R-hat, effective sample size, arviz data.
 
-The numerics of batches live in `infer.statistics.batches` and are handed on from here. This is the only module of
+The numerics of batches live in `infer.statistics.batches` and are exported from here too. This is the only module of
 `infer` that imports arviz; it gives and takes plain xarray Datasets, which arviz 0.2x and 1.x both understand.
 """
 

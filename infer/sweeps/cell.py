@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from infer.estimators.dreaming.continuous_model import ContinuousDreamingModel
 from infer.estimators.dreaming.estimator import DreamingModel
 from infer.sweeps.plan import Cell
 from infer.wording import one_line
@@ -99,8 +100,8 @@ def compute_cell(cell: Cell) -> dict[str, float]:
             check=False,
         )
         settled = convergence(samples, dynamics)
-        method: Any = "pseudolikelihood" if dynamics.variable == "spins" else "gaussian"
-        model = DreamingModel(patterns, method=method).fit(samples)
+        spins = dynamics.variable == "spins"
+        model = (DreamingModel(patterns) if spins else ContinuousDreamingModel(patterns)).fit(samples)
         predictions = _predictions(dynamics, patterns)
     r_hat, ess = settled["r_hat"].values, settled["effective_size"].values
     numbers = {
@@ -145,7 +146,7 @@ def _fit_covariance(covariance: NDArray[np.float64], patterns: NDArray[np.int8])
     rows = np.linalg.cholesky(covariance).T * math.sqrt(len(covariance))
     with _one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # rows without an order have no batches
-        model = DreamingModel(patterns, method="gaussian").fit(rows)
+        model = ContinuousDreamingModel(patterns).fit(rows)
     return (model.rate_, model.slope_) if model.converged_ else (math.nan, math.nan)
 
 

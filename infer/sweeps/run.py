@@ -44,10 +44,10 @@ def sweep(
     """Measure the dreaming rate over a grid of dynamics, loads, temperatures, persistences and repeats.
 
     Each cell draws random patterns, stores them in Hebbian couplings, samples the steady state of a dynamics, fits
-    inverse temperature and dreaming rate (`DreamingModel`), judges convergence, and notes what theory predicts. Cells
-    that the store holds already are not computed again, so that a sweep that was stopped, even killed, goes on where it
-    was when it is called again. The numbers are the same, to the last bit, whatever the order of the cells, the number
-    of workers and of restarts (on processors of the same kind).
+    inverse temperature and dreaming rate (`DreamingModel`, for continuous units `ContinuousDreamingModel`), judges
+    convergence, and adds predictions of theory. Cells that the store holds already are not computed again, so that a
+    sweep that was stopped, even killed, resumes when it is called again. The numbers are the same, to the last bit,
+    whatever the order of the cells, the number of workers and of restarts (on processors of the same kind).
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ def read_sweep(
         One row for each cell of the grid, in its order: its parameters (`reduced_...` in units of the transition
         temperatures that `sweep` names); `status` ("settled", "open", "failed", or "missing" where it was not computed
         yet) and the `reason` for leaving it open or the error in which it failed; `rate`, `inverse_temperature` and
-        `slope` of the fitted `DreamingModel` with standard errors `..._std`, nan unless settled; `r_hat_...`,
+        `slope` of the fitted dreaming model with standard errors `..._std`, nan unless settled; `r_hat_...`,
         `ess_...` of energy and leading overlaps (the worst); `theory_rate`, `theory_slope` at leading order
         (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, expected from a fit to endless
         samples: for driven spins `theory.fitted_rate_and_slope`, for continuous units a fit to

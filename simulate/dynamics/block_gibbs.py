@@ -70,9 +70,9 @@ class LayerChains:
         factor: NDArray[np.float32],
         external: NDArray[np.float32],
         n_sweeps: int,
-        seen: Callable[[NDArray[np.float32]], Any],
+        after_sweep: Callable[[NDArray[np.float32]], Any],
     ) -> None:
-        """Make sweeps at temperature 1; `seen` is shown the spins (n_spins, n_chains) after each."""
+        """Make sweeps at temperature 1; `after_sweep` is called with the spins (n_spins, n_chains) after each."""
         (n_hidden, n_spins), n_chains = factor.shape, self._spins.shape[1]
         at_once = max(1, min(n_sweeps, _NUMBERS_AT_ONCE // max(n_spins, n_hidden, 1)))
         normals = np.empty((at_once, n_hidden, n_chains), dtype=np.float32)
@@ -83,7 +83,7 @@ class LayerChains:
             kernels.fill_logistic_lanes(self._visible, thresholds[:count].reshape(-1))
             for k in range(count):
                 sweep_layers(self._spins, factor, external, normals[k], thresholds[k])
-                seen(self._spins)
+                after_sweep(self._spins)
 
 
 def sweep_layers(
@@ -181,7 +181,7 @@ class BlockGibbs(Dynamics):
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
         tick = 0
 
-        def seen(spins: NDArray[np.float32]) -> None:
+        def record_draw(spins: NDArray[np.float32]) -> None:
             nonlocal tick
             tick += 1
             draw, rest = divmod(tick - schedule.burn_in, schedule.thin)
@@ -189,5 +189,5 @@ class BlockGibbs(Dynamics):
                 record[:, draw - 1] = spins.T
             advanced(n_chains)
 
-        chains.advance(factor.astype(np.float32), external.astype(np.float32), schedule.duration, seen)
+        chains.advance(factor.astype(np.float32), external.astype(np.float32), schedule.duration, record_draw)
         return record, None

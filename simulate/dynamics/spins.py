@@ -20,10 +20,10 @@ from simulate.dynamics.responses import (
 )
 from simulate.dynamics.spin_dynamics import CompiledSpinDynamics, Thresholds, check_model
 
-__all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "word"]
+__all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "threshold_of"]
 
 
-def word(probability: float) -> np.uint32:
+def threshold_of(probability: float) -> np.uint32:
     """Number below which a random 32-bit word falls with the given probability, to 2^-32."""
     return np.uint32(min(round(probability * 2.0**32), 2**32 - 1))
 
@@ -87,7 +87,7 @@ class PersistentGlauber(CompiledSpinDynamics):
         scale = self.in_units(self.temperature)
         if self.persistence == 0.0:
             return Thresholds(lambda sites, out: kernels.fill_logistic(state, scale, out))
-        keep = word(self.persistence)
+        keep = threshold_of(self.persistence)
         memory = np.array([rng.logistic(scale=0.5, size=self.n_spins) for rng in generators], dtype=np.float32)
         return Thresholds(lambda sites, out: kernels.fill_persistent(state, keep, scale, sites, memory, out), memory)
 
@@ -305,5 +305,9 @@ class TwoTemperatureGlauber(CompiledSpinDynamics):
         return MixedBathResponse(self.share / self.hot_temperature + (1 - self.share) / self.temperature)
 
     def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        hot, cold, share = self.in_units(self.hot_temperature), self.in_units(self.temperature), word(self.share)
+        hot, cold, share = (
+            self.in_units(self.hot_temperature),
+            self.in_units(self.temperature),
+            threshold_of(self.share),
+        )
         return Thresholds(lambda sites, out: kernels.fill_mixture(state, share, hot, cold, out))

@@ -57,9 +57,10 @@ def fitted_rate_and_slope(dynamics: Any, method: str | None = None) -> tuple[flo
     which member they find. With V the variances along the modes (`dynamical_mean_field`, or `stationary_covariance`),
     J_eff = -1 / V the effective couplings and J those of the family, both without diagonal:
 
-    - "pseudolikelihood" minimises sum V (J - J_eff)^2: `DreamingModel` of spins, and score matching of units;
+    - "pseudolikelihood" minimises sum V (J - J_eff)^2: `DreamingModel`, and `ContinuousDreamingModel` by
+      score matching;
     - "likelihood" minimises sum (V p - log p), p = kappa - J with a free kappa: `DreamingModel` with the hybrid
-      machine, and of units with the Gaussian;
+      machine, and `ContinuousDreamingModel` with the Gaussian;
     - "couplings" minimises sum (J - J_eff)^2: `compare` of fitted couplings.
 
     Parameters
@@ -70,7 +71,8 @@ def fitted_rate_and_slope(dynamics: Any, method: str | None = None) -> tuple[flo
         `PatternCouplings` of any rate; patterns that outnumber the spins are to be given as `PatternCouplings`, since a
         matrix does not show the diagonal that it has lost.
     method : {"pseudolikelihood", "likelihood", "couplings"}, optional
-        By default "pseudolikelihood" for spins and "likelihood" for units, as in `DreamingModel`.
+        By default "pseudolikelihood" for spins and "likelihood" for units, as in `DreamingModel` and
+        `ContinuousDreamingModel`.
 
     Returns
     -------

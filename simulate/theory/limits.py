@@ -86,7 +86,7 @@ def limit_of_active_units(
     temperature : float, default 0
         T >= 0, in units of energy, not 0 where T_a is.
     method : {"likelihood", "pseudolikelihood", "couplings"}
-        See `fitted_rate_and_slope`; `DreamingModel` of units takes the first.
+        See `fitted_rate_and_slope`; `ContinuousDreamingModel` takes the first by default.
 
     Returns
     -------

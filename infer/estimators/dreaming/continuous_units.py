@@ -28,7 +28,7 @@ Local = tuple[float, FloatArray, FloatArray] | None
 
 @dataclass(frozen=True, eq=False)
 class ContinuousMethod(ABC):
-    """What the methods for continuous units share: the climb to the maximum, safeguarded Newton steps."""
+    """Base class of the methods for continuous units: safeguarded Newton steps to the maximum."""
 
     values: FloatArray  # (n_rows, N)
     weight: FloatArray
@@ -201,7 +201,7 @@ class ScoreMatchingMethod(ContinuousMethod):
     Least :math:`\langle |\psi|^2 / 2 + \nabla \cdot \psi \rangle` over (amplitude, rate, kappa, quartic); a `Method`.
 
     The score :math:`\psi = (A U - \kappa) x - b x^3 + h` is kept as the pair of a matrix and the coefficient of minus
-    the cubes; the fields take up the means.
+    the cubes; the fields are the best ones for the other parameters.
     """
 
     quartic: bool = True

@@ -1,4 +1,4 @@
-"""Standard errors and tests of the dreaming model: the sandwich, and three ways to ask whether the rate differs."""
+"""Standard errors and tests of the dreaming model: sandwich covariance and three tests of the rate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """
-    Where the objective of a method is largest, and what error bars need.
+    Maximum of the objective of a method, with the quantities for error bars.
 
     The p parameters are amplitude, rate and whatever else the method fits (stiffness, quartic), but for the fields,
     which are eliminated from Hessian and scores.
@@ -31,7 +31,7 @@ class Estimate:
     value: float  # mean objective per sample
     hessian: FloatArray  # (p, p) of minus the mean objective
     scores: FloatArray  # (n_rows, p) gradient of the objective of each row
-    noise: FloatArray  # (p, p) covariance of the mean score that the method's own random numbers leave
+    noise: FloatArray  # (p, p) covariance of the mean score due to the method's own random numbers
     n_iter: int
     converged: bool
 
@@ -47,7 +47,7 @@ class Estimate:
 
 
 class Method(Protocol):
-    """A way to fit the dreaming model to the samples it was made for."""
+    """An objective of a dreaming model for given samples."""
 
     @property
     def weight(self) -> FloatArray:
@@ -57,12 +57,12 @@ class Method(Protocol):
         """Maximise the objective over all parameters, or over all but the rate."""
 
     def gain(self, full: Estimate, restricted: Estimate) -> float:
-        """By how much the mean objective is larger at the first than at the second."""
+        """Mean objective at the first less that at the second."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grouping:
-    """Which rows belong together: batches, chains, and how often each row was seen (then rows are independent)."""
+    """Batches and chains of rows, or how often each row was seen (rows are then independent)."""
 
     labels: NDArray[np.int64]
     chains: NDArray[np.int64] | None = None
@@ -118,7 +118,8 @@ class RateTest:
     inverse_temperature : float
         The best one when the rate is `rate`.
     converged : bool
-        Whether both fits, over all parameters and over all but the rate, have converged. The tests say little if not.
+        Whether both fits, over all parameters and over all but the rate, have converged; the tests are not reliable
+        if not.
     """
 
     rate: float
@@ -149,8 +150,8 @@ def rate_test(method: Method, modes: PatternModes, grouping: Grouping, start: Es
     if not converged:
         which = "over all parameters" if restricted.converged else f"at the rate {rate:g}"
         warnings.warn(
-            f"the fit {which} did not converge, so that the tests of the rate say little: raise max_iter or tol, or "
-            "give more samples",
+            f"the fit {which} did not converge, so that the tests of the rate are not reliable: raise max_iter "
+            "or tol, or give more samples",
             ConvergenceWarning,
             stacklevel=3,
         )
@@ -160,7 +161,7 @@ def rate_test(method: Method, modes: PatternModes, grouping: Grouping, start: Es
     gain = max(2.0 * method.gain(full, restricted), 0.0)
     likelihood_ratio = gain * inverse_hessian[1, 1] / variance
 
-    # slope by the rate that the other parameters cannot take up
+    # slope by the rate at the best values of the other parameters
     others = np.delete(np.arange(len(restricted.theta)), 1)
     hessian = restricted.hessian
     effective = np.zeros(len(hessian))

@@ -118,18 +118,18 @@ class Averages:
 
 
 @dataclass(eq=False)
-class Look:
-    """What chains and samples say at a point: slope, curvature and how well they are known."""
+class Measurement:
+    """Slope and curvature of the log-likelihood at a point, with their errors."""
 
     point: Point
     gradient: FloatArray  # (p,) of the mean log-likelihood
     hessian: FloatArray  # (p, p) of minus it
-    projection: FloatArray  # (p, 2) takes t to the part of (amplitude, rate) that the fields cannot take up
+    projection: FloatArray  # (p, 2) onto amplitude and rate at the best fields
     noise: FloatArray  # (2, 2) covariance of the projected gradient from the chains
     model_mean: FloatArray  # (p,)
     r_hat: float
     errors: FloatArray  # (2,) standard errors that the samples leave in amplitude and rate; infinite where not free
-    enough: bool  # whether the chains are as quiet as was asked for
+    enough: bool  # whether the noise of the chains is small enough
 
     @property
     def profile(self) -> FloatArray:
@@ -210,15 +210,15 @@ class HybridMachineMethod:
         pair = 0.5 * (squares - 1.0) @ (weights * np.array([[1.0], [point.amplitude]])).T
         return np.concatenate([pair, spins], axis=1) if self.fit_fields else pair
 
-    def scores(self, look: Look) -> FloatArray:
+    def scores(self, measured: Measurement) -> FloatArray:
         """Gradient (n_rows, 2) of the log-likelihood of every row, fields eliminated."""
         result = np.empty((len(self.samples.spins), 2))
         for rows, overlaps in self.samples.overlap_chunks():
-            values = self.derivatives(look.point, overlaps**2, self.samples.spins[rows])
-            result[rows] = (values - look.model_mean) @ look.projection
+            values = self.derivatives(measured.point, overlaps**2, self.samples.spins[rows])
+            result[rows] = (values - measured.model_mean) @ measured.projection
         return result
 
-    def look(self, point: Point, free: list[int]) -> Look:
+    def measure(self, point: Point, free: list[int]) -> Measurement:
         """Slope and curvature at a point, from chains run until their noise is small."""
         factor = hidden_layer(self.modes, point.amplitude, point.rate).astype(np.float32)
         external = point.fields.astype(np.float32)
@@ -227,7 +227,7 @@ class HybridMachineMethod:
         data = self.derivatives(point, self._data_squares[None], self._data_spins[None])[0]
         sweep, spread = 0, None
 
-        def seen(spins: NDArray[np.float32]) -> None:
+        def add_sweep(spins: NDArray[np.float32]) -> None:
             nonlocal sweep
             sweep += 1
             if sweep % EVERY == 0:
@@ -238,12 +238,12 @@ class HybridMachineMethod:
         self._chains.advance(factor, external, SWEEPS[0], lambda spins: None)
         sweeps, before = SWEEPS[0], np.inf
         while True:
-            self._chains.advance(factor, external, sweeps, seen)
+            self._chains.advance(factor, external, sweeps, add_sweep)
             hessian = self._curvature(point, averages)
             projection = np.eye(size)[:, :2]
             if self.fit_fields:
                 projection[2:] = -np.linalg.solve(hessian[2:, 2:] + 1e-9 * np.eye(size - 2), hessian[2:, :2])
-            found = Look(
+            found = Measurement(
                 point=point,
                 gradient=-averages.mean,
                 hessian=hessian,
@@ -294,7 +294,7 @@ class HybridMachineMethod:
         with tqdm(total=self.max_iter, disable=not self.progress, desc="hybrid machine", unit="step") as bar:
             while not converged and n_iter < max(self.max_iter, 1):
                 n_iter += 1
-                found = self.look(point, free)
+                found = self.measure(point, free)
                 step = found.newton_step(free)
                 length = float(np.max(np.abs(step[:2]) / found.errors))
                 # no step further than where the model's states are still much the same
@@ -308,7 +308,7 @@ class HybridMachineMethod:
                 bar.update()
                 bar.set_postfix(step=f"{length:.2g} standard errors", refresh=False)
         self._warn_of_chains(found)
-        # Hessian and scores are those of the last point that was looked at, well below a standard error away
+        # Hessian and scores are those of the last point that was measured, well below a standard error away
         return Estimate(
             theta=np.array([point.amplitude, point.rate]),
             fields=point.fields,
@@ -328,11 +328,11 @@ class HybridMachineMethod:
         for place, share in zip(places, shares, strict=True):
             here = a + 0.5 * (1.0 + place) * (b - a)
             point = Point(float(here[0]), float(here[1]), here[2:] if self.fit_fields else full.fields)
-            total += 0.5 * share * float(self.look(point, [0, 1]).gradient @ (b - a))
+            total += 0.5 * share * float(self.measure(point, [0, 1]).gradient @ (b - a))
         return total
 
-    def _warn_of_chains(self, found: Look) -> None:
-        """Tell when the chains do not mix well enough for the numbers to be trusted."""
+    def _warn_of_chains(self, found: Measurement) -> None:
+        """Warn where the chains do not mix well enough."""
         if found.r_hat > LARGEST_R_HAT:
             warnings.warn(
                 f"the chains of the hybrid machine differ from each other (R-hat {found.r_hat:.2f}): they do not leave "

@@ -135,7 +135,7 @@ def _chunks(n_rows: int, n_spins: int) -> list[slice]:
 
 @dataclass(frozen=True, eq=False)
 class Maximum:
-    """Where the pseudo-likelihood is largest."""
+    """Maximum of the pseudo-likelihood."""
 
     amplitude: float
     rate: float

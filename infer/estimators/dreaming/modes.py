@@ -20,7 +20,7 @@ from simulate.modes import DreamingModes
 
 FloatArray = NDArray[np.float64]
 
-LOWEST, HIGHEST = 1e-5, 1e5  # 1 + rate c beyond these, the rate counts as having run to the end of its range
+LOWEST, HIGHEST = 1e-5, 1e5  # 1 + rate c beyond these: the rate is at an end of its range
 
 
 class PatternModes(DreamingModes):
@@ -72,7 +72,7 @@ class PatternModes(DreamingModes):
         return np.array([[0.0, 1.0], [by_amplitude, beta * (logarithmic - 1.0 / (1.0 + rate))]])
 
     def at_end(self, rate: float) -> bool:
-        """Whether the rate has run to the end of its range, where the likelihood no longer feels it."""
+        """Whether the rate is at an end of its range, where the likelihood hardly depends on it."""
         return 1.0 + rate * self.eigenvalues[0] < LOWEST or 1.0 + rate * self.eigenvalues[-1] > HIGHEST
 
     def unit_couplings(self, rate: float) -> FloatArray:

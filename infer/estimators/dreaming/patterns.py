@@ -1,4 +1,4 @@
-"""Unknown patterns: binary vectors in the leading subspace of the correlations, that of the low-rank Hopfield model."""
+"""Search for unknown patterns: binary vectors in the leading subspace of the correlations (low-rank Hopfield model)."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def find_patterns(
     Patterns of +-1 that a low-rank Hopfield model of the samples stores.
 
     To leading order the couplings of rank K of largest likelihood act in the span of the K leading eigenvectors of
-    the correlation matrix (Cocco, Monasson, Sessak 2011), which leaves open how to turn patterns into one another
-    inside it. Patterns of +-1 are the vectors of the subspace whose entries are all of one size. They are looked
-    for from many directions as an independent component analysis does, by the fourth moment (Hyvärinen and Oja 1997:
-    binary sources have the lowest), and then by going back and forth between the subspace and the signs, which raises
-    the mean size of the entries until it rests (a Hopfield network with the projector's couplings).
+    the correlation matrix (Cocco, Monasson, Sessak 2011), which does not fix a basis of it. Patterns of +-1 are the
+    vectors of the subspace whose entries are all of one size. The search starts from many directions with the fourth
+    moment, as in independent component analysis (Hyvärinen and Oja 1997: binary sources have the lowest). Projection on
+    the subspace and signs then alternate, which raises the mean size of the entries until it no longer changes (a
+    Hopfield network with the projector's couplings).
 
     Parameters
     ----------

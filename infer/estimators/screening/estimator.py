@@ -27,7 +27,7 @@ class InteractionScreening(SpinEstimator):
     (:math:`\sum_k w_k = 1`), row u minimises :math:`\sum_k w_k e^{-m_k}` ("rise"), or its logarithm ("logrise"), plus
     ``alpha sum_i |J_ui|``; the field is not penalised. The two estimates of each coupling are then averaged. For
     samples of a Boltzmann distribution both are consistent, and at strong coupling they need fewer samples than
-    pseudo-likelihood to tell which couplings are zero.
+    pseudo-likelihood to find which couplings are zero.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class InteractionScreening(SpinEstimator):
     alpha : float, optional
         Strength of the l1 penalty. None: ``c sqrt(log(n_spins^2 / 0.05) / n_samples)`` with c = 0.4 for "rise" and 0.8
         for "logrise" (Lokhov et al. 2018); n_samples is the sum of the weights, or the number of rows where that is
-        larger. The penalty serves to find which couplings are zero, and shrinks the others; 0 gives consistent values.
+        larger. The penalty sets couplings to zero and shrinks the others; 0 gives consistent values.
     fit_fields : bool or "auto", default "auto"
         Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
     errors : bool, default True
@@ -60,7 +60,7 @@ class InteractionScreening(SpinEstimator):
     couplings_std_, fields_std_ : ndarray (n_spins, n_spins) and (n_spins,)
         Standard errors: the sandwich formula for each node, with the covariance of gradients from batches of successive
         rows inside runs. They are those of the values found given which couplings are zero (these have error zero), and
-        do not know of the shrinkage by the penalty. NaN where the samples do not determine a coupling.
+        leave out the shrinkage by the penalty. NaN where the samples do not determine a coupling.
     row_couplings_ : ndarray (n_spins, n_spins)
         Row u as node u finds it, before averaging.
     alpha_ : float
@@ -181,12 +181,12 @@ class InteractionScreening(SpinEstimator):
         return {"couplings_std": couplings, "fields_std": fields, "freedom": batches.degrees_of_freedom}
 
     def _warn(self, fit: ScreeningFit, samples: VaryingSpins) -> None:
-        """Say why the fit is not to be trusted, and what to do."""
+        """Warn that the fit is not reliable, with the remedy."""
         if fit.unbounded.any():
             raised = f"{max(2.0 * self.alpha_, 0.01):.2g}"
             text = (
                 f"the samples determine {samples.named(np.flatnonzero(fit.unbounded))} by the other spins, so that the "
-                f"best couplings are infinite and those returned mean little; raise alpha (say to {raised}), take "
+                f"best couplings are infinite and those returned are not reliable; raise alpha (say to {raised}), take "
                 "objective='rise' with alpha > 0, or give more samples"
             )
         else:

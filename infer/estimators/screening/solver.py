@@ -13,8 +13,8 @@ from infer.estimators.screening.screening_kernels import descend
 
 FloatArray = NDArray[np.float64]
 
-# a node is done when, besides its gradient, its last Newton step was this small: where some state never occurs, terms
-# exp(-m) fall by 1/e a step for ever, and so do the gradients
+# a node is done when its gradient is small and its last Newton step was shorter than this: where some state never
+# occurs, terms exp(-m) and gradients fall by 1/e a step without end
 SETTLED = 0.1
 MODEL_ROWS = (4000, 20)  # curvatures come from this many rows, or that many a spin if more, until progress is slow
 BLOCK_VALUES = 1 << 22  # values of the largest array made for curvatures
@@ -50,7 +50,7 @@ def screening_sums(
     -------
     sums : ndarray (n_targets,)
     gradients : ndarray (n_targets, n_spins + 1)
-        The derivative for the coupling of a node with itself means nothing.
+        The derivative for the coupling of a node with itself is not used.
     margins : ndarray (n_targets,)
     """
     n_targets = len(targets)
@@ -64,7 +64,7 @@ def screening_sums(
         local += parameters[:, -1]
         local *= own
         least = local.min(axis=0)
-        with np.errstate(over="ignore", invalid="ignore"):  # a step too long is refused for its infinite sum
+        with np.errstate(over="ignore", invalid="ignore"):  # too long a step has an infinite sum and is refused
             np.exp(-local, out=local)
             local *= 1.0 / rows.n_rows if rows.weight is None else rows.weight[part, None]
             total = local.sum(axis=0)
@@ -86,9 +86,9 @@ def screen_interactions(
     Minimise the (log) screening sum of every node plus ``alpha sum_i |J_ui|`` by proximal Newton steps, all at once.
 
     One pass over the rows gives sums and gradients of all nodes that are not done; coordinate descent minimises their
-    quadratic models on the couplings that are not zero or want to leave zero; steps that do not lower the objective
-    are halved. Curvatures come from a subset of the rows while that serves. Nodes that satisfy the optimality
-    conditions leave.
+    quadratic models on the couplings that differ from zero or whose gradients exceed the penalty; steps that do not
+    lower the objective are halved. Curvatures come from a subset of the rows as long as the fit makes progress with
+    it. Nodes that satisfy the optimality conditions are left out of further steps.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def screen_interactions(
     n_iter = 0
     while True:
         if alpha == 0.0 or logarithm:
-            # along t (J, h) with margins above alpha |J| the objective falls for ever
+            # along t (J, h) with margins above alpha |J| the objective has no minimum
             norms = alpha * np.abs(parameters[:, :-1]).sum(axis=1)
             unbounded |= (margins > norms) & parameters.any(axis=1)
         unbounded |= (steps_too_many > 2) & (steps > SETTLED)
@@ -168,7 +168,7 @@ def screen_interactions(
             n_model_rows *= 4
             picked = _pick_rows(rows, n_model_rows, precision)
         elif len(left) == len(active):
-            break  # rounding lets nobody descend any further
+            break  # no node descends any further, by rounding
     return ScreeningFit(parameters[:, :-1], parameters[:, -1], residuals, unbounded, n_iter)
 
 

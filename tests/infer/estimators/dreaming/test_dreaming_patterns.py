@@ -5,6 +5,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
+from infer.estimators.dreaming.continuous_model import ContinuousDreamingModel
 from infer.estimators.dreaming.estimator import DreamingModel
 from infer.estimators.dreaming.patterns import find_patterns
 from simulate import BlockGibbs, PatternCouplings, random_patterns, sample
@@ -14,8 +15,8 @@ from tests import exact
 BATTERY = [
     DreamingModel(n_patterns=2, threshold=0.0),
     DreamingModel(n_patterns=2, method="hybrid-rbm", threshold=0.0, max_iter=1),
-    DreamingModel(n_patterns=2, method="gaussian", fit_fields=True),
-    DreamingModel(n_patterns=2, method="score-matching"),
+    ContinuousDreamingModel(n_patterns=2, method="gaussian", fit_fields=True),
+    ContinuousDreamingModel(n_patterns=2, method="score-matching"),
 ]
 
 
@@ -71,9 +72,9 @@ def test_continuous_units_too():
     patterns = random_patterns(4, 40, seed=4)
     covariance = np.linalg.inv(3.0 * np.eye(40) - dreaming(patterns, 0.5))
     X = np.random.default_rng(5).multivariate_normal(np.zeros(40), covariance, size=8000)
-    model = DreamingModel(n_patterns=4, method="gaussian").fit(X)
+    model = ContinuousDreamingModel(n_patterns=4, method="gaussian").fit(X)
     np.testing.assert_array_equal(overlaps(model.patterns_, patterns), 1.0)
-    assert model.rate_ == pytest.approx(DreamingModel(patterns, "gaussian").fit(X).rate_, rel=1e-6)
+    assert model.rate_ == pytest.approx(ContinuousDreamingModel(patterns, "gaussian").fit(X).rate_, rel=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:the samples show no sign:UserWarning")  # nor need they
