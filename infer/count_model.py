@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from infer.errors import InputError
 from infer.model import PairModel
 from infer.types import FloatArray, IntArray
 
@@ -75,13 +76,13 @@ class CountModel:
         chosen = own if potential is None else potential
         values = np.zeros(pair.n_spins + 1) if chosen is None else np.array(chosen, dtype=np.float64)
         if values.shape != (pair.n_spins + 1,):
-            raise ValueError(
+            raise InputError(
                 f"potential: expected shape ({pair.n_spins + 1},), one for each number of +1 from 0 to {pair.n_spins}, "
                 f"got {values.shape}"
             )
         if not np.isfinite(values).all():
             count = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise ValueError(f"potential: entry {count} is {values[count]}; all entries must be finite")
+            raise InputError(f"potential: entry {count} is {values[count]}; all entries must be finite")
         return cls(pair.couplings, pair.fields, values)
 
     @property

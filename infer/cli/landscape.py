@@ -122,8 +122,8 @@ def _read_fit(path: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
     """Model, patterns and names of the spins in a fit, or the model of a matrix of couplings."""
     import numpy as np
 
+    from infer.count_model import CountModel
     from infer.errors import InputError
-    from infer.landscape.counts import pairs_and_counts
     from infer.model import PairModel
     from infer.recordings.child_process import try_reading
     from infer.recordings.formats.netcdf import read_arrays
@@ -147,7 +147,7 @@ def _read_fit(path: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
         complain(f"{path}: the fit did not converge, so that its landscape may be another one", "warning")
     model: Any = PairModel.of(couplings, fields)
     if "count_potential" in found:
-        model = pairs_and_counts(model, found["count_potential"])
+        model = CountModel.of(model, potential=found["count_potential"])
     return model, found.get("patterns"), table.names
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from infer.count_model import model_of
 from infer.errors import InputError
 from infer.landscape.accuracy import Accuracy, accuracy
-from infer.landscape.counts import pairs_and_counts
 from infer.landscape.exact import AllStates, all_energies, exact_landscape, states_of
 from infer.landscape.landscape_kernels import walk_states
 from infer.landscape.overlaps import Memories, memories
@@ -189,10 +189,8 @@ def _value_of(model: Any, fields: ArrayLike | None) -> Any:
         model = PairModel.of(model.couplings, model.fields if fields is None else fields)
     for value in (model, getattr(model, "model_", None)):
         if hasattr(value, "energies") and hasattr(value, "n_spins"):
-            return value if fields is None else PairModel.of(value, fields)
-    pairs = PairModel.of(model, fields)
-    potential = getattr(model, "count_potential_", None)
-    return pairs if potential is None else pairs_and_counts(pairs, potential)
+            return value if fields is None else model_of(value, fields)
+    return model_of(model, fields)
 
 
 def _seed_sequence(seed: Any) -> np.random.SeedSequence:

@@ -89,3 +89,33 @@ def empty_pairs(
     cells = (shares[:, i, j] <= tolerance).T
     found = cells.any(axis=1)
     return EmptyPairs(np.column_stack([i, j])[found], cells[found])
+
+
+def combination_is_fixed(
+    means: FloatArray, second_moments: FloatArray, fit_fields: bool = True, tolerance: float = 1e-10
+) -> bool:
+    """
+    Whether some ``c + sum_i u_i s_i`` vanishes in all rows (``c = 0`` without fields), from moments alone.
+
+    Then ever stronger couplings ``-u_i u_j`` (and fields ``-c u_i``) raise the likelihood without end, also where no
+    single pair has an empty cell: for example where exactly one of three spins is +1 in every row. Such combinations
+    are sufficient for an infinite optimum, not necessary.
+
+    Parameters
+    ----------
+    means : ndarray of float64, shape (n_spins,)
+        Of spins that vary.
+    second_moments : ndarray of float64, shape (n_spins, n_spins)
+    fit_fields : bool
+        Whether the model has fields.
+    tolerance : float
+        Largest mean square of the combination, for u of length 1, that counts as zero; above rounding.
+
+    Returns
+    -------
+    bool
+    """
+    moments = second_moments
+    if fit_fields:
+        moments = np.block([[np.ones((1, 1)), means[None, :]], [means[:, None], second_moments]])
+    return bool(np.linalg.eigvalsh(moments)[0] < tolerance)

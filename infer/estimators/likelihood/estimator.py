@@ -181,9 +181,12 @@ class MaximumLikelihood(LikelihoodEstimator):
         Symmetric, zero diagonal. They contain 1/T.
     fields_ : ndarray (n_spins,)
         They contain 1/T; zero unless ``fit_fields``.
-    couplings_std_, fields_std_ : ndarray
-        Standard errors, the autocorrelation of the rows included: ``(chi + alpha)^-1 (V / n) (chi + alpha)^-1``,
-        chi the covariance of the statistics in the model and V the long-run covariance of the data's.
+    couplings_std_ : ndarray (n_spins, n_spins)
+        Standard errors of the couplings, the autocorrelation of the rows included:
+        ``(chi + alpha)^-1 (V / n) (chi + alpha)^-1``, chi the covariance of the statistics in the model and V the
+        long-run covariance of the data's.
+    fields_std_ : ndarray (n_spins,)
+        Standard errors of the fields, from the same formula.
     mismatch_ : float
         "exact": largest difference of moments (gradient). "pcd": root mean square difference on fresh chains, their
         noise taken off, in units of the standard errors of the data's moments; with ``tol``, in its units.

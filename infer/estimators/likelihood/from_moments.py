@@ -27,8 +27,10 @@ class MomentModel(PairModel):
     ----------
     couplings : ndarray (n_spins, n_spins)
     fields : ndarray (n_spins,)
-    couplings_std, fields_std : ndarray
-        Standard errors for ``n_samples`` independent rows of the fitted model.
+    couplings_std : ndarray (n_spins, n_spins)
+        Standard errors of the couplings for ``n_samples`` independent rows of the fitted model.
+    fields_std : ndarray (n_spins,)
+        Standard errors of the fields for ``n_samples`` independent rows of the fitted model.
     converged : bool
         Whether the model has the moments that were given.
     mismatch : float

@@ -10,13 +10,14 @@ from tqdm.auto import tqdm
 
 from infer.estimators.likelihood.chain_moments import ChainMoments, independent_spins, run_chains
 from infer.estimators.likelihood.chains import PersistentChains
-from infer.estimators.likelihood.sampled_curvature import SampledCurvature, solve
+from infer.estimators.likelihood.sampled_curvature import MOST_PRODUCTS, SampledCurvature, solve
 from infer.estimators.likelihood.terms import Penalty, Terms
 from infer.types import FloatArray
 
 NOISE = 0.15  # of the chains at the end, in units of the data's errors
 CLOSE = 0.5  # root mean square mismatch, in units of the data's errors, from which one Newton step arrives
 ROOM = 4.0  # of the last step: moments depend on each other, so that a mismatch can take more entropy than it shows
+LAST_CAUTION, LAST_ACCURACY, LAST_PRODUCTS = 0.05, 1e-3, 150
 BURN_IN = 30  # sweeps after every step, and a third of those that are averaged over
 FIRST_DRAWS = 40
 OVERSHOOT = 0.5  # slope behind a step, relative to that before it, above which the step is cut
@@ -80,25 +81,28 @@ class Problem:
         noise = float(np.mean(moments.variance / self.errors**2))
         return float(np.sqrt(total)), float(np.sqrt(noise))
 
-    def curvature(self, moments: ChainMoments, reference: bool) -> SampledCurvature:
+    def curvature(self, moments: ChainMoments, reference: bool, caution: float = 1.0) -> SampledCurvature:
         """
         Curvature at the model that the chains sampled; or half way to that of the data.
 
         Far from the maximum, statistics vary less in the model than in the data, often by far, since spins of the
-        data fire together: Newton steps of the model's own curvature would overshoot (Ferrari 2016).
+        data fire together: Newton steps of the model's own curvature would overshoot (Ferrari 2016). ``caution``
+        multiplies the shrinkage, which shortens steps along directions that hardly move the moments.
         """
         most = STATES_FOR_CURVATURE
         states = moments.states[:: max(1, len(moments.states) // most)]
         if reference:
             own = self.reference[:: max(1, len(self.reference) // most)]
             states = np.concatenate([states[:: max(1, len(states) // len(own))], own])
-        shrinkage = min(0.5, 1e-4 + 0.2 * self.terms.size / len(states))
+        shrinkage = caution * min(0.5, 1e-4 + 0.2 * self.terms.size / len(states))
         return SampledCurvature(self.terms, self.penalty, states, self.centre, self.second_moments, shrinkage)
 
-    def newton_step(self, gradient: FloatArray, curvature: SampledCurvature, accuracy: float) -> FloatArray:
+    def newton_step(
+        self, gradient: FloatArray, curvature: SampledCurvature, accuracy: float, most: int = MOST_PRODUCTS
+    ) -> FloatArray:
         """Step (size,) of plain parameters to where the gradient vanishes, as far as the curvature knows."""
         right = -self.terms.centred_gradient(gradient, self.centre)
-        direction = solve(curvature.apply, curvature.precondition, right, accuracy)
+        direction = solve(curvature.apply, curvature.precondition, right, accuracy, most)
         return self.terms.plain(direction, self.centre)
 
     def last_step(self, vector: FloatArray, moments: ChainMoments) -> FloatArray:
@@ -106,11 +110,13 @@ class Problem:
         Newton step (size,) near the maximum, no longer than the mismatch that was measured explains.
 
         In units of the data's errors a mismatch of z is a relative entropy of about size z^2 / (2 n); directions that
-        the states say nothing of would give far more.
+        the states say nothing of would give far more. The step is solved for more accurately than those before it:
+        parameters that replace each other (uniform couplings and a potential of the count) can be a standard error
+        off and move no single moment by more than a tenth of its own.
         """
-        curvature = self.curvature(moments, reference=False)
+        curvature = self.curvature(moments, reference=False, caution=LAST_CAUTION)
         gradient = self.gradient(vector, moments)
-        step = self.newton_step(gradient, curvature, 0.01)
+        step = self.newton_step(gradient, curvature, LAST_ACCURACY, LAST_PRODUCTS)
         return step * _fraction(self.terms.centred(step, self.centre), curvature, self._entropy(vector, moments), 0.5)
 
     def _entropy(self, vector: FloatArray, moments: ChainMoments) -> float:

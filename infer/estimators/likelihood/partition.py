@@ -26,8 +26,8 @@ MOST_EXACT_SPINS = 20  # enumerated in a few hundredths of a second
 MOST_ENUMERATED_SPINS = 24  # 134 MB
 FIRST_TEMPERATURES = 1000
 SCATTER = 0.5  # variance of the logarithms of weights, below which more chains help as much as more steps
-BAD_SCATTER = 1.0  # variance above which few chains carry an estimate
-MOST_SWEEPS = 20_000_000  # some seconds
+BAD_SCATTER = 2.3  # variance above which less than a tenth of the chains carry an estimate (normal logarithms)
+MOST_SWEEPS = 30_000_000  # some seconds
 CENTRE_CHAINS, CENTRE_SWEEPS = 64, 200
 CENTRE_SHRINKAGE = 0.999  # the means of spins that never changed in the chains stay inside -1 and 1
 

@@ -62,8 +62,12 @@ class KPairwise(LikelihoodEstimator):
         V of K = 0, 1, ..., n_spins. Spins that never change are counted too.
     model_ : CountModel
         The three together.
-    couplings_std_, fields_std_, count_potential_std_ : ndarray
-        Standard errors.
+    couplings_std_ : ndarray (n_spins, n_spins)
+        Standard errors of the couplings.
+    fields_std_ : ndarray (n_spins,)
+        Standard errors of the fields.
+    count_potential_std_ : ndarray (n_spins + 1,)
+        Standard errors of V; 0 where V is 0 by choice.
     mismatch_, mismatch_noise_, tol_, converged_, n_iter_
         As of `MaximumLikelihood`.
 

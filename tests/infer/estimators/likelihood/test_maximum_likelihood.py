@@ -94,6 +94,36 @@ def test_moments_are_enough():
     np.testing.assert_allclose(found.fields, fields, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"means": [0.1]}, r"means must have shape \(n_spins,\) with at least two spins, got \(1,\)"),
+        ({"second_moments": np.eye(3)}, r"second_moments must have shape \(2, 2\) to fit the means, got \(3, 3\)"),
+        ({"means": [np.nan, 0.0]}, "must be finite"),
+        ({"second_moments": [[1, 0.2], [0, 1]]}, r"\[0, 1\] is 0.2 and \[1, 0\] is 0; if only one triangle is filled"),
+        ({"means": [1.0, 0.0]}, r"means\[0\] is 1: .* leave out spins that never change"),
+        ({"means": [0.9, 0.9]}, r"no two spins have means 0.9 and 0.9 and <s_i s_j> = 0.1 \(spins 0 and 1\): it lies "),
+        ({"means": [-0.9, 0.5], "second_moments": [[1, 0.7], [0.7, 1]]}, "lies between -0.6 and -0.4; for covariances"),
+        ({"n_samples": 0.5}, "n_samples must be at least 1, got 0.5"),
+        ({"n_samples": np.nan}, "n_samples must be at least 1, got nan"),
+        ({"alpha": -0.1}, "alpha must be at least 0, got -0.1"),
+        ({"method": "magic"}, "method must be 'auto', 'exact' or 'pcd', got 'magic'"),
+    ],
+)
+def test_moments_that_no_spins_have_are_refused(changes, message):
+    given = {"means": [0.0, 0.0], "second_moments": [[1.0, 0.1], [0.1, 1.0]], "n_samples": 100} | changes
+    with pytest.raises(ValueError, match=message):
+        fit_from_moments(**given)
+
+
+def test_moments_at_the_edge_of_what_spins_can_have():
+    """Two spins that are never -1 together: without a penalty the coupling is infinite, and the message says so."""
+    means, second = np.array([0.5, 0.5]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    with pytest.warns(ConvergenceWarning, match="1 pair of spins never takes one of the four joint values"):
+        assert not fit_from_moments(means, second, 1000, alpha=0.0).converged
+    assert fit_from_moments(means, second, 1000).converged
+
+
 # --- chains ----------------------------------------------------------------------------------------------------------
 
 

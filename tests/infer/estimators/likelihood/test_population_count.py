@@ -68,7 +68,7 @@ def test_chains_find_what_enumeration_finds():
     differences = (fitted.count_potential_ - best.count_potential_)[3:] / best.count_potential_std_[3:]
     assert np.sqrt(np.mean(differences[seen[3:]] ** 2)) < 1.5
     above = np.triu_indices(12, 1)
-    differences = ((fitted.couplings_ - best.couplings_) / best.couplings_std_)[above]
+    differences = (fitted.couplings_ - best.couplings_)[above] / best.couplings_std_[above]
     assert np.sqrt(np.mean(differences**2)) < 0.4
     gap = log_likelihood(fitted, spins).value - log_likelihood(best, spins).value
     assert abs(gap) < 0.1 * 90 / 6000  # of about (number of parameters) / (2 n) that the fit gains from noise

@@ -1,0 +1,68 @@
+"""Models that run away from the data, and fits without a finite optimum."""
+
+import numpy as np
+import pytest
+from scipy.special import gammaln
+from sklearn.exceptions import ConvergenceWarning
+
+from infer import MaximumLikelihood, PseudoLikelihood
+from infer.estimators.likelihood.acceptance import runaway
+from infer.model import PairModel
+from tests import exact
+
+
+def mostly_silent(n_rows, seed):
+    """The silent one of the two states of uniformly coupled spins, which has 4e-7 of the weight; drawn by the count."""
+    n = 40
+    count = np.arange(n + 1)
+    total = 2 * count - n
+    log_weight = gammaln(n + 1) - gammaln(count + 1) - gammaln(n - count + 1) + 1.8 / n * total**2 / 2 + 0.2 * total
+    weight = np.where(total < -0.3 * n, np.exp(log_weight - log_weight.max()), 0.0)
+    rng = np.random.default_rng(seed)
+    up = rng.choice(n + 1, size=n_rows, p=weight / weight.sum())
+    return np.where(rng.random((n_rows, n)).argsort(axis=1).argsort(axis=1) < up[:, None], 1, -1).astype(np.int8)
+
+
+def moments(spins):
+    return spins.mean(axis=0), spins.T.astype(float) @ spins / len(spins)
+
+
+def test_couplings_that_see_only_the_neighbourhood_of_the_data_run_away():
+    spins = mostly_silent(20_000, 0)
+    fitted = PseudoLikelihood(errors=False).fit(spins)
+    found = runaway(PairModel.of(fitted), *moments(spins), states=spins)
+    assert found.ran_away
+    assert found.share_from_data > 0.5
+    assert found.activity < 0.1 < 0.5 < found.activity_from_data
+    assert "has a state that the data never visit" in found.sentence
+    # the same data, and a model that stays with them: independent spins with their means
+    means, second = moments(spins)
+    good = PairModel.of(np.zeros((40, 40)), np.arctanh(means))
+    stays = runaway(good, means, second, states=spins)
+    assert not stays.ran_away
+    assert stays.sentence == ""
+    assert stays.activity_from_data == pytest.approx(stays.activity, abs=0.01)
+
+
+@pytest.mark.parametrize("fit_fields", [False, True])
+def test_a_good_fit_has_not_run_away(fit_fields):
+    rng = np.random.default_rng(1)
+    couplings, fields = exact.random_couplings(10, 1.5, rng), rng.normal(0, 0.4, 10) * fit_fields
+    spins = exact.draw(couplings, 3000, fields, seed=1)
+    fitted = MaximumLikelihood(errors=False, fit_fields=fit_fields).fit(spins)
+    # drawn states in place of rows, too
+    assert not runaway(PairModel.of(fitted), *moments(spins), fit_fields=fit_fields).ran_away
+    assert not runaway(PairModel.of(fitted), *moments(spins), states=spins, fit_fields=fit_fields).ran_away
+
+
+@pytest.mark.parametrize("method", ["exact", "pcd"])
+def test_combinations_that_never_vary_have_no_finite_optimum(method):
+    """Three spins of which one or two are up, all six states alike: no pair has an empty cell, but s_1 + s_2 + s_3
+    is +-1 always; with a fourth spin equal to that sum the combination vanishes.
+    """
+    rows = np.array([(a, b, c, a + b + c) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1) if abs(a + b + c) == 1])
+    spins = np.tile(rows, (50, 1))
+    with pytest.warns(ConvergenceWarning, match="best couplings are infinite.*pass alpha > 0"):
+        fitted = MaximumLikelihood(method, 0.0, errors=False).fit(spins)
+    assert not fitted.converged_
+    assert np.isfinite(fitted.couplings_).all()
