@@ -1,1 +1,1 @@
-"""Statistics of samples that remember each other: batches, moments, error bars."""
+"""Statistics of autocorrelated samples: batches, moments, error bars."""

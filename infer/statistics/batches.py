@@ -1,8 +1,7 @@
-"""Batches, bootstrap blocks and autocorrelation times of samples that remember each other.
+"""Batches, bootstrap blocks and autocorrelation times of autocorrelated samples.
 
-Rows of a sample come from chains (time-ordered runs) and are correlated in time. Everything here works on contiguous
-pieces of chains long enough to be nearly independent, so that a standard error is not fooled by rows that repeat what
-the row before has said.
+Rows of a sample come from chains (time-ordered runs) and are correlated in time. Standard errors are computed from
+contiguous blocks of chains that are long enough to be nearly independent, and so are not too small.
 """
 
 from __future__ import annotations
@@ -64,9 +63,9 @@ def batch_labels(n_rows: int, chains: np.ndarray | None = None, n_batches: int |
     chains : int array (n_rows,), optional
         The chain that each row belongs to (rows of a chain together, in time order). None: one chain.
     n_batches : int, optional
-        Number of batches over all chains, shared out in proportion to the chains' lengths; every chain has at least
+        Number of batches over all chains, distributed in proportion to the chains' lengths; every chain has at least
         one, so there are never fewer batches than chains. Default: the square root of the number of rows (Flegal and
-        Jones 2010), at most 100: few long batches bear a long autocorrelation better than many short ones.
+        Jones 2010), at most 100: few long batches tolerate a longer autocorrelation time than many short ones.
 
     Returns
     -------
@@ -91,7 +90,7 @@ def batch_labels(n_rows: int, chains: np.ndarray | None = None, n_batches: int |
         if not 1 <= n_batches <= n_rows:
             raise ValueError(f"n_batches must lie between 1 and the number of rows ({n_rows}), got {n_batches}")
         most = lengths
-    # one batch each, then one more, again and again, to the chain whose batches are longest
+    # one batch for each chain, then repeatedly one more for the chain whose batches are longest
     pieces = np.ones(len(slices), dtype=np.int64)
     queue = [(-float(length), chain) for chain, length in enumerate(lengths) if most[chain] > 1]
     heapq.heapify(queue)
@@ -210,8 +209,8 @@ def batch_means_covariance(
 
         cov(x) = 1 / W^2 * sum_b (S_b - w_b x)(S_b - w_b x)^T / (1 - sum_b w_b^2 / W^2)
 
-    which is unbiased when batches are independent, for batches of unequal length too. Chains that sit in
-    different places count: their batches scatter around the common mean.
+    which is unbiased when batches are independent, for batches of unequal length too. Differences between chains
+    are included: batches are compared with the common mean of all chains.
 
     Parameters
     ----------
@@ -284,7 +283,7 @@ def covariance_from_batches(
 
 def batch_roots(contributions: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, float]:
     """
-    What batches contribute to a weighted mean, centred and scaled to a root of the covariance of that mean.
+    Contributions of batches to a weighted mean, centred and scaled to a root of the covariance of that mean.
 
     Parameters
     ----------
@@ -328,8 +327,8 @@ def block_bootstrap_indices(
     """
     Row indices of circular block bootstrap replicates; blocks stay inside their chain.
 
-    Every replicate keeps the length of every chain: chain by chain it strings together blocks of `block_length`
-    successive rows that start anywhere in the chain (and wrap around at its end, so that every row is equally likely).
+    Every replicate keeps the length of every chain: for each chain it joins blocks of `block_length` successive rows
+    with random starts in the chain (continued at its beginning, so that every row is equally likely).
 
     Parameters
     ----------

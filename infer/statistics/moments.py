@@ -73,7 +73,7 @@ def batches_by_label(labels: IntArray) -> Iterator[tuple[IntArray | slice, IntAr
 def batches_by_thinning(
     counts: IntArray, n_batches: int, seed: np.random.SeedSequence
 ) -> Iterator[tuple[IntArray | slice, IntArray | None]]:
-    """Rows and counts of batches that independent samples, given as rows with counts, are dealt out to at random."""
+    """Rows and counts of batches to which independent samples, given as rows with counts, are assigned at random."""
     rng = np.random.default_rng(seed)
     left = counts.astype(np.int64)
     for batch in range(n_batches):
@@ -133,7 +133,7 @@ def _sum_triples(spins: NDArray[np.int8], counts: IntArray | None, triples: IntA
     for digit in range(n_digits):
         rows = up if counts is None else up[(counts >> digit) & 1 == 1]
         packed = np.packbits(rows, axis=0).T
-        # filled up with zeros to whole words: they add nothing to the number of set bits
+        # padded with zeros to whole words, which do not change the number of set bits
         words = np.zeros((packed.shape[0], -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
         words[:, : packed.shape[1]] = packed
         bits = words.view(np.uint64)
@@ -152,7 +152,7 @@ def cumulants(moments: BatchMoments) -> dict[str, Estimates]:
     :math:`\kappa_{ijk} = \langle (s_i - m_i)(s_j - m_j)(s_k - m_k)\rangle`. Deviations are those of the influence
     functions, :math:`\delta_i \delta_j - c_{ij}` and
     :math:`\delta_i\delta_j\delta_k - \kappa_{ijk} - c_{jk}\delta_i - c_{ik}\delta_j - c_{ij}\delta_k` with
-    :math:`\delta_i = s_i - m_i`: products of means inside the cumulants cost no bias in the errors at first order.
+    :math:`\delta_i = s_i - m_i`, so that errors include, at first order, the products of means inside the cumulants.
     """
     share = moments.weights[:, None]
     n_spins = moments.means.shape[1]
