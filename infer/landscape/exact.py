@@ -52,7 +52,7 @@ class Merges:
         depth = np.full(len(energies), np.nan)
         for a, b, height in zip(self.first, self.second, self.energies, strict=True):
             for k in (a, b):
-                if np.isnan(depth[k]):  # the first saddle that is met is the lowest
+                if np.isnan(depth[k]):  # the first saddle in this order is the lowest
                     depth[k] = height - energies[k]
         return depth
 

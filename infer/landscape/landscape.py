@@ -154,7 +154,7 @@ def energy_landscape(
         model_visits = visits(labels, len(minima), np.repeat(chances, len(labels) // len(starts)), chain)
         shares = model_visits.shares
         shares_std = _share_errors(labels, chances, shares)
-        if 1.0 / (chances @ chances) < FEWEST_EFFECTIVE:  # annealing was too fast for walls this high
+        if 1.0 / (chances @ chances) < FEWEST_EFFECTIVE:  # annealing was too fast for barriers of this height
             shares, shares_std = np.full((2, len(minima)), np.nan)
             model_visits = dataclasses.replace(model_visits, shares=shares)
     seen = None

@@ -96,7 +96,7 @@ def compare(
     with blas_threads(len(matrix)):
         blocks = replicate_blocks(estimator, replicates, n_bootstrap, replicate_seed, len(matrix))
         stored = None if patterns is None else np.asarray(patterns).astype(np.int8)
-        scale = power_of_two(matrix)  # without it sums of squares of very large or small couplings leave the range
+        scale = power_of_two(matrix)  # avoids overflow of sums of squares of couplings
         if blocks is not None:
             blocks = (np.asarray(block) / scale for block in blocks)
         found = _compare(matrix / scale, family, stored, blocks, rates, n_null, confidence, null_seed, recall_seed)

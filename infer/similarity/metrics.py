@@ -41,7 +41,7 @@ def similarity_metrics(couplings: ArrayLike, reference: ArrayLike) -> dict[str, 
     a, b = off_diagonal(couplings, "couplings"), off_diagonal(reference, "reference")
     if a.shape != b.shape:
         raise ValueError(f"reference: shape {b.shape} does not fit the couplings, {a.shape}")
-    a, b = a / power_of_two(a), b / power_of_two(b)  # sums of squares stay in range
+    a, b = a / power_of_two(a), b / power_of_two(b)  # avoids overflow of sums of squares
     pairs = np.triu_indices(len(a), 1)
     x, y = a[pairs], b[pairs]
     cosine = float(x @ y / np.sqrt((x @ x) * (y @ y)))

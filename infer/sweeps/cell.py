@@ -144,7 +144,7 @@ def _fit_covariance(covariance: NDArray[np.float64], patterns: NDArray[np.int8])
     """Rate and slope of the Gaussian closest to one of this covariance: N rows that have exactly these moments."""
     rows = np.linalg.cholesky(covariance).T * math.sqrt(len(covariance))
     with _one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # rows without an order have no batches
+        warnings.simplefilter("ignore")  # batches need rows in time order
         model = DreamingModel(patterns, method="gaussian").fit(rows)
     return (model.rate_, model.slope_) if model.converged_ else (math.nan, math.nan)
 

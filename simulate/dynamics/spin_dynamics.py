@@ -122,7 +122,7 @@ def _chain_by_chain(chains: list[Thresholds], unit: float) -> Thresholds:
 
     def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
         nonlocal begun
-        if memory is not None and not begun:  # it may have been replaced by that of a run that goes on
+        if memory is not None and not begun:  # it may have been replaced by that of a continued run
             for chain, row in zip(chains, memory, strict=True):
                 np.copyto(np.asarray(chain.memory), row)
         begun = True
