@@ -1,6 +1,6 @@
 """Equilibrium couplings from samples: samples -> estimator -> couplings -> similarity -> report.
 
-Names are loaded when first used, so that a command that needs one room does not wait for all of them.
+Modules are imported when one of their names is first used, so that importing the package is fast.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Checks of arrays that a user hands in, in chunks of rows, and the words for what is wrong in them."""
+"""Checks of users' arrays, in chunks of rows, and the texts of the errors."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = [
     "row_chunks",
 ]
 
-CHUNK_VALUES = 1 << 21  # values looked at in one go when large (memory-mapped) input is checked or scored
+CHUNK_VALUES = 1 << 21  # values per chunk when large (memory-mapped) input is checked or scored
 MATRICES = 12  # (n_spins, n_spins) in double precision that a fit holds at once, about
 _NAMES_SHOWN = 8
 
 
 def check_memory(n_spins: int) -> None:
-    """Refuse to start on couplings that cannot fit into the memory of this machine (where that is known)."""
+    """Raise a ValueError if couplings cannot fit into the memory of this machine (where its size is known)."""
     try:
         available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -57,10 +57,10 @@ def name_spins(indices: ArrayLike, names: tuple[str, ...] | None = None) -> str:
 
 
 def release_pages(spins: NDArray) -> None:
-    """Give the pages of a memory map back, so that reading a file larger than memory does not fill memory.
+    """Release the pages of a memory map, so that reading a file larger than memory does not fill memory.
 
     Only for maps that are known to be read-only or shared: the pages of a copy-on-write map (``mmap_mode="c"``) hold
-    what the user has written, and giving them back would undo that.
+    what the user has written, and releasing them would undo that.
     """
     base: Any = spins
     mode = None
@@ -72,13 +72,13 @@ def release_pages(spins: NDArray) -> None:
 
 
 def row_chunks(n_rows: int, n_spins: int) -> list[slice]:
-    """Slices of rows small enough to be worked on in one go."""
+    """Slices of rows of bounded size."""
     step = max(1, CHUNK_VALUES // max(1, n_spins))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
 def passing_rows(samples: NDArray) -> Iterator[slice]:
-    """``row_chunks`` of an array; pages of a memory map are given back behind them."""
+    """``row_chunks`` of an array; pages of a memory map are released after use."""
     for count, rows in enumerate(row_chunks(*samples.shape)):
         yield rows
         if count % 32 == 31:
@@ -87,7 +87,7 @@ def passing_rows(samples: NDArray) -> Iterator[slice]:
 
 
 def check_spins(spins: NDArray, gaps: bool = False, first_row: int = 0) -> NDArray[np.int8]:
-    """The same samples as int8; a ValueError names the first entry that is not -1 or +1, rows counted from `first_row`.
+    """Samples as int8; a ValueError names the first entry that is not -1 or +1, rows counted from `first_row`.
 
     With ``gaps`` values may be missing: 0 or NaN, which become 0.
     """

@@ -179,7 +179,7 @@ class CountModel:
 
 
 def model_of(model: Any, fields: ArrayLike | None = None) -> PairModel | CountModel:
-    """The value that a model is: with a potential of the count where it has one, else a pair model.
+    """A model as a `CountModel` where it has a potential of the population count, else as a `PairModel`.
 
     Parameters
     ----------

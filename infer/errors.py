@@ -1,4 +1,4 @@
-"""Errors that a user meets."""
+"""Errors raised for bad input."""
 
 from infer.wording import one_line
 

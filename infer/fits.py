@@ -1,4 +1,4 @@
-"""Fits and samples as NetCDF files: what the commands `simulate`, `fit` and `compare` hand to each other."""
+"""Fits and samples as NetCDF files, which the commands `simulate`, `fit` and `compare` exchange."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from infer.recordings.recording import Recording, read_couplings
 __all__ = ["check_output", "compare_file", "fit_recording", "write_netcdf", "write_similarity"]
 
 
-# what the dataset of a comparison holds as variables
+# results that are variables in the dataset of a comparison
 ARRAYS = (
     "rates",
     "profile",
@@ -53,7 +53,7 @@ def fit_recording(
     Parameters
     ----------
     recording : Recording
-        What `read_recording` gave.
+        As returned by `read_recording`.
     method : str
         "pseudolikelihood" (`PseudoLikelihood`), "interaction-screening" (`InteractionScreening`), "probability-flow"
         (`MinimumProbabilityFlow`), "maximum-likelihood" (`MaximumLikelihood`), or "naive", "tap", "bethe",
@@ -61,9 +61,9 @@ def fit_recording(
     alpha : float, optional
         Strength of the l2 penalty. Default: 1 / number of samples, for the pseudo-likelihood a standard normal prior on
         every coupling, which keeps couplings finite where some spins determine others completely. Of interaction
-        screening it is the l1 penalty, with the default of that estimator. Mean-field methods have none.
+        screening it is the l1 penalty, with the default of that estimator. Mean-field methods have no penalty.
     shrinkage : float, str or None
-        For mean-field methods: how far covariances are shrunk, a number from 0 to 1 (or its text), or "ledoit-wolf".
+        For mean-field methods: shrinkage of covariances, a number from 0 to 1 (or its text), or "ledoit-wolf".
     fit_fields : bool, optional
         Whether every spin has a field. Default: no for simulations without fields, yes for all else, since the means
         of recorded spins are not zero.
@@ -131,7 +131,7 @@ def fit_recording(
             variables["couplings_std"] = (square, std)
             variables["fields_std"] = ("spin", model.fields_std_)
             steps.update()
-            # where the samples leave couplings open their errors are not finite, and there is nothing to resample
+            # where the samples do not determine couplings their errors are not finite, and a bootstrap is not possible
             if n_replicates and np.isfinite(std).all() and hasattr(model, "bootstrap_couplings"):
                 above = np.triu_indices(recording.n_spins, 1)
                 replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
@@ -169,7 +169,7 @@ def _number_or_text(value: float | str | None) -> Any:
 def check_output(
     path: str | os.PathLike[str], *endings: str, inputs: Iterable[str | os.PathLike[str] | None] = ()
 ) -> None:
-    """Say before long work starts whether `path` has one of the endings and can be written to.
+    """Check before a long computation that `path` has one of the endings and can be written to.
 
     Parameters
     ----------
@@ -195,16 +195,16 @@ def check_output(
 
 
 def write_netcdf(path: str | os.PathLike[str], dataset: xr.Dataset, patterns: NDArray[np.int8] | None = None) -> None:
-    """Write a dataset, and patterns in a group of their own, as one NetCDF file that appears whole or not at all.
+    """Write a dataset, and patterns in a group of their own, as one NetCDF file (atomic).
 
     Parameters
     ----------
     path : str or path-like
-        Where to.
+        The file.
     dataset : xarray.Dataset
         Samples or a fit. Attributes that NetCDF cannot hold are written as numbers or text.
     patterns : ndarray of int8, shape (n_patterns, n_spins), optional
-        Stored patterns; in a group, since tools for chains and draws expect every variable beside samples to have them.
+        Stored patterns; in a group, since tools for samples expect the dims chain and draw of all variables.
 
     Raises
     ------
@@ -266,7 +266,7 @@ def compare_file(
 
     with (
         tqdm(total=2, disable=not progress, desc="compare", unit="step") as steps,
-        # how many threads share a matrix product shows in its last bits: results must not depend on the machine
+        # the last bits of a matrix product depend on the number of threads: results must not depend on the machine
         threadpool_limits(limits=1, user_api="blas"),
     ):
         couplings = read_couplings(path, key=key)
@@ -310,7 +310,7 @@ def write_similarity(path: str | os.PathLike[str], similarity: Any) -> None:
     path : str or path-like
         Ends in .json or .nc.
     similarity : infer.similarity.compare.Similarity
-        What `compare_file` gave.
+        As returned by `compare_file`.
 
     Raises
     ------

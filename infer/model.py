@@ -1,4 +1,4 @@
-"""A model of spins with pair couplings and fields: the value that estimators give and everything else takes."""
+"""Model of spins with pair couplings and fields, as estimators return it and other functions take it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PairModel:
         fields : array_like, shape (n_spins,), optional
             By default those of the model, zero for a bare matrix.
         name : str
-            What messages call the couplings.
+            Name of the couplings in messages.
 
         Returns
         -------
@@ -163,7 +163,7 @@ def symmetric_matrix(couplings: ArrayLike, name: str = "couplings") -> FloatArra
     ----------
     couplings : array_like, shape (n_spins, n_spins)
     name : str
-        What messages call it.
+        Name of the matrix in messages.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def symmetric_matrix(couplings: ArrayLike, name: str = "couplings") -> FloatArra
 
 
 def off_diagonal(couplings: ArrayLike, name: str = "couplings") -> FloatArray:
-    """`symmetric_matrix` of couplings that are not all zero, since nothing can be compared with those."""
+    """`symmetric_matrix` of couplings that are not all zero, as comparisons need them."""
     matrix = symmetric_matrix(couplings, name)
     if not matrix.any():
         raise ValueError(f"{name}: all entries off the diagonal are 0, so that there is nothing to compare")

@@ -1,4 +1,4 @@
-"""Options with several words, for functions and the command line alike; imports nothing heavy."""
+"""Options with several possible values, for functions and the command line; without slow imports."""
 
 from enum import StrEnum
 

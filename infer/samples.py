@@ -1,7 +1,7 @@
-"""Samples: rows of spins or of continuous units with all that is known about them.
+"""Samples: rows of spins or of continuous units with weights, runs, names and metadata.
 
-`Samples.of` is the only code that looks at what a user has handed in (a Dataset, a DataFrame, a Recording, an array,
-blocks of a Dask array); public functions call it once, at their door.
+`Samples.of` is the only code that distinguishes the types of users' data (a Dataset, a DataFrame, a Recording, an
+array, blocks of a Dask array); public functions call it once, at their beginning.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Samples:
     weight_kind : {"counts", "shares"}
         "counts": a row was seen so many times. "shares": redundancy, sampling or importance weights.
     n_effective : float, optional
-        Number of samples that the rows are worth, in place of what ``weight_kind`` says (see `n_samples`).
+        Effective number of samples, in place of that which follows from ``weight_kind`` (see `n_samples`).
     chains : ndarray of int64, shape (n_rows,), optional
         The run (trial, epoch, chain) that each row belongs to.
     ordered : bool
@@ -88,7 +88,7 @@ class Samples:
         names: Sequence[str] | None = None,
         gaps: bool | None = None,
     ) -> Samples:
-        """Samples from whatever holds samples.
+        """Samples from data of any supported type.
 
         Parameters
         ----------
@@ -103,14 +103,14 @@ class Samples:
         n_effective : float, optional
             See `Samples`; needed for weights that were normalised to add up to 1.
         chains : array_like, shape (n_rows,), optional
-            Run of each row, in place of what the data say.
+            Run of each row, in place of those of the data.
         ordered : bool, optional
             Whether the rows of a run follow each other in time. By default they do, but for rows with weights and
             without runs.
         names : sequence of str, optional
             Names of the spins, in place of those of the data.
         gaps : bool, optional
-            Whether 0 stands for a missing value. By default a recording knows, and it does not elsewhere.
+            Whether 0 stands for a missing value. By default as a recording says; False for other data.
 
         Returns
         -------
@@ -192,7 +192,7 @@ class Samples:
 
     @property
     def n_samples(self) -> float:
-        """Number of samples that the rows are worth, which errors, default penalties and criteria use.
+        """Effective number of samples, used by errors, default penalties and criteria.
 
         The number of rows without weights; the sum of the weights for "counts"; for "shares" the smaller of the sum and
         ``(sum w)^2 / sum w^2`` (L. Kish 1965, Survey Sampling, Wiley).
@@ -318,7 +318,7 @@ def spin_moments(spins: Any, weight: FloatArray | None = None) -> tuple[FloatArr
 
 
 def _unpacked(data: Any) -> Samples:
-    """Samples as the data hold them."""
+    """Samples from data, before the arguments of `Samples.of` are applied."""
     if isinstance(data, Samples):
         return data
     if isinstance(data, xr.Dataset):
@@ -376,7 +376,7 @@ def _of_array(data: xr.DataArray, attributes: Mapping[Any, Any], patterns: NDArr
 
 
 def _multiplied(weights: NDArray[Any] | None, sample_weight: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
-    """Weights of the data times those that were given, checked."""
+    """Checked weights: those of the data times those given."""
     if sample_weight is None:
         return weights
     given = np.asarray(sample_weight)

@@ -1,11 +1,11 @@
-"""Words and numbers as sentences show them; no result type is known here."""
+"""Formatting of names and numbers in sentences and messages; independent of result types."""
 
 from __future__ import annotations
 
 import math
 import re
 
-# what XML 1.0 cannot hold at all, not even escaped
+# characters that XML 1.0 does not allow, not even escaped
 ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -16,7 +16,7 @@ def one_line(text: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value or a name as error messages show it: quoted, cut when it is long."""
+    """A value or a name for error messages: quoted, cut when it is long."""
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 40 else text[:37] + "..."
 

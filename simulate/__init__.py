@@ -1,6 +1,6 @@
-"""Models of driven spins: patterns -> couplings -> dynamics -> samples, and the theory they must agree with.
+"""Models of driven spins: patterns -> couplings -> dynamics -> samples, and theory for comparison.
 
-Names are loaded when they are first used, so that nothing waits for what it does not need.
+Modules are imported when one of their names is first used, so that importing the package is fast.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Checks of what a user hands in: each says in one line what is wrong, where, and what to do."""
+"""Checks of users' input: each error says in one line what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def check_fields(fields: ArrayLike | None, n_spins: int, name: str = "fields") -
 
 
 def seed_sequence(seed: Any) -> np.random.SeedSequence:
-    """Seed sequence of a run; a copy of one that was handed in, which spawning would change.
+    """Seed sequence of a run; one passed by the caller is copied, since spawning would change it.
 
-    A numpy Generator gives 128 random bits, and another sequence each time it is handed in.
+    A numpy Generator gives 128 random bits, so that each call with the same Generator gives another sequence.
     """
     if isinstance(seed, np.random.SeedSequence):
         return np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)

@@ -1,4 +1,4 @@
-"""Couplings that store patterns in one stroke: Hebbian, dreaming, pseudo-inverse."""
+"""Couplings that store patterns, in closed form: Hebbian, dreaming, pseudo-inverse."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def lowest_rate(patterns: ArrayLike) -> float:
 
 
 class PatternCouplings:
-    """Dreaming couplings kept as patterns: O(P) numbers a spin instead of O(N).
+    """Dreaming couplings stored as patterns: O(P) numbers for each spin instead of O(N).
 
-    Stands for the matrix ``dreaming(patterns, rate)``,
+    Represents the matrix ``dreaming(patterns, rate)``,
 
         J_ij = (1/N) sum_{mu nu} xi_i^mu [(1 + rate) (I + rate C)^-1]_{mu nu} xi_j^nu   (i != j),   J_ii = 0,
 
-    wherever couplings are taken; a single-spin update then costs O(P).
+    and is accepted wherever couplings are; a single-spin update then costs O(P).
 
     Parameters
     ----------
@@ -84,12 +84,13 @@ class PatternCouplings:
     patterns : ndarray of int8, shape (n_patterns, n_spins)
     rate : float
     kernel : ndarray, shape (n_patterns, n_patterns)
-        (1 + rate) (I + rate C)^-1 / N on the span of the patterns; less what only adds to the diagonal of the couplings
-        where patterns span all spins and the rate is not 0, since the couplings would drown in it at large rates.
+        (1 + rate) (I + rate C)^-1 / N on the span of the patterns; where patterns span all spins and the rate is not 0,
+        without the part that only adds to the diagonal of the couplings, since rounding of that part would exceed the
+        couplings at large rates.
     weighted_patterns : ndarray, shape (n_patterns, n_spins)
         kernel @ patterns; off the diagonal J = patterns^T weighted_patterns.
     self_couplings : ndarray, shape (n_spins,)
-        What is taken off the diagonal, sum_mu xi_i^mu weighted_i^mu.
+        Diagonal that is subtracted, sum_mu xi_i^mu weighted_i^mu.
 
     Raises
     ------
@@ -118,7 +119,7 @@ class PatternCouplings:
             strengths = modes.factor(self.rate) * modes.direction(self.rate) / (modes.eigenvalues * n_spins)
             # orthonormal in pattern space, as the eigenvectors are in spin space
             left = self.patterns @ (modes.eigenvectors / np.sqrt(modes.eigenvalues * n_spins))
-            # patterns that depend on others are without effect along some directions: any number above 0 does there
+            # linearly dependent patterns have no effect along some directions: any number above 0 works there
             rest = 0.0 if modes.complete else float(strengths.min())
             self.kernel = rest * np.eye(n_patterns) + (left * (strengths - rest)) @ left.T
             self.weighted_patterns = (left * (strengths * np.sqrt(modes.eigenvalues * n_spins))) @ modes.eigenvectors.T
@@ -126,7 +127,7 @@ class PatternCouplings:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n_spins, n_spins), as of the matrix."""
+        """Shape of the matrix, (n_spins, n_spins)."""
         return self.patterns.shape[1], self.patterns.shape[1]
 
     def toarray(self) -> NDArray[np.float64]:
@@ -146,7 +147,7 @@ class PatternCouplings:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("the matrix of PatternCouplings is made when asked for and cannot be had without a copy")
+            raise ValueError("the matrix of PatternCouplings is computed on request and cannot be given without a copy")
         return self.toarray().astype(dtype or np.float64, copy=False)
 
     def __matmul__(self, states: ArrayLike) -> NDArray[np.float64]:
@@ -191,7 +192,7 @@ def dreaming(patterns: ArrayLike, rate: float) -> NDArray[np.float64]:
     """Couplings after dreaming, J = (1/N) xi^T (1 + rate) (I + rate C)^-1 xi with zero diagonal.
 
     The rate (lambda) is the time spent dreaming: 0 gives the Hebbian couplings, infinity the projector on the patterns
-    (`pseudo_inverse`). Negative rates, down to -1 / max eig(C), are the opposite of unlearning.
+    (`pseudo_inverse`). Negative rates, down to -1 / max eig(C), have the opposite effect of unlearning.
 
     Parameters
     ----------
@@ -221,7 +222,7 @@ def pseudo_inverse(patterns: ArrayLike) -> NDArray[np.float64]:
 
     With the diagonal, J would project on the span of the patterns; it is zero here as in all couplings of this package.
     Where patterns depend linearly on each other, C^-1 is the Moore-Penrose inverse and the projector is the same; where
-    they span all spins it is the identity, and no coupling is left.
+    they span all spins it is the identity, and all couplings are 0.
 
     Parameters
     ----------
@@ -247,7 +248,7 @@ def pseudo_inverse(patterns: ArrayLike) -> NDArray[np.float64]:
     return modes.couplings(np.inf)
 
 
-#: Largest difference between a coupling and its mirror image that counts as noise, relative to the largest coupling.
+#: Largest difference between J_ij and J_ji that counts as noise, relative to the largest coupling.
 ASYMMETRY = 1e-6
 
 
@@ -285,7 +286,7 @@ def check_symmetric(matrix: Any, name: str = "couplings") -> Any:
         off = entries - np.diag(np.diag(entries))
         triangular = not np.triu(off).any() or not np.tril(off).any()
         remedy = (
-            "it is triangular, so that each pair stands in it once: pass J + J.T (with the diagonal only once)"
+            "it is triangular, so that it holds each pair once: pass J + J.T (with the diagonal only once)"
             if triangular
             else "if the difference is noise, pass (J + J.T) / 2"
         )
@@ -299,9 +300,9 @@ def check_symmetric(matrix: Any, name: str = "couplings") -> Any:
 def check_couplings(
     couplings: Any, name: str = "couplings", *, symmetric: bool = True, zero_diagonal: bool = True
 ) -> Any:
-    """Couplings as they are computed with: a float64 matrix, a CSR array, or the patterns that stand for one.
+    """Checked couplings: a float64 matrix, a CSR array, or `PatternCouplings`.
 
-    Symmetry is asked for as `check_symmetric` does; the diagonal must vanish exactly where asked for.
+    Symmetry is checked by `check_symmetric`; where a zero diagonal is required it must be exactly zero.
     """
     if isinstance(couplings, PatternCouplings):
         return couplings
@@ -331,7 +332,7 @@ def check_couplings(
 
 
 def full_matrix(couplings: Any, *, symmetric: bool = True) -> NDArray[np.float64]:
-    """Checked couplings of any kind as a full matrix of our own, exactly symmetric where asked for."""
+    """Checked couplings of any kind as a full matrix (a copy), exactly symmetric where required."""
     checked = check_couplings(couplings, symmetric=symmetric)
     matrix: NDArray[np.float64] = np.array(checked.toarray() if hasattr(checked, "toarray") else checked)
     return (matrix + matrix.T) / 2 if symmetric else matrix

@@ -1,4 +1,4 @@
-"""The dreaming family in the modes of the Hebbian matrix: couplings of all rates from one decomposition."""
+"""The dreaming family in the eigenvectors of the Hebbian matrix: couplings of all rates from one decomposition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RANK_TOLERANCE = 1e-12
 
 
 def correlation_modes(patterns: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Modes in which the Hebbian matrix with its diagonal is diagonal, xi^T xi / N = sum_k c_k v_k v_k^T.
+    """Eigenvalues and eigenvectors of the Hebbian matrix with its diagonal, xi^T xi / N = sum_k c_k v_k v_k^T.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def correlation_modes(patterns: ArrayLike) -> tuple[NDArray[np.float64], NDArray
     Returns
     -------
     eigenvalues : ndarray, shape (n_modes,)
-        Those of C = xi xi^T / N that are not 0, largest first; patterns that depend on others give fewer modes.
+        Those of C = xi xi^T / N that are not 0, largest first; linearly dependent patterns give fewer modes.
     vectors : ndarray, shape (n_spins, n_modes)
         Orthonormal.
     """
@@ -94,7 +94,7 @@ class DreamingModes:
 
     @cached_property
     def offset(self) -> float:
-        """Shift g0 of the eigenvalues that leaves the off-diagonal part as it is."""
+        """Shift g0 of the eigenvalues that does not change the off-diagonal part."""
         return float(np.mean(self.eigenvalues)) if self.complete else 0.0
 
     def direction(self, rates: ArrayLike) -> NDArray[np.float64]:
@@ -103,12 +103,12 @@ class DreamingModes:
         Parameters
         ----------
         rates : array_like of any shape
-            Above the lower bound; an infinite rate gives the limit of the direction.
+            Above the lower bound; an infinite rate gives the limit of the normalised weights.
 
         Returns
         -------
         ndarray
-            One axis (modes) more than `rates`.
+            Of the shape of `rates` with one more axis, the modes.
         """
         rate = np.asarray(rates, dtype=np.float64)[..., None]
         shifted = self.eigenvalues - self.offset
@@ -144,8 +144,8 @@ class DreamingModes:
         Parameters
         ----------
         rate : float
-            Above the open lower bound. An infinite rate gives the pseudo-inverse rule where the modes are fewer than
-            the spins, and otherwise, where B itself vanishes, its direction.
+            Above the open lower bound. An infinite rate gives the pseudo-inverse rule where there are fewer modes than
+            spins, and otherwise, where B itself vanishes, the limit of B up to a factor.
 
         Returns
         -------

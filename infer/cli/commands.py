@@ -41,7 +41,7 @@ from infer.wording import with_error
 DEFAULT_METHOD = Method("pseudolikelihood")
 
 app = typer.Typer(
-    help="Inferring equilibrium couplings from driven systems: how much dreaming does activity amount to?",
+    help="Infer equilibrium couplings from driven systems, and the dreaming rate that corresponds to their activity.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -90,7 +90,7 @@ def simulate(
     rate: Annotated[float, typer.Option(help="Dreaming rate of the couplings; 0 is Hebbian.")] = 0.0,
     temperature: Annotated[float, typer.Option(help="Temperature, above 0.")] = 1.2,
     persistence: Annotated[float, typer.Option(help="Probability in [0, 1) that an update keeps its threshold.")] = 0.5,
-    draws: Annotated[int, typer.Option(help="Recorded states a chain.")] = 10_000,
+    draws: Annotated[int, typer.Option(help="Recorded states of each chain.")] = 10_000,
     chains: Annotated[int, typer.Option(help="Independent chains.")] = 4,
     burn_in: Annotated[int, typer.Option(help="Sweeps before the first draw.")] = 500,
     thin: Annotated[int, typer.Option(help="Sweeps between draws.")] = 4,
@@ -200,11 +200,14 @@ def compare(
     key: Key = None,
     seed: Seed = 0,
     n_jobs: Annotated[
-        int, typer.Option("--n-jobs", help="Without effect: on one thread numbers are the same everywhere.")
+        int,
+        typer.Option(
+            "--n-jobs", help="Without effect: one thread is used, so that results are the same on all machines."
+        ),
     ] = 1,
     progress: Progress = None,
 ) -> None:
-    """Say how similar couplings are to Hebbian couplings and to their dreamed versions."""
+    """Compare couplings with Hebbian couplings and with their dreamed versions."""
     from infer.fits import check_output, compare_file, write_similarity
     from infer.recordings.recording import read_patterns
 
@@ -291,7 +294,9 @@ def sweep(
     config: Annotated[Path, typer.Argument(help="TOML file: dynamics, loads, temperatures, persistences, repeats.")],
     output: Annotated[
         Path | None,
-        typer.Option(help="Store (SQLite file), or a folder for it; it is gone on with. [default: CONFIG.sqlite here]"),
+        typer.Option(
+            help="Store (SQLite file), or a folder for it; an existing store is resumed. [default: CONFIG.sqlite here]"
+        ),
     ] = None,
     backend: Annotated[Backend | None, typer.Option(help="Where cells are computed. [default: processes]")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port.")] = None,
@@ -303,7 +308,7 @@ def sweep(
     ] = None,
     progress: Progress = None,
 ) -> None:
-    """Measure dreaming rates over a grid; a sweep that was stopped goes on where it was."""
+    """Measure dreaming rates over a grid; a sweep that was stopped is resumed."""
     from infer.sweeps.run import default_store, sweep
     from infer.sweeps.table import describe_sweep, refuse_failures
 
@@ -328,7 +333,7 @@ def demo(
     n_jobs: Jobs = -1,
     progress: Progress = None,
 ) -> None:
-    """Run the whole way once: simulate 100 active spins with 20 patterns, fit, compare, report."""
+    """Run all steps on an example: simulate 100 active spins with 20 patterns, fit, compare, report."""
     from infer.cli.demo import run_demo
 
     analysis, page = run_demo(output, seed=seed, n_jobs=n_jobs, progress=wants_progress(progress))
@@ -342,7 +347,7 @@ def memory(
     figure: FigureFile = None,
     n_spins: Annotated[int, typer.Option(min=2, help="Number of spins.")] = 100,
     n_patterns: Annotated[int, typer.Option(min=1, help="Number of random patterns.")] = 20,
-    cycles: Annotated[int, typer.Option(min=1, help="Cycles of training, one pattern each.")] = 5000,
+    cycles: Annotated[int, typer.Option(min=1, help="Number of training cycles, one pattern each.")] = 5000,
     rule: Annotated[
         Rule, typer.Option(help="Synapses with a memory in time, or the exact difference clamped - free.")
     ] = Rule.TEMPORAL,
@@ -376,7 +381,7 @@ def digits(
     epochs: Annotated[int, typer.Option(min=1, help="Passes through the data.")] = 30,
     n_hidden: Annotated[int, typer.Option(min=1, help="Number of hidden units.")] = 100,
     checkpoints: Annotated[
-        Path | None, typer.Option(help="Folder for checkpoints; run again with the same one to go on from there.")
+        Path | None, typer.Option(help="Folder for checkpoints; run again with the same folder to resume.")
     ] = None,
     seed: Seed = 0,
     progress: Progress = None,
@@ -397,7 +402,7 @@ def synapse(
     output: Annotated[Path, typer.Option(help="Figure (.svg, .pdf or .png).")],
     seed: Seed = 0,
 ) -> None:
-    """Draw what a synapse with a memory in time learns, and what that memory dissipates."""
+    """Draw the learning curve of a synapse with a memory in time, and the dissipation of that memory."""
     from infer.contrastive.figures import synapse_panels, write_figure
     from infer.fits import check_output
 
@@ -433,6 +438,6 @@ def _show_headline(analysis: Any) -> None:
 
 def main() -> None:
     """Entry point of the `reverie` command."""
-    # a polite request to stop goes the way of an exception, so that half-written files are removed
+    # SIGTERM raises SystemExit, so that cleanup runs and unfinished files are removed
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     app()

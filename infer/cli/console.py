@@ -1,4 +1,4 @@
-"""What commands have in common: errors and warnings as one line on standard error, and when to show progress."""
+"""Common parts of commands: errors and warnings as one line on standard error, and when to show progress."""
 
 import functools
 import sys
@@ -51,7 +51,7 @@ def warnings_on_one_line() -> Iterator[None]:
 
 def complain(text: str, kind: str = "error") -> None:
     """One line on standard error."""
-    from infer.wording import one_line  # loads numpy, which commands that need nothing need not wait for
+    from infer.wording import one_line  # imports numpy, which takes time that simple commands do not need
 
     typer.echo(f"{kind}: {one_line(text)}", err=True)
 

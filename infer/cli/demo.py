@@ -1,4 +1,4 @@
-"""The whole way once, at the size at which it was first seen: simulate, fit, compare, report."""
+"""All steps on an example: simulate, fit, compare, report."""
 
 import os
 from pathlib import Path
@@ -27,9 +27,9 @@ def run_demo(
     Parameters
     ----------
     folder : str or path-like
-        Where samples.nc, report.html and report.json go; made when it does not exist.
+        Folder of samples.nc, report.html and report.json; created when it does not exist.
     seed : int
-        Of everything.
+        Of all random numbers.
     n_jobs : int or None
         Number of threads; the result does not depend on it.
     progress : bool
@@ -59,7 +59,7 @@ def run_demo(
         samples = sample(
             dynamics, DRAWS, chains=CHAINS, burn_in=BURN_IN, thin=THIN, seed=seed, n_jobs=n_jobs, progress=progress
         )
-        # the samples take their final name only when the report has taken its own
+        # the samples are renamed to their final name after the report
         with atomic_write(folder / "samples.nc") as temporary:
             write_netcdf(temporary, samples, patterns)
             analysis = analyse(samples, patterns, source="reverie demo", seed=seed, n_jobs=n_jobs, progress=progress)

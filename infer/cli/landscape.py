@@ -51,7 +51,7 @@ def landscape(
     missing: MissingOption = Missing.MASK,
     constant: ConstantOption = Constant.ERROR,
     seed: Seed = 0,
-    n_jobs: Annotated[int, typer.Option("--n-jobs", help="Without effect: one thread computes all of it.")] = 1,
+    n_jobs: Annotated[int, typer.Option("--n-jobs", help="Without effect: one thread is used.")] = 1,
     progress: Progress = None,
     *,
     selection: dict[str, Any],
@@ -106,7 +106,7 @@ def landscape(
 
 
 def _outputs(output: Path | None, figure: Path | None) -> tuple[Path | None, Path | None]:
-    """Where numbers and figure go; an output with the ending of a figure is one."""
+    """Paths of numbers and figure; an output with the ending of a figure is a figure."""
     from infer.errors import InputError
 
     if output is None or output.suffix.lower() not in (".svg", ".pdf", ".png"):
@@ -144,7 +144,7 @@ def _read_fit(path: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
         )
     table = read_table(path, "couplings", None)
     if not table.attributes.get("converged", True):
-        complain(f"{path}: the fit did not converge, so that its landscape may be another one", "warning")
+        complain(f"{path}: the fit did not converge, so that its landscape may be wrong", "warning")
     model: Any = PairModel.of(couplings, fields)
     if "count_potential" in found:
         model = CountModel.of(model, potential=found["count_potential"])
@@ -152,7 +152,7 @@ def _read_fit(path: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
 
 
 def _check_spins(path: Path, names: tuple[str, ...] | None, n_spins: int, recording: Any) -> None:
-    """Refuse a recording of other spins than those of the fit."""
+    """Raise an error for a recording of other spins than those of the fit."""
     from infer.errors import InputError
 
     if recording is None:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they may be."""
+"""Options of several commands, and their allowed values."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     class Method(StrEnum):
         """How couplings are fitted."""
 
-else:  # one of the names of the registry, which grows by a line where an estimator is added
+else:  # one of the names of the registry of estimators
     Method = StrEnum("Method", {method.name.upper().replace("-", "_"): method.name for method in METHODS})
 
 
 class Rule(StrEnum):
-    """How synapses find the contrast between clamped and free state."""
+    """Way in which synapses compute the contrast between clamped and free state."""
 
     TEMPORAL = "temporal"
     IDEAL = "ideal"
 
 
 class FreeState(StrEnum):
-    """What a network left to itself is read out as."""
+    """State of the free network whose correlations are unlearned."""
 
     FIXED_POINT = "fixed-point"
     GRADED = "graded"
@@ -57,7 +57,7 @@ MissingOption = Annotated[
     Missing,
     typer.Option(
         help="Missing values: refuse them, drop their rows, fill in the spin's more common value, or mask them, that "
-        "is, average over what they may have been."
+        "is, average over their possible values."
     ),
 ]
 ThresholdOption = Annotated[
@@ -72,8 +72,12 @@ ConstantOption = Annotated[
 ]
 Patterns = Annotated[Path | None, typer.Option(help="Stored patterns, one a row; by default those in the data file.")]
 Alpha = Annotated[float | None, typer.Option(help="Strength of the l2 penalty. [default: by the number of samples]")]
-Events = Annotated[Path | None, typer.Option(help="Text, a label a row: compare with average states of events, too.")]
-Estimated = Annotated[int | None, typer.Option(min=1, help="Compare with so many patterns estimated from data, too.")]
+Events = Annotated[
+    Path | None, typer.Option(help="Text file, one label for each row: compare with average states of events, too.")
+]
+Estimated = Annotated[
+    int | None, typer.Option(min=1, help="Compare with this number of patterns estimated from the data, too.")
+]
 Order = Annotated[bool, typer.Option("--time-order/--no-time-order", help="Are rows without counts in time order?")]
 Fields = Annotated[
     bool | None,

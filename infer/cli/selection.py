@@ -1,4 +1,4 @@
-"""Options of commands that say which part of a file is read; a decorator gives them to a command."""
+"""Options that select a part of a file, and the decorator that adds them to a command."""
 
 import functools
 import inspect
@@ -16,7 +16,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "columns": (Annotated[str | None, typer.Option(help="Columns that are spins, by name or number (a,b,3).")], None),
     "index_column": (
-        Annotated[str | None, typer.Option(help="Columns that are no spins, such as labels of rows (a,b,3).")],
+        Annotated[str | None, typer.Option(help="Columns that are not spins, such as labels of rows (a,b,3).")],
         None,
     ),
     "time_column": (Annotated[str | None, typer.Option(help="Column of times.")], None),
@@ -38,7 +38,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
 
 
 def with_selection(function: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameter `selection` is a dict of these options, each an option of the command line."""
+    """Replace the parameter `selection`, a dict of these options, by one command-line option for each."""
 
     @functools.wraps(function)
     def wrapped(**given: Any) -> None:
@@ -57,6 +57,6 @@ def with_selection(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def say_notes(recording: Any) -> None:
-    """Say what was done on reading, one line each on standard error."""
+    """Print the notes made on reading, one line each, on standard error."""
     for note in recording.attributes.get("notes", ()):
         complain(note, "note")

@@ -1,1 +1,1 @@
-"""Temporal contrastive learning from the shell: whole tasks and their figures."""
+"""Temporal contrastive learning on the command line: complete tasks and their figures."""

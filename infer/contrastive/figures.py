@@ -109,7 +109,7 @@ def offset_by_area(table: xr.Dataset) -> Figure:
 def _offset_by_area(axes: Axes, table: xr.Dataset) -> None:
     for k, mean in enumerate(table["mean_signal"].values):
         values = table["offset"].sel(mean_signal=mean).values
-        axes.plot(table["area"], values, **_look(k), label=f"mean signal {mean:g}")
+        axes.plot(table["area"], values, **_line_style(k), label=f"mean signal {mean:g}")
     axes.set_xlabel("area of the kernel (1 / rise time)")
     axes.set_ylabel("offset of Δw (units of signal)")
     axes.legend(loc="upper left")
@@ -143,7 +143,7 @@ def _cost_of_accuracy(axes: Axes, table: xr.Dataset) -> None:
 
 
 def contrast_ratio(table: xr.Dataset) -> Figure:
-    """What the free state counts against the clamped one, from `experiments.contrast_against_dissipation`.
+    """Weight of the free state relative to the clamped one, from `experiments.contrast_against_dissipation`.
 
     Parameters
     ----------
@@ -183,11 +183,11 @@ def digits_errors(table: xr.Dataset) -> Figure:
 
 
 def _digits_errors(axes: Axes, table: xr.Dataset) -> None:
-    # an error of 0 has no place on a logarithmic axis: half a test sample stands for it
+    # an error of 0 cannot be shown on a logarithmic axis: half a test sample is drawn instead
     least = 100 * 0.5 / 360
     shown = np.maximum(100 * table["test_error"].values, least)
     for k, name in enumerate(table["rule"].values):
-        axes.plot(table["epoch"], shown[k], **_look(k), label=str(name))
+        axes.plot(table["epoch"], shown[k], **_line_style(k), label=str(name))
     axes.set_yscale("log")
     log_ticks(axes.yaxis, float(shown.min()), 100.0)
     axes.set_xlabel("epoch (passes through the data)")
@@ -214,7 +214,7 @@ def retrieval(table: xr.Dataset) -> Figure:
 
 def _retrieval(axes: Axes, table: xr.Dataset) -> None:
     for k, name in enumerate(table["network"].values):
-        axes.plot(100 * table["flipped"], table["mean_overlap"].sel(network=name), **_look(k), label=str(name))
+        axes.plot(100 * table["flipped"], table["mean_overlap"].sel(network=name), **_line_style(k), label=str(name))
     axes.set_xlabel("spins flipped at the start (%)")
     axes.set_ylabel("mean overlap at the end (dimensionless)")
     axes.legend(loc="lower left")
@@ -287,7 +287,7 @@ def memory_panels(table: xr.Dataset) -> Figure:
 
 
 def synapse_panels(seed: int = 0) -> Figure:
-    """What a synapse with a memory in time computes and what it costs: learning curve, range, offset, dissipation.
+    """Properties of a synapse with a memory in time: learning curve, range, offset, dissipation.
 
     Parameters
     ----------
@@ -314,13 +314,13 @@ def synapse_panels(seed: int = 0) -> Figure:
     )
 
 
-def _look(k: int) -> dict[str, Any]:
-    """Colour, marker and dashes of the k-th of several curves: each tells them apart."""
+def _line_style(k: int) -> dict[str, Any]:
+    """Colour, marker and dashes of the k-th of several curves; each alone distinguishes them."""
     return {"color": COLOURS[k % 6], "marker": MARKERS[k % 6], "linestyle": STYLES[k % 6], "markersize": 5}
 
 
 def _alone(draw: Callable[[Axes], None]) -> Figure:
-    """A figure of one panel."""
+    """A figure with one panel."""
     with drawing():
         figure, axes = new_axes()
         FigureCanvasAgg(figure)
@@ -329,7 +329,7 @@ def _alone(draw: Callable[[Axes], None]) -> Figure:
 
 
 def _panels(draws: Sequence[Callable[[Axes], None]]) -> Figure:
-    """A figure with up to three panels a row."""
+    """A figure with up to three panels in each row."""
     columns = min(3, len(draws))
     rows = -(-len(draws) // columns)
     with drawing():

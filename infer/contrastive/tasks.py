@@ -1,4 +1,4 @@
-"""Temporal contrastive learning from the shell: tasks run whole, trained couplings compared, numbers in one file."""
+"""Temporal contrastive learning on the command line: complete tasks, comparison of couplings, results in one file."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ __all__ = [
     "write_results",
 ]
 
-# of the profile along the dreaming family: even steps of the logarithm, and Hebbian couplings themselves
+# rates of the profile along the dreaming family: logarithmic steps, and 0 (Hebbian)
 RATES = np.concatenate([[0.0], np.geomspace(0.03, 300.0, 41)])
 
 
@@ -46,14 +46,14 @@ def train_memory(
     free_state : {"fixed point", "graded", "thermal"}
         See `simulate.contrastive.learn_patterns`.
     seed : int
-        Of everything.
+        Of all random numbers.
     progress : bool
         Show progress bars.
 
     Returns
     -------
     xarray.Dataset
-        What `simulate.contrastive.experiments.memory_task` gives, and what `compare_networks` adds.
+        The result of `simulate.contrastive.experiments.memory_task` with the variables of `compare_networks`.
 
     Raises
     ------
@@ -134,16 +134,16 @@ def train_digits(
     ----------
     n_epochs, n_hidden : int
     checkpoint_folder : path-like, optional
-        Where trainings write their checkpoints and go on from those that they find; made when it does not exist.
+        Folder of the checkpoints, from which trainings are resumed; created when it does not exist.
     seed : int
-        Of everything.
+        Of all random numbers.
     progress : bool
         Show progress bars.
 
     Returns
     -------
     xarray.Dataset
-        What `simulate.contrastive.experiments.digits_task` gives.
+        The result of `simulate.contrastive.experiments.digits_task`.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def train_digits(
 
 
 def check_results(output: str | os.PathLike[str] | None, figure: str | os.PathLike[str] | None) -> None:
-    """Say before long work starts whether its numbers and its figure can be written.
+    """Check before a long computation that its numbers and its figure can be written.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def write_results(
     figure: str | os.PathLike[str] | None,
     draw: str,
 ) -> None:
-    """Write a table, and the figure that the function `draw` of `infer.contrastive.figures` makes of it, where asked.
+    """Write a table, its figure (drawn by the function `draw` of `infer.contrastive.figures`), or both.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def write_results(
     if output:
         write_netcdf(output, table)
     if figure:
-        # drawing is slow to load
+        # matplotlib is slow to import
         from infer.contrastive import figures as contrastive_figures
 
         contrastive_figures.write_figure(figure, getattr(contrastive_figures, draw)(table))

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever finds half of one."""
+"""Atomic file writes: a file is either complete or absent."""
 
 import os
 import secrets
@@ -9,16 +9,16 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a file under a temporary name beside `path` and rename it when all went well.
+    """Write a file under a temporary name beside `path` and rename it on success.
 
     The body of the ``with`` statement writes to the path that it is given (same folder, same ending, a hidden name).
-    On leaving without an exception the file takes its final name in one step, replacing an older one; on any
-    exception, `KeyboardInterrupt` included, it is removed and an older file stays as it was.
+    Without an exception the file is renamed to its final name in one step, replacing an older one; on any exception,
+    `KeyboardInterrupt` included, it is removed and an older file is not changed.
 
     Parameters
     ----------
     path : str or path-like
-        Where the finished file goes. Its folder must exist. A symbolic link is followed.
+        Path of the finished file. Its folder must exist. A symbolic link is followed.
 
     Yields
     ------
@@ -56,7 +56,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Say before long work starts whether a result can be written to `path`.
+    """Check before a long computation that a result can be written to `path`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Numbers as JSON holds them, and what is recorded beside them: attributes, versions, date."""
+"""Conversion of results to strict JSON, and metadata of output files: attributes, versions, date."""
 
 import dataclasses
 import datetime
@@ -19,18 +19,18 @@ LONGEST_TEXT = 300
 
 
 def fields_of(result: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Fields of a dataclass as they are, infinities too, and its verdict where it has one."""
+    """Fields of a dataclass, not converted, and its verdict where it has one."""
     names = [item.name for item in dataclasses.fields(result)] + ["verdict"] * hasattr(result, "verdict")
     return {name: getattr(result, name) for name in names if name not in without}
 
 
 def to_plain_dict(result: Any) -> dict[str, Any]:
-    """What `fields_of` gives, as `plain` values."""
+    """The fields of a dataclass (`fields_of`), converted by `plain`."""
     return {name: plain(value) for name, value in fields_of(result).items()}
 
 
 def plain(value: Any) -> Any:
-    """Built of what strict JSON holds: NaN becomes None, infinity a text, arrays keep 9 significant digits."""
+    """A value converted to strict JSON: NaN becomes None, infinity a text, arrays keep 9 significant digits."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
@@ -72,7 +72,7 @@ def readable_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that made the numbers."""
+    """Versions of Python and of the libraries used."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""How much of the multi-information of samples a model of pairs explains."""
+"""Share of the multi-information of samples that a pair model explains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Accuracy", "accuracy"]
 
 @dataclass(frozen=True)
 class Accuracy:
-    r"""Entropies of samples and models, and the two indices of accuracy, all plain (no correction for bias).
+    r"""Entropies of samples and models, and the two indices of accuracy, without correction for bias.
 
     Attributes
     ----------

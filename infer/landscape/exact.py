@@ -1,4 +1,4 @@
-"""Minima, basins and lowest saddles of all states of up to 20 spins."""
+"""Minima, basins and lowest saddles from the energies of all states, for up to 20 spins."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from infer.types import FloatArray, IntArray, SpinArray
 
 __all__ = ["TIE", "AllStates", "Merges", "all_energies", "exact_landscape", "state_numbers", "states_of"]
 
-LOW_SPINS = 10  # spins passed in Gray code before sums are made anew
+LOW_SPINS = 10  # spins that are flipped in Gray code order before sums are recomputed
 TIE = 1e-11  # energies closer than this part of their range count as equal
 CHUNK_STATES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
 class Merges:
-    """Where basins meet as the energy rises, in that order: the disconnectivity tree.
+    """Saddles at which basins meet, by rising energy: the disconnectivity tree.
 
     ``first`` and ``second`` (n_minima - 1,) number the lowest minimum of either group of minima, ``first`` being the
     lower; they meet at ``energies``, the lowest saddle between any minimum of the one and any of the other.
@@ -52,7 +52,7 @@ class Merges:
         depth = np.full(len(energies), np.nan)
         for a, b, height in zip(self.first, self.second, self.energies, strict=True):
             for k in (a, b):
-                if np.isnan(depth[k]):  # the first saddle that is met is the lowest
+                if np.isnan(depth[k]):  # the first saddle in this order is the lowest
                     depth[k] = height - energies[k]
         return depth
 
@@ -128,7 +128,7 @@ def exact_landscape(energies: FloatArray) -> AllStates:
     flat = np.empty(n_states, dtype=np.int32)
     n_minima = label_minima(levels, n_spins, steps, room, flat)
 
-    # the least state stands for its plateau; minima are numbered by energy, then by that state
+    # a plateau is represented by its least state; minima are numbered by energy, then by that state
     inside = np.flatnonzero(flat >= 0)
     _, at = np.unique(flat[inside], return_index=True)
     least = inside[at]

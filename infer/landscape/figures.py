@@ -52,7 +52,7 @@ def disconnectivity_graph(found: EnergyLandscape) -> Figure:
 
 
 def minima_picture(found: EnergyLandscape) -> Figure:
-    """The minima as a picture, one row each: which spins are +1.
+    """Image of the minima, one row each: spins that are +1.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def minima_picture(found: EnergyLandscape) -> Figure:
 
 
 def shares_of_basins(found: EnergyLandscape) -> Figure:
-    """Share of the rows in each basin beside that of the model.
+    """Share of the rows in each basin, compared with that of the model.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def thermodynamics_curves(found: EnergyLandscape) -> Figure:
 
 
 def landscape_panels(found: EnergyLandscape) -> Figure:
-    """All figures that there are numbers for, as panels of one.
+    """All available figures as panels of one figure.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def tree_lines(
             joined.append((int(a), int(b), float(height)))
         leaves[int(a)] = leaves[int(a)] + leaves[int(b)]
     order = leaves[0]
-    # the place and the lower end of the line of each group, named by its lowest minimum
+    # position and lower end of the line of each group, by its lowest minimum
     at = {k: (float(place), float(energies[k])) for place, k in enumerate(order)}
     lines = []
     for a, b, height in joined:
@@ -240,7 +240,7 @@ def _heat_capacity(axes: Axes, found: EnergyLandscape) -> None:
 
 
 def _curve(axes: Axes, x: FloatArray, y: FloatArray, std: FloatArray) -> None:
-    """Values with errors against the temperature."""
+    """Plot of values with errors against the temperature."""
     axes.axvline(1.0, color=GREY, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.fill_between(x, y - std, y + std, color=BLUE, alpha=0.25, linewidth=0)
     axes.plot(x, y, color=BLUE)
@@ -249,12 +249,12 @@ def _curve(axes: Axes, x: FloatArray, y: FloatArray, std: FloatArray) -> None:
 
 
 def _cut(found: EnergyLandscape) -> str:
-    """What the label says where not all minima are drawn."""
+    """End of a label where not all minima are drawn."""
     return f" (the lowest {MOST_DRAWN} of {found.n_minima})" if found.n_minima > MOST_DRAWN else ""
 
 
 def _alone(draw: Callable[[Axes], None]) -> Figure:
-    """A figure of one panel."""
+    """A figure with one panel."""
     with drawing():
         figure, axes = new_axes()
         FigureCanvasAgg(figure)
@@ -263,7 +263,7 @@ def _alone(draw: Callable[[Axes], None]) -> Figure:
 
 
 def _panels(draws: list[Callable[[Axes], None]]) -> Figure:
-    """A figure with up to three panels a row."""
+    """A figure with up to three panels in each row."""
     columns = min(3, len(draws))
     rows = -(-len(draws) // columns)
     with drawing():

@@ -53,12 +53,13 @@ def energy_landscape(
 
     A local minimum is a state whose energy no flip of one spin lowers. Connected states of equal energy (differences
     below 1e-11 of the range are rounding) are one minimum if none of them has a lower neighbour; otherwise they belong
-    to the basin that the shortest way over them leads to. Steepest descent flips the spin that lowers the energy most,
+    to the basin that the shortest path over them leads to. Steepest descent flips the spin that lowers the energy most,
     the first among equals. The saddle of two minima is the lowest energy at which single flips connect them:
-    the smallest possible highest energy of a way from one to the other.
+    the smallest possible highest energy of a path from one to the other.
 
-    Up to 20 spins all states are enumerated and the answer is exact. Beyond, minima are those that descent from all
-    distinct rows and from samples of the model finds, basin sizes are not known, and saddles are upper bounds.
+    Up to 20 spins all states are enumerated and the answer is exact. For more spins, minima are those found by
+    descent from all distinct rows and from samples of the model, basin sizes are not known, and saddles are upper
+    bounds.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def energy_landscape(
         Couplings that contain 1/T, for example of `MaximumLikelihood`. Models with more than pairs, recognised by their
         methods, are taken up to 20 spins.
     samples : array_like (n_rows, n_spins) of +-1, xarray.Dataset, Recording or Samples, optional
-        Rows whose basins are looked up. Rows with missing values have none; transitions are counted inside runs only.
+        Rows that are assigned to basins. Rows with missing values have none; transitions are counted inside runs only.
     fields : array_like (n_spins,), optional
         Fields for couplings that were given as a matrix.
     patterns : array_like (n_patterns, n_spins), optional
@@ -76,7 +77,7 @@ def energy_landscape(
     names : sequence of str, optional
         Names of the spins; by default those of the samples.
     n_model_rows : int, default 20000
-        Rows of heat-bath chains of the model, one sweep apart, whose visits stand beside those of the samples.
+        Rows of heat-bath chains of the model, one sweep apart, whose visits are compared with those of the samples.
     seed : int, SeedSequence, Generator or None
         Of those chains and, above 20 spins, of all that is sampled.
     progress : bool, default False
@@ -153,7 +154,7 @@ def energy_landscape(
         model_visits = visits(labels, len(minima), np.repeat(chances, len(labels) // len(starts)), chain)
         shares = model_visits.shares
         shares_std = _share_errors(labels, chances, shares)
-        if 1.0 / (chances @ chances) < FEWEST_EFFECTIVE:  # annealing was too fast for walls this high
+        if 1.0 / (chances @ chances) < FEWEST_EFFECTIVE:  # annealing was too fast for barriers of this height
             shares, shares_std = np.full((2, len(minima)), np.nan)
             model_visits = dataclasses.replace(model_visits, shares=shares)
     seen = None
@@ -194,14 +195,14 @@ def _value_of(model: Any, fields: ArrayLike | None) -> Any:
 
 
 def _seed_sequence(seed: Any) -> np.random.SeedSequence:
-    """Seed sequence of anything that seeds."""
+    """Seed sequence from any kind of seed."""
     if isinstance(seed, np.random.Generator):
         return np.random.SeedSequence(seed.integers(0, 2**32, size=4).tolist())
     return seed_sequence(seed)
 
 
 def _check_samples(samples: Samples, n_spins: int) -> None:
-    """Refuse samples that do not go with the model, or have no complete row."""
+    """Raise an error for samples that do not fit the model, or have no complete row."""
     if samples.spins.shape[1] != n_spins:
         raise InputError(f"samples: expected shape (n_rows, {n_spins}) to fit the model, got {samples.spins.shape}")
     if not (samples.spins != 0).all(axis=1).any():
@@ -248,7 +249,7 @@ def _share_errors(labels: NDArray[Any], weights: FloatArray, shares: FloatArray)
 def _memories(
     model: Any, minima: SpinArray, energies: FloatArray, patterns: SpinArray, seed: np.random.SeedSequence
 ) -> Memories:
-    """Minima beside patterns; mirrored where every minimum and its mirror image have the same energy."""
+    """Overlaps of minima with patterns; mirrored where every minimum and its negative have the same energy."""
     mirrored = bool(np.allclose(model.energies(-minima), energies, rtol=1e-9, atol=1e-9))
     return memories(minima, patterns, mirrored, seed)
 

@@ -1,4 +1,4 @@
-"""Overlaps of minima with patterns: are the attractors the memories?"""
+"""Overlaps of minima with patterns: whether the attractors are the stored patterns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNK_MINIMA = 4096
 
 @dataclass(frozen=True, eq=False)
 class Memories:
-    """Minima beside patterns.
+    """Overlaps of minima with patterns, and their significance.
 
     Attributes
     ----------
@@ -29,9 +29,9 @@ class Memories:
         Chance that the pattern with its spins in random order has as large an overlap with the minimum nearest to it,
         from 999 random orders; the number of minima is accounted for, that of patterns is not.
     mirrored : bool
-        The model gives a state and its mirror image the same energy, so that a pattern may be remembered as either.
+        The model gives a state and its negative the same energy, so that either of them may be the stored pattern.
     are_minima : ndarray of bool (n_patterns,)
-        Whether the pattern (or its mirror image) is a minimum itself.
+        Whether the pattern (or its negative, where ``mirrored``) is a minimum itself.
     """
 
     overlaps: FloatArray
@@ -50,7 +50,7 @@ class Memories:
 
 
 def memories(minima: SpinArray, patterns: SpinArray, mirrored: bool, seed: np.random.SeedSequence) -> Memories:
-    """Overlaps of minima with patterns, and how likely ones as large are by chance.
+    """Overlaps of minima with patterns, and the probability of overlaps as large by chance.
 
     Parameters
     ----------

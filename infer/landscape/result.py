@@ -1,4 +1,4 @@
-"""The energy landscape of a model, and the sentences that it is told in."""
+"""Result of an energy landscape, its table and its summary in sentences."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class EnergyLandscape:
     shares : ndarray (n_minima,), or None
         Weighted share of the complete rows of the samples in each basin; None without samples.
     model_shares, model_shares_std : ndarray (n_minima,)
-        Probability of each basin in the model, and its sampling error, 0 if exact; NaN where too few chains carry it.
+        Probability of each basin in the model, and its sampling error, 0 if exact; NaN for too few chains.
     visits : Visits or None
         Shares, dwell times and transitions of the samples.
     model_visits : Visits or None
@@ -63,9 +63,9 @@ class EnergyLandscape:
     names : tuple of str
         Of the spins.
     n_left_out : int
-        Minima that were found and left out because they were too many; 0 if exact.
+        Number of minima that were found but not kept, because of the limit of their number; 0 if exact.
     n_dropped : int
-        Rows that reading the recording has dropped, across whose gaps steps from row to row lead.
+        Rows that were dropped on reading; steps between rows across these gaps are counted as steps.
     """
 
     minima: SpinArray
@@ -149,7 +149,7 @@ class EnergyLandscape:
         return "\n".join([*_table(self), *_sentences(self)])
 
     def __repr__(self) -> str:
-        """Size in one line."""
+        """Short description in one line."""
         kind = "exact" if self.exact else "found by descent"
         return f"EnergyLandscape({self.n_minima} minima of {self.n_spins} spins, {kind})"
 
@@ -264,7 +264,7 @@ def _or_dash(value: float, form: str) -> str:
 
 
 def _sentences(found: EnergyLandscape) -> list[str]:
-    """Plain sentences, one for each part of the landscape that was looked at."""
+    """Sentences, one for each part of the landscape that was computed."""
     sentences = [_of_minima(found)]
     if found.shares is not None and not np.isnan(found.shares).any():
         sentences.append(_of_shares(found))
@@ -286,7 +286,7 @@ def _sentences(found: EnergyLandscape) -> list[str]:
 
 
 def _of_minima(found: EnergyLandscape) -> str:
-    """How many minima there are, and how they were found."""
+    """Number of minima, and the method by which they were found."""
     lowest = number(float(found.energies[0]))
     if found.exact:
         how = f"All {2**found.n_spins} states were enumerated."
@@ -316,7 +316,7 @@ def _of_minima(found: EnergyLandscape) -> str:
 
 
 def _of_shares(found: EnergyLandscape) -> str:
-    """Where the rows lie."""
+    """Shares of the rows in basins."""
     shares = found.shares
     assert shares is not None
     most = int(np.argmax(shares))
@@ -331,7 +331,7 @@ def _of_shares(found: EnergyLandscape) -> str:
 
 
 def _of_accuracy(scores: Accuracy) -> str:
-    """How much of the multi-information the model explains."""
+    """Share of the multi-information that the model explains."""
     if np.isnan(scores.r):
         return "The rows show no multi-information that a model could explain."
     error = f" +- {number(scores.r_std)}" if scores.r_std > 0 else ""
@@ -342,13 +342,13 @@ def _of_accuracy(scores: Accuracy) -> str:
     if scores.seen_once > 0.1:
         text += (
             f" {scores.seen_once:.0%} of the rows are states seen only once, so that their entropy is too low and "
-            "these two indices say little."
+            "these two indices are not reliable."
         )
     return text
 
 
 def _of_heat_capacity(along: Thermodynamics) -> str:
-    """Where the heat capacity is largest."""
+    """Temperature of the largest heat capacity."""
     temperature, peak = along.peak
     now = number(float(along.heat_capacity[along.at(1.0)]))
     low, high = along.temperatures[[0, -1]]
@@ -363,7 +363,7 @@ def _of_heat_capacity(along: Thermodynamics) -> str:
 
 
 def _of_memories(beside: Memories) -> str:
-    """Whether minima are patterns."""
+    """Relation of minima to patterns."""
     itself = "themselves or as mirror images" if beside.mirrored else "themselves"
     return (
         f"{int(beside.are_minima.sum())} of {len(beside.p_values)} patterns are minima {itself}; "

@@ -17,7 +17,7 @@ from infer.types import FloatArray, IntArray, SpinArray
 __all__ = ["MOST_MINIMA", "FoundMinima", "descend", "find_minima", "model_rows"]
 
 MOST_MINIMA = 1000  # kept, those with most visits; bounds between all of them take about a second for 100 spins
-MOST_ON_PLATEAU = 4096  # states of equal energy that are looked at
+MOST_ON_PLATEAU = 4096  # largest number of states of equal energy that are searched
 BURN_IN = 200  # sweeps
 
 
@@ -38,7 +38,7 @@ class FoundMinima:
 
 
 def tie_width(model: PairModel) -> float:
-    """Differences of energy up to this one are rounding."""
+    """Largest difference of energies that counts as rounding."""
     return TIE * float(np.abs(model.couplings).sum() / 2.0 + np.abs(model.fields).sum())
 
 
@@ -66,7 +66,7 @@ def descend(model: PairModel, spins: SpinArray) -> SpinArray:
 
 
 def _leave_plateau(model: PairModel, start: SpinArray, width: float) -> SpinArray:
-    """Where descent over states of equal energy leads: below the plateau, or to its least state (last spin first)."""
+    """End of descent over states of equal energy: below the plateau, or its least state (last spin first)."""
     while True:
         queue, seen = [start], {start.tobytes()}
         lower = None
@@ -92,14 +92,15 @@ def _leave_plateau(model: PairModel, start: SpinArray, width: float) -> SpinArra
 def find_minima(model: PairModel, settled: SpinArray) -> FoundMinima:
     """Distinct minima among rows that have been settled, with upper bounds of the saddles between them.
 
-    Between two minima the spins that differ are flipped once each, always that which leaves the energy lowest, from
-    either end; the lower of the two tops bounds their lowest saddle from above. Ways over third minima count too.
+    Between two minima the spins that differ are flipped once each, always the one that gives the lowest energy, from
+    either end; the lower of the two maxima is an upper bound of their lowest saddle. Paths over third minima are
+    included.
 
     Parameters
     ----------
     model : PairModel
     settled : ndarray of int8, shape (n_rows, n_spins)
-        What `descend` gave.
+        As returned by `descend`.
 
     Returns
     -------
@@ -118,7 +119,7 @@ def find_minima(model: PairModel, settled: SpinArray) -> FoundMinima:
 
 
 def merges_of(tops: FloatArray) -> Merges:
-    """The order in which minima meet, from the tops of direct ways between every two (Kruskal's spanning tree)."""
+    """Order in which minima meet, from the maxima of direct paths between every two (Kruskal's spanning tree)."""
     a, b = np.triu_indices(len(tops), 1)
     group = np.arange(len(tops))
     first, second, heights = [], [], []

@@ -41,7 +41,7 @@ class Thermodynamics:
         constant.
     method : str
         "enumeration", whose standard errors are 0, or "annealed importance sampling", whose standard errors are those
-        of the sampling. Those of the fitted couplings are not part of either. NaN where too few chains carry a value.
+        of the sampling. The errors of the fitted couplings are not included. NaN where a value rests on too few chains.
 
     References
     ----------
@@ -67,7 +67,7 @@ class Thermodynamics:
         return float(self.temperatures[k]), float(self.heat_capacity[k])
 
     def at(self, temperature: float) -> int:
-        """Place of a temperature factor in `temperatures`."""
+        """Index of a temperature factor in `temperatures`."""
         return int(np.argmin(np.abs(self.temperatures - temperature)))
 
 
@@ -97,7 +97,7 @@ def exact_thermodynamics(energies: FloatArray, temperatures: FloatArray) -> Ther
         weight = np.exp(above / -temperature)
         total = weight.sum()
         mean[k] = weight @ above / total
-        # centred, since the difference of two squares would lose digits at low temperature
+        # centred, since the difference of two squares would lose precision at low temperature
         capacity[k] = weight @ (above - mean[k]) ** 2 / total / temperature**2
         entropy[k] = (math.log(total) + mean[k] / temperature) / math.log(2)
     zero = np.zeros(len(temperatures))
@@ -110,8 +110,9 @@ def annealed_thermodynamics(
     r"""Thermodynamics by annealed importance sampling from infinite temperature, and states at temperature 1.
 
     Chains start from random states, where :math:`\log Z = N \log 2`, and are cooled in small equal steps of 1/T, one
-    sweep of heat-bath updates each. The weights that they gather estimate log Z at every temperature, and the weighted
-    energies of sweeps recorded there the rest. Standard errors by leaving out one chain at a time (jackknife).
+    sweep of heat-bath updates each. Their importance weights estimate log Z at every temperature, and weighted averages
+    of the energies of recorded sweeps the other quantities. Standard errors by leaving out one chain at a time
+    (jackknife).
 
     Parameters
     ----------
@@ -128,8 +129,8 @@ def annealed_thermodynamics(
     states : ndarray of int8 (n_chains, n_spins)
         At temperature 1.
     weights : ndarray (n_chains,)
-        How much each of these states counts, adding up to 1: chains fall into valleys at temperatures at which these do
-        not yet have their final probabilities.
+        Weights of these states, with sum 1: at the temperatures at which chains become confined to a basin, the
+        probabilities of the basins are not yet the final ones.
     """
     of_starts, of_chains = seed.spawn(2)
     starts = np.random.default_rng(of_starts).choice(np.array([-1, 1], dtype=np.int8), (N_CHAINS, model.n_spins))

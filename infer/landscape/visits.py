@@ -1,4 +1,4 @@
-"""Which basins the rows of samples visit: shares, dwell times, transitions inside runs."""
+"""Basins of the rows of samples: shares, dwell times, transitions inside runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Visits:
         Mean length of a stay in rows, steps from a basin over steps that leave it (sojourns cut off by the end of a run
         then cause no bias where the chance to leave is constant); NaN where none leaves it.
     dwell_times_if_independent : ndarray (n_minima,), or None
-        What rows of the same shares in random order would have, ``1 / (1 - share)``; NaN for a share of 1.
+        Dwell times of rows with the same shares in random order, ``1 / (1 - share)``; NaN for a share of 1.
     n_rows, n_steps : int
         Rows that have a basin, and steps between them.
     """
@@ -66,7 +66,7 @@ def visits(
         Basin of each row, -1 where it is not known.
     n_minima : int
     weights : array (n_rows,), optional
-        How much each row counts in the shares.
+        Weights of the rows in the shares.
     chains : int array (n_rows,), optional
         The run of each row, the rows of a run following each other in time; None: rows have no order.
 

@@ -1,1 +1,1 @@
-"""What figures share: style, axes, inline SVG."""
+"""Common parts of figures: style, axes, inline SVG."""

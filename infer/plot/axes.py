@@ -1,4 +1,4 @@
-"""What the figures of a report have in common: legends, clouds of points, ticks, names."""
+"""Common parts of the figures of a report: legends, scatter plots, ticks, names."""
 
 from collections.abc import Mapping
 
@@ -22,10 +22,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def legend_above(axes: Axes, columns: int = 2) -> None:
-    """A legend above the axes, where it can hide nothing."""
+    """A legend above the axes, where it does not cover data."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        # over the whole width of the figure, which gives it room of its own
+        # over the whole width of the figure, which reserves space for it
         axes.figure.legend(
             handles, labels, loc="outside upper left", ncols=columns, columnspacing=1.2, handletextpad=0.5
         )
@@ -67,7 +67,7 @@ def cloud(
     image[..., 3] = np.where(counts.T > 0, 0.45 + 0.55 * np.log1p(counts.T) / np.log1p(counts.max()), 0.0)
     extent = (float(edges_x[0]), float(edges_x[-1]), float(edges_y[0]), float(edges_y[-1]))
     axes.imshow(image, extent=extent, origin="lower", aspect="auto", interpolation="none", zorder=2)
-    if error_x is not None and error_y is not None:  # one bar of the typical size stands for all
+    if error_x is not None and error_y is not None:  # one error bar of typical size represents all
         at = (box[0][0] + 0.1 * (box[0][1] - box[0][0]), box[1][1] - 0.1 * (box[1][1] - box[1][0]))
         axes.errorbar(
             *at,
@@ -122,7 +122,7 @@ def rate_ticks(axes: Axes, lowest: float, highest: float) -> None:
     low, high = min(float(bounded(lowest)), -0.03), max(float(bounded(highest)), 0.03)
     high = 1.0 if high > 0.9 else high
     readable = np.array([-0.8, -0.6, -0.4, -0.2, -0.1, 0.0, 0.1, 0.3, 0.6, 1.0, 2.0, 5.0, np.inf])
-    # ticks closer than a tenth of the axis would run into each other; 0 has a tick in any case
+    # ticks closer than a tenth of the axis would overlap; 0 always has a tick
     candidates = [0.0]
     for rate in sorted(readable, key=lambda rate: abs(float(bounded(rate)) - (low + high) / 2), reverse=True):
         place = float(bounded(rate))
@@ -137,7 +137,7 @@ def rate_ticks(axes: Axes, lowest: float, highest: float) -> None:
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """Plain numbers on a logarithmic axis: 1, 2, 5 of each decade where that leaves few, else whole decades."""
+    """Plain numbers on a logarithmic axis: 1, 2, 5 of each decade for short ranges, else whole decades."""
     subs = (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(plain_label))
@@ -145,7 +145,7 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
 
 
 def groups(axes: Axes, values: Mapping[str, ArrayLike]) -> None:
-    """Groups of quantities side by side, each in increasing order over a width of its own."""
+    """Groups of quantities side by side, each in increasing order over its own part of the axis."""
     shown = {name: np.sort(np.asarray(v, dtype=np.float64).ravel()) for name, v in values.items() if np.size(v)}
     for k, ordered in enumerate(shown.values()):
         x = k + (np.linspace(-0.35, 0.35, len(ordered)) if len(ordered) > 1 else np.zeros(1))

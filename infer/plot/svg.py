@@ -1,7 +1,7 @@
-"""Matplotlib figures as inline SVG text: one style, own figure objects, deterministic bytes, ids that never clash.
+"""Matplotlib figures as inline SVG text: one style, no global state, deterministic bytes, unique ids.
 
 Figures are drawn 4 inches (288 points) wide with 10 point text, so that on a telephone (about 325 CSS pixels of
-figure) text is still 11 pixels high. Colours leave as CSS variables with the printed colour as fallback: the page
+figure) text is still 11 pixels high. Colours are written as CSS variables with the printed colour as fallback: the page
 recolours them in dark mode.
 """
 
@@ -93,7 +93,7 @@ LOCAL_REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """The style of all figures, from matplotlib's defaults up: a user's own settings do not change the report."""
+    """The style of all figures, based on matplotlib's defaults: users' settings do not change the report."""
     with mpl.rc_context():
         mpl.rcParams.update({key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")})
         mpl.rcParams.update(STYLE)  # type: ignore[arg-type]  # a key misspelt raises
@@ -101,7 +101,7 @@ def drawing() -> Iterator[None]:
 
 
 def new_axes(height: float = 3.2, width: float = WIDTH) -> tuple[Figure, Axes]:
-    """A figure of its own (never registered with pyplot) and its axes."""
+    """A new figure (not registered with pyplot) and its axes."""
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
     return figure, figure.add_subplot()
 

@@ -12,7 +12,7 @@ __all__ = ["write_figure"]
 
 
 def write_figure(path: str | os.PathLike[str], figure: Figure) -> None:
-    """Write a figure, as SVG, PDF or PNG by the ending of the name; all of it or nothing.
+    """Write a figure as SVG, PDF or PNG, by the ending of the name (atomic).
 
     Parameters
     ----------

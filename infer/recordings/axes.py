@@ -1,4 +1,4 @@
-"""Which axis of an array is what: samples in rows, spins in columns, runs one below the other."""
+"""Order of the axes of arrays: samples in rows, spins in columns, runs concatenated along rows."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,10 +22,10 @@ REMEDY = (
 
 
 def in_rows(source: str, table: Table, transpose: bool | None, axes: Any) -> Table:
-    """The table with samples in rows, of an array with two axes or with three; runs of three axes are chains."""
+    """The table with samples in rows, from an array with two or three axes; the runs of three axes become chains."""
     shape = table.values.shape
     if transpose is not None and axes is not None:
-        raise InputError("transpose and axes say the same thing; give one of the two")
+        raise InputError("transpose and axes both give the order of the axes; give one of the two")
     if len(shape) == 3:
         return _flat(source, table, axes)
     order = _order(source, axes, 2) if axes is not None else None
@@ -51,7 +51,7 @@ def in_rows(source: str, table: Table, transpose: bool | None, axes: Any) -> Tab
 
 
 def _numbers_in_order(names: tuple[str, ...]) -> bool:
-    """Whether all names are numbers that grow."""
+    """Whether all names are increasing numbers."""
     try:
         return len(names) > 2 and bool((np.diff([float(name) for name in names]) > 0).all())
     except ValueError:
@@ -59,7 +59,7 @@ def _numbers_in_order(names: tuple[str, ...]) -> bool:
 
 
 def _transposed(table: Table) -> Table:
-    """Rows for columns; the labels of rows, where there is one column of them, are names now."""
+    """The transposed table; labels of rows, where there is one column of them, become names of columns."""
     names = None
     values = table.values
     if list(table.labels) == [0]:
@@ -68,7 +68,7 @@ def _transposed(table: Table) -> Table:
 
 
 def _order(source: str, axes: Any, n_axes: int) -> tuple[int, ...]:
-    """Where run, time and unit are among the axes."""
+    """Positions of run, time and unit among the axes."""
     words = [word.strip().lower() for word in listed(axes.replace(" ", ",") if isinstance(axes, str) else axes)]
     found = [MEANING.get(word) for word in words]
     wanted = ["time", "unit"] if n_axes == 2 else ["run", "time", "unit"]
@@ -81,7 +81,7 @@ def _order(source: str, axes: Any, n_axes: int) -> tuple[int, ...]:
 
 
 def _flat(source: str, table: Table, axes: Any) -> Table:
-    """Runs one below the other, each of them a chain."""
+    """Runs concatenated along rows, each of them a chain."""
     if axes is not None:
         values = table.values.transpose(_order(source, axes, 3))
     else:

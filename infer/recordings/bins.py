@@ -1,4 +1,4 @@
-"""Bins that turn spike times into spins: half-open, with exact edges, over what was observed."""
+"""Bins that turn spike times into spins: half-open, with exact edges, over the time that was observed."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from infer.recordings.table import Table
 
 LARGEST_EXACT = 2**53  # integers up to here are exact in double precision, so their quotients are correctly rounded
 MOST_VALUES = 2**32
-# bins that are empty for nearly all units come from a width in other units than the times, or from a damaged time
+# bins that are empty for nearly all units result from a width in other units than the times, or from a damaged time
 FREE_BINS, BINS_PER_SPIKE = 1_000_000, 1000
 MANY = 10**12  # numbers of bins from which digits say nothing
 SHARE_TO_MENTION = 0.5  # of spikes that share a bin with another one of their unit
@@ -33,7 +33,7 @@ SHARE_TO_MENTION = 0.5  # of spikes that share a bin with another one of their u
 
 @dataclass(frozen=True)
 class Run:
-    """Bins without a gap between them: the exact start of the first, their number, and the trial they belong to."""
+    """Contiguous bins: the exact start of the first, their number, and their trial."""
 
     start: Fraction
     n_bins: int
@@ -54,8 +54,8 @@ def bin_spikes(
     Bins are half-open, ``[edge_k, edge_k+1)``. Where intervals are known (epochs, what was recorded, or start and stop)
     they are the whole bins that fit into each, from its start on; otherwise the edges are whole multiples of the width
     and the bins reach from the first spike to the last. Spikes of trials with times of their own are put into the same
-    bins for all trials, from the first spike of any trial to the last. Times and width are taken as the decimal numbers
-    that they are written as, and each edge as the number nearest to its exact value: a spike at 0.3 starts bin 3 of
+    bins for all trials, from the first spike of any trial to the last. Times and width are read as decimal numbers, and
+    each edge is the floating-point number nearest to its exact value: a spike at 0.3 starts bin 3 of
     width 0.1, though 0.3 / 0.1 < 3 in floating point.
     """
     wrong = np.flatnonzero(~np.isfinite(spikes.times))
@@ -110,7 +110,7 @@ def _runs(
     fixed = start is not None or stop is not None
     if spikes.trials is not None and spikes.same_window:
         if epochs is not None:
-            raise InputError(f"{source}: times are relative to trials, so that epochs have no meaning; leave them out")
+            raise InputError(f"{source}: times are relative to trials, so that epochs do not apply; leave them out")
         n_bins = whole_bins(window, step)
         return [Run(window[0], n_bins, trial) for trial in range(spikes.n_trials) if n_bins > 0]
     if spikes.trials is not None:
@@ -189,7 +189,7 @@ def _unobserved(spikes: SpikeTimes, runs: Sequence[Run], step: Fraction) -> NDAr
 
 
 def _cells(spikes: SpikeTimes, runs: Sequence[Run], step: Fraction) -> NDArray[np.int64]:
-    """The place of each spike in the table of bins and units; spikes outside of all bins are left out."""
+    """Bin and unit of each spike; spikes outside of all bins are left out."""
     trials = np.zeros(len(spikes.times), dtype=np.int64) if spikes.trials is None else spikes.trials
     order = np.lexsort((spikes.times, trials))
     times, units, trials = spikes.times[order], spikes.units[order], trials[order]
@@ -216,7 +216,7 @@ def _edges(start: Fraction, step: Fraction, n_bins: int) -> NDArray[np.float64]:
 
 
 def _sharing(source: str, spikes: SpikeTimes, width: float, shared: int, n_held: int) -> str:
-    """Words for bins that hold several spikes of a unit, with a width that would halve their share."""
+    """Warning of bins that hold several spikes of a unit, with a width that would halve their share."""
     order = np.lexsort((spikes.times, spikes.units))
     times, units = spikes.times[order], spikes.units[order]
     runs = np.zeros(len(times), dtype=np.int64) if spikes.trials is None else spikes.trials[order]

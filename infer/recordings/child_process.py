@@ -1,10 +1,9 @@
 """Reads files in a child process first, so that a crash or a hang cannot stop the caller.
 
-The HDF5 and parquet libraries are fast and written for files that programs made. On damaged or forged ones they can be
-busy for a long time inside a call that nothing in this process can end: of 12 000 NetCDF files with one to four damaged
-places, five kept HDF5 2.0 busy for about ten seconds, and none crashed it. One such process serves all files and ends
-after a while without any. It loads the modules that read a format when the first file of that format comes, so that
-this module imports no format.
+On damaged or forged files the HDF5 and parquet libraries can run for a long time inside a call that cannot be
+interrupted in this process: of 12 000 NetCDF files with one to four damaged bytes, five kept HDF5 2.0 running for about
+ten seconds, and none crashed it. One child process reads all files and ends after some time without requests. It
+imports the modules of a format when the first file of that format is read, so that this module imports no format.
 """
 
 import atexit
@@ -23,7 +22,7 @@ from typing import Any
 
 from infer.errors import InputError
 
-SECONDS = 4.0  # of the processor, for a small file, which takes milliseconds
+SECONDS = 4.0  # seconds of processor time for a small file, which takes milliseconds
 BYTES_PER_SECOND = 10_000_000  # that a large file may take longer
 STARTING_SECONDS = 60.0  # for Python itself and libraries to start on a busy machine
 PATIENCE = 15.0  # how much longer that may take by the clock where other programs are busy
@@ -38,7 +37,7 @@ _left: "list[_Worker]" = []  # of the parent, after a fork
 def try_reading(function: Callable[..., Any] | str, path: Path, *arguments: Any, libraries: Sequence[str] = ()) -> None:
     """Call a function with path and arguments in the child process; an InputError if that crashes or hangs.
 
-    What the function raises there is not reported: it is raised again when the function is called here. The function is
+    Exceptions of the function there are not reported: they are raised again when it is called here. The function is
     given as itself or as "module:name"; its module and the libraries are loaded before the time for the file starts.
     """
     global _worker
@@ -51,7 +50,7 @@ def try_reading(function: Callable[..., Any] | str, path: Path, *arguments: Any,
             if _worker is None:
                 try:
                     _worker = _Worker()
-                except OSError:  # no processes here, so no trial either
+                except OSError:  # no child processes on this platform
                     return
             answer = _worker.load(modules) and _worker.ask(request, limit)
             if answer == "" and _worker.used_up():
@@ -64,7 +63,7 @@ def try_reading(function: Callable[..., Any] | str, path: Path, *arguments: Any,
                 raise InputError(
                     f"{path} is damaged: after {limit:.0f} seconds it was still not read, though it is not large"
                 )
-            # the first may have ended for want of work, just now
+            # the first process may just have ended because it had no requests
             if attempt:
                 raise InputError(f"{path} is damaged: reading it ends in a crash")
 
@@ -80,8 +79,8 @@ class _Worker:
     """A process that reads files on request."""
 
     def __init__(self) -> None:
-        # a numpy.py that came with the data must not run: -P keeps the working directory out, and where "" stood for it
-        # in the path, as in an interactive session, the folder that holds this package takes its place
+        # a numpy.py beside the data must not be imported: -P removes the working directory from the path, and "" in the
+        # path (interactive sessions) is replaced by the folder that holds this package
         paths = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[2])])
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-W", "ignore", "-m", "infer.recordings.child_process"],
@@ -96,7 +95,7 @@ class _Worker:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
-        """Hand on the lines of the process, and an empty one when it has ended."""
+        """Forward the lines of the process, and an empty one when it has ended."""
         assert self.process.stdout is not None
         with suppress(ValueError, OSError):  # closed while it was read
             for line in self.process.stdout:
@@ -130,7 +129,7 @@ class _Worker:
             return False
 
     def end(self) -> None:
-        """Stop the process, whatever it does."""
+        """Kill the process."""
         self.process.kill()
         with suppress(subprocess.TimeoutExpired):  # one that the system cannot stop is left to it
             self.process.wait(ENDING_SECONDS)
@@ -140,22 +139,22 @@ class _Worker:
                     stream.close()
 
     def leave_to_parent(self) -> None:
-        """After a fork: let go of the parent's process without disturbing it."""
+        """After a fork: drop the parent's process without affecting it."""
         # the pipes point to nowhere in this process, so that neither flushing nor closing them reaches the parent's
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None and not stream.closed:
                 os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
-        self.process.returncode = 0  # it is no child of this process, which must not wait for it
+        self.process.returncode = 0  # it is not a child of this process, which must not wait for it
 
 
 def _forget_after_fork() -> None:
-    """A forked process has neither the listening thread nor, perhaps, anybody to release the lock: start anew."""
+    """Start anew in a forked process, which has no listening thread and may hold a locked lock."""
     global _worker, _lock
     left, _worker, _lock = _worker, None, threading.Lock()
     if left is not None:
-        _left.append(left)  # kept, so that nothing of it is finalised here
+        _left.append(left)  # kept, so that it is not finalised here
         left.leave_to_parent()
 
 
@@ -165,7 +164,7 @@ if hasattr(os, "register_at_fork"):
 
 @atexit.register
 def _end() -> None:
-    """Leave no process behind."""
+    """Stop the process at exit."""
     global _worker
     if _worker is not None:
         _worker.end()
@@ -175,7 +174,9 @@ def _end() -> None:
 def _serve() -> None:
     """Read files as requested, one line each, until the requests end or none comes for a while."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what libraries print must not look like an answer
+    os.dup2(
+        os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+    )  # output of libraries must not be mistaken for an answer
     while True:
         clock = threading.Timer(IDLE_SECONDS, os._exit, (0,))
         clock.daemon = True

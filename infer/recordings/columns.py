@@ -1,4 +1,4 @@
-"""Which columns of a table are spins; times, row numbers and trials are not."""
+"""Selection of the columns of a table that are spins; times, row numbers and trials are not."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ INDEX_NAMES = ("", "unnamed: 0", "index", "level_0", "row", "row_number", "rowna
 RUN_NAMES = (*TRIAL_NAMES, "run", "runs", "chain", "chains", "epoch", "session", "block")
 WORDS = {"y": 1, "yes": 1, "yea": 1, "n": 0, "no": 0, "nay": 0, "true": 1, "t": 1, "false": 0, "f": 0, "+": 1, "-": 0}
 TRUTH = {"true", "false", "t", "f"}
-ENOUGH_ROWS = 10  # chance alone puts so many values in order once in three million times
+ENOUGH_ROWS = 10  # probability of an increasing sequence of this length by chance: one in three million
 LEAVE_OUT = "index_column={} (--index-column {} on the command line)"
 
 
@@ -31,10 +31,11 @@ def spin_columns(
     zero_one: bool = False,
     real: bool = False,
 ) -> Table:
-    """The columns that are spins, with the trials and times that other columns hold.
+    """The columns that are spins, with the trials and times of other columns.
 
-    Row numbers, times and trials are told by their names, and said in the attribute "notes". Where values are `real`
-    (a threshold turns them into spins) a column without such a name that only grows is refused, since it may be a time.
+    Row numbers, times and trials are recognised by their names, and reported in the attribute "notes". Where values are
+    `real` (a threshold turns them into spins) an increasing column without such a name is an error, since it may be a
+    time.
     """
     n_columns = table.values.shape[1]
     out = dict.fromkeys([*_places(source, table, index_column), *_places(source, table, time_column)], "")
@@ -61,7 +62,7 @@ def spin_columns(
                 notes.append(said + "was taken as the runs")
             elif role == "time":
                 times = _times(source, table, place) if times is None else times
-                notes.append(said + "was taken as times and left out")
+                notes.append(said + "was read as times and left out")
             else:
                 notes.append(said + ("holds row numbers and was left out" if role == "index" else "was left out"))
         elif real and chosen is None and _grows(np.asarray(values[:, place])):
@@ -97,7 +98,7 @@ def _of_patterns(patterns: NDArray[Any] | None, n_columns: int, kept: Sequence[i
 
 
 def _places(source: str, table: Table, choice: Any) -> list[int]:
-    """Numbers of the columns of these names or numbers."""
+    """Numbers of columns given by names or numbers."""
     if choice is None:
         return []
     names = list(table.names or ())
@@ -116,12 +117,12 @@ def _places(source: str, table: Table, choice: Any) -> list[int]:
 
 
 def _named(table: Table, place: int) -> str:
-    """The name of a column, where there is one, for a sentence."""
+    """The name of a column for a message, empty where there is none."""
     return f" {shown(table.names[place])}" if table.names else ""
 
 
 def _role(table: Table, place: int) -> str:
-    """ "index", "time", "trial", "text", or "" for what may be a spin."""
+    """Kind of a column: "index", "time", "trial", "text", or "" for a possible spin."""
     name = table.names[place].strip().lower().replace(" ", "_") if table.names else "0"
     name = "unnamed: 0" if name == "unnamed:_0" else name
     if place in table.labels:
@@ -146,7 +147,7 @@ def _role(table: Table, place: int) -> str:
 
 
 def _contiguous(values: NDArray[Any]) -> bool:
-    """Whether equal values follow each other, and most do."""
+    """Whether equal values are contiguous, and most values repeat the one before."""
     n_runs = 1 + int((values[1:] != values[:-1]).sum())
     return n_runs == len(np.unique(values)) and n_runs <= len(values) / 2
 

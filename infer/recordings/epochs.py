@@ -1,4 +1,4 @@
-"""Choice of intervals: by name, from a table, from an object; and what tells that time was not recorded."""
+"""Choice of intervals by name, from a table or from an object; detection of time that was not recorded."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from infer.wording import shown
 
 ALL = "all"
 TRIALS = ("trials", "epochs")  # tables of intervals outside of which nothing may have been recorded
-ENOUGH = 20.0  # spikes expected outside of trials before their absence says anything
+ENOUGH = 20.0  # expected number of spikes outside of trials from which their absence is significant
 FEW = 0.01  # of those expected
 
 
@@ -48,7 +48,7 @@ def _intervals_of_table(source: str, table: Table) -> NDArray[np.float64]:
 
 
 def recorded_trials(source: str, spikes: SpikeTimes) -> tuple[str, NDArray[np.float64], str] | None:
-    """Trials outside of which no unit fires, where nothing else is known of what was recorded, and a warning."""
+    """Trials outside of which no unit fires, where the recorded time is not known otherwise, and a warning."""
     if spikes.intervals is not None or spikes.observed is not None or spikes.trials is not None:
         return None
     for name in TRIALS:

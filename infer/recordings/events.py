@@ -1,4 +1,4 @@
-"""Patterns of a recording that nobody stored: average states during events."""
+"""Patterns estimated from a recording: average states during events."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def event_patterns(
 
     .. math:: \xi_i = \mathrm{sign}(\langle s_i\rangle_\text{event} - \langle s_i\rangle):
 
-    which spins are up more often during the event than in all rows. So spins that are mostly down, like those of spike
-    trains, do not make all patterns alike. Ties count as +1.
+    +1 for spins that are +1 more often during the event than in all rows. So spins that are mostly -1, like those of
+    spike trains, do not make all patterns similar. Ties count as +1.
 
     Parameters
     ----------
     spins : array_like, shape (n_rows, n_spins)
         Values -1 and +1.
     labels : sequence, length n_rows
-        Which event each row belongs to; "" or None for no event.
+        Event of each row; "" or None for no event.
     counts : array_like, shape (n_rows,), optional
-        How often each row was seen.
+        Counts of the rows.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Type of a file format: how it is recognised and how it is read."""
+"""Description of a file format: how it is recognised and how it is read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ class Format:
     Attributes
     ----------
     name : str
-        As messages say it.
+        Name in messages.
     endings : tuple of str
         Endings of file names, in small letters, with the first dot.
     magic : tuple of bytes
-        What such a file may start with; empty for text, which starts with nothing that marks another format.
+        Possible first bytes of such a file; empty for text, which must not start with those of another format.
     read_table : callable (path, content, key) -> Table, or None
         Reads the array called `key` (or `content`, or the only possible one); None: the format holds spike times only.
     read_spikes : callable (path, key) -> SpikeTimes, or None
-        Reads spike times; None: the format holds none. Both functions raise what they like: `infer.recordings.read`
+        Reads spike times; None: the format holds none. Both functions may raise any exception: `infer.recordings.read`
         turns it into one line. Of a guarded format they are functions of a module, found there by their names.
     guarded : bool
         Whether files are read in a child process first, since the library may crash or hang on damaged ones.
@@ -35,11 +35,11 @@ class Format:
     libraries : tuple of str
         Modules that the child process loads before the time for the file starts.
     data : str
-        What messages call data of this magic; the name of the format by default.
+        Name in messages of data with this magic; the name of the format by default.
     is_folder : callable (path) -> bool, or None
         Recognises a folder of several files that are one recording.
     no_spikes : str
-        What to say where a bin width was given and `read_spikes` is None.
+        Message where a bin width was given and `read_spikes` is None.
     """
 
     name: str
@@ -56,5 +56,5 @@ class Format:
 
     @property
     def content_name(self) -> str:
-        """What messages call the data that such a file holds."""
+        """Name in messages of the data of such a file."""
         return self.data or self.name

@@ -1,7 +1,7 @@
-"""Intervals of time, exact in the decimal sense: union, intersection, difference, and the bins that fit into them.
+"""Intervals of time with exact decimal ends: union, intersection, difference, and the bins that fit into them.
 
-Ends of intervals are taken as the decimal numbers of 15 digits that they are nearest to, since 0.1 + 0.7, computed in
-floating point, is meant to be 0.8. Inside this package intervals are pairs of `fractions.Fraction`, ordered in time.
+Ends of intervals are rounded to decimal numbers of 15 digits, so that 0.1 + 0.7, computed in floating point, becomes
+0.8. Inside this package intervals are pairs of `fractions.Fraction`, ordered in time.
 """
 
 import math
@@ -18,7 +18,7 @@ from infer.wording import shown
 Interval = tuple[Fraction, Fraction]
 START_NAMES = ("start", "start_time", "t_start", "tstart", "begin", "onset", "from")
 STOP_NAMES = ("stop", "stop_time", "end", "end_time", "t_stop", "tstop", "t_end", "offset", "to")
-# an interval that lacks a millionth of a bin at its end holds the bin: so much is lost by rounding to nanoseconds
+# an interval too short by up to a millionth of a bin holds the bin: rounding to nanoseconds may shorten it so much
 TOLERANCE = Fraction(1, 1_000_000)
 
 

@@ -1,4 +1,4 @@
-"""From a file or an object, and what was asked for, to one table of samples in rows and spins in columns."""
+"""Reading of a file or an object, with options, as one table with samples in rows and spins in columns."""
 
 import os
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from infer.wording import shown
 
 @dataclass(frozen=True)
 class Reading:
-    """What is to be read, and how: the keywords of `read_recording` that say so."""
+    """Keywords of `read_recording` that select the data and the way of reading them."""
 
     key: str | None = None
     zero_one: bool = False
@@ -41,7 +41,7 @@ class Reading:
 
 
 def load(data: Any, how: Reading) -> tuple[str, Table]:
-    """What messages call the source, and its table: values as they are, or spike times in bins."""
+    """Name of the source in messages, and its table of values or of binned spike times."""
     width = how.bin_width
     if width is not None and not (isinstance(width, Real) and 0 < width < np.inf):
         raise InputError(f"bin_width must be a number above 0, in the unit of the times, got {shown(width)}")
@@ -114,7 +114,7 @@ def _rows(source: str, table: Table, how: Reading) -> Table:
 
 
 def _refuse(source: str, how: Reading, what: str, **options: Any) -> None:
-    """Refuse options that do not go with the data."""
+    """Raise an error for options that do not apply to the data."""
     for name, value in options.items():
         if value is not None:
             raise InputError(f"{source}: {name} goes with {what}; leave it out here")

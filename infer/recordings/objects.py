@@ -1,7 +1,7 @@
 """Python objects as recordings: arrays, lists of trials, tables, and objects of pynapple, neo and elephant.
 
-This is the only place of the package that asks an object of another library for its type. It goes by the names of type
-and library, so that none of them is loaded here.
+This is the only module that distinguishes objects of other libraries. It compares the names of type and library, so
+that no library is imported.
 """
 
 import warnings
@@ -34,14 +34,14 @@ def kind_of_object(data: Any) -> str | None:
 
 
 def recording_of_object(data: Any, spikes: bool) -> tuple[str, Table | SpikeTimes]:
-    """What messages call the object, and its values or, if asked for or if it holds nothing else, its spike times."""
+    """Name of the object in messages, and its values, or its spike times if requested or if it holds nothing else."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the libraries of the objects warn of is no news for users
+        warnings.simplefilter("ignore")  # warnings of these libraries do not concern users
         return _recording_of_object(data, spikes)
 
 
 def _recording_of_object(data: Any, spikes: bool) -> tuple[str, Table | SpikeTimes]:
-    """The same, by the type of the object."""
+    """As `open_object`, by the type of the object."""
     kind = kind_of_object(data)
     source = f"the {kind or type(data).__name__}"
     if isinstance(data, SpikeTimes):
@@ -102,7 +102,7 @@ def _numbers(source: str, item: Any) -> NDArray[Any]:
 
 
 def _table_of_trials(source: str, arrays: list[NDArray[Any]]) -> Table:
-    """Trials of any lengths over the same units, one below the other."""
+    """Trials of any lengths over the same units, concatenated along rows."""
     widths = {array.shape[1] for array in arrays}
     if len(widths) > 1:
         raise InputError(
@@ -145,7 +145,7 @@ def _spikes_of_rows(source: str, values: NDArray[Any]) -> SpikeTimes:
 
 
 def _table_of_data_frame(frame: Any) -> Table:
-    """Columns with their names; text as it is, to be judged later."""
+    """Columns with their names; text is kept and checked later."""
     names = tuple(str(name) for name in frame.columns)
     columns, labels = [], dict[int, list[str]]()
     for place in range(len(names)):
@@ -256,7 +256,7 @@ def _spikes_of_segments(source: str, segments: Sequence[Any]) -> SpikeTimes:
 
 
 def _table_of_binned(binned: Any) -> Table:
-    """Spins from bins that are there already: units are rows in elephant."""
+    """Spins from existing bins, whose rows are units in elephant."""
     active = np.asarray(binned.to_bool_array())
     spins = np.where(active.T, 1, -1).astype(np.int8)
     trains = getattr(binned, "input_spiketrains", None) or ()

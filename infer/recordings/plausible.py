@@ -1,4 +1,4 @@
-"""Warnings of times that are hardly meant: another unit of time, a clock that was reset, a lone negative time."""
+"""Warnings of implausible times: another unit of time, a clock that was reset, single negative times."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from infer.recordings.table import Table
 
 SPARSE, MANY_ROWS = 5e-4, 100_000  # share of +1, and rows, from which another unit of time is likely
 FEW = 0.02  # share of spikes that may go back in time where a clock was reset
-LONE = 0.001  # share of negative times that are hardly meant
+LONE = 0.001  # share of negative times up to which they are implausible
 SILENCE, EXPECTED = 0.05, 100.0  # share of all time without a spike, and spikes expected in it
 
 

@@ -1,4 +1,4 @@
-"""From a file of any format that is read to one table of numbers; what libraries raise on the way becomes one line."""
+"""Reading of a file of any supported format as one table of numbers; errors of libraries become one line."""
 
 import os
 import warnings
@@ -50,7 +50,7 @@ def read_spikes(path: str | os.PathLike[str], key: str | None = None) -> SpikeTi
 
 
 def _check_key(source: Path, form: Format, key: str | None) -> None:
-    """Refuse a choice where there is none."""
+    """Raise an error for a key where the file holds one table."""
     if key is not None and not form.has_keys:
         raise InputError(
             f"{source}: key={shown(key)} was given, but {source.suffix or form.name} files hold one table; leave it out"
@@ -58,7 +58,7 @@ def _check_key(source: Path, form: Format, key: str | None) -> None:
 
 
 def format_of(path: Path) -> Format:
-    """The format by the ending of the name, held against the first bytes of the file."""
+    """The format by the ending of the name, compared with the first bytes of the file."""
     if path.is_dir():
         for form in FORMATS:
             if form.is_folder is not None and form.is_folder(path):
@@ -94,7 +94,7 @@ def format_of(path: Path) -> Format:
 
 @contextmanager
 def one_line_errors(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a library raises on a damaged or hostile file into one line, and drop what it only warns of."""
+    """Turn any exception of a library on a damaged or malicious file into one line, and suppress its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

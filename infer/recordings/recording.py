@@ -48,7 +48,7 @@ class Recording(Samples):
     weights, weight_kind, n_effective, chains, ordered, names, patterns
         As for `infer.Samples`. Rows with counts carry no order in time.
     attributes : dict
-        The metadata of the file and what was done on reading: "missing" (the option), "missing_values",
+        Metadata of the file and a record of the reading: "missing" (the option), "missing_values",
         "dropped_rows", "filled_values", "masked_values" (numbers), "constant" (the option), "constant_spins" (names,
         kept or dropped), "notes" and "warnings" (sentences). For spike times also "bin_width", "first_bin_edge",
         "spikes" (in bins), "spikes_outside_bins", "spikes_sharing_a_bin" (with another one of the same unit),
@@ -69,7 +69,7 @@ class Recording(Samples):
 
     @property
     def counts(self) -> NDArray[np.int64] | None:
-        """How often each row was seen; None: once."""
+        """Counts of the rows; None: each row counts once."""
         return self.weights if self.weight_kind == "counts" else None
 
 
@@ -106,7 +106,7 @@ def read_recording(
     of Python, `SpikeTimes`, a dict or a list of times, lists of trials and units, ``TsGroup``, ``SpikeTrain`` of neo.
     Bins are half-open and their edges exact: the whole bins that fit into each interval that was observed or chosen,
     from its start on, or, where nothing is known, whole multiples of the width from the bin of the first spike to that
-    of the last. What was not observed is missing, not silent.
+    of the last. Values of units outside their observed time are missing, not -1.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def read_recording(
         Values are real; a spin is +1 above the threshold, or above the median or the mean of its column in each run,
         and -1 else.
     missing : {"error", "drop", "fill", "mask"}, default "error"
-        What to do about missing values: NaN, empty cells, 0 among -1 and +1, bins in which a unit was not observed.
+        Treatment of missing values: NaN, empty cells, 0 among -1 and +1, bins in which a unit was not observed.
         "drop" leaves out rows that have any; "fill" puts the more common value of that spin (+1 in a tie), which
         weakens the couplings that are inferred; "mask" leaves them open, as 0 in the spins, for
         ``PseudoLikelihood(missing="mask")`` to average over.
     constant : {"error", "keep", "drop"}, default "error"
-        What to do about spins that have the same value in all rows, about whose couplings a recording says nothing:
+        Treatment of spins that have the same value in all rows, whose couplings a recording does not determine:
         "keep" them, or "drop" their columns.
     bin_width : float, optional
         Width of the bins for spike times, in the unit of the times (seconds in NWB files, phy, pynapple and neo).
@@ -135,13 +135,13 @@ def read_recording(
     columns : str or sequence, optional
         Columns that are spins, by name or number, counted from 0; a text separates them by commas.
     index_column, time_column : str, int or sequence, optional
-        Columns that are no spins. Times select rows where there are ``epochs``.
+        Columns that are not spins. Times select rows where there are ``epochs``.
     transpose : bool, optional
         Whether each row is a unit. By default rows are samples, and a table with more columns than rows is refused.
     axes : str or sequence, optional
-        What the axes are, in their order, such as ``"run,unit,time"``.
+        Names of the axes, in their order, such as ``"run,unit,time"``.
     epochs : str, path-like, or intervals, optional
-        What is read, each interval a run: the name of a table of intervals in the file ("trials"), a file with columns
+        Intervals to read, each a run: the name of a table of intervals in the file ("trials"), a file with columns
         start and stop, an array (n_intervals, 2), or an ``IntervalSet``; "all" for all of the time. Where units of an
         NWB file fire within its trials only, the trials are the epochs.
     start, stop : float, optional
@@ -344,12 +344,12 @@ def read_patterns(path: str | os.PathLike[str], *, key: str | None = None, zero_
 
 
 def match_patterns(recording: Recording, patterns: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Bring patterns to the spins of a recording: where constant spins were dropped, drop them from the patterns too.
+    """Restrict patterns to the spins of a recording: spins that were dropped are dropped from the patterns too.
 
     Parameters
     ----------
     recording : Recording
-        What `read_recording` gave.
+        As returned by `read_recording`.
     patterns : ndarray, shape (n_patterns, n_spins)
         Over the spins of the recording, or over all columns of its file.
 
@@ -375,12 +375,12 @@ def match_patterns(recording: Recording, patterns: NDArray[np.int8]) -> NDArray[
 
 
 def match_events(recording: Recording, labels: Sequence[str]) -> list[str]:
-    """Bring labels of rows to the rows of a recording: where rows were dropped, drop their labels too.
+    """Restrict labels to the rows of a recording: labels of rows that were dropped are dropped too.
 
     Parameters
     ----------
     recording : Recording
-        What `read_recording` gave.
+        As returned by `read_recording`.
     labels : sequence of str
         One for each row of the recording, or one for each row of its file.
 
@@ -410,7 +410,7 @@ def match_events(recording: Recording, labels: Sequence[str]) -> list[str]:
 
 
 def _option(name: str, value: str, allowed: type[E]) -> E:
-    """The option of this name; an unknown one is refused."""
+    """The option of this value; an InputError for an unknown one."""
     try:
         return allowed(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Numbers that a recording has for each row: counts, weights and runs."""
+"""Numbers for each row of a recording: counts, weights and runs."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""Spike times of named units, with what is known of when each was observed."""
+"""Spike times of named units, with the time in which each was observed."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class SpikeTimes:
     times : ndarray of float64, shape (n_spikes,)
         In the unit of time of the file.
     units : ndarray of int64, shape (n_spikes,)
-        Which of the names each spike belongs to.
+        Index of the unit of each spike in `names`.
     names : tuple of str
         Names of the units.
     intervals : ndarray of float64, shape (n_intervals, 2), or None
-        Start and end of what was recorded, for all units; None: not known.
+        Starts and ends of the recorded time of all units; None: not known.
     observed : tuple of ndarray of float64, each of shape (n_intervals, 2), or None
-        Start and end of what was observed of each unit.
+        Starts and ends of the observed time of each unit.
     unseen : ndarray of float64, shape (n_intervals, 2), or None
         Time that is to be left out, such as artefacts.
     trials : ndarray of int64, shape (n_spikes,), or None
@@ -50,11 +50,11 @@ class SpikeTimes:
     epochs : mapping of str to ndarray of float64, shape (n_intervals, 2)
         Intervals that the file names.
     unit_table : mapping of str to sequence, length n_units
-        What the file says about each unit, such as its quality.
+        Columns of the table of units, such as their quality.
     default_units : str, optional
         Which units are taken where none are asked for, such as "group=good".
     notes : tuple of str
-        What was done on reading, in sentences.
+        Notes on the reading, in sentences.
     attributes : mapping
         Metadata.
 
@@ -89,7 +89,7 @@ class SpikeTimes:
         spikes : mapping of unit to array_like, shape (n_spikes,)
             Times of the spikes of each unit.
         intervals : array_like, shape (n_intervals, 2), optional
-            Start and end of what was recorded.
+            Starts and ends of the recorded time.
 
         Returns
         -------
@@ -121,7 +121,7 @@ def times_of_unit(name: Any, times: Any) -> NDArray[np.float64]:
 
 
 def find_columns(source: str, names: Sequence[str], n_columns: int) -> tuple[int, int]:
-    """Which columns of a spike-time table hold times and units."""
+    """Columns of a spike-time table that hold times and units."""
     plain = [name.strip().lower().replace(" ", "_") for name in names]
     times = [i for i, name in enumerate(plain) if name in TIME_NAMES]
     units = [i for i, name in enumerate(plain) if name in UNIT_NAMES]
@@ -137,7 +137,7 @@ def find_columns(source: str, names: Sequence[str], n_columns: int) -> tuple[int
 
 
 def find_trials(names: Sequence[str]) -> int | None:
-    """Which column of a spike-time table holds trials, if any."""
+    """Column of a spike-time table that holds trials, if any."""
     plain = [name.strip().lower().replace(" ", "_") for name in names]
     return next((i for i, name in enumerate(plain) if name in TRIAL_NAMES), None)
 

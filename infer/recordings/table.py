@@ -1,4 +1,4 @@
-"""Numbers read from a file, as a table, and the words for a place in it."""
+"""Numbers read from a file, as a table, and descriptions of places in it for messages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 
 @dataclass
 class Table:
-    """Two-dimensional numbers with what a file says about them."""
+    """Two-dimensional numbers with names, runs, weights and metadata of the file."""
 
     values: NDArray[Any]
     names: tuple[str, ...] | None = None
@@ -45,12 +45,12 @@ class Table:
         )
 
     def place(self, row: int, column: int) -> str:
-        """Words for one value, with its line where the table comes from text."""
+        """Description of the place of a value, with its line where the table comes from text."""
         return place(row, column, self.names, self.line_of_row(row) if self.line_of_row else None)
 
 
 def place(row: int, column: int, names: tuple[str, ...] | None, line: int | None = None) -> str:
-    """Words for one value: its row and column, its line in a text file (counted from 1, as editors do), its name."""
+    """Place of a value for messages: row and column, line in a text file (counted from 1, as in editors), name."""
     in_line = f" (line {line})" if line is not None else ""
     name = f" {shown(names[column])}" if names else ""
     return f"row {row}{in_line}, column {column}{name} (counted from 0)"
@@ -73,7 +73,7 @@ def choose(path: Path, keys: list[str], tables: list[str], content: str, key: st
 
 
 def check_two_dimensional(path: str, table: Table) -> None:
-    """Refuse everything but a table of real numbers."""
+    """Raise an error unless the values are a table of real numbers."""
     values = table.values
     if values.dtype.kind not in "biuf":
         raise InputError(f"{path} holds values of type {values.dtype}, not numbers")

@@ -1,4 +1,4 @@
-"""From tables of numbers to spins -1 and +1, in chunks, with the place of whatever cannot be a spin."""
+"""Conversion of tables of numbers to spins -1 and +1, in chunks; errors name the place of invalid values."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ ZERO_ONE_REMEDY = "pass zero_one=True (--zero-one on the command line) if 0 and 
 
 @dataclass
 class Absent:
-    """Missing values: their number, the rows that have any, and what to say about the first."""
+    """Missing values: their number, the rows that have any, and the place of the first."""
 
     rows: NDArray[np.bool_]
     total: int = 0
@@ -75,7 +75,7 @@ def _runs(chains: NDArray[Any] | None, n_rows: int) -> list[Any]:
 
 
 def _nothing_above(source: str, table: Table, value: NDArray[np.float64], column: int, threshold: str) -> str:
-    """What to say where no value of a column lies above its median or mean: most are its largest."""
+    """Error message where no value of a column lies above its median or mean, since most equal the largest."""
     name = f" {shown(table.names[column])}" if table.names else ""
     distinct = np.unique(value)
     share = 100 * float((value == distinct[-1]).mean())
@@ -89,7 +89,7 @@ def _nothing_above(source: str, table: Table, value: NDArray[np.float64], column
 
 
 def two_valued(source: str, table: Table, zero_one: bool) -> tuple[NDArray[np.int8], Absent]:
-    """The values as int8: -1, +1, and 0 where missing; an int8 array of such values is given back as it is."""
+    """The values as int8: -1, +1, and 0 where missing; an int8 array of such values is returned unchanged."""
     values = table.values
     if values.dtype == np.bool_ and not zero_one:
         raise InputError(f"{source} holds booleans; {ZERO_ONE_REMEDY.replace('0 and 1', 'false and true')}")
@@ -129,13 +129,13 @@ def two_valued(source: str, table: Table, zero_one: bool) -> tuple[NDArray[np.in
         absent.complaint = (
             f"{source}: {table.place(*first)} holds {what} ({absent.total} of {values.size} are missing); "
             "choose missing='drop' to leave such rows out, 'fill' to put the more common value, or 'mask' to average "
-            "over what they may have been (--missing on the command line)"
+            "over their possible values (--missing on the command line)"
         )
     return spins, absent
 
 
 def _complaint(value: Any, column: int, zero_one: bool) -> str:
-    """What to say about a value that cannot be a spin."""
+    """Part of a message on a value that cannot be a spin."""
     if value in WRAPPED:
         return f"{value}, which is -1 wrapped in {WRAPPED[value]}; convert the array with astype(numpy.int8)"
     hint = ""
@@ -167,7 +167,7 @@ def filled(spins: NDArray[np.int8], counts: NDArray[Any] | None) -> NDArray[np.i
 
 
 def constant_columns(spins: NDArray[np.int8]) -> NDArray[np.intp]:
-    """The columns that do not hold both values; what is missing (0) is none."""
+    """The columns that do not hold both values; 0 (missing) is not a value."""
     up, down = np.zeros((2, spins.shape[1]), dtype=bool)
     for rows in _chunks(*spins.shape):
         up |= (spins[rows] == 1).any(axis=0)

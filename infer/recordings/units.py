@@ -1,4 +1,4 @@
-"""Choice of units, by their names or by what the file says about them."""
+"""Choice of units by name, or by conditions on the table of units."""
 
 import operator
 import re
@@ -38,7 +38,7 @@ def listed(choice: Any) -> list[str]:
 
 
 def chosen_units(source: str, spikes: SpikeTimes, units: Any) -> SpikeTimes:
-    """The spikes of the units asked for: names, or conditions such as "quality=good"."""
+    """The spikes of the chosen units: names, or conditions such as "quality=good"."""
     if units is None or (isinstance(units, str) and units == ALL and ALL not in spikes.names):
         return spikes
     if isinstance(units, str) and CONDITION.match(units) and units not in spikes.names:
@@ -62,7 +62,7 @@ def chosen_units(source: str, spikes: SpikeTimes, units: Any) -> SpikeTimes:
 
 
 def _meets(source: str, spikes: SpikeTimes, condition: str) -> NDArray[np.bool_]:
-    """Which units meet a condition on a column of the table of units."""
+    """Mask of the units that satisfy a condition on a column of the table of units."""
     match = CONDITION.match(condition)
     if match is None:
         raise InputError(f"{source}: units={shown(condition)} is no condition such as 'quality=good'")

@@ -1,4 +1,4 @@
-"""How close couplings are to Hebbian ones and to dreamed ones: best rate, interval, null models, verdict."""
+"""Comparison of couplings with Hebbian and dreamed ones: best rate, interval, null models, verdict."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def compare(
         Rates of the profile, above -1/max eig(G); 0 is added. Default: a grid around 0 and the best rate. The best
         rate itself is searched for everywhere, whatever the grid.
     replicates : array (n_replicates, n_spins, n_spins), optional
-        Bootstrap replicates of the couplings; take the place of the estimator's own.
+        Bootstrap replicates of the couplings; replace those of an estimator.
     n_bootstrap : int
-        Replicates asked from an estimator.
+        Number of replicates that a fitted estimator is asked for.
     n_null : int
         Draws of each null model.
     confidence : float
-        Level of the interval, between 0 and 1.
+        Confidence of the interval, between 0 and 1.
     seed : int
-        Seed of everything drawn.
+        Seed of all random numbers.
 
     Returns
     -------
@@ -78,8 +78,8 @@ def compare(
 
     Notes
     -----
-    Without replicates the interval treats what the best fit leaves over as noise, which pairs of spins that share a
-    spin may have in common (dyadic cluster-robust standard error; Aronow, Samii, Assenova 2015,
+    Without replicates the interval treats the residuals of the best fit as noise, which may be correlated between pairs
+    that share a spin (dyadic cluster-robust standard error; Aronow, Samii, Assenova 2015,
     doi 10.1093/pan/mpv018). With replicates it is the bias-corrected percentile interval (Efron 1981). The reference
     counts as known: the sampling noise of a recording's own correlations does not enter.
 
@@ -96,7 +96,7 @@ def compare(
     with blas_threads(len(matrix)):
         blocks = replicate_blocks(estimator, replicates, n_bootstrap, replicate_seed, len(matrix))
         stored = None if patterns is None else np.asarray(patterns).astype(np.int8)
-        scale = power_of_two(matrix)  # without it sums of squares of very large or small couplings leave the range
+        scale = power_of_two(matrix)  # avoids overflow of sums of squares of couplings
         if blocks is not None:
             blocks = (np.asarray(block) / scale for block in blocks)
         found = _compare(matrix / scale, family, stored, blocks, rates, n_null, confidence, null_seed, recall_seed)
@@ -104,7 +104,7 @@ def compare(
 
 
 def _rescaled(found: Similarity, scale: float) -> Similarity:
-    """The result for couplings that are larger by a factor."""
+    """The result for couplings multiplied by a factor."""
     names = ["inverse_temperature", "inverse_temperature_std", "slope", "slope_std"]
     names += ["couplings", "reference_couplings", "hebbian_couplings"]
     changed: dict[str, Any] = {name: value * scale for name in names if (value := getattr(found, name)) is not None}
@@ -151,7 +151,7 @@ def _compare(
 
     temperature, slope = _scale(family, projection, rate)
     grid = _grid(family, rate, interval, rates)
-    # one call for the profile, the best rate and Hebbian: each needs the same sums
+    # one call for the profile, the best rate and Hebbian, which need the same sums
     values = profile_metrics(family, matrix, np.concatenate([grid, [rate, 0.0]]))
     at_best, at_hebbian = ({name: float(values[name][k]) for name in METRICS} for k in (-2, -1))
     best_matrix, hebbian_matrix = _fitted(family, projection, rate), _fitted(family, projection, 0.0)
@@ -168,7 +168,7 @@ def _compare(
     fewer = family.n_patterns is not None and family.eigenvalues.size < family.n_spins
     retrieval = None
     if patterns is not None:
-        # recall asks for the direction of the couplings only, but a negative scale would turn it round
+        # recall does not depend on the scale of the couplings, but on its sign
         signs = {"inferred": 1.0, "hebbian": np.sign(at_hebbian["cosine"]), "best dreamed": np.sign(at_best["cosine"])}
         n_trials = int(np.clip(500 // len(patterns), 1, 10))
         retrieval = {
@@ -258,7 +258,7 @@ def _grid(family: DreamingFamily, rate: float, interval: RateInterval, rates: Ar
         close = np.linspace(min(rate, 0.0) - reach, max(rate, 0.0) + reach, 21)
         parts.append(close[close > lowest_searched(family)])
     grid = np.unique(np.concatenate(parts))
-    # 0 itself stays, rounding twins of it and of each other go
+    # 0 itself is kept; other rates that are equal up to rounding are removed
     grid = grid[np.append(True, np.diff(grid) > 1e-9)]
     grid[np.argmin(np.abs(grid))] = 0.0
     return grid

@@ -1,4 +1,4 @@
-"""The dreaming family: a Hebbian matrix and all its unlearned versions, from one eigendecomposition."""
+"""The dreaming family: a Hebbian matrix and all its dreamed versions, from one eigendecomposition."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class DreamingFamily(DreamingModes):
 
     Rate 0 is the Hebbian matrix. For fewer patterns than spins, an infinite rate is the pseudo-inverse rule
     (the projector on the patterns); for a correlation matrix of full rank it points along minus the inverse
-    correlation matrix, the naive mean-field couplings. The lower bound is open: there the leading mode alone is left.
+    correlation matrix, the naive mean-field couplings. The lower bound is open: there only the leading mode remains.
 
     All members share the eigenvectors :math:`v_k` of :math:`G`, so sums over pairs of spins reduce to sums over
     modes: with zero-diagonal couplings :math:`A`,
     :math:`\langle A, B\rangle = \sum_k f_k\, v_k^T A v_k` and :math:`|B|^2 = \sum_{kl} f_k M_{kl} f_l`,
     :math:`M_{kl} = \delta_{kl} - \sum_i v_{ki}^2 v_{li}^2`, where :math:`f_k = (1+\lambda) g_k/(1+\lambda g_k)`.
 
-    Make one with :meth:`from_patterns` or :meth:`from_correlations`.
+    Constructed by :meth:`from_patterns` or :meth:`from_correlations`.
 
     Attributes
     ----------
@@ -125,8 +125,8 @@ def data_correlations(spins: ArrayLike, counts: ArrayLike | None = None, *, chun
     :math:`G_{ij} = (\langle s_i s_j\rangle - m_i m_j) / \sqrt{(1-m_i^2)(1-m_j^2)}`,
     with :math:`m_i = \langle s_i\rangle`.
 
-    Means are taken off (the second moment :math:`\langle s_i s_j\rangle` alone would count a bias of single spins,
-    which fields explain, as a stored pattern), and every spin is scaled to unit variance, as a pattern of +-1 is.
+    Means are subtracted (the second moment :math:`\langle s_i s_j\rangle` alone would treat a bias of single spins,
+    which fields explain, as a stored pattern), and every spin is scaled to unit variance, as a pattern of +-1 has.
     For spins of zero mean this is the second moment, which is the Hebbian matrix with every sample as a pattern.
 
     Parameters
@@ -135,7 +135,7 @@ def data_correlations(spins: ArrayLike, counts: ArrayLike | None = None, *, chun
     counts : array (n_rows,), optional
         How often each row was seen.
     chunk_size : int
-        Rows worked on at a time.
+        Number of rows processed at a time.
 
     Returns
     -------

@@ -16,14 +16,14 @@ METRICS = ("cosine", "pearson", "frobenius_distance", "spectrum_distance")
 
 
 def similarity_metrics(couplings: ArrayLike, reference: ArrayLike) -> dict[str, float]:
-    r"""Similarity of couplings A to a reference B; the diagonals play no part, nor does a positive factor.
+    r"""Similarity of couplings A to a reference B; diagonals and positive factors have no effect.
 
     - ``cosine``: :math:`\langle A, B\rangle / (|A| |B|)` over pairs i < j.
-    - ``pearson``: the same after both means over pairs are taken off.
+    - ``pearson``: the same after subtraction of both means over pairs.
     - ``frobenius_distance``: :math:`\min_c |A - c B| / |A| = \sqrt{1 - \mathrm{cosine}^2}`, 0 to 1.
     - ``spectrum_distance``: :math:`\sqrt{\sum_k (a_k - b_k)^2}` of the sorted eigenvalues of A and B (zero diagonals),
       each matrix scaled to unit Frobenius norm; at most :math:`\sqrt{2 (1 - \mathrm{cosine})}`
-      (Hoffman, Wielandt 1953), and 0 for equal spectra whatever the eigenvectors.
+      (Hoffman, Wielandt 1953), and 0 for equal spectra with any eigenvectors.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def similarity_metrics(couplings: ArrayLike, reference: ArrayLike) -> dict[str, 
     a, b = off_diagonal(couplings, "couplings"), off_diagonal(reference, "reference")
     if a.shape != b.shape:
         raise ValueError(f"reference: shape {b.shape} does not fit the couplings, {a.shape}")
-    a, b = a / power_of_two(a), b / power_of_two(b)  # sums of squares stay in range
+    a, b = a / power_of_two(a), b / power_of_two(b)  # avoids overflow of sums of squares
     pairs = np.triu_indices(len(a), 1)
     x, y = a[pairs], b[pairs]
     cosine = float(x @ y / np.sqrt((x @ x) * (y @ y)))
@@ -103,7 +103,7 @@ def recall(
     n_trials: int = 10,
     seed: int | np.random.SeedSequence = 0,
 ) -> dict[str, float]:
-    """What the couplings remember: patterns that are fixed points, and overlaps reached from damaged ones.
+    """Retrieval by the couplings: share of patterns that are fixed points, and overlaps reached from flipped patterns.
 
     Zero temperature, no fields. Returns ``fixed_points`` (fraction of patterns whose every spin agrees with its field,
     ties counted as :func:`simulate.retrieval.fixed_points` does) and ``overlap`` (mean of |overlap| with the pattern

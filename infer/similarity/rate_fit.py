@@ -1,4 +1,4 @@
-"""The best dreaming rate, its interval and the null models, all from projections on the modes of a family."""
+"""Best dreaming rate, its interval and the null models, from projections on the modes of a family."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lowest_searched(family: DreamingFamily) -> float:
 
 @dataclass(frozen=True)
 class RateInterval:
-    """Interval of the best rate and what it rests on; ``sigma`` is the distance from Hebbian in standard errors."""
+    """Interval of the best rate and its method; ``sigma`` is the distance from Hebbian in standard errors."""
 
     low: float
     high: float
@@ -108,7 +108,7 @@ def _derivatives(family: DreamingFamily, t: FloatArray) -> tuple[FloatArray, Flo
 
 
 def contrast_weights(family: DreamingFamily, rate: float, base: float = 0.0) -> FloatArray:
-    """Mode weights of unit length that tell B(rate) from B(base), the Hebbian one: B(rate) less its part along it."""
+    """Component of B(rate) orthogonal to B(base), the Hebbian one, as mode weights of unit length."""
     start, dreamed = family.direction(base), family.direction(rate)
     if rate == base:
         dreamed = _derivatives(family, family.to_log_distance(base))[1]
@@ -143,9 +143,9 @@ def interval_from_replicates(
 ) -> tuple[RateInterval, FloatArray]:
     """Bias-corrected percentile interval of the best rate from replicates of the couplings, and their best rates.
 
-    The replicates carry the noise of the estimate twice, so their best rates may sit off the estimate in the same
-    direction as the estimate sits off the truth. The bias-corrected percentile (Efron 1981) takes that off, respects
-    the lower bound and does not depend on how the rate is parametrised.
+    The replicates contain the noise of the estimate twice, so that their best rates may be biased relative to the
+    estimate as the estimate is relative to the true rate. The bias-corrected percentile (Efron 1981) removes this bias,
+    respects the lower bound and does not depend on the parametrisation of the rate.
     """
     rates = best_rates(family, replicate_projections)
     low, high = corrected_percentiles(rate, rates, confidence)
@@ -161,13 +161,13 @@ def interval_from_replicates(
 def interval_from_residuals(
     family: DreamingFamily, rate: float, couplings: FloatArray, projection: FloatArray, confidence: float
 ) -> RateInterval:
-    r"""Interval of the best rate when nothing but the couplings is known: what they leave over counts as noise.
+    r"""Interval of the best rate from the couplings alone, with the residuals of the best fit as noise.
 
     The least-squares fit of scale and t = log(1 + rate max eig(G)) to all pairs of spins has, at pair (i, j), the
     influence :math:`\psi_{ij}`. Pairs that share a spin may be correlated, others not, so the variance is
     :math:`\sum_i (\sum_j \psi_{ij})^2 - \sum_{i<j} \psi_{ij}^2` (Fafchamps, Gubert 2007; Aronow, Samii, Assenova 2015,
-    doi 10.1093/pan/mpv018), and at least that of independent pairs. It is the jackknife over spins, less its double
-    count of pairs.
+    doi 10.1093/pan/mpv018), and at least that of independent pairs. It is the jackknife over spins without its
+    double counting of pairs.
     """
     z = stats.norm.ppf((1.0 + confidence) / 2.0)
     interior = np.isfinite(rate) and rate > lowest_searched(family)
@@ -230,7 +230,7 @@ def _one_sided(
 
 
 def _sigmas(value: float, noise: float, norm: float) -> float:
-    """Size of a component of couplings in standard errors; without noise beyond rounding, none or infinitely many."""
+    """Size of a component of couplings in standard errors; 0 or infinite where the noise is below rounding."""
     if noise > 1e-12 * norm:
         return abs(value) / noise
     return 0.0 if abs(value) < 1e-7 * norm else np.inf

@@ -1,4 +1,4 @@
-"""What comparisons take: couplings or fitted estimators, and replicates for intervals."""
+"""Input of comparisons: couplings or fitted estimators, and replicates for intervals."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from infer.model import PairModel
 
 FloatArray = NDArray[np.float64]
 
-#: Fewest replicates or draws that percentiles are taken from.
+#: Smallest number of replicates or draws for percentiles.
 FEWEST_REPLICATES = 20
-#: Replicates are worked on in blocks of this size.
+#: Replicates are processed in blocks of this size.
 BLOCK_BYTES = 2**28
 #: Spins up to which one thread does the linear algebra.
 SPINS_FOR_THREADS = 300
@@ -24,13 +24,13 @@ SPINS_FOR_THREADS = 300
 def blas_threads(n_spins: int) -> threadpool_limits:
     """Context that keeps products of matrices of few spins on one thread.
 
-    They are done before a second thread has woken up, and waiting for it costs ten times the work on a busy machine.
+    Starting further threads takes longer than such a product, up to ten times on a busy machine.
     """
     return threadpool_limits(limits=1 if n_spins <= SPINS_FOR_THREADS else None, user_api="blas")
 
 
 def unpack_couplings(couplings: Any) -> tuple[FloatArray, Any]:
-    """Checked couplings, and the fitted estimator that they come from (or None)."""
+    """Checked couplings, and the fitted estimator from which they were taken (or None)."""
     matrix = PairModel.of(couplings).couplings
     if not matrix.any():
         raise ValueError("couplings: all entries off the diagonal are 0, so that there is nothing to compare")

@@ -1,4 +1,4 @@
-"""The result of a comparison, and the sentences that it is told in."""
+"""Result of a comparison, its table and its verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """What :func:`compare` found. All metrics are over entries off the diagonal.
+    """Result of :func:`compare`. All metrics are over entries off the diagonal.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Similarity:
         (defined in :func:`infer.similarity.metrics.similarity_metrics`).
     best_rate : float
         Rate of greatest cosine, which is that of least squared distance when the scale is free. May be negative;
-        ``inf`` when the cosine grows without end.
+        ``inf`` when the cosine increases up to infinite rate.
     best_rate_std : float
         Its standard error.
     best_rate_interval : tuple of float
@@ -39,12 +39,12 @@ class Similarity:
     confidence : float
         Of the intervals.
     interval_method : str
-        How the interval was made: from replicates of the couplings, or a likelihood.
+        Method of the interval: replicates of the couplings, or a likelihood.
     optimum : str
         "interior", "infinite rate" or "lower bound"; "undefined" when all members of the family are proportional.
     inverse_temperature : float
-        Scale c of the best fit, couplings = c * B(best_rate). Inferred couplings contain 1/T, so this is 1/T times
-        whatever scale the reference has. For couplings exactly c times the reference it is c.
+        Scale c of the best fit, couplings = c * B(best_rate). Inferred couplings contain 1/T, so this is 1/T times the
+        scale of the reference. For couplings exactly c times the reference it is c.
     inverse_temperature_std : float or None
         Its standard error, where there are replicates.
     slope, slope_std : float, float or None
@@ -55,8 +55,8 @@ class Similarity:
         Distance of the couplings from Hebbian ones in standard errors: size of their component along the part of
         the best dreamed matrix that is not Hebbian, over the standard error of this component.
     noise_ceiling : float or None
-        Cosine between the couplings and what they estimate, as the replicates' noise tells; no reference can be
-        expected to do better.
+        Cosine between the couplings and their true values, estimated from the noise of the replicates; the expected
+        upper limit for any reference.
     null_models : dict of dict
         "hebbian", "shuffled eigenvalues", "random couplings": mean, std and percentiles of their cosine.
     spectra : dict of ndarray (n_spins,)
@@ -72,7 +72,7 @@ class Similarity:
         recording's own correlations (0) and naive mean-field couplings (inf): even undriven samples have a rate
         well above 0 there, so it must not be set beside a rate measured from patterns.
     n_spins, n_patterns : int, int or None
-        Sizes; None where the reference is made of data correlations.
+        Sizes; None where the reference are data correlations.
     rate_lower_bound : float
         -1 / max eig(C), at which the family of dreamed couplings ends.
     couplings, reference_couplings, hebbian_couplings : ndarray (n_spins, n_spins)
@@ -151,12 +151,12 @@ class Similarity:
 
     @property
     def verdict(self) -> str:
-        """One sentence on where the couplings stand between Hebbian, dreamed and neither."""
+        """One sentence: whether the couplings are closest to Hebbian ones, to dreamed ones, or to neither."""
         return _verdict(self)
 
 
 def _verdict(found: Similarity) -> str:
-    """One sentence on where the couplings stand between Hebbian, dreamed and neither."""
+    """One sentence: whether the couplings are closest to Hebbian ones, to dreamed ones, or to neither."""
     best, hebbian = found.at_best["cosine"], found.at_hebbian["cosine"]
     random = found.null_models["random couplings"]
     if best <= random["high"]:
@@ -172,7 +172,7 @@ def _verdict(found: Similarity) -> str:
     low, high = found.best_rate_interval
     interval = f"{100 * found.confidence:g} % interval {number(low)} to {number(high)}"
     scores = f"cosine {best:.4f} against {hebbian:.4f}"
-    # couplings and the correlations of the same samples share their noise, which then sets no limit
+    # couplings and correlations of the same samples have common noise, so that this limit does not hold
     if found.noise_ceiling is not None and found.noise_ceiling >= best:
         scores += f", where the noise of the couplings allows {found.noise_ceiling:.4f}"
     apart = found.hebbian_sigma > stats.norm.ppf((1 + found.confidence) / 2) and not low <= 0.0 <= high

@@ -1,4 +1,4 @@
-"""Do the couplings of two recordings differ? Studentised permutations of blocks of rows."""
+"""Test whether the couplings of two recordings differ: studentised permutations of blocks of rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from infer.wording import join, number, p_text
 
 __all__ = ["CouplingDifference", "compare_recordings"]
 
-LEAST_COINCIDENCES = 10.0  # rows in each of the four cells of a pair, below which its errors do not hold
+LEAST_COINCIDENCES = 10.0  # rows in each of the four cells of a pair, below which its standard errors are not valid
 LEAST_BLOCKS = 20  # of each recording
 MOST_BLOCKS = 300
 HESSIAN_ROWS = 20_000
@@ -45,10 +45,10 @@ class CouplingDifference:
         Of all pairs together: the smaller of that of the largest studentised difference and that of the sum of their
         squares, corrected for taking the smaller.
     rms_difference : float
-        Root mean square of the true differences over the pairs that are judged, errors taken off; 0 where the errors
-        explain all.
+        Root mean square of the true differences over the pairs that are judged, corrected for the errors; 0 where the
+        errors explain the observed ones.
     rms_coupling : float
-        Root mean square of the couplings of both recordings, errors taken off, for comparison.
+        Root mean square of the couplings of both recordings, corrected for the errors, for comparison.
     couplings_a, couplings_b : ndarray of float64, shape (n_spins, n_spins)
         By pseudo-likelihood with fields and one prior sample.
     n_judged, n_pairs : int
@@ -132,16 +132,16 @@ def compare_recordings(
     seed: int | np.random.SeedSequence | np.random.Generator | None = 0,
     n_jobs: int | None = 1,
 ) -> CouplingDifference:
-    """Test whether the pair couplings of two recordings of the same spins differ, whatever their rates do.
+    """Test whether the pair couplings of two recordings of the same spins differ, even if their rates differ.
 
     Couplings and fields are fitted to each recording by pseudo-likelihood. To first order each block ``b`` of
-    successive rows moves a coupling by its influence ``y_b`` (the sandwich formula), so that a coupling is the mean of
+    successive rows changes a coupling by its influence ``y_b`` (the sandwich formula): a coupling is the mean of
     ``J + y_b`` over blocks. Differences are divided by their standard errors. Their null distribution comes from
-    permuting these values between the recordings, each time divided anew by the standard error of the permuted groups.
-    Rows themselves are not exchangeable where rates differ, nor are blocks of recordings of different length or spread;
-    the studentised permutation test holds there too, for long recordings (Chung and Romano 2013). For single pairs the
-    permutation distribution of the largest studentised difference over all pairs controls the chance of any false
-    alarm.
+    permuting these values between the recordings, each time divided by the standard error of the permuted groups.
+    Rows themselves are not exchangeable where rates differ, nor are blocks of recordings of different length or
+    variance; the studentised permutation test is valid there too, for long recordings (Chung and Romano 2013). For
+    single pairs the permutation distribution of the largest studentised difference over all pairs controls the chance
+    of any false alarm.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def _block_length(a: _Rows, b: _Rows) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _BlockFit:
-    """Couplings of the spins that vary, and what they would be from each block alone to first order."""
+    """Couplings of the spins that vary, and first-order estimates of them from each block alone."""
 
     couplings: FloatArray  # (n_varying, n_varying)
     values: FloatArray  # (n_blocks, n_varying, n_varying), their mean weighted by lengths is couplings
@@ -323,7 +323,7 @@ def _fit_blocks(data: _Rows, varying: NDArray[np.intp], ridge: float, length: in
     fit = fit_nodes(rows, ridge, True, 1e-6, 500)
     with one_blas_thread():
         gradients = rows.batch_gradients(fit.couplings, fit.fields, labels)
-        # by how much a block's share of the gradient exceeds that of a block of its length that is like all
+        # the gradient of a block less its expected share of the total gradient
         excess = gradients - np.multiply.outer(lengths / lengths.sum(), gradients.sum(axis=0))
         for node, hessian, n_used in rows.hessians(fit.couplings, fit.fields, HESSIAN_ROWS):
             others = np.delete(np.arange(n + 1), node)
@@ -380,7 +380,7 @@ class _Permutations:
         above = np.sort(largest)
         found = np.concatenate(sizes)
         p_pairs = (len(above) - np.searchsorted(above, found * (1 - 1e-12))) / len(above)
-        # the smaller of two p-values, each permutation judged against all
+        # the smaller of two p-values, computed for each permutation in the same way
         best = np.minimum(_upper_ranks(largest), _upper_ranks(total))
         return cls(
             np.concatenate(stds),
@@ -408,7 +408,7 @@ def _upper_ranks(values: FloatArray) -> FloatArray:
 
 
 def _root(squares: FloatArray) -> float:
-    """Root of the mean of squares less their errors, 0 where that is negative."""
+    """Root of the mean of squares minus squared errors, 0 where that is negative."""
     return float(np.sqrt(max(squares.mean(), 0.0))) if len(squares) else 0.0
 
 

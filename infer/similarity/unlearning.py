@@ -1,4 +1,4 @@
-"""Similarity along the path of iterative unlearning: how many dreams do couplings amount to?"""
+"""Similarity along the path of iterative unlearning: the number of dreams closest to given couplings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _POINTS_PAST_PEAK = 8
 
 @dataclass(frozen=True, eq=False)
 class UnlearningSimilarity:
-    """What :func:`compare_unlearning` found.
+    """Result of :func:`compare_unlearning`.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class UnlearningSimilarity:
         Its interval at ``confidence`` from replicates of the couplings (bias-corrected percentiles), for the dreams of
         this seed; None without replicates.
     passed_peak : bool
-        Whether the path went beyond its most similar point; otherwise more dreams may be better still.
+        Whether the path went beyond its most similar point; otherwise more dreams may be more similar.
     epsilon : float
         Strength of a dream.
     confidence : float
@@ -70,7 +70,7 @@ class UnlearningSimilarity:
 
     @property
     def verdict(self) -> str:
-        """One sentence on the number of dreams that couplings amount to."""
+        """One sentence on the number of dreams at which the similarity is largest."""
         return _verdict(self)
 
 
@@ -87,9 +87,9 @@ def compare_unlearning(
     seed: int = 0,
     progress: bool = False,
 ) -> UnlearningSimilarity:
-    r"""Compare couplings with the Hebbian matrix as it is unlearned dream by dream.
+    r"""Compare couplings with the Hebbian matrix after increasing numbers of dreams.
 
-    The path starts at ``hebbian(patterns)`` and goes on by :func:`simulate.unlearn`,
+    The path starts at ``hebbian(patterns)`` and continues by :func:`simulate.unlearn`,
     :math:`J \leftarrow J - (\epsilon/N) s^* s^{*T}`, until it has passed the point of greatest cosine.
 
     Parameters
@@ -102,13 +102,13 @@ def compare_unlearning(
     dreams_per_point : int, optional
         Dreams from one point of the path to the next; N / (100 epsilon) by default.
     max_points : int
-        Most points of the path.
+        Largest number of points of the path.
     replicates : array (n_replicates, n_spins, n_spins), optional
-        Bootstrap replicates of the couplings; take the place of the estimator's own.
+        Bootstrap replicates of the couplings; replace those of an estimator.
     n_bootstrap : int
-        Replicates asked from an estimator.
+        Number of replicates that a fitted estimator is asked for.
     confidence : float
-        Level of the interval.
+        Confidence of the interval.
     seed : int
         Seed of dreams and replicates.
     progress : bool
@@ -148,14 +148,14 @@ def compare_unlearning(
     interval = None
     blocks = replicate_blocks(estimator, replicates, n_bootstrap, replicate_seed, len(matrix))
     if blocks is not None:
-        # the length of a replicate does not move its peak
+        # the norm of a replicate does not change the position of its maximum
         units = np.array([point.ravel() / np.linalg.norm(point) for point in path])
         peaks: list[FloatArray] = []
         for stack in blocks:
             block = read_block(stack, sum(len(done) for done in peaks))
             peaks.append(step * _peaks(block.reshape(len(block), -1) @ units.T))
         low, high = corrected_percentiles(best, np.concatenate(peaks), confidence)
-        # next to the end at no dreams, nothing is known below half a step
+        # next to 0 dreams, positions below half a step are not resolved
         interval = (low, max(high, step / 2.0))
     return UnlearningSimilarity(
         dreams=step * np.arange(len(path)),
@@ -201,12 +201,12 @@ def _peaks(table: FloatArray) -> FloatArray:
     left, middle, right = (table[rows, inner + shift] for shift in (-1, 0, 1))
     curvature = left - 2 * middle + right
     shift = np.where(curvature < 0, (left - right) / np.where(curvature < 0, 2 * curvature, 1.0), 0.0)
-    # at an end the path stops: fewer than no dreams there are none
+    # the maximum cannot lie outside of the path
     return np.where(top == inner, inner + np.clip(shift, -0.5, 0.5), top)
 
 
 def _verdict(found: UnlearningSimilarity) -> str:
-    """One sentence on the number of dreams that couplings amount to."""
+    """One sentence on the number of dreams at which the similarity is largest."""
     best, hebbian = found.at_best["cosine"], found.at_hebbian["cosine"]
     interval = ""
     if found.best_dreams_interval is not None:

@@ -63,7 +63,7 @@ def batch_labels(n_rows: int, chains: np.ndarray | None = None, n_batches: int |
     chains : int array (n_rows,), optional
         The chain that each row belongs to (rows of a chain together, in time order). None: one chain.
     n_batches : int, optional
-        Number of batches over all chains, shared out in proportion to the chains' lengths; every chain has at least
+        Number of batches over all chains, distributed in proportion to the chains' lengths; every chain has at least
         one, so there are never fewer batches than chains. Default: the square root of the number of rows (Flegal and
         Jones 2010), at most 100: few long batches allow longer autocorrelation than many short ones.
 
@@ -90,7 +90,7 @@ def batch_labels(n_rows: int, chains: np.ndarray | None = None, n_batches: int |
         if not 1 <= n_batches <= n_rows:
             raise ValueError(f"n_batches must lie between 1 and the number of rows ({n_rows}), got {n_batches}")
         most = lengths
-    # one batch each, then one more, again and again, to the chain whose batches are longest
+    # one batch for each chain, then repeatedly one more for the chain whose batches are longest
     pieces = np.ones(len(slices), dtype=np.int64)
     queue = [(-float(length), chain) for chain, length in enumerate(lengths) if most[chain] > 1]
     heapq.heapify(queue)
@@ -327,8 +327,8 @@ def block_bootstrap_indices(
     """
     Row indices of circular block bootstrap replicates; blocks stay inside their chain.
 
-    Every replicate keeps the length of every chain: chain by chain it strings together blocks of `block_length`
-    successive rows that start anywhere in the chain (and wrap around at its end, so that every row is equally likely).
+    Every replicate keeps the length of every chain: for each chain it joins blocks of `block_length` successive rows
+    with random starts in the chain (continued at its beginning, so that every row is equally likely).
 
     Parameters
     ----------

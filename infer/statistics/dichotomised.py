@@ -19,8 +19,8 @@ def dichotomised_gaussian(
     """
     Draw states of +-1 whose means, and nearly whose second moments, are given.
 
-    Each state is the sign of a Gaussian vector whose correlations give the second moments pair by pair. Where these
-    correlations are not those of any vector, the nearest ones are taken that are.
+    Each state is the sign of a Gaussian vector whose correlations give the second moments pair by pair. Where the
+    matrix of these correlations is not positive definite, the nearest correlation matrix is used.
 
     Parameters
     ----------

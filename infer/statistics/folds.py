@@ -16,7 +16,7 @@ BLOCKS_A_FOLD = 5
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Rows to fit and rows to judge by, as indices in rising order.
+    """Rows for fitting and rows for evaluation, as indices in rising order.
 
     Attributes
     ----------
@@ -43,11 +43,11 @@ def contiguous_folds(
     n_evaluated: int | None = None,
     seed: np.random.SeedSequence | int = 0,
 ) -> Iterator[Fold]:
-    """Folds in which neighbours in time stay together.
+    """Folds of contiguous blocks of rows.
 
     Ordered rows are cut into at least five blocks a fold, which never cross the end of a run (whole runs where there
-    are many), and the blocks are dealt out in turn. Rows without order are dealt out at random, and where weights are
-    counts, so are the samples that a row stands for.
+    are many), and the blocks are assigned to the folds in turn. Rows without order are assigned at random, and where
+    weights are counts, so is each of the samples of a row.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def contiguous_folds(
         Whether rows of a run follow each other in time.
     n_folds : int
     n_evaluated : int, optional
-        Only the first so many folds.
+        Number of folds that are returned, the first ones; all by default.
     seed : SeedSequence or int
-        Of what is dealt out at random.
+        Of random assignments.
 
     Yields
     ------

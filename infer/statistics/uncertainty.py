@@ -49,7 +49,7 @@ def chains_dataset(values: np.ndarray, chains: np.ndarray | None = None, *, name
     """
     Rows as an arviz-ready Dataset with dims (chain, draw, spin), cut into chains of equal length.
 
-    R-hat needs at least two chains: a single chain becomes its two halves. Chains of unequal length are cut into as
+    R-hat needs at least two chains: a single chain is divided into two halves. Chains of unequal length are cut into as
     many pieces of a common length as they hold, the longest length that keeps three quarters of the rows (or else as
     many as can be kept).
 
@@ -132,7 +132,7 @@ def convergence(data: xr.Dataset) -> xr.Dataset:
     for name in names:
         variable = data[name].astype(np.float64).transpose("chain", "draw", ...)
         moving = variable.max(("chain", "draw")) > variable.min(("chain", "draw"))
-        # frozen in every chain, but not alike: no variance within chains, so that R-hat is rightly infinite
+        # constant in every chain, with different values: no variance within chains, so that R-hat is infinite
         frozen = moving & ((variable.max("draw") == variable.min("draw")).all("chain"))
         single = variable.to_dataset(name=name)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -151,7 +151,7 @@ def posterior_dataset(draws: Mapping[str, np.ndarray], attributes: Mapping[str, 
     ----------
     draws : mapping of str to array (n_chains, n_draws, ...)
     attributes : mapping, optional
-        Where the draws come from.
+        Source of the draws.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def laplace_posterior(
         Given a dict of draws (n, ...) of all parameters, says which of the n lie in the allowed range; the others are
         drawn again (a flat prior cut off there).
     attributes : mapping, optional
-        Where the draws come from.
+        Source of the draws.
 
     Returns
     -------
@@ -292,7 +292,7 @@ def _split(points: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np.n
 
 
 def _arviz() -> ModuleType:
-    """arviz, imported when first needed: the import is slow and, in 0.23, announces its successor with a warning."""
+    """arviz, imported when first needed: the import is slow and, in 0.23, warns of a change of interface."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import arviz

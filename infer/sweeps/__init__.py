@@ -1,1 +1,1 @@
-"""Grids of the whole way from patterns to dreaming rates: planned, computed, kept in a store, read as a map."""
+"""Parameter sweeps from patterns to dreaming rates: planning, computation, storage, and results as tables and maps."""

@@ -24,7 +24,7 @@ from simulate.dynamics.convergence import convergence
 
 __all__ = ["NUMBERS", "Outcome", "compute_cell", "try_cell"]
 
-# every number that a cell gives, as the store and the table name it
+# names of the numbers of a cell, in the store and in the table
 NUMBERS = (
     "rate",
     "rate_std",
@@ -48,7 +48,7 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell: its numbers, or the error in which it ended."""
+    """Outcome of a cell: its numbers, or the error that it raised."""
 
     key: str
     numbers: dict[str, float] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Outcome:
 
 
 def try_cell(cell: Cell) -> Outcome:
-    """Compute a cell; an error becomes part of the outcome."""
+    """Compute a cell; an exception is stored in the outcome."""
     start = process_time()
     try:
         numbers = compute_cell(cell)
@@ -87,7 +87,7 @@ def compute_cell(cell: Cell) -> dict[str, float]:
     patterns = random_patterns(cell.n_patterns, cell.n_spins, seed=cell.pattern_seed())
     dynamics = cell.build(hebbian(patterns))
     with _one_thread(), warnings.catch_warnings():
-        # what warnings say is kept as numbers: convergence of the fit, correlation of batches, R-hat
+        # warnings are replaced by numbers: convergence of the fit, correlation of batches, R-hat
         warnings.simplefilter("ignore")
         samples = sample(
             dynamics,
@@ -124,7 +124,7 @@ def compute_cell(cell: Cell) -> dict[str, float]:
 
 
 def _predictions(dynamics: Any, patterns: NDArray[np.int8]) -> dict[str, float]:
-    """Rate and slope at leading order, and what a fit to endless samples is expected to find; nan where not known."""
+    """Rate and slope at leading order, and those expected from a fit to infinitely many samples; nan if not known."""
     rate = slope = formula_rate = formula_slope = math.nan
     with suppress(ValueError):
         rate, slope = theory.dreaming_rate(dynamics), theory.effective_slope(dynamics)
@@ -152,10 +152,10 @@ def _fit_covariance(covariance: NDArray[np.float64], patterns: NDArray[np.int8])
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Matrix products on one thread: their rounding must not depend on how many threads share them.
+    """Limit matrix products to one thread: their rounding must not depend on the number of threads.
 
-    The limit holds for the whole process, so that a thread of a cluster's worker must not lift it while another one
-    computes: it stays there.
+    The limit holds for the whole process and is not lifted in workers of a cluster, where another thread may still
+    compute.
     """
     limits = threadpool_limits(limits=1, user_api="blas")
     try:

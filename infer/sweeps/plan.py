@@ -1,4 +1,4 @@
-"""What a sweep computes: a config, checked key by key, and the list of its cells."""
+"""Plan of a sweep: the checked config and the list of its cells."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SHARED = ("load", *REDUCED, *REDUCED.values(), *SAMPLING)
 
 @dataclass(frozen=True)
 class Kind:
-    """A dynamics that sweeps know: the parameters it needs, how it is built, and how often it is drawn by default."""
+    """A dynamics of sweeps: the parameters it needs, its constructor, and its default schedule."""
 
     parameters: tuple[str, ...]
     build: Callable[..., Dynamics]
@@ -79,9 +79,9 @@ PARAMETERS = ("temperature", "active_temperature", "persistence", "persistence_t
 class Cell:
     """One point of the grid: a dynamics with Hebbian couplings of random patterns, and how it is sampled.
 
-    Every random number follows from these values (`pattern_seed`, `chain_seed`): neither the order of cells, nor what
-    else is in the grid, nor who computes them can change a result. Cells that differ in dynamics, temperature or
-    persistence only share their patterns, so that curves along these axes are not roughened by other patterns.
+    All random numbers follow from these values (`pattern_seed`, `chain_seed`): results do not depend on the order of
+    cells, on other cells of the grid, or on the worker. Cells that differ only in dynamics, temperature or persistence
+    have the same patterns, so that curves along these axes have no additional noise from different patterns.
     """
 
     dynamics: str
@@ -186,7 +186,7 @@ def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int 
     config : mapping or path of a TOML file
         See `infer.sweep`.
     seed : int, optional
-        Takes the place of the config's.
+        Replaces that of the config.
 
     Returns
     -------
@@ -298,7 +298,7 @@ def _numbers(value: Any, name: str, key: str, *, positive: bool) -> list[float]:
 
 
 def _known(table: Mapping[str, Any], allowed: tuple[str, ...], place: str) -> None:
-    """Refuse keys that mean nothing, with the one that was probably meant."""
+    """Raise an error for unknown keys, which names the most similar known one."""
     for key in table:
         if key not in allowed:
             meant = get_close_matches(str(key), allowed, n=1)
@@ -338,7 +338,7 @@ def _cells(config: dict[str, Any]) -> Iterator[Cell]:
 
 
 def _unreduce(given: dict[str, float], dynamics: str, load: float) -> None:
-    """Put temperatures in the place of reduced ones, the one first that the scale of the other depends on."""
+    """Replace reduced temperatures by temperatures, in the order in which their scales depend on each other."""
     order = list(REDUCED.items())
     for plain, reduced in order if KINDS[dynamics].athermal else reversed(order):
         if reduced in given:
@@ -349,12 +349,12 @@ def _unreduce(given: dict[str, float], dynamics: str, load: float) -> None:
 
 
 def _check_distinct(cells: tuple[Cell, ...]) -> None:
-    """Refuse grids in which two points are one."""
+    """Raise an error for grids in which two points are the same cell."""
     seen: set[str] = set()
     for cell in cells:
         if cell.key in seen:
             raise ValueError(
                 f"two points of the grid are the same cell: {cell.dynamics} with {cell.n_patterns} patterns of "
-                f"{cell.n_spins} spins; take out a load that rounds to the same number of patterns, or a table"
+                f"{cell.n_spins} spins; remove a load that rounds to the same number of patterns, or a table"
             )
         seen.add(cell.key)

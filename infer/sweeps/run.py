@@ -1,4 +1,4 @@
-"""The driver of a sweep: hands out the cells that are missing, and writes each as soon as it comes back."""
+"""Driver of a sweep: distributes the missing cells to workers and writes each result as soon as it is returned."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def sweep(
         Address of a Dask scheduler (tcp://host:port), for backend "dask"; reverie must be installed on its workers.
         Without one, the current `distributed.Client`.
     seed : int, optional
-        Takes the place of the config's.
+        Replaces that of the config.
     retry_failed : bool, default False
-        Compute again the cells that ended in an error.
+        Compute the cells that failed again.
     progress : bool, default False
         Show a progress bar with the remaining time.
 
@@ -122,11 +122,11 @@ def sweep(
         raise InputError("a scheduler needs the backend dask")
     plan = plan_sweep(config, seed=seed)
     path = default_store(config, store)
-    # workers first: where there are none, no store is begun
+    # workers first: without any, no store is created
     with _workers(backend, scheduler, n_jobs) as run_cells, Store.open_for(path, plan.config) as kept:
         done = kept.outcomes()
         waiting = [cell for cell in plan.cells if cell.key not in done or (retry_failed and done[cell.key].error)]
-        # cells of all kinds mixed: the remaining time is honest from the start, and no costly kind is left to the end
+        # cells in random order: the estimate of the remaining time is unbiased, and slow kinds are not all at the end
         waiting.sort(key=lambda cell: sha256(cell.key.encode()).digest())
         if waiting:
             with _kept_message(kept, len(plan.cells)):
@@ -156,9 +156,9 @@ def default_store(
 
 
 def _compute(waiting: list[Cell], kept: Store, run_cells: RunCells, total: int, progress: bool) -> None:
-    """Compute cells wherever the workers are; results come back in any order and are written here."""
+    """Compute cells on the workers; results are returned in any order and written by this process."""
     with (
-        # threads that compute cells change these for the whole process: here they are put back
+        # threads that compute cells change these for the whole process: they are restored here
         threadpool_limits(limits=1, user_api="blas"),
         warnings.catch_warnings(),
         tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar,
@@ -170,10 +170,10 @@ def _compute(waiting: list[Cell], kept: Store, run_cells: RunCells, total: int, 
 
 @contextmanager
 def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> Iterator[RunCells]:
-    """What computes cells on the backend asked for; with a scheduler, connected to it."""
+    """Function that computes cells on the chosen backend, connected to the scheduler where there is one."""
     with nullcontext() if backend in (None, "dask") else parallel_config(backend=backend, n_jobs=n_jobs):
         effective_n_jobs(n_jobs)  # refuses 0
-        # joblib's own Dask backend waits for ever for the result of a worker that was killed
+        # joblib's Dask backend waits indefinitely for the result of a worker that was killed
         active, _ = get_active_backend()
         client = active.client if type(active).__name__ == "DaskDistributedBackend" else None
         if backend != "dask" and client is None:
@@ -197,10 +197,10 @@ def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> 
 
 
 def _on_cluster(client: Any) -> RunCells:
-    """What computes cells on a Dask cluster, which must have a worker."""
+    """Function that computes cells on a Dask cluster, which must have a worker."""
     if not client.ncores():
         try:
-            # clusters that adapt themselves start workers when there is work
+            # adaptive clusters start workers when there are tasks
             client.submit(int, pure=False).result(timeout=SECONDS_FOR_WORKERS)
         except TimeoutError:
             raise TimeoutError(f"the Dask cluster has no worker after {SECONDS_FOR_WORKERS:g} seconds") from None
@@ -215,13 +215,13 @@ def _on_cluster(client: Any) -> RunCells:
                     error = future.exception()
                     if isinstance(error, KilledWorker):
                         raise BrokenProcessPool from error
-                    # errors of a cell are outcomes: this one kept it from being computed at all
+                    # an error of a cell is part of its outcome: this exception comes from the worker itself
                     raise ChildProcessError(
                         f"a worker of the cluster fails ({type(error).__name__}: {error}); it needs this version of "
-                        "reverie; results so far are kept, run again to go on"
+                        "reverie; results so far are kept, run again to resume"
                     ) from error
                 if future.status != "finished":
-                    raise ConnectionError("the Dask cluster was lost; results so far are kept, run again to go on")
+                    raise ConnectionError("the Dask cluster was lost; results so far are kept, run again to resume")
                 yield result
         finally:
             client.cancel(futures)
@@ -231,15 +231,15 @@ def _on_cluster(client: Any) -> RunCells:
 
 @contextmanager
 def _kept_message(kept: Store, total: int) -> Iterator[None]:
-    """Say, where a sweep breaks off, that its results so far are kept."""
+    """Add to the error of an interrupted sweep that its results so far are kept."""
     try:
         yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"interrupted; {len(kept.outcomes())} of {total} cells are kept in {kept.path}, run again to go on"
+            f"interrupted; {len(kept.outcomes())} of {total} cells are kept in {kept.path}, run again to resume"
         ) from None
     except BrokenProcessPool:
         raise ChildProcessError(
             f"a worker was killed, perhaps for want of memory (fewer jobs need less); {len(kept.outcomes())} of "
-            f"{total} cells are kept in {kept.path}, run again to go on"
+            f"{total} cells are kept in {kept.path}, run again to resume"
         ) from None

@@ -1,7 +1,7 @@
-"""The results of a sweep on disk: one SQLite file, one transaction a cell, written by the driver alone.
+"""Results of a sweep on disk: one SQLite file, one transaction for each cell, written by the driver alone.
 
-SQLite's rollback journal makes each transaction whole or absent, whenever the process is killed, also on network file
-systems where its write-ahead log does not work; numbers are kept as the eight bytes that they are.
+SQLite's rollback journal makes transactions atomic even if the process is killed, also on network file systems, where
+its write-ahead log does not work; numbers are stored exactly (eight bytes).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["Store"]
 
 APPLICATION_ID = 0x72657665  # "reve", in the header of the file
 FORMAT = 1
-# to be raised when the numbers that a seed gives change: cells of two kinds must not stand in one table. 2: runs with
+# increased when the numbers of a seed change, so that a table does not mix cells of two versions. 2: runs with
 # fewer than 16 chains; 3: sites of all spins, and predictions for persistent ones; 4: sites of each chain
 STREAMS = 4
-ORIGIN = ("version", "streams")  # what a store knows of the program that began it, beside the config
+ORIGIN = ("version", "streams")  # what a store records of the program that created it, beside the config
 _SECONDS_TO_WAIT = 60.0
 
 
@@ -65,7 +65,7 @@ class Store:
 
     @classmethod
     def open_for(cls, path: str | os.PathLike[str], config: dict[str, Any]) -> Self:
-        """Open the store of a config, or begin it; one that holds no cells yet is begun anew.
+        """Open the store of a config, or create it; one without cells is replaced.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Store:
         self.close()
 
     def put(self, outcome: Outcome) -> None:
-        """Keep the outcome of a cell, in one transaction."""
+        """Write the outcome of a cell, in one transaction."""
         columns = ("cell", "error", "seconds", *NUMBERS)
         values = (outcome.key, outcome.error, outcome.seconds, *(outcome.numbers.get(name) for name in NUMBERS))
         marks = ", ".join("?" * len(columns))
@@ -123,7 +123,7 @@ class Store:
             return self._connection.execute("SELECT 1 FROM cells LIMIT 1").fetchone() is None
 
     def _check_match(self, config: dict[str, Any]) -> None:
-        """Refuse to mix the results of two configs or versions."""
+        """Raise an error instead of mixing the results of two configs or versions."""
         wanted = _with_origin(config)
         if self.config.get("streams") != STREAMS:
             raise InputError(
@@ -148,18 +148,18 @@ class Store:
 
 
 def _with_origin(config: dict[str, Any]) -> dict[str, Any]:
-    """A config, and what else results depend on."""
+    """A config, and the versions on which results depend."""
     return {**config, "version": version("reverie"), "streams": STREAMS}
 
 
 def _begin(path: Path, config: dict[str, Any], *, again: bool = False) -> None:
-    """An empty store, in one transaction, also in place of one that is still empty."""
+    """Create an empty store, in one transaction; an existing empty one is replaced."""
     about = {"format": str(FORMAT), "config": json.dumps(_with_origin(config))}
     connection = _connect(path, create=True)
     try:
         with _errors(path):
             connection.execute("BEGIN EXCLUSIVE")
-            # another process may have kept a cell since it was looked at
+            # another process may have written a cell in the meantime
             if again and connection.execute("SELECT 1 FROM cells LIMIT 1").fetchone() is None:
                 connection.execute("DROP TABLE cells")
                 connection.execute("DROP TABLE about")
@@ -175,7 +175,7 @@ def _begin(path: Path, config: dict[str, Any], *, again: bool = False) -> None:
 
 
 def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
-    """A connection in which every statement is a transaction of its own; a killed writer's remains are undone."""
+    """A connection in autocommit mode; unfinished transactions of a killed writer are rolled back."""
     with _errors(path):
         uri = f"{path.resolve().as_uri()}?mode={'rwc' if create else 'rw'}"
         return sqlite3.connect(uri, uri=True, timeout=_SECONDS_TO_WAIT, isolation_level=None)
@@ -183,7 +183,7 @@ def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
 
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """What SQLite complains about, as errors of the file."""
+    """Turn errors of SQLite into errors that name the file."""
     try:
         yield
     except sqlite3.OperationalError as error:

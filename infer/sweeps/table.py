@@ -1,4 +1,4 @@
-"""What a sweep found, as a table and as a map, with cells left open where samples had not settled."""
+"""Results of a sweep as a table and as a map; cells whose samples had not settled are left open."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from infer.sweeps.store import ORIGIN, Store
 
 __all__ = ["average_repeats", "describe_sweep", "read_sweep", "refuse_failures", "sweep_map"]
 
-# what a cell says of its steady state; of no use where there was none
+# numbers that describe the steady state; not valid where it was not reached
 MEASURED = ("rate", "rate_std", "inverse_temperature", "inverse_temperature_std", "slope", "slope_std")
 COORDINATES = ("dynamics", "load", "temperature", "active_temperature", "persistence", "persistence_time", "stiffness")
 
 LARGEST_R_HAT = 1.05
 LEAST_EFFECTIVE_SIZE = 100.0
-# batches of a chain that are this much alike are shorter than its memory: standard errors from them are too small
+# batches with this correlation are shorter than the autocorrelation time: their standard errors are too small
 LARGEST_BATCH_CORRELATION = 0.5
 
 
@@ -80,7 +80,7 @@ def read_sweep(
 
 
 def _parameters(cell: Cell) -> dict[str, Any]:
-    """The columns that say which cell a row is."""
+    """The columns that identify the cell of a row."""
     values = {name: getattr(cell, name) for name in PARAMETERS}
     try:
         scales = transition_scales(cell.dynamics, cell.load, values)
@@ -111,14 +111,14 @@ def _judge(outcome: Outcome | None, largest_r_hat: float, least_effective_size: 
         return "failed", outcome.error
     numbers = {name: outcome.numbers.get(name, math.nan) for name in NUMBERS}
     for quantity in ("energy", "overlap"):
-        # written so that nan, of a quantity that never changed, is not accepted
+        # written so that nan (a constant quantity) is rejected
         if not numbers[f"r_hat_{quantity}"] <= largest_r_hat:
             return "open", f"R-hat of the {quantity} is {numbers[f'r_hat_{quantity}']:.3g} (at most {largest_r_hat:g})"
         if not numbers[f"ess_{quantity}"] >= least_effective_size:
             size = numbers[f"ess_{quantity}"]
             return "open", f"effective size of the {quantity} is {size:.0f} (at least {least_effective_size:g})"
     if not numbers["converged"]:
-        return "open", "the fit did not converge: the rate ran off to its bound or to infinity"
+        return "open", "the fit did not converge: the rate went to its bound or to infinity"
     if numbers["batch_correlation"] > LARGEST_BATCH_CORRELATION:
         correlation = numbers["batch_correlation"]
         return "open", f"successive batches are correlated ({correlation:.2f}): standard errors would be too small"
@@ -138,8 +138,8 @@ def average_repeats(table: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         One row for each point of the grid, with its parameters, `n_repeats`, `n_settled`, and the means of the
         numbers. `rate_std`, `slope_std` and `inverse_temperature_std` are standard errors of the means: the larger of
-        what the cells' own errors and what the scatter between repeats give. Where a repeat did not settle all
-        measured numbers are nan, since those that did would be a selection.
+        those from the errors of the cells and from the scatter between repeats. Where a repeat did not settle all
+        measured numbers are nan, since an average over the others would be biased by selection.
     """
     keys = [*COORDINATES, *REDUCED.values(), "n_spins", "n_patterns"]
     rows = []
@@ -224,6 +224,6 @@ def refuse_failures(table: pd.DataFrame) -> None:
     failed = int((table["status"] == "failed").sum())
     if failed:
         raise ValueError(
-            f"{failed} of {len(table)} cells failed; the others are kept. Mend what the errors say and retry the "
+            f"{failed} of {len(table)} cells failed; the others are kept. Correct the causes named above and retry the "
             "failed ones (retry_failed=True, --retry-failed)"
         )

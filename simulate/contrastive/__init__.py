@@ -1,6 +1,6 @@
-"""Temporal contrastive learning: couplings learned without a memory of the free state, and what that costs.
+"""Temporal contrastive learning: couplings learned without storing the free state, and the energy that this costs.
 
-Names are loaded when they are first used, so that nothing waits for what it does not need.
+Modules are imported when one of their names is first used, so that importing the package is fast.
 """
 
 from importlib import import_module

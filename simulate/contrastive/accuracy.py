@@ -1,4 +1,4 @@
-"""What the accuracy of a molecular memory costs: dissipation against the error that is left."""
+"""Dissipation of a molecular memory as a function of its adaptation error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["AccuracyLaw", "accuracy_law"]
 
 @dataclass(frozen=True)
 class AccuracyLaw:
-    """What accuracy costs at strong driving.
+    """Relation between dissipation and adaptation error at strong driving.
 
     Error and dissipation are
 
@@ -47,7 +47,7 @@ class AccuracyLaw:
         return 2 * self.current * float(np.log(2))
 
     def dissipation(self, error: ArrayLike) -> NDArray[np.float64]:
-        """Dissipation that goes with adaptation errors above the residual one.
+        """Dissipation at given adaptation errors, which must be above the residual one.
 
         Parameters
         ----------
@@ -109,6 +109,6 @@ def accuracy_law(signal: float, switching_rate: float = 25.0) -> AccuracyLaw:
         activity.append(state[:LEVELS].sum())
         change.append(moved[:LEVELS].sum())
     state = stationary_state(ladder_rates(0.0, switching_rate, 0.0))
-    # at gamma = 0 only active m+1 -> m is left of the two ways along the active side
+    # at gamma = 0 only active m+1 -> m remains of the two directions along the active side
     current = state[1:LEVELS].sum()
     return AccuracyLaw(float(activity[0] - activity[1]), float(change[0] - change[1]), float(current))

@@ -1,4 +1,4 @@
-"""Arrays on disk that a long training goes on from: whole or not at all, and never unpickled."""
+"""Checkpoints of a long training: named arrays in an npz file, written atomically and read without unpickling."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Write arrays under a hidden name in the same folder, then give the file its name in one step."""
+    """Write arrays to a temporary file in the same folder, then rename it (atomic)."""
     temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.part")
     try:
         with open(temporary, "wb") as file:
@@ -38,7 +38,7 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def read_arrays(path: Path, names: list[str]) -> dict[str, Any]:
-    """The arrays of a checkpoint by name; one clear line if it is not one."""
+    """The arrays of a checkpoint by name; a ValueError of one line if the file is not a checkpoint."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in names}

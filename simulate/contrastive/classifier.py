@@ -1,4 +1,4 @@
-"""A classifier that is an energy: its synapses compare the free with the nudged state in time."""
+"""A classifier defined by an energy, trained by synapses that compare its free with its nudged state in time."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _STATE = ["weights_0", "weights_1", "biases_0", "biases_1", "errors", "validatio
 
 
 def classifier_rule(threshold: float = 0.002) -> ContrastiveRule:
-    """Rule of wide learning window, threshold to 500 times it: chemotaxis kernel, rise time 1, fall time 500.
+    """Rule with a wide learning window, from the threshold to 500 times it: chemotaxis kernel, rise 1, fall 500.
 
-    The contrasts of a layered network between free and nudged state reach over orders of magnitude.
+    The contrasts of a layered network between free and nudged state span several orders of magnitude.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def relax_layers(
     tol: float = 1e-5,
     max_iterations: int = 100,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """State of least F = E + nudge |output - target|^2 near `start`, layer by layer.
+    """Local minimum of F = E + nudge |output - target|^2 near `start`, found by updating layer after layer.
 
     Each layer in turn takes the exact minimum of F given the other, hidden = clip(b + x W_0 + output W_1^T) and
     output = clip((b + hidden W_1 + 2 nudge target) / (1 + 2 nudge)) with clip to [0, 1] (at a nudge of -1/2 or less,
@@ -94,7 +94,7 @@ def relax_layers(
     start : ndarray, shape (n_samples, n_outputs), optional
         Output units to start from, zero by default.
     target : ndarray, shape (n_samples, n_outputs), optional
-        What the output is nudged to.
+        Output units towards which the nudge pulls.
     nudge : float, default 0
         beta; 0 is the free phase, a negative one pushes the output away from the target.
     tol : float, default 1e-5
@@ -116,7 +116,7 @@ def relax_layers(
         hidden = np.clip(drive + output @ weights[1].T, 0.0, 1.0)
         force = pull + hidden @ weights[1]
         moved = np.clip(force / stiffness, 0.0, 1.0) if stiffness > 0 else np.where(force > stiffness / 2, 1.0, 0.0)
-        # hidden units follow the output by at most the column norms of the weights: watching the output is enough
+        # a change of the output moves hidden units by at most the column norms of the weights: checking it is enough
         still = np.abs(moved - output).max() < tol
         output = moved
         if still:
@@ -130,15 +130,16 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
     The network relaxes to the state of least energy E = 1/2 sum rho^2 - b . rho - rho W rho (`layered_energy`, units in
     [0, 1], inputs held). For each sample the strength beta of a nudge towards the right answer, F = E + beta |y - t|^2,
     goes from 0 to `nudge` and back as the sawtooth of the rule; the signal of a synapse, -dE/dW = rho_i rho_j, follows
-    in a straight line from its free to its nudged value, and the synapse changes by what the rule makes of it,
+    in a straight line from its free to its nudged value, and the synapse changes by the update dw of the rule,
 
         W_ij <- W_ij + learning_rate / nudge  mean over the batch of dw(rho_i rho_j free, rho_i rho_j nudged),
 
     biases likewise with the signal rho_i. With dw = nudged - free and a small nudge that is gradient descent of
     |y - t|^2 (equilibrium propagation). The straight line is an approximation: where units reach 0
-    or 1, the path of a network that relaxes at every beta bends or jumps, and what is passed too fast is unlearned on
-    the way back. Summed over samples, its updates point the same way but are smaller: on untrained digit networks
-    their correlation with those of the line is 0.95 to 0.99, their size 0.5 to 0.8.
+    or 1, the path of a network that relaxes at every beta bends or jumps, and parts of it that are passed too fast are
+    unlearned on the way back. Summed over samples, the updates along that path have the same direction but are
+    smaller: on untrained digit networks their correlation with those of the line is 0.95 to 0.99, their size 0.5 to
+    0.8 of theirs.
 
     Parameters
     ----------
@@ -159,8 +160,8 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
     random_state : int, optional
         Of the first weights and the order of the samples; same number, same classifier.
     checkpoint : path-like, optional
-        A file (npz) written after each epoch, all of it or nothing. If it exists already, training goes on from it and
-        ends exactly as if it had never stopped; it must come from the same data and parameters (`n_epochs` may grow).
+        A file (npz) written atomically after each epoch. If it exists already, training resumes from it with the same
+        result as without interruption; it must come from the same data and parameters (`n_epochs` may be larger).
     progress : bool, default False
         Show a progress bar.
 
@@ -170,7 +171,7 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
     weights_ : pair of ndarrays, (n_features, n_hidden) and (n_hidden, n_classes)
     biases_ : pair of ndarrays, (n_hidden,) and (n_classes,)
     errors_ : ndarray, shape (n_epochs,)
-        Fraction of samples answered wrongly in the free phase, met during each epoch.
+        Fraction of training samples classified wrongly in the free phase during each epoch.
     validation_errors_ : ndarray, shape (n_epochs,)
         The same of the validation data after each epoch, NaN without them.
     n_features_in_, n_iter_ : int
@@ -225,7 +226,7 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         y : array_like, shape (n_samples,)
             Labels.
         validation : pair (X, y), optional
-            Watched only, see `validation_errors_`.
+            Not used for training; see `validation_errors_`.
 
         Returns
         -------
@@ -329,11 +330,11 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         write_arrays(path, dict(zip(_STATE, map(np.asarray, values), strict=True)))
 
     def _resume(self, path: Any, fingerprint: str) -> int:
-        """Take up the state of a checkpoint; the entropy of its random numbers."""
+        """Restore the state of a checkpoint; returns the entropy of its random numbers."""
         state = read_arrays(path, _STATE)
         if str(state["fingerprint"]) != fingerprint:
             raise ValueError(
-                f"checkpoint {path} comes from other data or parameters; remove it or name another to start afresh"
+                f"checkpoint {path} comes from other data or parameters; remove it or name another to start anew"
             )
         self.weights_ = (state["weights_0"], state["weights_1"])
         self.biases_ = (state["biases_0"], state["biases_1"])

@@ -1,4 +1,4 @@
-"""Whole experiments of temporal contrastive learning, as labelled tables: what figures and the command line show."""
+"""Complete experiments of temporal contrastive learning as labelled tables, for figures and the command line."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def range_against_asymmetry(asymmetries: ArrayLike, *, rate: float = 20.0, thres
     -------
     xarray.Dataset
         `learning_range`, `onset`, `slope`, `offset` (asymmetry); an ideal memory has a range equal to the asymmetry.
-        NaN where there is no learning window (`window` is False): where the memory of the kernel outlasts the rise, a
-        fall that is not much slower passes the threshold at smaller contrasts than the rise.
+        NaN where there is no learning window (`window` is False): where the memory of the kernel is longer than the
+        rise, a fall that is not much slower passes the threshold at smaller contrasts than the rise.
 
     Raises
     ------
@@ -161,11 +161,11 @@ def contrast_against_dissipation(
     n_synapses: int = 2000,
     seed: Any = 0,
 ) -> xr.Dataset:
-    """What a driven ladder makes of free and clamped signals: dw = a clamped - b free against its dissipation.
+    """Weights of clamped and free signals in the updates of a ladder, dw = a clamped - b free, and its dissipation.
 
-    Signals are uniform in [0, 1], the kernel is the response of the ladder as it is. At equilibrium the ladder holds on
-    to the signal and learns both states (b / a = -1); driven, it tells rise from fall and unlearns the free one
-    (b / a = 1 is ideal contrast).
+    Signals are uniform in [0, 1], the kernel is the response of the ladder, not normalised. At equilibrium the response
+    follows the signal itself and both states are learned (b / a = -1); a driven ladder responds to rises and falls with
+    opposite signs and unlearns the free state (b / a = 1 is ideal contrast).
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def contrast_against_dissipation(
     methylation_rate : float, default 5
         k_R, per unit of time of the protocol.
     threshold : float, default 0.35
-        Of the hard threshold, as a fraction of the largest u that the amplitude 1 brings about, in (0, 1).
+        Of the hard threshold, as a fraction of the largest u at amplitude 1, in (0, 1).
     protocol : Sawtooth, optional
         Rise 1 and fall 9 by default.
     n_synapses : int, default 2000
@@ -220,7 +220,7 @@ def memory_task(
     seed: int = 0,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Contrastive training of an associative memory beside other couplings of the same random patterns.
+    """Contrastive training of an associative memory, compared with other couplings of the same random patterns.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def memory_task(
     free_state : {"fixed point", "graded", "thermal"}
         See `learn_patterns`.
     flipped : sequence of float
-        Fractions of flipped spins that retrieval starts from.
+        Fractions of spins that are flipped before retrieval.
     seed : int, default 0
     progress : bool, default False
         Show a progress bar.
@@ -284,7 +284,7 @@ def digits_task(
     checkpoint_folder: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Error curves of the digits of scikit-learn: ideal contrast, contrast in time, and time without a threshold.
+    """Error curves for the digits of scikit-learn: ideal contrast, contrast in time, and the latter without threshold.
 
     Four fifths of the 1797 images (8 x 8 grey values) are for training, the rest for the test, split at random with
     equal shares of the digits.
@@ -296,7 +296,7 @@ def digits_task(
     seed : int, default 0
         Of the split, the first weights and the order of the samples.
     checkpoint_folder : path-like, optional
-        An existing folder; each training writes its checkpoint there and goes on from one that it finds.
+        An existing folder; each training writes its checkpoint there and resumes from one that exists.
     progress : bool, default False
         Show a progress bar for each training.
 

@@ -33,7 +33,7 @@ def matrix_of_rates(rates: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def stationary_state(rates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Steady state by the elimination of Grassmann, Taksar, Heyman 1985: no subtraction, so each entry is accurate."""
+    """Steady state by the elimination of Grassmann, Taksar, Heyman 1985, which keeps each entry accurate."""
     a = rates.T.copy()
     n = len(a)
     for k in range(n - 1, 0, -1):

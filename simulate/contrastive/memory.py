@@ -1,4 +1,4 @@
-"""Associative memory by temporal contrastive learning: patterns are learned, what comes up freely is unlearned."""
+"""Associative memory by temporal contrastive learning: patterns are learned, states of the free network unlearned."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from simulate.memory import relaxation_kernels as kernels
 __all__ = ["free_correlations", "learn_patterns", "memory_rule"]
 
 FREE_STATES = ("fixed point", "graded", "thermal")
-# a descent visits ever lower energies; N = 1000 at load 0.5 settles within 20 sweeps, so this is never met in practice
+# the energy falls with every flip; N = 1000 at load 0.5 settles within 20 sweeps, so this limit is not reached
 _MAX_SWEEPS = 1000
-# graded spins are at rest when no equation is missed by more than this; near a transition they creep
+# graded spins have converged when no equation is violated by more than this; near a transition convergence is slow
 _REST = 1e-4
 _MAX_ITERATIONS = 2000
 
 
 def memory_rule() -> ContrastiveRule:
-    """Rule whose learning window, 0.12 to 2.28, holds the contrast 2 between two spins that agree and that do not.
+    """Rule whose learning window, 0.12 to 2.28, contains the contrast 2 between products s_i s_j = +1 and -1.
 
     Chemotaxis kernel of rate 20 and area 0, rise time 1, fall time 19, hard threshold 0.12.
 
@@ -50,7 +50,7 @@ def free_correlations(
     n_sweeps: int = 50,
     seed: Any = None,
 ) -> NDArray[np.float64]:
-    """Correlations s_i s_j of the state that a network left to itself reaches from a random start.
+    """Correlations s_i s_j of the state that a free network reaches from a random start.
 
     Parameters
     ----------
@@ -120,14 +120,14 @@ def learn_patterns(
     learning_rate : float, default 0.05
         > 0, dimensionless.
     free_state : {"fixed point", "graded", "thermal"}
-        Where the signal of the free state comes from, see `free_correlations`.
+        How the signal of the free state is computed, see `free_correlations`.
     temperature : float, default 0.5
         T > 0 of "graded" and "thermal" free states, in units of the couplings.
     n_sweeps : int, default 50
         Sweeps averaged over by "thermal".
     couplings : array_like, shape (n_spins, n_spins), optional
-        Where to start; `hebbian(patterns)` by default. From zero, fixed points teach little: nothing but the first
-        patterns sets the scale of later ones; graded and thermal free states learn from zero as well.
+        Initial couplings; `hebbian(patterns)` by default. From zero, learning with fixed points works badly, since the
+        first patterns alone set the scale of the couplings; graded and thermal free states learn from zero as well.
     seed : int, SeedSequence, Generator or None
         Same seed, same couplings.
     progress : bool, default False
@@ -189,7 +189,7 @@ def _check_free_state(free_state: str, temperature: float, n_sweeps: int) -> tup
 
 
 def _full(couplings: Any) -> NDArray[np.float64]:
-    """A full matrix of our own, exactly symmetric, from couplings of any kind."""
+    """A full matrix (a copy), exactly symmetric, from couplings of any kind."""
     checked = check_couplings(couplings)
     matrix = np.array(checked.toarray() if hasattr(checked, "toarray") else checked)
     return (matrix + matrix.T) / 2
@@ -198,7 +198,7 @@ def _full(couplings: Any) -> NDArray[np.float64]:
 def _free(
     couplings: NDArray[np.float64], free_state: str, temperature: float, n_sweeps: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], bool]:
-    """Correlations of a free state, and whether it came to rest."""
+    """Correlations of a free state, and whether it converged."""
     n_spins = len(couplings)
     if free_state == "thermal":
         total = np.zeros((n_spins, n_spins))
@@ -208,7 +208,7 @@ def _free(
         spins, settled = rng.uniform(-1, 1, n_spins), False
         for _ in range(_MAX_ITERATIONS):
             change = np.tanh(couplings @ spins / temperature) - spins
-            # half a step at a time: a full one may go to and fro between two states
+            # damped by one half: full steps may alternate between two states
             spins += change / 2
             settled = bool(np.abs(change).max() < _REST)
             if settled:

@@ -1,4 +1,4 @@
-"""Odd functions by which a synapse turns what it remembers of a signal into a change of its weight."""
+"""Odd functions that map the filtered signal of a synapse to the rate of change of its weight."""
 
 from __future__ import annotations
 

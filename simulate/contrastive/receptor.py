@@ -1,4 +1,4 @@
-"""A molecular memory: the receptor of chemotaxis as a ladder of ten states, and what its accuracy costs."""
+"""A molecular memory: the receptor of chemotaxis as a ladder of ten states, with its accuracy and dissipation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ReceptorLadder:
     Active: m+1 -> m at 1, m -> m+1 at e gamma. Inactive: m -> m+1 at 1, m+1 -> m at e gamma. With
     dE(s, m) = 2 (1 - m) + ln[(1 + s/18.2) / (1 + s/3000)], active -> inactive at switching_rate max(1, exp(dE)) and
     inactive -> active at switching_rate max(1, exp(-dE)). At gamma = 1 detailed balance holds; towards gamma = 0 fuel
-    drives the cycle, and the activity adapts to the ligand ever better.
+    drives the cycle, and the activity adapts to the ligand more and more accurately.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class ReceptorLadder:
 
     @property
     def affinity(self) -> float:
-        """Force on each elementary loop, -2 ln gamma, in kT; the log ratio of its rates around either way."""
+        """Force on each elementary loop, -2 ln gamma, in kT: log ratio of its rate products in the two directions."""
         return -2.0 * float(np.log(self.gamma))
 
     def rates(self, signal: float = 0.0) -> NDArray[np.float64]:
@@ -101,7 +101,7 @@ class ReceptorLadder:
         return matrix_of_rates(self.rates(signal))
 
     def steady_state(self, signal: float = 0.0) -> NDArray[np.float64]:
-        """Probabilities of the states after a long time at a ligand concentration.
+        """Stationary probabilities of the states at a ligand concentration.
 
         Parameters
         ----------
@@ -214,7 +214,7 @@ class ReceptorLadder:
         return states[:, :LEVELS].sum(axis=1).reshape(times.shape)
 
     def adaptation_error(self, signal: float) -> float:
-        """Loss of activity that stays after a step of the ligand from 0 to `signal`, a_0 - a_inf.
+        """Permanent loss of activity after a step of the ligand from 0 to `signal`, a_0 - a_inf.
 
         Parameters
         ----------
@@ -234,7 +234,7 @@ class ReceptorLadder:
         return self.activity() - self.activity(signal)
 
     def first_moment(self, signal: float) -> float:
-        """First moment of minus the derivative of the step response; negative where the ladder reports changes.
+        """First moment of minus the derivative of the step response; negative where the ladder responds to changes.
 
         Parameters
         ----------
@@ -304,7 +304,7 @@ class ReceptorLadder:
         signal = check_number(signal, "signal", low=0.0, open_low=True)
         rate = check_number(methylation_rate, "methylation_rate", low=0.0, open_low=True)
         generator = self.generator(signal)
-        # on the nine dimensions of deviations from the steady state, where all motion dies out
+        # on the nine dimensions of deviations from the steady state, where all modes decay
         basis = null_space(np.ones((1, 2 * LEVELS)))
         active = (np.arange(2 * LEVELS) < LEVELS).astype(np.float64)
         start = self.steady_state() - self.steady_state(signal)

@@ -1,4 +1,4 @@
-"""Memory kernels of a synapse: how a signal of the past still acts on its slow chemistry.
+"""Memory kernels of a synapse: its response to past values of the signal.
 
 A kernel is the response of a linear system, so that its convolution with piecewise linear signals is exact.
 """
@@ -38,7 +38,7 @@ class Kernel:
 
         u(t) = int_0^inf K(x) s(t - x) dx.
 
-    It is an implicit memory: nothing stores the free state, yet u = ds/dt + area s for slow signals once the kernel is
+    It is an implicit memory: the free state is not stored, but for slow signals u = ds/dt + area s once the kernel is
     `normalised` to a first moment of -1.
 
     Parameters
@@ -80,7 +80,7 @@ class Kernel:
         growth = float(np.linalg.eigvals(matrix).real.max())
         if growth >= 0:
             raise ValueError(
-                f"the response must die out: the matrix has an eigenvalue of real part {growth:.3g}, not below 0"
+                f"the response must decay: the matrix has an eigenvalue of real part {growth:.3g}, not below 0"
             )
 
     def __call__(self, time: ArrayLike) -> NDArray[np.float64]:
@@ -99,7 +99,7 @@ class Kernel:
         Returns
         -------
         ndarray
-            Of the shape of `time`; what u does after the signal has gone from 0 to 1.
+            Of the shape of `time`; u after the signal has changed from 0 to 1 at time 0.
         """
         times = np.asarray(time, dtype=np.float64)
         rest: NDArray[np.float64] = np.linalg.solve(self.matrix, self.source).astype(np.float64)
@@ -112,12 +112,12 @@ class Kernel:
 
     @property
     def area(self) -> float:
-        """Integral of K: the answer to a constant signal of 1."""
+        """Integral of K: u for a constant signal of 1."""
         return float(-self.readout @ np.linalg.solve(self.matrix, self.source))
 
     @property
     def first_moment(self) -> float:
-        """Integral of t K(t), in units of time; negative for a kernel that reports changes."""
+        """Integral of t K(t), in units of time; negative for a kernel that responds to changes."""
         return float(self.readout @ np.linalg.solve(self.matrix, np.linalg.solve(self.matrix, self.source)))
 
     def normalised(self) -> Kernel:
@@ -131,7 +131,7 @@ class Kernel:
         Raises
         ------
         ValueError
-            If the first moment is not negative: such a kernel does not tell a rise from a fall as it must.
+            If the first moment is not negative: such a kernel does not respond to a rise with positive u.
         """
         moment = self.first_moment
         if moment >= 0:

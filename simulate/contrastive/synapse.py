@@ -17,7 +17,7 @@ __all__ = ["ContrastiveRule", "IdealContrast", "Sawtooth", "weight_update"]
 
 # steps in each doubling of time after a corner of the signal; the error of linear interpolation falls as their square
 _STEPS_PER_DOUBLING = 256
-# bins of equal width that lead to the right knot of a level table
+# bins of equal width in the index of a level table
 _GUIDE_BINS = 4096
 
 
@@ -71,11 +71,11 @@ class Sawtooth:
 
 
 def periodic_response(kernel: Kernel, protocol: Sawtooth) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Answer phi of a kernel to the sawtooth between 0 and 1, in the periodic steady state.
+    """Response phi of a kernel to the sawtooth between 0 and 1, in the periodic steady state.
 
-    States are carried from time to time by matrix exponentials of the system driven by a ramp, and the state at the
-    beginning of the cycle is the one that comes back after a period; phi is exact at every time returned. The times
-    lie densely behind the corners of the signal, in steps that grow with the distance from them.
+    States are propagated by matrix exponentials of the system driven by a ramp, and the state at the beginning of the
+    cycle is the one that recurs after a period; phi is exact at every time returned. The times are dense after the
+    corners of the signal, in steps that grow with the distance from them.
 
     Parameters
     ----------
@@ -160,12 +160,12 @@ def _summed_from_the_top(steps: NDArray[np.float64]) -> NDArray[np.float64]:
 class ContrastiveRule:
     """Temporal contrastive learning: the change of a weight in one cycle, dw = int_0^P g(u(t)) dt.
 
-    The signal of the synapse follows `protocol` between its free and its clamped value, u is what `kernel` makes of
-    it in the periodic steady state and g the nonlinearity. With a hard threshold, a memory much shorter than the ramps
-    and no area, dw = clamped - free as long as threshold rise_time <= |clamped - free| < threshold fall_time, else 0.
+    The signal of the synapse follows `protocol` between its free and its clamped value, u is its convolution with
+    `kernel` in the periodic steady state and g the nonlinearity. With a hard threshold, a memory much shorter than the
+    ramps and no area, dw = clamped - free for threshold rise_time <= |clamped - free| < threshold fall_time, else 0.
 
-    The steady state is computed once, exactly at some thousand times of the cycle and linear between them; an update is
-    then a look-up of the time spent above a level, for any number of synapses.
+    The steady state is computed once, exactly at some thousand times of the cycle and interpolated linearly; an update
+    then looks up the time spent above a level in a table, for any number of synapses.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ class ContrastiveRule:
                 raise ValueError(f"{name} must be a {kind.__name__}, got {type(getattr(self, name)).__name__}")
         times, phi = periodic_response(self.kernel, self.protocol)
         area, period = self.kernel.area, self.protocol.period
-        # the interpolated response keeps the exact mean, area / 2: without area a linear synapse learns nothing at all
+        # the interpolated response keeps the exact mean, area / 2: without area a linear synapse must learn nothing
         phi = phi + (area / 2 - np.trapezoid(phi, times) / period)
         numbers = np.array([area, self.nonlinearity.threshold, period, np.abs(phi).max()])
         taylor = np.array(self.nonlinearity.coefficients, dtype=np.float64)
@@ -210,7 +210,7 @@ class ContrastiveRule:
 
     @property
     def signature(self) -> bytes:
-        """All that an update depends on, by which the same rule is known again."""
+        """Everything that an update depends on; rules with equal values are the same rule."""
         return b"".join(array.tobytes() for array in self._tables)
 
     def update(self, free: ArrayLike, clamped: ArrayLike) -> NDArray[np.float64]:
@@ -267,7 +267,7 @@ class ContrastiveRule:
 
 @dataclass(frozen=True)
 class IdealContrast:
-    """The update that a synapse with perfect memory would make: dw = clamped - free.
+    """Update of a synapse with perfect memory: dw = clamped - free.
 
     References
     ----------

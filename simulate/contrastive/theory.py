@@ -1,4 +1,4 @@
-"""What temporal contrastive learning must agree with in closed form, and the shape of its learning curve."""
+"""Closed forms of temporal contrastive learning, and the shape of its learning curve."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def learning_window(rule: ContrastiveRule, mean_signal: float = 0.0) -> tuple[fl
     """Amplitudes between which a rule with a threshold learns the contrast: onset and end.
 
     u is the area times the mean signal plus A psi(t); it reaches the threshold in the rise from the onset on,
-    (theta - area mean) / max psi, and in the fall, where what was learned is unlearned, from the end on,
+    (theta - area mean) / max psi, and in the fall, which unlearns what the rise has learned, from the end on,
     (theta + area mean) / |min psi|. With an infinitely short memory they are theta tau_f and theta tau_s.
 
     Parameters
@@ -175,7 +175,7 @@ def learning_window(rule: ContrastiveRule, mean_signal: float = 0.0) -> tuple[fl
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Updates over the learning window, and the straight line dw = slope A + offset that fits them best.
+    """Updates over the learning window, and the line dw = slope A + offset fitted to them by least squares.
 
     Attributes
     ----------
@@ -196,7 +196,7 @@ class LearningCurve:
 
     @property
     def learning_range(self) -> float:
-        """Ratio end / onset: how far apart learned contrasts may be.
+        """Ratio end / onset of the largest to the smallest contrast that is learned.
 
         It is tau_s / tau_f for a memory that is infinitely short.
         """
@@ -277,7 +277,10 @@ def contrast_fit(free: ArrayLike, clamped: ArrayLike, change: ArrayLike) -> dict
     design = np.stack([high, -low], axis=1)
     (a, b), _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
     if rank < 2:
-        raise ValueError("free and clamped signals are proportional to each other: their weights cannot be told apart")
+        raise ValueError(
+            "free and clamped signals are proportional to each other, so that a and b are not determined: give signals "
+            "that vary independently"
+        )
     left = float(((target - design @ np.array([a, b])) ** 2).sum())
     total = float((target**2).sum())
     with np.errstate(divide="ignore", invalid="ignore"):

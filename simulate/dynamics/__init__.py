@@ -1,4 +1,4 @@
-"""Driven dynamics and the samples they give."""
+"""Driven dynamics and sampling from them."""
 
 from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
 from simulate.dynamics.block_gibbs import BlockGibbs

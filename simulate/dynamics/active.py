@@ -26,15 +26,15 @@ from simulate.dynamics.threshold_kernels import fill_normals
 
 __all__ = ["ActiveOrnsteinUhlenbeck"]
 
-# random numbers drawn in one go, for all chains of a group (4 bytes each): they stay in the cache until they are used
+# random numbers drawn in one call, for all chains of a group (4 bytes each): they fit into the cache
 _NORMALS_AT_ONCE = 1 << 17
-# below this many chains in a run the lanes of one instruction would stay half empty; each chain then has its own noise
-# made, with as many generators as fill the widest registers
+# with fewer chains than this a vector instruction over chains would be half empty; the noise is then drawn chain by
+# chain, with as many generators as fill the widest registers
 _FEW_CHAINS = 16
 _LANES_OF_A_CHAIN = 16
-# from here on only the extreme eigenvalues of couplings that are no full matrix are computed
+# from this size on only the extreme eigenvalues of sparse couplings and PatternCouplings are computed
 _LANCZOS_FROM = 500
-# couplings kept as patterns or sparse are taken apart into modes up to this number of units
+# sparse couplings and PatternCouplings are decomposed into modes up to this number of units
 _MOST_MODES = 2000
 
 
@@ -47,10 +47,11 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     where v_i is an Ornstein-Uhlenbeck process, <v_i(t) v_j(t')> = delta_ij (T_a / tau) exp(-|t - t'| / tau). At tau = 0
     this is Langevin dynamics at temperature T + T_a.
 
-    In a harmonic or spherical potential the dynamics is linear: its modes are carried from one recorded state to the
-    next by their exact law, however far apart the two are. In other potentials, or where a time step is given, x moves
-    by Heun steps, whose error in stationary averages is of second order in the step (relative error of the stiffest
-    variance about (a dt)^2 / 4); the coloured noise and its integral over a step are drawn from their exact joint law.
+    In a harmonic or spherical potential the dynamics is linear: each recorded state is drawn from the exact law of the
+    modes given the one before, whatever the time between them. In other potentials, or where a time step is given, x is
+    integrated by Heun steps, whose error in stationary averages is of second order in the step (relative error of the
+    variance of the stiffest mode about (a dt)^2 / 4); the coloured noise and its integral over a step are drawn from
+    their exact joint law.
 
     Parameters
     ----------
@@ -66,8 +67,8 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     fields : array_like of shape (n_spins,), float or None
         External fields H.
     time_step : float, optional
-        Longest step dt; a unit of time is cut into equal steps. By default linear dynamics need none (beyond 2000 units
-        only if the couplings are a full matrix); others take 0.1 over the stiffness of the stiffest mode.
+        Longest step dt; a unit of time is divided into equal steps. By default linear dynamics need none (beyond 2000
+        units only if the couplings are a full matrix); others take 0.1 over the stiffness of the stiffest mode.
 
     Attributes
     ----------
@@ -78,14 +79,14 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     steps_per_unit : int
         Steps in a unit of time, the ticks of `trajectory`.
     exact : bool
-        Whether modes are carried by their exact law, without error of a time step.
+        Whether states are drawn from the exact law of the modes, without error of a time step.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range, no noise is left (T = T_a = 0), the harmonic potential is not stiffer than
-        the largest eigenvalue of the couplings, or the time step is beyond the stability limit 2 / stiffest; in a run
-        if units leave the range of numbers.
+        If a parameter is out of its range, there is no noise (T = T_a = 0), the stiffness of the harmonic potential is
+        not above the largest eigenvalue of the couplings, or the time step is beyond the stability limit 2 / stiffest;
+        in a run if values overflow.
 
     Warns
     -----
@@ -146,7 +147,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
     @property
     def exact(self) -> bool:
-        """Whether modes are carried by their exact law."""
+        """Whether states are drawn from the exact law of the modes."""
         linear = self.time_step is None and not isinstance(self.potential, SoftSpin)
         return linear and (isinstance(self.couplings, np.ndarray) or self.n_spins <= _MOST_MODES)
 
@@ -167,7 +168,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
     @cached_property
     def extreme_eigenvalues(self) -> tuple[float, float]:
-        """Least and largest eigenvalue of the couplings (by Lanczos iteration where they are no matrix and many)."""
+        """Least and largest eigenvalue of the couplings (by Lanczos iteration for large ones that are no matrix)."""
         if isinstance(self.couplings, np.ndarray) or self.n_spins <= _LANCZOS_FROM:
             return float(self.eigenvalues[0]), float(self.eigenvalues[-1])
         shape = (self.n_spins, self.n_spins)
@@ -180,7 +181,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
     @cached_property
     def stiffness(self) -> float:
-        """Stiffness k of the harmonic potential, or the one that fulfils the spherical constraint."""
+        """Stiffness k of the harmonic potential, or that which satisfies the spherical constraint."""
         if isinstance(self.potential, Harmonic):
             return self.potential.stiffness
         if isinstance(self.potential, SoftSpin):
@@ -189,11 +190,11 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
     @cached_property
     def stiffest(self) -> float:
-        """Largest curvature met, in units of inverse time.
+        """Largest curvature of the potential energy that units reach, in units of inverse time.
 
-        For soft spins u'' = b (3 x^2 - 1) is taken at x^2 = 1 + (max eig(J) + max |H|) / b, where the force of the well
-        balances the largest force of the others and of the fields, or where the quartic part of the well costs 9/4 of
-        T + T_a, x^2 = 3 sqrt((T + T_a) / b), if that is further out.
+        For soft spins u'' = b (3 x^2 - 1) is taken at x^2 = 1 + (max eig(J) + max |H|) / b, where the force of the
+        potential balances the largest force of couplings and fields, or where its quartic part equals 9/4 of T + T_a,
+        x^2 = 3 sqrt((T + T_a) / b), if that is larger.
         """
         least, largest = self.extreme_eigenvalues
         if not isinstance(self.potential, SoftSpin):
@@ -216,7 +217,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
     @property
     def steps_per_unit(self) -> int:
-        """Number of equal steps into which a unit of time is cut."""
+        """Number of equal steps in a unit of time."""
         step = min(0.1 / self.stiffest, 1.0) if self.time_step is None else self.time_step
         return max(1, math.ceil(1 / step - 1e-9))
 
@@ -238,7 +239,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         shape = self.n_spins, len(chain_seeds)
         generators = [np.random.default_rng(seed) for seed in chain_seeds]
         random_start = np.array([rng.standard_normal(self.n_spins) for rng in generators])
-        # chains side by side, the last axis of everything
+        # chains are the last axis of all arrays
         x = np.array(random_start if start.states is None else start.states, dtype=np.float32).T.copy()
         if start.states is None and isinstance(self.potential, SoftSpin):
             x = np.where(x < 0, np.float32(-1), np.float32(1))
@@ -340,7 +341,8 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
 
 def _noise_source(chain_seeds: list[np.random.SeedSequence], *, few: bool) -> Callable[[NDArray[np.float32]], None]:
-    """What fills noise (..., n_chains) with normals: a lane for each chain, or all lanes for each of few in turn."""
+    """Function that fills noise (..., n_chains) with normals: one lane for each chain or, for few chains, all lanes for
+    one chain after the other."""
     if not few:
         state = generator_state(chain_seeds)
         return lambda noise: fill_normals(state, noise.reshape(-1))
@@ -356,12 +358,12 @@ def _noise_source(chain_seeds: list[np.random.SeedSequence], *, few: bool) -> Ca
 
 
 def _repeated(values: NDArray[np.float64], n_chains: int) -> NDArray[np.float32]:
-    """The same values (n_spins,) for every chain, (n_spins, n_chains)."""
+    """Values (n_spins,) repeated for every chain, (n_spins, n_chains)."""
     return np.repeat(values.astype(np.float32)[:, None], n_chains, axis=1)
 
 
 def _advance(couplings: Any, n_chains: int) -> Callable[..., None]:
-    """Kernel for the kind of couplings, as a function (x, velocity, noise, count, external, scalars)."""
+    """Kernel for this kind of couplings, as a function (x, velocity, noise, count, external, scalars)."""
     kernel: Any
     arrays: tuple[NDArray[Any], ...]
     if isinstance(couplings, PatternCouplings):

@@ -1,4 +1,4 @@
-"""Equilibrium by block Gibbs sampling: all spins at once given Gaussian hidden units, and the other way round."""
+"""Equilibrium by block Gibbs sampling: all spins at once given Gaussian hidden units, and conversely."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from simulate.dynamics.spin_dynamics import generator_state
 
 __all__ = ["BlockGibbs", "LayerChains", "layer_factor"]
 
-# random numbers made in one go, for each chain: they stay in the processor's cache until they are used
+# random numbers drawn in one call, for each chain: they fit into the processor's cache
 _NUMBERS_AT_ONCE = 4096
 _NULL = 1e-12  # eigenvalues below this fraction of the largest count as zero
 
 
 def layer_factor(couplings: Any) -> NDArray[np.float64]:
-    """Matrix A (n_hidden, n_spins) with A^T A = J off the diagonal, and as few rows as may be.
+    """Matrix A (n_hidden, n_spins) with A^T A = J off the diagonal, and as few rows as possible.
 
-    Patterns give one hidden unit each. A full matrix is split by its eigenvectors after its lowest eigenvalue has been
-    taken off the diagonal, which is what makes all eigenvalues of A^T A positive and costs no more than it must.
+    Patterns give one hidden unit each. A full matrix is factored by its eigenvectors after its lowest eigenvalue has
+    been subtracted from the diagonal, the smallest shift that makes all eigenvalues of A^T A non-negative.
     """
     if isinstance(couplings, PatternCouplings):
         n_patterns, n_spins = couplings.patterns.shape
@@ -42,27 +42,27 @@ def layer_factor(couplings: Any) -> NDArray[np.float64]:
 
 
 class LayerChains:
-    """Chains that alternate between spins and Gaussian hidden units; they live on while the couplings change.
+    """Chains that alternate between spins and Gaussian hidden units; couplings may change between sweeps.
 
     Parameters
     ----------
     spins : array (n_chains, n_spins) of +-1
-        Where the chains start.
+        Initial states.
     seeds : list of SeedSequence
-        One a chain. The same seeds and calls give the same chains.
+        One for each chain. The same seeds and calls give the same chains.
     """
 
     def __init__(self, spins: NDArray[Any], seeds: list[np.random.SeedSequence]) -> None:
         self._spins = np.ascontiguousarray(np.asarray(spins).T, dtype=np.float32)
         self._visible = generator_state(seeds)
-        # streams of their own for the hidden units: what one layer draws does not move what the other draws
+        # separate streams for the hidden units: the draws of one layer do not shift those of the other
         self._hidden = generator_state(
             [np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 1)) for seed in seeds]
         )
 
     @property
     def spins(self) -> NDArray[np.float32]:
-        """The spins now, (n_spins, n_chains)."""
+        """Current spins, (n_spins, n_chains)."""
         return self._spins
 
     def advance(
@@ -95,8 +95,8 @@ def sweep_layers(
 ) -> None:
     """Draw hidden units y = A s + normals, then spins s = sign(A^T y + external + thresholds), in place.
 
-    spins and thresholds (n_spins, n_chains), factor A (n_hidden, n_spins), normals (n_hidden, n_chains), which are used
-    up as thresholds are; thresholds are logistic, with the density of 1/2 log(u / (1 - u)).
+    spins and thresholds (n_spins, n_chains), factor A (n_hidden, n_spins), normals (n_hidden, n_chains); normals and
+    thresholds are overwritten; thresholds are logistic, with the density of 1/2 log(u / (1 - u)).
     """
     normals += factor @ spins
     thresholds += factor.T @ normals
@@ -112,14 +112,14 @@ class BlockGibbs(Dynamics):
 
         P(s, y) ~ exp(-|y|^2 / 2 + y . A s / sqrt(T) + H . s / T),    y real, s = +-1,
 
-    have the law exp(-E / T), E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i H_i s_i, once y is integrated out: the
-    diagonal of A^T A is a constant since s_i^2 = 1. A sweep draws the hidden units given the spins (Gaussian, mean
+    have the distribution exp(-E / T), E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i H_i s_i, once y is integrated out:
+    the diagonal of A^T A is a constant since s_i^2 = 1. A sweep draws the hidden units given the spins (Gaussian, mean
     A s / sqrt(T), variance 1), then all spins given the hidden units (independent, in the field sqrt(T) A^T y + H).
     Detailed balance holds in each half.
 
-    `PatternCouplings` give one hidden unit a pattern, y = pattern overlaps and noise of covariance
-    (1 + rate)(I + rate C)^-1, whatever the rate down to its bound, and a sweep of O(P N). Other couplings are split by
-    their eigenvectors; with up to N hidden units, chains then forget more slowly than under `Glauber`.
+    `PatternCouplings` give one hidden unit for each pattern, y = pattern overlaps and noise of covariance
+    (1 + rate)(I + rate C)^-1, at any rate above the bound, and a sweep of O(P N). Other couplings are factored by their
+    eigenvectors; with up to N hidden units, correlations then decay more slowly than under `Glauber`.
 
     Parameters
     ----------

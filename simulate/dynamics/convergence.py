@@ -1,4 +1,4 @@
-"""Has a run settled? R-hat and effective sample size of the energy and of the leading overlaps."""
+"""Convergence of a run: R-hat and effective sample size of the energy and of the leading overlaps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["bounded_convergence", "convergence", "warn_unless_settled"]
 
 # above this R-hat chains differ from each other by more than 1/10 of their spread (Gelman, Rubin 1992 used the same)
 _LARGEST_R_HAT = 1.1
-# R-hat of fewer draws scatters beyond that bound by itself
+# with fewer draws R-hat exceeds that bound by chance
 _FEWEST_DRAWS = 100
 _N_OVERLAPS = 3
 
@@ -36,7 +36,7 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
     dynamics : Dynamics
         The one that was sampled.
     at_most : int, optional
-        Look at this many evenly spaced draws a chain only; the effective size is then one of those.
+        Use only this many evenly spaced draws of each chain; the effective size is then that of these draws.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
 
 
 def bounded_convergence(samples: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
-    """Convergence of a run from as many of its draws as cost little."""
+    """Convergence of a run from a limited number of its draws, which takes little time."""
     chains, _, n_spins = samples[dynamics.variable].shape
     if isinstance(dynamics.couplings, PatternCouplings):
         cost = 2 * n_spins * len(dynamics.couplings.patterns)
@@ -88,20 +88,20 @@ def bounded_convergence(samples: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
 
 
 def warn_unless_settled(found: xr.Dataset, draws: int) -> None:
-    """Warn, on behalf of the caller's caller, where the convergence of a run of so many draws says: not settled."""
+    """Warn, with the stack level of the caller's caller, where R-hat shows that a run has not settled."""
     worst = np.nan if np.isnan(found["r_hat"]).all() else float(np.nanmax(found["r_hat"]))
     if draws >= _FEWEST_DRAWS and worst > _LARGEST_R_HAT:
         name = str(found["quantity"].values[int(np.nanargmax(found["r_hat"]))])
         warnings.warn(
             f"the run has not settled: R-hat of the {name} is {worst:.3g} (above {_LARGEST_R_HAT}), the chains differ "
-            "from each other; raise burn_in or draws, or look at each chain on its own",
+            "from each other; raise burn_in or draws, or analyse the chains separately",
             RuntimeWarning,
             stacklevel=3,
         )
 
 
 def _leading_overlaps(couplings: Any, states: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Overlaps of states (n_states, n_spins) with the directions in which the couplings pull most."""
+    """Overlaps of states (n_states, n_spins) with the leading patterns or eigenvectors of the couplings."""
     n_spins = states.shape[1]
     if isinstance(couplings, PatternCouplings):
         overlaps = states @ couplings.patterns.T / n_spins
@@ -122,7 +122,7 @@ def _leading_overlaps(couplings: Any, states: NDArray[np.float64]) -> list[NDArr
 
 
 def _arviz() -> ModuleType:
-    """arviz, imported when first needed: it takes seconds to load, and 0.x announces its successor with a warning."""
+    """arviz, imported when first needed: it takes seconds to load, and 0.x warns of a change of interface."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import arviz

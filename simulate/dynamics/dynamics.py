@@ -1,4 +1,4 @@
-"""What every dynamics offers to `sample`: its parameters, and trajectories of a group of chains."""
+"""Base class of all dynamics: parameters, and trajectories of a group of chains for `sample`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Schedule:
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """Where chains start: states and memory (n_chains, n_spins), None where each chain draws its own."""
+    """Initial states and memory of chains, (n_chains, n_spins); None where each chain draws its own."""
 
     states: NDArray[Any] | None = None
     memory: NDArray[Any] | None = None
@@ -46,9 +46,9 @@ class Start:
 
 
 def even_groups(chains: int, fewest: int = 4) -> list[int]:
-    """Sizes of groups of up to 32 that follow from the number of chains alone, at least `fewest` of them.
+    """Sizes of at least `fewest` groups of up to 32 chains; they depend on the number of chains alone.
 
-    For dynamics of matrix products, whose rounding depends on their shape: results then do not depend on the jobs.
+    For dynamics that use matrix products, whose rounding depends on their shape: results then do not depend on n_jobs.
     """
     groups = max(min(chains, fewest), -(-chains // 32))
     return [len(part) for part in np.array_split(np.arange(chains), groups)]
@@ -62,8 +62,8 @@ def random_spins(generators: list[np.random.Generator], n_spins: int) -> NDArray
 class Dynamics(ABC):
     """A driven dynamics; subclasses are dataclasses whose fields are its parameters.
 
-    A subclass names the recorded variable and its type, says how many ticks (single-spin updates, time steps) make a
-    unit of time, and writes `trajectories`. Chains draw all their random numbers from streams of their own
+    A subclass names the recorded variable and its type, gives the number of ticks (single-spin updates, time steps) in
+    a unit of time, and implements `trajectories`. Chains draw all their random numbers from streams of their own
     (`chain_seeds`): they are independent, and the group in which a chain is computed does not change it.
     """
 
@@ -89,27 +89,25 @@ class Dynamics(ABC):
         schedule: Schedule,
         advanced: Callable[[int], Any],
     ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """States of a group of chains, recorded as the schedule says, and what they remember besides at the end.
-
-        `advanced` is told the ticks done since it was last called, summed over the chains.
+        """States of a group of chains, recorded by the schedule, and their memory at the end.
 
         Parameters
         ----------
         chain_seeds : list of SeedSequence
             Of each chain of the group.
         start : Start
-            Where chains start; None in it for random states, or a memory drawn anew.
+            Initial states and memory; None for random ones.
         schedule : Schedule
             When states are recorded, in ticks.
         advanced : callable
-            Told the ticks done since it was last called, summed over the chains.
+            Called with the number of ticks since the last call, summed over the chains.
 
         Returns
         -------
         states : ndarray, shape (n_chains, draws, n_spins)
-            Of the type `dtype`; the last ones are those at the end.
+            Of the type `dtype`; the last state is that at the end of the run.
         memory : ndarray, shape (n_chains, n_spins), or None
-            What spins or units remember besides their state, with which a run goes on.
+            Variables of spins or units besides their state (such as thresholds), which a continued run needs.
         """
 
     def energies(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -129,7 +127,7 @@ class Dynamics(ABC):
         return energy if fields is None else energy - states @ fields
 
     def response(self) -> Response | None:
-        """Closed forms of the state without order, for `simulate.theory`; None where none are known.
+        """Closed forms of the disordered state, for `simulate.theory`; None where none are known.
 
         Returns
         -------
@@ -138,7 +136,7 @@ class Dynamics(ABC):
         return None
 
     def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
-        """How many chains are computed together, for each group; here as evenly over the threads as can be.
+        """Number of chains in each group that is computed together; here distributed evenly over the threads.
 
         Parameters
         ----------
@@ -148,13 +146,13 @@ class Dynamics(ABC):
         Returns
         -------
         list of int
-            They add up to `chains`.
+            Their sum is `chains`.
         """
         groups = max(1, min(chains, n_jobs))
         return [len(part) for part in np.array_split(np.arange(chains), groups)]
 
     def parameters(self) -> dict[str, Any]:
-        """Every parameter as text, number or array of numbers, as it is written beside samples.
+        """Every parameter as text, number or array of numbers, for the attributes of samples.
 
         Returns
         -------
@@ -176,7 +174,7 @@ class Dynamics(ABC):
 
 
 def _describe_couplings(couplings: Any) -> dict[str, Any]:
-    """Kind of the couplings and a digest by which the very same ones are known again."""
+    """Kind of the couplings and a digest that identifies them."""
     digest = hashlib.sha256()
     if isinstance(couplings, PatternCouplings):
         kind = repr(couplings)

@@ -1,4 +1,4 @@
-"""Kinetic Ising model: couplings need not be symmetric, spins are updated in turn or all together."""
+"""Kinetic Ising model: couplings need not be symmetric, spins are updated one at a time or in parallel."""
 
 from __future__ import annotations
 

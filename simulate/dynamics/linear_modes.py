@@ -1,4 +1,4 @@
-"""The exact law of linear active dynamics: its modes carried over any time at once."""
+"""Exact transition law of linear active dynamics, mode by mode, for any time interval."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def mode_transition(
     persistence_time: float,
     duration: float,
 ) -> ModeTransition:
-    """Law of the modes of dy = -a y dt + v dt + sqrt(2 T) dW after a time, given where they are.
+    """Transition law of the modes of dy = -a y dt + v dt + sqrt(2 T) dW over a time, given their present values.
 
     The means are exp(-a t) y + v int_0^t exp(-a (t - s) - s / tau) ds and exp(-t / tau) v. With the propagator M of
     these and the stationary covariance S of (y, v), the noise has the covariance S - M S M^T, here as a Cholesky factor
@@ -47,7 +47,7 @@ def mode_transition(
     temperature, active_temperature : float
         T and T_a, in units of energy. v has the variance T_a / tau.
     persistence_time : float
-        tau >= 0; at 0 there is no v, and T_a adds to T.
+        tau >= 0; at 0 there is no v, and T_a is added to T.
     duration : float
         t > 0.
 

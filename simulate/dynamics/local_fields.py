@@ -14,9 +14,9 @@ from simulate.dynamics import spin_kernels as kernels
 
 __all__ = ["DenseFields", "LocalFields", "check_range", "largest_field", "local_fields", "unit_of_energy"]
 
-# bytes of a line of the cache, and of the widest register: what begins elsewhere is loaded in two pieces
+# bytes of a cache line, and of the widest register: rows that are not aligned to it are loaded in two pieces
 _LINE = 64
-# fields beyond this many units leave the range of single precision once they are summed and weighed against thresholds
+# fields beyond this many units would overflow single precision when they are summed and compared with thresholds
 _LARGEST = 1e30
 _LARGEST_SHORT = 32767
 # up to this many patterns fill one vector of single precision, which is as fast
@@ -27,10 +27,10 @@ class LocalFields(Protocol):
     """Spins of several chains together with their fields h_i = sum_j J_ij s_j + H_i, in a unit of energy."""
 
     def start(self, spins: NDArray[np.int8]) -> None:
-        """Go on with these chains (n_chains, n_spins); the couplings stay as they are."""
+        """Continue with these chains (n_chains, n_spins), under the same couplings."""
 
     def refresh(self) -> None:
-        """Compute the fields afresh from the spins, which clears the rounding that flips have left."""
+        """Recompute the fields from the spins, which removes accumulated rounding."""
 
     def advance(
         self,
@@ -49,7 +49,7 @@ class LocalFields(Protocol):
         """
 
     def states(self) -> NDArray[np.int8]:
-        """The spins now, int8 (n_chains, n_spins)."""
+        """Current spins, int8 (n_chains, n_spins)."""
 
 
 class _Chains:
@@ -146,7 +146,7 @@ class PatternFields(_Chains):
             self._own = np.array([len(couplings.patterns)], dtype=np.float32)
             self._scale = unit * self._left.shape[0]
         else:
-            # the fields as one more pattern, of overlap 1 whatever the spins
+            # the external fields as one more pattern, whose overlap is always 1
             self._left = _padded(np.column_stack([couplings.patterns.T, external]))
             self._right = _padded(np.column_stack([weighted.T, np.zeros(len(external))]))
             self._weighted = weighted
@@ -185,10 +185,10 @@ class PatternFields(_Chains):
 
 
 def whole_numbers_hold(couplings: PatternCouplings) -> bool:
-    """Whether whole numbers pay, and overlaps and N h_i of Hebbian couplings stay within int16 in every state.
+    """Whether integers are faster, and overlaps and N h_i of Hebbian couplings fit into int16 in every state.
 
-    |N h_i| <= sum_j |xi_i . xi_j| <= sqrt(N sum_j (xi_i . xi_j)^2) for the vectors xi_i of the patterns' spins; sums on
-    the way may pass the bounds, since whole numbers modulo 2^16 come back.
+    |N h_i| <= sum_j |xi_i . xi_j| <= sqrt(N sum_j (xi_i . xi_j)^2) for the vectors xi_i of the patterns' spins; partial
+    sums may overflow, since integer arithmetic modulo 2^16 gives the right final sum.
     """
     patterns = couplings.patterns.astype(np.float64)
     n_patterns, n_spins = patterns.shape
@@ -208,7 +208,7 @@ def largest_field(couplings: Any, external: NDArray[np.float64] | None) -> float
 
 
 def check_range(largest: float, unit: float) -> None:
-    """Refuse fields of up to `largest` units that single precision cannot hold."""
+    """Reject fields of up to `largest` units that exceed the range of single precision."""
     if not largest <= _LARGEST:
         raise ValueError(
             f"couplings and fields reach {largest * unit:.3g} where the temperature is about {unit:.3g}; chains "
@@ -217,7 +217,7 @@ def check_range(largest: float, unit: float) -> None:
 
 
 def _padded(values: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
-    """The values (n_rows, n) with zeros up to whole vectors; rows begin with a line of the cache."""
+    """The values (n_rows, n) padded with zeros to whole vectors; rows are aligned to cache lines."""
     n_rows, n = values.shape
     size = np.dtype(dtype).itemsize
     in_a_line = _LINE // size
@@ -230,7 +230,7 @@ def _padded(values: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
 
 
 def local_fields(couplings: Any, external: NDArray[np.float64] | None, unit: float = 1.0) -> LocalFields:
-    """Fields of the kind that suits the couplings, divided by a unit of energy in double precision."""
+    """Local fields for this kind of couplings, divided by a unit of energy in double precision."""
     field = np.zeros(couplings.shape[0]) if external is None else np.asarray(external, dtype=np.float64)
     if isinstance(couplings, PatternCouplings):
         return PatternFields(couplings, field, unit)

@@ -1,4 +1,4 @@
-"""How driven dynamics without order answer to weak couplings: the closed forms that theory asks a dynamics for."""
+"""Response of driven dynamics to weak couplings in the disordered state: closed forms used by `simulate.theory`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HERMITE_ORDERS = 40
 class Response(ABC):
     """Closed forms of a dynamics, returned by its `response()`.
 
-    A dynamics that no class here describes brings its own, with these two methods.
+    A dynamics with other closed forms returns an object of a class of its own with these two methods.
     """
 
     @abstractmethod
@@ -64,7 +64,7 @@ class Response(ABC):
 
 
 class SpinResponse(Response):
-    """Of spins without constant fields, whose mean follows a weak field."""
+    """Closed forms of spins without constant fields."""
 
     @property
     @abstractmethod
@@ -85,7 +85,7 @@ class SpinResponse(Response):
 
 @dataclass(frozen=True)
 class EquilibriumResponse(SpinResponse):
-    """Of spins with detailed balance at temperature T; gain 1 / T."""
+    """Closed forms of spins with detailed balance at temperature T; gain 1 / T."""
 
     temperature: float
 
@@ -100,7 +100,7 @@ class EquilibriumResponse(SpinResponse):
 
 @dataclass(frozen=True)
 class MixedBathResponse(SpinResponse):
-    """Of spins whose updates are made by several baths; the gain is the mean of their inverse temperatures."""
+    """Closed forms of spins coupled to several baths; the gain is the mean of the inverse temperatures."""
 
     inverse_temperature: float
 
@@ -111,7 +111,7 @@ class MixedBathResponse(SpinResponse):
 
 @dataclass(frozen=True)
 class PersistentResponse(SpinResponse):
-    """Of spins with thresholds that are kept with probability `persistence` at each visit; gain 1 / T."""
+    """Closed forms of spins whose thresholds are kept with probability `persistence` at each update; gain 1 / T."""
 
     temperature: float
     persistence: float
@@ -134,7 +134,7 @@ class PersistentResponse(SpinResponse):
 
 @dataclass(frozen=True)
 class ColoredResponse(SpinResponse):
-    """Of heat-bath spins at temperature T in coloured fields; gain <sech^2(v / T)> / T."""
+    """Closed forms of heat-bath spins at temperature T in coloured fields; gain <sech^2(v / T)> / T."""
 
     temperature: float
     persistence_time: float
@@ -163,7 +163,7 @@ class ColoredResponse(SpinResponse):
 
 @dataclass(frozen=True)
 class LinearUnits(Response):
-    """Of units in a quadratic potential, exactly, with any fields: dx = -(k - J) x dt + v dt + sqrt(2 T) dW.
+    """Exact closed forms of units in a quadratic potential, with any fields: dx = -(k - J) x dt + v dt + sqrt(2 T) dW.
 
     Parameters
     ----------
@@ -206,8 +206,8 @@ def persistent_variance(mode: Any, persistence: float) -> NDArray[np.float64]:
 
         V(g) = (1 + gamma (1 - g)) / ((1 - g) (1 - g + gamma)),    V(0) = 1,
 
-    from a noise with autocorrelation exp(-gamma t) and a response exp(-t) / T. At persistence 0 this is 1 / (1 - g),
-    the equilibrium answer of the same approximation.
+    for a noise with autocorrelation exp(-gamma t) and a response exp(-t) / T. At persistence 0 this is 1 / (1 - g),
+    the result of the same approximation in equilibrium.
 
     Parameters
     ----------
@@ -240,8 +240,8 @@ def coloured_variance(
 ) -> NDArray[np.float64]:
     """Equal-time variance of a mode of coloured-field Glauber dynamics in linear response.
 
-    An update sets the mean of a spin to tanh((h + v) / T). In linear response it follows the field h with the gain
-    beta = <sech^2(v / T)> / T and the response exp(-t) beta, and v alone makes it fluctuate with the correlation
+    An update sets the mean of a spin to tanh((h + v) / T). In linear response the mean follows the field h with gain
+    beta = <sech^2(v / T)> / T and response function exp(-t) beta, and its fluctuations due to v have the correlation
     <tanh(v(0) / T) tanh(v(t) / T)> = sum_n c_n exp(-n t / tau), the squares of its coefficients in Hermite polynomials
     (odd n). With g the eigenvalue of beta J and r_n = n / tau,
 
@@ -292,13 +292,13 @@ def coloured_noise(
             coefficients.append(shares @ (answer * here))
         before, here = here, (points * here - math.sqrt(n) * before) / math.sqrt(n + 1)
     weights = np.square(coefficients)
-    # what is left of <tanh^2> belongs to still faster terms
+    # the rest of <tanh^2> belongs to faster terms
     rest = max(float(shares @ answer**2) - float(weights.sum()), 0.0)
     return gain, np.append(weights, rest), np.append(orders, _HERMITE_ORDERS + 1) / persistence_time
 
 
 def below_transition(mode: Any) -> NDArray[np.float64]:
-    """Modes as an array; an error where linear response does not hold."""
+    """Modes as an array; raises a ValueError where linear response does not hold."""
     g = np.asarray(mode, dtype=np.float64)
     if (g >= 1).any():
         raise ValueError(

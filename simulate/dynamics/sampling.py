@@ -1,4 +1,4 @@
-"""Steady-state samples: chains in parallel, one stream of random numbers each, labelled and reproducible."""
+"""Steady-state samples: reproducible chains in parallel, each with its own random numbers, as labelled arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from simulate.dynamics.dynamics import Dynamics, Schedule, Start
 
 __all__ = ["sample", "trajectory"]
 
-# draws of the first run of a chain that is to reach an effective sample size, and how far it may go from there
+# draws of the first run towards an effective sample size, and the largest factor by which they may grow
 _PILOT_DRAWS = 200
 _MOST_DRAWS = 1_000_000
 _CHAINS = 4
@@ -46,7 +46,7 @@ def sample(
 ) -> xr.Dataset:
     """Run chains of a dynamics and record their states.
 
-    Each chain runs for `burn_in` units of time that are thrown away, then is recorded `draws` times, every `thin`
+    Each chain runs for `burn_in` units of time without being recorded, then is recorded `draws` times, every `thin`
     units: one unit is a sweep (N attempted updates) for spins, and the unit of time of the equation of motion for
     continuous units.
 
@@ -55,48 +55,49 @@ def sample(
     dynamics : Dynamics
         For example `PersistentGlauber` or `ActiveOrnsteinUhlenbeck`.
     draws : int, optional
-        Recorded states a chain; 1000 by default.
+        Recorded states of each chain; 1000 by default.
     chains, burn_in, thin : int
         Number of chains (4), units of time before the first interval (500), units between draws (1).
     seed : int, SeedSequence, Generator or None
-        Same seed, same samples, whatever `n_jobs`; chain k has a stream of random numbers of its own, whatever the
-        number of chains. None draws one, which the attributes then record. Two runs with the same seed use the same
-        random numbers, whatever their dynamics, `initial` or length: they are not independent, and a run from the last
-        states of another must have another seed, or go on by `continue_from`. A Generator moves on with every use.
+        Same seed, same samples, for any `n_jobs`; chain k has its own stream of random numbers, which does not depend
+        on the number of chains. With None a seed is drawn and recorded in the attributes. Two runs with the same seed
+        use the same random numbers, whatever their dynamics, `initial` or length: they are not independent, and a run
+        from the last states of another must have another seed or use `continue_from`. Each use of a Generator gives
+        other random numbers.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).
     initial : array_like, optional
-        State from which chains start: (n_spins,), or (n_states, n_spins) taken in turn by the chains, for example the
+        Initial state, (n_spins,), or states (n_states, n_spins) assigned to the chains in turn, for example the
         patterns. By default each chain starts from a random state.
     continue_from : Dataset, optional
-        Go on with the chains of this run of `sample` or `trajectory`, of the same dynamics (its parameters may have
-        changed): from their last states, with what their spins remember (persistent thresholds, coloured noise), and
-        with fresh random numbers that follow from the seed and from how many times the chains have gone on. `chains`
-        and `seed` are those of the run by default, and `burn_in` is 0. Going on twice from the same run gives the same
-        samples, unless seeds differ. Join both runs with
+        Continue the chains of this run of `sample` or `trajectory`, of the same dynamics (its parameters may have
+        changed): from their last states, with the memory of their spins (persistent thresholds, coloured noise), and
+        with new random numbers that follow from the seed and the number of continuations so far. `chains` and `seed`
+        are those of the run by default, and `burn_in` is 0. Continuing the same run twice gives the same samples,
+        unless seeds differ. Join both runs with
         ``xarray.concat([first, second], "draw", coords="minimal", compat="override", join="override")``.
     progress : bool, default False
         Show a progress bar.
     effective_size : int, optional
-        Instead of `draws`: draw until the effective sample sizes of the energy and of the leading overlaps, over all
+        Instead of `draws`: sample until the effective sample sizes of the energy and of the leading overlaps, over all
         chains, reach this number.
     check : bool, default True
-        Look at R-hat and effective sample size of the energy and of the leading overlaps, record them in the
-        attributes, and warn where the run has not settled. Of long runs up to 1000 evenly spaced draws a chain are
-        looked at, and the size is that of those; with `effective_size` it is that of all draws.
+        Compute R-hat and effective sample size of the energy and of the leading overlaps, record them in the
+        attributes, and warn where the run has not settled. For long runs up to 1000 evenly spaced draws of each chain
+        are used, and the size is that of those; with `effective_size` it is that of all draws.
 
     Returns
     -------
     xarray.Dataset
         Variable `spins` (int8) or `x` (float32), dims (chain, draw, spin); goes into `arviz.ess`, `arviz.rhat` and
-        `arviz.summary` as it is. The attributes record every parameter, the seed and the version. Where spins remember
-        more than their state, the coordinate `memory`, dims (chain, spin), holds that at the end of the run.
+        `arviz.summary` as it is. The attributes record every parameter, the seed and the version. Where spins have a
+        memory besides their state, the coordinate `memory`, dims (chain, spin), holds it at the end of the run.
 
     Raises
     ------
     ValueError
-        If a number is out of range, `initial` or `continue_from` do not suit the dynamics, or an effective size is out
-        of reach or means nothing, since nothing varies.
+        If a number is out of range, `initial` or `continue_from` do not fit the dynamics, or an effective size cannot
+        be reached or is undefined since nothing varies.
 
     Warns
     -----
@@ -141,7 +142,7 @@ def trajectory(
     continue_from: xr.Dataset | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Run chains and record every state in time order, down to single updates, as time-reversal tests need them.
+    """Run chains and record states in time order, up to every single update, as time-reversal tests need them.
 
     Parameters
     ----------
@@ -162,7 +163,7 @@ def trajectory(
     Raises
     ------
     ValueError
-        If a number is out of range or `initial` does not suit the dynamics.
+        If a number is out of range or `initial` does not fit the dynamics.
     """
     run_of = _Chains.of(
         dynamics, 1 if chains is None and continue_from is None else chains, seed, initial, continue_from
@@ -183,12 +184,12 @@ def trajectory(
 def _run_to(
     run: Callable[[int], xr.Dataset], dynamics: Dynamics, chains: int, target: int
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Run again with more draws until the effective sizes reach the target: a longer run begins with the shorter.
+    """Samples, and their convergence, from runs of growing length until the effective sizes reach the target.
 
-    The samples, and their convergence.
+    The draws of a run are the first ones of a longer run.
     """
     if chains < 2:
-        raise ValueError("effective_size needs at least 2 chains, since one cannot tell whether it has settled")
+        raise ValueError("effective_size needs at least 2 chains, since convergence cannot be judged from one")
     draws = max(_PILOT_DRAWS, math.ceil(target / chains))
     while True:
         samples = run(draws)
@@ -212,7 +213,7 @@ def _run_to(
 
 @dataclass(frozen=True)
 class _Chains:
-    """Chains of a dynamics: how many there are, where they start, and the seed of their streams."""
+    """Chains of a dynamics: their number, initial states, and the seed of their streams."""
 
     dynamics: Dynamics
     number: int
@@ -230,7 +231,7 @@ class _Chains:
         initial: ArrayLike | None,
         continue_from: xr.Dataset | None,
     ) -> _Chains:
-        """What the arguments of a run say."""
+        """Number, start and seed of the chains from the arguments of a run."""
         if not isinstance(dynamics, Dynamics):
             raise ValueError(
                 f"dynamics must be a dynamics such as PersistentGlauber(...), got {type(dynamics).__name__}"
@@ -251,25 +252,25 @@ class _Chains:
         return cls(dynamics, number, Start(states, memory), root, "continued", int(run.attrs["continuation"]) + 1)
 
     def burn_in(self, given: int | None) -> int:
-        """Units of time before the first interval; none where chains go on, unless asked for."""
+        """Units of time before the first interval; by default none for continued chains."""
         return check_count((0 if self.continuation else _BURN_IN) if given is None else given, "burn_in")
 
     def seeds(self) -> list[np.random.SeedSequence]:
-        """A seed for each chain, which neither the number of chains nor what follows changes."""
-        # the children of a seed: 0 is the parent of all runs that go on, the others are those of the chains
+        """A seed for each chain, which depends neither on the number of chains nor on later continuations."""
+        # the children of a seed: 0 is the parent of all continued runs, the others are those of the chains
         key = (*self.root.spawn_key, 0, self.continuation) if self.continuation else self.root.spawn_key
         return np.random.SeedSequence(self.root.entropy, spawn_key=key).spawn(self.number + 1)[1:]
 
 
 def _finished(run: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
-    """A run of the same kind of dynamics, up to its end."""
+    """Check that a Dataset is a run of the same kind of dynamics and includes its end."""
     name = type(dynamics).__name__
     if not isinstance(run, xr.Dataset) or "continuation" not in run.attrs or dynamics.variable not in run:
         raise ValueError("continue_from must be a Dataset of sample(...) or trajectory(...), with its attributes")
     if run.attrs["dynamics"] != name:
         raise ValueError(
-            f"continue_from is a run of {run.attrs['dynamics']}, which cannot go on as {name}: start a new run with "
-            "initial=..., its last states"
+            f"continue_from is a run of {run.attrs['dynamics']}, which cannot be continued as {name}: start a new run "
+            "with initial=..., its last states"
         )
     axis = "draw" if "draw" in run.dims else "time"
     steps = run[axis].values
@@ -278,7 +279,7 @@ def _finished(run: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
     else:
         whole = len(steps) > 0 and steps[-1] + run.attrs["interval"] > run.attrs["duration"] * (1 + 1e-9)
     if not whole:
-        raise ValueError(f"continue_from lacks the end of its run: hand in all of it along {axis!r}")
+        raise ValueError(f"continue_from lacks the end of its run: pass all of it along {axis!r}")
     return run
 
 
@@ -325,18 +326,18 @@ def _trajectories(
     schedule: Schedule,
     advanced: Callable[[int], Any],
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    # matrix products inside a group stay on the group's own thread: the groups are what runs in parallel, and the
-    # rounding of a product must not depend on how many threads share it
+    # matrix products inside a group run on the thread of the group: groups are computed in parallel, and the rounding
+    # of a product must not depend on the number of threads
     with threadpool_limits(limits=1, user_api="blas"):
         return dynamics.trajectories(seeds, start, schedule, advanced)
 
 
 def _nothing(ticks: int) -> None:
-    """Takes the place of the progress bar where none is shown (and can be sent to another process)."""
+    """Replacement of the progress bar where none is shown (can be pickled)."""
 
 
 def _starts(initial: ArrayLike, dynamics: Dynamics, chains: int) -> NDArray[Any]:
-    """One start a chain (n_chains, n_spins)."""
+    """Initial state of each chain, (n_chains, n_spins)."""
     states = np.atleast_2d(np.asarray(initial, dtype=np.float64))
     if states.ndim != 2 or states.shape[1] != dynamics.n_spins or len(states) == 0:
         raise ValueError(
@@ -360,7 +361,7 @@ def _label(
     chains: _Chains,
     schedule: dict[str, Any],
 ) -> xr.Dataset:
-    """States with names, and with all that is needed to draw them again or to go on."""
+    """States as a Dataset, with the attributes needed to reproduce or continue the run."""
     from importlib.metadata import version
 
     attributes = {

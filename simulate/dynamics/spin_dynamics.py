@@ -1,4 +1,4 @@
-"""Base class of dynamics that update one spin at a time: they differ in the law of their thresholds only."""
+"""Base class of dynamics that update one spin at a time, which differ only in the distribution of thresholds."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _SWEEPS_BETWEEN_REFRESHES = 1000
 
 @dataclass
 class Thresholds:
-    """Source of thresholds, and what it remembers from one update to the next.
+    """Source of thresholds, and its memory from one update to the next.
 
     Parameters
     ----------
     fill : callable
         Fills an array with thresholds, in the units of the couplings, for the sites that are visited in turn.
     memory : ndarray, shape (..., n_spins), optional
-        Changed by `fill` in place. `sample` keeps it for runs that go on (`continue_from`).
+        Changed by `fill` in place. `sample` keeps it for continued runs (`continue_from`).
     finish : callable, optional
-        Called once after the last update, to bring `memory` to the present.
+        Called once after the last update, to advance `memory` to the end of the run.
     """
 
     fill: Fill
@@ -75,7 +75,7 @@ def streams(seeds: list[np.random.SeedSequence]) -> tuple[NDArray[np.uint32], ND
 
 
 def check_model(owner: Any, *, symmetric: bool = True) -> None:
-    """Couplings and fields of a dynamics, checked and as they are computed with."""
+    """Checked couplings and fields of a dynamics, in the form used for computation."""
     object.__setattr__(owner, "couplings", check_couplings(owner.couplings, symmetric=symmetric))
     object.__setattr__(owner, "fields", check_fields(owner.fields, owner.n_spins))
 
@@ -115,14 +115,14 @@ def advance_chains(
 
 
 def _chain_by_chain(chains: list[Thresholds], unit: float) -> Thresholds:
-    """One source for several chains, in a unit of energy, from a source for each in the units of the couplings."""
+    """One source for several chains, in a unit of energy, from one source for each chain in units of the couplings."""
     remembering = [chain for chain in chains if chain.memory is not None]
     memory = np.array([chain.memory for chain in remembering]) if len(remembering) == len(chains) else None
     begun = False
 
     def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
         nonlocal begun
-        if memory is not None and not begun:  # it may have been replaced by that of a run that goes on
+        if memory is not None and not begun:  # it may have been replaced by that of a continued run
             for chain, row in zip(chains, memory, strict=True):
                 np.copyto(np.asarray(chain.memory), row)
         begun = True
@@ -142,10 +142,10 @@ def _chain_by_chain(chains: list[Thresholds], unit: float) -> Thresholds:
 
 
 class SpinDynamics(Dynamics):
-    """Random-sequential updates s_i = sign(h_i + threshold), where the dynamics is in the law of the thresholds.
+    """Random-sequential updates s_i = sign(h_i + threshold); the distribution of thresholds defines the dynamics.
 
-    A subclass writes `threshold_source`. With `metropolis` a spin turns where s_i h_i falls below the threshold. Every
-    chain visits sites in an order of its own.
+    A subclass implements `threshold_source`. With `metropolis` a spin flips where s_i h_i is below the threshold. Every
+    chain visits sites in its own order.
     """
 
     variable: ClassVar[str] = "spins"
@@ -165,18 +165,18 @@ class SpinDynamics(Dynamics):
 
     @abstractmethod
     def threshold_source(self, rng: np.random.Generator) -> Thresholds | Fill:
-        """Source of the thresholds that the spins of one chain meet.
+        """Source of the thresholds of one chain.
 
         Parameters
         ----------
         rng : Generator
-            The chain's own.
+            Generator of the chain.
 
         Returns
         -------
         callable or Thresholds
             Fills an array (n_updates,) with thresholds, in the units of the couplings, for the sites
-            (n_updates,) that the chain visits in turn. `Thresholds` also names what is remembered, (n_spins,).
+            (n_updates,) that the chain visits in turn. `Thresholds` also holds a memory, (n_spins,).
         """
 
     def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
@@ -227,7 +227,7 @@ class SpinDynamics(Dynamics):
         record: NDArray[np.int8],
         advanced: Callable[[int], Any],
     ) -> NDArray[Any] | None:
-        """Record the chains of these seeds; what their spins remember at the end."""
+        """Recorded states of the chains of these seeds, and the memory of their spins at the end."""
         generators = [np.random.default_rng(seed) for seed in seeds]
         spins = random_spins(generators, self.n_spins) if start.states is None else start.states.astype(np.int8)
         order, state = streams(seeds)
@@ -251,9 +251,9 @@ class SpinDynamics(Dynamics):
 
 
 class CompiledSpinDynamics(SpinDynamics):
-    """Single-spin dynamics at a temperature whose thresholds compiled code draws, for several chains in one call.
+    """Single-spin dynamics at a temperature with thresholds drawn by compiled code, for several chains in one call.
 
-    A subclass writes `sources`, with thresholds in the `unit`.
+    A subclass implements `sources`, with thresholds in the `unit`.
     """
 
     temperature: Any
@@ -277,7 +277,7 @@ class CompiledSpinDynamics(SpinDynamics):
         Raises
         ------
         ValueError
-            If it is beyond the range of single precision.
+            If it is outside the range of single precision.
         """
         ratio = temperature / self.unit
         if ratio > 1e30:

@@ -1,4 +1,4 @@
-"""Spins updated one at a time: in equilibrium, and driven out of it by noise with a memory or of two temperatures."""
+"""Spins updated one at a time: in equilibrium, and driven by coloured noise or by two temperatures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PersistentGlauber(CompiledSpinDynamics):
         E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i H_i s_i.
 
     Each spin carries a threshold z_i with the density of 1/2 log(u / (1 - u)), u uniform on (0, 1). An update of a
-    random spin i keeps z_i with probability `persistence`, else draws it anew, and sets
+    random spin i keeps z_i with probability `persistence`, else draws it again, and sets
 
         s_i = sign(h_i + T z_i),    h_i = sum_j J_ij s_j + H_i.
 
@@ -98,7 +98,7 @@ class ColoredFieldGlauber(CompiledSpinDynamics):
 
     An update of a random spin i at time t sets s_i = +1 with probability 1 / (1 + exp(-2 (h_i + v_i(t)) / T)), where
     h_i = sum_j J_ij s_j + H_i and v_i is an Ornstein-Uhlenbeck process of variance T_a / tau and correlation time tau,
-    carried from one visit of the spin to the next by its exact law. T_a = 0 is heat-bath Glauber dynamics.
+    propagated from one update of the spin to the next by its exact law. T_a = 0 is heat-bath Glauber dynamics.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class ColoredFieldGlauber(CompiledSpinDynamics):
             clock += sites.shape[1]
 
         def finish() -> None:
-            """Carry the field of every spin from its last visit to the end, by its exact law."""
+            """Propagate the field of every spin from its last update to the end, by its exact law."""
             elapsed = (clock - last_visit) / self.n_spins / tau
             kicks = np.array([rng.standard_normal(self.n_spins) for rng in generators])
             memory[...] = np.exp(-elapsed) * memory + strength * np.sqrt(-np.expm1(-2 * elapsed)) * kicks
@@ -163,11 +163,11 @@ class ColoredFieldGlauber(CompiledSpinDynamics):
 
 @dataclass(frozen=True, eq=False)
 class Glauber(CompiledSpinDynamics):
-    """Heat-bath Glauber dynamics, at one temperature (equilibrium) or with a heat bath of its own for every spin.
+    """Heat-bath Glauber dynamics, at one temperature (equilibrium) or with a different temperature for every spin.
 
     An update of a random spin i sets s_i = +1 with probability 1 / (1 + exp(-2 h_i / T_i)). At one temperature detailed
-    balance holds and the steady state is exp(-E / T); spins at different temperatures carry heat from the hot to the
-    cold and have no such state.
+    balance holds and the steady state is exp(-E / T); between spins at different temperatures heat flows, and detailed
+    balance does not hold.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ class Glauber(CompiledSpinDynamics):
 
 @dataclass(frozen=True, eq=False)
 class Metropolis(CompiledSpinDynamics):
-    """Metropolis dynamics: a random spin i turns with probability min(1, exp(-2 s_i h_i / T)).
+    """Metropolis dynamics: a random spin i flips with probability min(1, exp(-2 s_i h_i / T)).
 
     Detailed balance holds, the steady state is exp(-E / T).
 
@@ -263,10 +263,10 @@ class Metropolis(CompiledSpinDynamics):
 
 @dataclass(frozen=True, eq=False)
 class TwoTemperatureGlauber(CompiledSpinDynamics):
-    """Heat-bath Glauber dynamics with two baths: an update is made by the hot one with probability `share`.
+    """Heat-bath Glauber dynamics with two baths: each update uses the hot one with probability `share`.
 
-    s_i = +1 with probability share / (1 + exp(-2 h_i / T_hot)) + (1 - share) / (1 + exp(-2 h_i / T)). Away from share 0
-    and 1 this breaks detailed balance.
+    s_i = +1 with probability share / (1 + exp(-2 h_i / T_hot)) + (1 - share) / (1 + exp(-2 h_i / T)). For shares
+    between 0 and 1 detailed balance is broken.
 
     Parameters
     ----------

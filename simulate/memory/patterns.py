@@ -1,4 +1,4 @@
-"""Patterns to be remembered: random, biased, correlated, or taken from images."""
+"""Patterns to store: random, biased, correlated, or taken from images."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def random_patterns(n_patterns: int, n_spins: int, *, bias: float = 0.0, seed: A
 def correlated_patterns(
     n_patterns: int, n_spins: int, *, correlation: float, n_parents: int = 1, seed: Any = None
 ) -> NDArray[np.int8]:
-    """Draw patterns that descend from common parents (a two-level tree of memories).
+    """Draw patterns that are noisy copies of common parent patterns (a two-level tree).
 
     Each pattern copies each spin of its parent with probability (1 + sqrt(correlation)) / 2 and flips it otherwise,
     so that two children of one parent have mean overlap `correlation`, children of different parents 0.
@@ -89,14 +89,14 @@ def correlated_patterns(
 
 
 def binarise_images(images: ArrayLike, threshold: float | None = None) -> NDArray[np.int8]:
-    """Turn grey images into patterns: +1 where a pixel is at least the threshold, -1 elsewhere.
+    """Turn grey images into patterns: +1 where a pixel is above the threshold, -1 elsewhere.
 
     Parameters
     ----------
     images : array_like, shape (n_images, ...)
-        Finite grey values; everything behind the first axis is laid out as spins.
+        Finite grey values; all axes after the first are flattened to spins.
     threshold : float, optional
-        Grey value from which a pixel counts as +1; half-way between least and greatest value by default.
+        Grey value above which a pixel is +1; half-way between least and greatest value by default.
 
     Returns
     -------
@@ -115,18 +115,18 @@ def binarise_images(images: ArrayLike, threshold: float | None = None) -> NDArra
         image, pixel = np.argwhere(~np.isfinite(values))[0]
         raise ValueError(f"images: pixel {pixel} of image {image} is {values[image, pixel]}, expected finite numbers")
     level = (values.min() + values.max()) / 2 if threshold is None else check_number(threshold, "threshold")
-    return np.where(values >= level, 1, -1).astype(np.int8)
+    return np.where(values > level, 1, -1).astype(np.int8)
 
 
-def digit_patterns(n_patterns: int | None = None, *, threshold: float = 8.0, seed: Any = None) -> NDArray[np.int8]:
+def digit_patterns(n_patterns: int | None = None, *, threshold: float = 7.5, seed: Any = None) -> NDArray[np.int8]:
     """Handwritten digits of scikit-learn (8 x 8 grey values 0-16), binarised: correlated patterns of 64 spins.
 
     Parameters
     ----------
     n_patterns : int, optional
-        How many images to draw without repetition, as evenly over the ten digits as possible; all 1797 by default.
-    threshold : float, default 8
-        Grey value from which a pixel is +1.
+        Number of images, drawn without repetition and as evenly over the ten digits as possible; all 1797 by default.
+    threshold : float, default 7.5
+        Grey value above which a pixel is +1.
     seed : int, SeedSequence, Generator or None
         Chooses the images.
 

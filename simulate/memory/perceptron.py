@@ -1,4 +1,4 @@
-"""Margin learning: couplings under which every pattern is a fixed point with room to spare."""
+"""Margin learning: couplings under which every spin of every pattern has at least a given stability."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def perceptron(
 ) -> NDArray[np.float64]:
     """Learn the patterns until each of their spins has a margin of stability.
 
-    Pass after pass over the patterns, spins whose stability falls short of the margin learn the pattern once more:
+    In each pass over the patterns, spins whose stability is below the margin learn the pattern once more:
 
         e_i = 1 if xi_i h_i < margin |J_i| else 0,    |J_i|^2 = sum_j J_ij^2,    h_i = sum_j J_ij xi_j,
         J_ij <- J_ij + (e_i + e_j) xi_i xi_j / N    (symmetric),    J_ij + e_i xi_i xi_j / N    (otherwise),
 
-    diagonal zero, until no spin has anything to learn. That happens after finitely many passes if there are couplings
-    with larger margins at all. For random patterns and N -> infinity, couplings that may be asymmetric exist up to the
+    diagonal zero, until all stabilities reach the margin. That happens after finitely many passes if couplings with
+    larger margins exist. For random patterns and N -> infinity, couplings that may be asymmetric exist up to the
     load 1 / int_{-margin}^{inf} (t + margin)^2 exp(-t^2 / 2) dt / sqrt(2 pi): 2 at margin 0, 0.52 at margin 1.
 
     Parameters
     ----------
     patterns : array_like of +-1, shape (n_patterns, n_spins)
     margin : float, default 1
-        Least stability that is wanted, >= 0; dimensionless if `normalised`, else in units of the couplings.
+        Least stability required, >= 0; dimensionless if `normalised`, else in units of the couplings.
     couplings : array_like, shape (n_spins, n_spins), optional
-        Where to start, not changed; `hebbian(patterns)` by default.
+        Initial couplings, not changed; `hebbian(patterns)` by default.
     symmetric : bool, default True
         Keep the couplings symmetric.
     normalised : bool, default True
@@ -88,7 +88,7 @@ def perceptron(
         if taught == 0:
             return result
     warnings.warn(
-        f"margin {margin:g} was not reached: {taught} of {xi.size} spins were still taught in pass {max_passes}; "
+        f"margin {margin:g} was not reached: {taught} of {xi.size} spins were still below it in pass {max_passes}; "
         "ask for a smaller margin, store fewer patterns or raise max_passes",
         RuntimeWarning,
         stacklevel=2,

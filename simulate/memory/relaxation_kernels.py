@@ -1,4 +1,4 @@
-"""Compiled kernels of learning and unlearning: zero-temperature relaxation and what it does to the couplings."""
+"""Compiled kernels of learning and unlearning: zero-temperature relaxation and updates of the couplings."""
 
 import math
 

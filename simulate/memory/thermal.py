@@ -50,9 +50,9 @@ def thermal_unlearn(
     epsilon : float, default 0.01
         Strength of one dream, dimensionless, > 0.
     method : {"monte-carlo", "mean-field"}
-        How the correlations are found.
+        How the correlations are computed.
     burn_in, draws : int
-        Sweeps of a Monte Carlo run that are thrown away, and that are averaged over.
+        Sweeps of a Monte Carlo run that are discarded, and that are averaged over.
     seed : int, SeedSequence, Generator or None
         Of the Monte Carlo runs: same seed, same couplings.
     progress : bool, default False
@@ -82,7 +82,7 @@ def thermal_unlearn(
         raise ValueError(f"method must be 'monte-carlo' or 'mean-field', got {method!r}")
     rng = np.random.default_rng(seed)
     shift: NDArray[np.float64] | None = None
-    # waiting for further threads costs more than small matrices do
+    # synchronising threads takes longer than the products of small matrices
     with threadpool_limits(limits=1 if len(result) < 500 else None, user_api="blas"):
         for _ in tqdm(range(n_dreams), disable=not progress, unit="dream"):
             if method == "mean-field":
@@ -103,8 +103,8 @@ def mean_field_correlations(couplings: ArrayLike, temperature: float) -> NDArray
 
         C = (L - J / T)^-1,    L diagonal such that C_ii = 1:
 
-    the Gaussian model that knows of s_i^2 = 1. L_i = 1 + (1/T^2) sum_j J_ij^2 + ... is Onsager's reaction term. There
-    is exactly one solution at every temperature; it is right to second order in J / T, and for large systems with
+    the Gaussian model with the constraint <s_i^2> = 1. L_i = 1 + (1/T^2) sum_j J_ij^2 + ... is Onsager's reaction term.
+    There is exactly one solution at every temperature; it is exact to second order in J / T, and for large systems with
     weak couplings of any statistics in their disordered phase.
 
     Parameters
@@ -141,7 +141,7 @@ def _solve(
     L minimises the convex, self-concordant sum(L) - log det(L - J), here by damped Newton steps.
     """
     if start is None:
-        # dominates every row, so that L - J is positive definite
+        # L - J is diagonally dominant, hence positive definite
         start = 1.0 + np.abs(couplings).sum(axis=1)
     diagonal = start
     factor = _cholesky(diagonal, couplings)
@@ -151,12 +151,12 @@ def _solve(
     while True:
         inverse_factor = np.linalg.inv(factor)
         correlations: NDArray[np.float64] = inverse_factor.T @ inverse_factor
-        # steps converge quadratically, so the step after one of length 1e-6 was already down in the rounding
+        # steps converge quadratically, so that the step after one of length 1e-6 is of the size of rounding
         if decrement < 1e-6:
             return (correlations + correlations.T) / 2, diagonal
         gradient = 1.0 - np.diag(correlations)
         step = np.linalg.solve(np.square(correlations), gradient)
-        # the slope of a self-concordant function along its Newton step tells how far the step can be trusted
+        # the slope of a self-concordant function along its Newton step gives a safe step length
         decrement = float(np.sqrt(max(float(gradient @ step), 0.0)))
         length = 1.0 if decrement < 0.25 else 1.0 / (1.0 + decrement)
         trial = _cholesky(diagonal - length * step, couplings)

@@ -1,4 +1,4 @@
-"""Couplings that come from learning and unlearning step by step."""
+"""Couplings obtained by iterative learning and unlearning."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from simulate.memory import relaxation_kernels as kernels
 
 __all__ = ["daydream", "eigenvector_dreaming", "unlearn"]
 
-# a descent visits ever lower energies; N = 1000 at load 0.5 settles within 20 sweeps, so this is never met in practice
+# the energy falls with every flip; N = 1000 at load 0.5 settles within 20 sweeps, so this limit is not reached
 _MAX_SWEEPS = 1000
-# dreams between two looks at the progress bar
+# dreams between two updates of the progress bar
 _AT_ONCE = 200
 
 
 def unlearn(
     couplings: ArrayLike, n_dreams: int, epsilon: float = 0.01, *, seed: Any = None, progress: bool = False
 ) -> NDArray[np.float64]:
-    """Hebbian unlearning: weaken what the network dreams of.
+    """Hebbian unlearning: weaken the fixed points that the network reaches from random states.
 
     Repeat `n_dreams` times: from a random state relax at zero temperature, spin by spin in random order, to a fixed
     point s*, then
@@ -85,8 +85,8 @@ def daydream(
 
         J <- J + (epsilon / N) (xi xi^T - s* s*^T),    diagonal zero.
 
-    Unlike `unlearn` it does not destroy the memories when it goes on for too long: once the fixed points are the
-    patterns, gains and losses balance.
+    Unlike `unlearn` it does not destroy the memories when continued for too long: once the fixed points are the
+    patterns, learning and unlearning balance.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def daydream(
     epsilon : float, default 0.01
         Strength of one step, dimensionless, > 0 (the inverse of the time scale tau of the source, per pattern).
     couplings : array_like, shape (n_spins, n_spins), optional
-        Where to start; `hebbian(patterns)` by default.
+        Initial couplings; `hebbian(patterns)` by default.
     seed : int, SeedSequence, Generator or None
         Same seed, same couplings.
     progress : bool, default False
@@ -140,11 +140,11 @@ def eigenvector_dreaming(
     seed: Any = None,
     progress: bool = False,
 ) -> NDArray[np.float64]:
-    """Dreaming that flattens the spectrum and keeps the eigenvectors of the couplings it starts from.
+    """Dreaming that flattens the spectrum and keeps the eigenvectors of the initial couplings.
 
-    Unlearning hardly turns the eigenvectors zeta_u of the couplings; what helps is that it lowers the large
-    eigenvalues. Here that is all it does. Repeat `n_dreams` times: from a random state relax at zero temperature to a
-    fixed point s*, then
+    Unlearning hardly changes the eigenvectors zeta_u of the couplings; it improves retrieval by lowering the large
+    eigenvalues. Here the eigenvalues alone are changed. Repeat `n_dreams` times: from a random state relax at zero
+    temperature to a fixed point s*, then
 
         J <- J - epsilon sum_u w_u zeta_u zeta_u^T,    diagonal zero,
 
@@ -159,9 +159,9 @@ def eigenvector_dreaming(
     n_dreams : int
         Number of dreams.
     epsilon : float, default 0.01
-        Strength of one dream, dimensionless, > 0: the sum of what the eigenvalues lose.
+        Strength of one dream, dimensionless, > 0: the sum of the decreases of the eigenvalues.
     choice : {"leading", "all"}
-        Which eigenvectors lose.
+        Eigenvectors whose eigenvalues decrease.
     seed : int, SeedSequence, Generator or None
         Same seed, same couplings.
     progress : bool, default False
@@ -170,8 +170,8 @@ def eigenvector_dreaming(
     Returns
     -------
     ndarray, shape (n_spins, n_spins)
-        Symmetric with zero diagonal. The eigenvectors are kept up to the diagonal that is taken off, which for
-        random patterns is nearly the same for all spins.
+        Symmetric with zero diagonal. The eigenvectors are kept except for the effect of the subtracted diagonal,
+        which for random patterns is nearly the same for all spins.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def eigenvector_dreaming(
 
 
 def _in_parts(run: Any, total: int, result: NDArray[np.float64], progress: bool, unit: str) -> NDArray[np.float64]:
-    """Run in parts for the progress bar; say so if a relaxation did not settle."""
+    """Run in parts for the progress bar; warn if a relaxation did not settle."""
     unsettled = 0
     with tqdm(total=total, disable=not progress, unit=unit) as bar:
         for first in range(0, total, _AT_ONCE):

@@ -1,4 +1,4 @@
-"""What couplings remember: overlaps, stability, basins of attraction and capacity."""
+"""Retrieval: overlaps, stability, basins of attraction and capacity."""
 
 from simulate.retrieval.measures import basins, capacity, fixed_points, overlaps, relax, stability
 

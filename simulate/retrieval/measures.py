@@ -1,4 +1,4 @@
-"""What couplings remember: overlaps, stability, basins of attraction and capacity."""
+"""Measures of retrieval: overlaps, stability, basins of attraction and capacity."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def overlaps(states: Any, patterns: ArrayLike) -> NDArray[np.float64]:
     Parameters
     ----------
     states : array_like, shape (..., n_spins), or xarray.Dataset
-        Spins or continuous units; a Dataset from `sample` stands for its variable `spins` or `x`.
+        Spins or continuous units; of a Dataset from `sample` the variable `spins` or `x` is used.
     patterns : array_like of +-1, shape (n_patterns, n_spins)
 
     Returns
@@ -65,19 +65,19 @@ def overlaps(states: Any, patterns: ArrayLike) -> NDArray[np.float64]:
 def relax(
     couplings: Any, states: ArrayLike, *, max_sweeps: int = 1000, seed: int | np.random.SeedSequence | None = None
 ) -> NDArray[np.int8]:
-    """Zero-temperature relaxation: turn spins against whose field they stand, one at a time, until none is left.
+    """Zero-temperature relaxation: flip spins that oppose their local field, one at a time, until none is left.
 
-    A sweep visits every spin once in a fresh random order. With symmetric couplings each flip lowers the energy, so a
+    A sweep visits every spin once in a new random order. With symmetric couplings each flip lowers the energy, so a
     fixed point s_i h_i >= 0 is always reached.
 
     Parameters
     ----------
     couplings : array_like, scipy sparse matrix (n_spins, n_spins) or PatternCouplings
-        Zero diagonal; asymmetric ones are allowed, under which a state need not settle.
+        Zero diagonal; may be asymmetric, but then relaxation need not reach a fixed point.
     states : array_like of +-1, shape (n_spins,) or (n_states, n_spins)
-        Where to start; not changed.
+        Initial states; not changed.
     max_sweeps : int, default 1000
-        Sweeps after which a state is left as it is.
+        Largest number of sweeps.
     seed : int, SeedSequence or None
         Of the orders.
 
@@ -120,8 +120,8 @@ def relax(
 def stability(couplings: Any, patterns: ArrayLike, *, normalised: bool = True) -> NDArray[np.float64]:
     """Stability of every spin of every pattern, its aligned field xi_i^mu h_i^mu / sqrt(sum_j J_ij^2).
 
-    A pattern is a fixed point where none of its stabilities is negative (see `fixed_points` for ties); the larger the
-    least of them, the wider its basin of attraction.
+    A pattern is a fixed point where none of its stabilities is negative (see `fixed_points` for ties); the larger its
+    least stability, the larger its basin of attraction.
 
     Parameters
     ----------
@@ -155,10 +155,10 @@ def stability(couplings: Any, patterns: ArrayLike, *, normalised: bool = True) -
 
 
 def fixed_points(couplings: Any, states: ArrayLike) -> NDArray[np.bool_]:
-    """Whether states are fixed points of zero-temperature dynamics: no spin stands against its field, s_i h_i >= 0.
+    """Whether states are fixed points of zero-temperature dynamics: no spin opposes its local field, s_i h_i >= 0.
 
-    Fields within 1e-7 of sum_j |J_ij| count as zero, so that neither the scale of the couplings nor rounding decides
-    ties; `relax` ends in states that are fixed points by the same rule.
+    Fields within 1e-7 of sum_j |J_ij| count as zero, so that ties depend neither on the scale of the couplings nor on
+    rounding; `relax` ends in states that are fixed points by the same rule.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def basins(
     n_jobs: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Basins of attraction: what a pattern relaxes to when a fraction of its spins is flipped.
+    """Basins of attraction: overlap with a pattern after relaxation from the pattern with some of its spins flipped.
 
     From every pattern, `n_repeats` times, round(flipped * N) random spins are flipped and the state is relaxed as by
     `relax`; its final overlap with the pattern it came from is recorded.
@@ -209,13 +209,13 @@ def basins(
     flipped : array_like of float, shape (n_fractions,)
         Fractions of flipped spins, in [0, 1].
     n_repeats : int, default 10
-        Random choices of the flipped spins, for each pattern and fraction.
+        Number of random choices of the flipped spins, for each pattern and fraction.
     threshold : float, default 0.95
         A pattern counts as retrieved where the final overlap is at least this.
     max_sweeps : int, default 1000
-        Sweeps after which a state is left as it is.
+        Largest number of sweeps.
     seed : int, SeedSequence or None
-        Same seed, same result, whatever `n_jobs`.
+        Same seed, same result, for any `n_jobs`.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).
     progress : bool, default False
@@ -237,7 +237,7 @@ def basins(
     Notes
     -----
     For Hebbian couplings at load 0.2 and N = 100 the mean overlap from 10 % flipped spins is 0.77, the fraction of
-    patterns retrieved to an overlap of 0.95 is 0.4: a mean overlap is the milder measure.
+    patterns retrieved with an overlap of at least 0.95 is 0.4: the two measures differ.
 
     References
     ----------
@@ -289,7 +289,7 @@ def capacity(
     """Capacity curve: overlap with a stored pattern against the load, for any rule and any dynamics.
 
     For every load, `n_repeats` times, random patterns are drawn and stored by `rule`. The network is started at up to
-    `n_starts` of them, with a fraction `flipped` of the spins turned over. Without `dynamics` it relaxes at zero
+    `n_starts` of them, with a fraction `flipped` of the spins flipped. Without `dynamics` it relaxes at zero
     temperature and the final overlap counts; with `dynamics` it runs for `burn_in` units of time, and the overlap with
     the pattern it was started at is averaged over the `draws` states that follow, recorded every `thin` units.
 
@@ -305,17 +305,17 @@ def capacity(
     dynamics : callable, optional
         Couplings to a dynamics, for example ``lambda J: PersistentGlauber(J, 0.2, 0.5)``.
     flipped : float, default 0
-        Fraction of spins turned over at the start.
+        Fraction of spins flipped at the start.
     n_repeats : int, default 8
         Independent sets of patterns for each load.
     n_starts : int, default 8
-        Patterns of a set at which the network is started.
+        Patterns of each set that serve as initial states.
     threshold : float, default 0.95
         A pattern counts as retrieved where its (mean) overlap is at least this.
     burn_in, draws, thin : int
         Schedule of `sample`, with `dynamics` only.
     seed : int, SeedSequence or None
-        Same seed, same result, whatever `n_jobs`.
+        Same seed, same result, for any `n_jobs`.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).
     progress : bool, default False
@@ -326,12 +326,12 @@ def capacity(
     xarray.Dataset
         `overlap` (load, repeat, start), NaN where there are fewer patterns than starts; `mean_overlap` and `retrieval`
         (fraction of retrieved patterns), both (load), with standard errors `mean_overlap_std` and `retrieval_std` from
-        the scatter of the repeats (NaN for one repeat). Overlaps of continuous units are those of their signs.
+        the scatter of the repeats (NaN for one repeat). For continuous units, overlaps are computed from their signs.
 
     Raises
     ------
     ValueError
-        If a number is out of range, or the rule or the dynamics does not return what it should.
+        If a number is out of range, or the rule returns no couplings or the dynamics no `Dynamics`.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""How retrieval is measured: relaxation from flipped patterns, runs in parallel, means with their errors."""
+"""Building blocks of retrieval measures: relaxation from flipped patterns, parallel runs, means with errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simulate.memory import relaxation_kernels as kernels
 
 
 def summarise(result: xr.Dataset, keep: str, independent: str, threshold: float) -> xr.Dataset:
-    """Add means over all but `keep`, with standard errors from the means of what counts as independent."""
+    """Add means over all dimensions but `keep`, with standard errors from means over independent units."""
     others = [dim for dim in result["overlap"].dims if dim not in (keep, independent)]
     known = result["overlap"].notnull()
     retrieved = (result["overlap"] >= threshold - 1e-12).where(known)
@@ -42,7 +42,7 @@ def recall(
 
 
 def flip(patterns: NDArray[np.int8], flipped: float, rng: np.random.Generator) -> NDArray[np.int8]:
-    """Patterns with round(flipped * N) spins of each turned over, chosen at random."""
+    """Patterns with round(flipped * N) random spins of each flipped."""
     chosen = np.argsort(rng.random(patterns.shape), axis=1)[:, : round(flipped * patterns.shape[1])]
     states = patterns.copy()
     np.put_along_axis(states, chosen, -np.take_along_axis(states, chosen, axis=1), axis=1)
@@ -72,12 +72,12 @@ def outgoing_couplings(couplings: Any) -> NDArray[np.float64]:
 
 
 def unopposed(outgoing: NDArray[np.float64], aligned: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether aligned fields s_i h_i (..., n_spins) are not negative by more than a tie, as relaxation counts it."""
+    """Whether aligned fields s_i h_i (..., n_spins) are not negative, up to the tolerance `TIE` of relaxation."""
     return np.asarray(aligned >= -kernels.TIE * np.abs(outgoing).sum(axis=0))
 
 
 def fitting_patterns(patterns: ArrayLike, n_spins: int) -> NDArray[np.int8]:
-    """Patterns that have as many spins as the couplings."""
+    """Checked patterns, with the number of spins of the couplings."""
     xi = check_patterns(patterns)
     if xi.shape[1] != n_spins:
         raise ValueError(f"patterns have {xi.shape[1]} spins, the couplings are for {n_spins}")

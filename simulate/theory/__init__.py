@@ -1,6 +1,6 @@
-"""What samples must agree with: effective couplings, dreaming rates, covariances, energies, entropy production.
+"""Theory of driven dynamics: effective couplings, dreaming rates, covariances, energies, entropy production.
 
-Every function takes a dynamics and answers for it, or says that no closed form is known.
+Functions of a dynamics return its closed form, or raise a ValueError where none is known.
 """
 
 from simulate.dynamics.potentials import mode_variance, spherical_stiffness

@@ -1,4 +1,4 @@
-"""Driven spins beyond linear response: one spin in the field of all others, which are like it."""
+"""Driven spins beyond linear response: dynamical mean field, from one spin in the field of all others."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = [
 ]
 
 _MOST_PERSISTENT, _LONGEST_TIME, _STRONGEST_FIELD = 0.99, 100.0, 8.0
-# sweeps: the horizon is to hold the noise exp(-(1 - a) t) and slow modes
+# sweeps: the horizon covers the decay of the noise exp(-(1 - a) t) and of slow modes
 _SHORTEST_HORIZON, _MEMORIES_OF_THE_NOISE = 200.0, 20.0
-# while equations are solved eigenvalues are taken together in groups, but for the largest, which matter most
+# during the iteration eigenvalues are grouped, except for the largest, which have the largest effect
 _GROUPS, _SINGLE_MODES = 64, 32
 _MOST_ITERATIONS, _TOLERANCE = 200, 1e-7
-# share of all variance along one mode that is order, a variance that few spins reach without order, and the variance
-# left out from which no prediction is made
+# share of the variance along one mode above which the state counts as ordered, a variance that few spins reach in the
+# disordered state, and the share of variance missed by the equations above which no prediction is made
 _ORDER, _NO_ORDER, _LARGEST_IMBALANCE = 0.1, 5.0, 0.1
 
 
@@ -53,7 +53,7 @@ class DynamicalMeanField:
     response : ndarray, shape (n_times,)
         G(t) below, in units of 1 / T.
     imbalance : float
-        Mean variance before it was brought to 1, less 1: of the size of what the equations leave out.
+        Mean variance before its normalisation to 1, minus 1: an estimate of the terms that the equations neglect.
 
     References
     ----------
@@ -71,9 +71,9 @@ class DynamicalMeanField:
 def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
     """Correlations of persistent-threshold and coloured-field spins, from one spin in the field of all others.
 
-    With couplings between all spins, one spin feels h(t) = phi(t) + int K(t - u) s(u) du (in units of T): a Gaussian
-    field phi of correlation Delta, and what its own past did to the others. Modes of the couplings, g eigenvalues of
-    J / T, have the spectra
+    With couplings between all spins, the field of one spin is h(t) = phi(t) + int K(t - u) s(u) du (in units of T): a
+    Gaussian field phi of correlation Delta, and the reaction of the others to its own past. Modes of the couplings, g
+    eigenvalues of J / T, have the spectra
 
         C_g(w) = N(w) / |1 - g G(w)|^2
 
@@ -82,9 +82,9 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
         K = 1 / G - 1 / <G / (1 - g G)>,      Delta = <C_g> / |<G / (1 - g G)>|^2 - N / |G|^2.
 
     For persistent thresholds linear response has G(t) = exp(-t) and N(t) = exp(-(1 - a) t), a the persistence. It
-    overlooks that a kept threshold z forgets its past as soon as the field crosses it: sign(h(0) + z) and
+    neglects that a spin with a kept threshold z flips as soon as the field crosses it: sign(h(0) + z) and
     sign(h(t) + z) differ with a probability of the order of sqrt(Delta(0) - Delta(t)), far more than the square that
-    linear response leaves out. Here N and G follow from K and Delta,
+    linear response neglects. Here N and G follow from K and Delta,
 
     - for phi without reaction in full: Q(t) = E sign(h(0) + z) sign(h(t) + z), M(t) = E tanh h(0) tanh h(t) and
       m = E 1 / cosh^2 h, averaged over the times of last visits;
@@ -95,15 +95,15 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
           G = (m - a int K exp(-(1 - a) t) B S dt) exp(-t) + a A[(S - 1) A[K exp(-(1 - a) t)]].
 
     With the load alpha, the first corrections to linear response are of relative order sqrt(alpha) / T. With a coloured
-    field no threshold is kept, and they are of order alpha / T^2. simulate/theory/one_spin.py has G and N of both and
-    their derivation. N is brought to a mean variance of 1, which it misses by what is left out (`imbalance`).
+    field, where no threshold is kept, they are of order alpha / T^2. simulate/theory/one_spin.py has G and N of both
+    and their derivation. N is normalised to a mean variance of 1; `imbalance` is the deviation before.
 
     Parameters
     ----------
     dynamics : PersistentGlauber or ColoredFieldGlauber
         Without constant fields, above its transition; persistence at most 0.99, persistence time at most 100 sweeps,
-        and a coloured field of at most 8 temperatures in standard deviation. Eigenvectors of the couplings are taken
-        to be spread over all spins, as those of random patterns are.
+        and a coloured field of at most 8 temperatures in standard deviation. Eigenvectors of the couplings are assumed
+        to extend over all spins, as those of random patterns do.
 
     Returns
     -------
@@ -128,14 +128,14 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
 
 @dataclass(frozen=True)
 class DrivenSpin:
-    """One spin of a driven dynamics in the field of the others, as the equations take it.
+    """Parameters of one spin in the field of the others, for the equations.
 
     Parameters
     ----------
     temperature : float
         T, in the units of the couplings.
     memory : float
-        How long the noise is remembered, in sweeps.
+        Correlation time of the noise, in sweeps.
     equilibrium : bool
         Whether detailed balance holds, so that J / T are the effective couplings.
     answer : callable
@@ -149,7 +149,7 @@ class DrivenSpin:
 
 
 def driven_spin(dynamics: Any) -> DrivenSpin:
-    """One spin of a dynamics, or an error where the equations are not known."""
+    """One spin of a dynamics; raises a ValueError where the equations are not known."""
     response = known_response("dynamical mean field", dynamics)
     if type(response) not in _SPINS:
         raise ValueError(no_closed_form("dynamical mean field", dynamics))
@@ -190,10 +190,10 @@ _SPINS: dict[type, Callable[[Any], DrivenSpin]] = {
 
 
 def trusted(found: DynamicalMeanField) -> DynamicalMeanField:
-    """The mean field, where it leaves out little enough to predict by it."""
+    """The mean field; raises a ValueError where the neglected part is too large for a prediction."""
     if abs(found.imbalance) > _LARGEST_IMBALANCE:
         raise ValueError(
-            f"dynamical mean field leaves out {abs(found.imbalance):.0%} of the variance here, too near the transition "
+            f"dynamical mean field neglects {abs(found.imbalance):.0%} of the variance here, too near the transition "
             "(raise the temperature, or sample and fit instead)"
         )
     return found

@@ -1,4 +1,4 @@
-"""What all answers of theory share: couplings as a matrix, and how to say that no answer is known."""
+"""Common parts of the theory: couplings as a matrix, and errors where no closed form is known."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def couplings_of_modes(vectors: NDArray[np.float64], variances: NDArray[np.float
 
 
 def no_closed_form(what: str, dynamics: Any) -> str:
-    """Says that nothing is known for a dynamics, and what to do."""
+    """Error for a dynamics without a closed form, with the remedy."""
     potential = f" with {type(dynamics.potential).__name__} potential" if hasattr(dynamics, "potential") else ""
     return f"no closed form of the {what} is known for {type(dynamics).__name__}{potential}; sample it and fit instead"
 
 
 def known_response(what: str, dynamics: Any) -> Response:
-    """The closed forms of a dynamics, or an error where it has none."""
+    """The closed forms of a dynamics; raises a ValueError where there are none."""
     response: Response | None = dynamics.response() if hasattr(dynamics, "response") else None
     if response is None:
         raise ValueError(no_closed_form(what, dynamics))
@@ -39,7 +39,7 @@ def known_response(what: str, dynamics: Any) -> Response:
 
 
 def refuse_fields(what: str, dynamics: Any) -> None:
-    """An error where there are external fields, under which driven spins have no closed form."""
+    """Raise a ValueError where there are external fields, for which driven spins have no closed form."""
     fields = getattr(dynamics, "fields", None)
     if fields is not None and np.any(fields):
         raise ValueError(
@@ -48,10 +48,11 @@ def refuse_fields(what: str, dynamics: Any) -> None:
 
 
 def lost_diagonal(couplings: Any) -> float:
-    """The diagonal that Hebbian couplings have lost, P / N in units of their scale; an error for other couplings.
+    """Diagonal P / N that was set to zero in Hebbian couplings, in units of their scale; an error for other couplings.
 
-    A Hebbian matrix is told by its entries, which times N are whole numbers, all odd or all even, up to a scale. It
-    shows the diagonal it has lost where a mode is without pattern; patterns that outnumber the spins must be given.
+    A Hebbian matrix is recognised by its entries, which times N are whole numbers, all odd or all even, up to a scale.
+    The diagonal follows from the lowest eigenvalue where there are fewer patterns than spins; otherwise
+    `PatternCouplings` are needed.
     """
     if isinstance(couplings, PatternCouplings):
         if couplings.rate != 0:
@@ -76,7 +77,7 @@ def lost_diagonal(couplings: Any) -> float:
     lowest = np.linalg.eigvalsh(matrix)[:2]
     if len(matrix) > 2 and lowest[1] - lowest[0] > 1e-9 * len(matrix) * scale:
         raise ValueError(
-            "couplings: a matrix shows no longer how many patterns it has if they span all spins; "
+            "couplings: the number of patterns cannot be found from a matrix if they span all spins; "
             "give PatternCouplings(patterns)"
         )
     return -float(lowest[0])

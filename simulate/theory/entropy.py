@@ -1,4 +1,4 @@
-"""Entropy production: how far a steady state is from looking the same backwards in time."""
+"""Entropy production, a measure of the time-reversal asymmetry of a steady state."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def linear_entropy_production(drift: ArrayLike, diffusion: ArrayLike) -> float:
     if not np.allclose(d, d.T) or np.linalg.eigvalsh(d)[0] <= 0:
         raise ValueError("diffusion must be symmetric and positive definite: every direction needs noise")
     covariance = solve_continuous_lyapunov(a, 2 * d)
-    # the mean square of the current velocity, a sum of squares, is not spoilt by cancellation
+    # the mean square of the current velocity, a sum of squares, has no cancellation
     velocity = d @ np.linalg.inv(covariance) - a
     return float(np.trace(velocity.T @ np.linalg.solve(d, velocity) @ covariance))
 
@@ -74,11 +74,11 @@ def entropy_production(dynamics: Any, parity: Literal["even", "odd", "hidden"] =
     - `odd`, v changes its sign (a velocity of self-propulsion): sum of
       a C_xv / T - a - 1 / tau + (T C_vv + T_a C_xx / tau^2) / (C_xx C_vv - C_xv^2), where C_vv = T_a / tau,
       C_xv = T_a / (1 + a tau) and C_xx = (T + C_xv) / a;
-    - `hidden`, v is not seen, only trajectories of x: 0 at every T. A scalar stationary Gaussian process looks the same
-      backwards, and so do all modes of symmetric couplings together. It is in this sense (velocities instead of v) that
-      harmonic units produce no entropy at T = 0 in Fodor et al. 2016.
+    - `hidden`, v is not observed, only trajectories of x: 0 at every T. A scalar stationary Gaussian process is
+      reversible, and so are all modes of symmetric couplings together. It is in this sense (velocities instead of v)
+      that harmonic units produce no entropy at T = 0 in Fodor et al. 2016.
 
-    Without thermal noise, x follows v without freedom, its reversal is impossible, and `even` and `odd` are infinite.
+    Without thermal noise, x is determined by v, its reversal is impossible, and `even` and `odd` are infinite.
     Without coloured noise (tau = 0 or T_a = 0) the dynamics is that of equilibrium: 0.
 
     Parameters
@@ -130,9 +130,9 @@ def estimate_entropy_production(
 
         rate = (H(pairs) - H(single states)) / interval,    H = (tr(S_reversed^-1 S_forward) - dimension) / 2:
 
-    the rate at which a trajectory that is seen at these times can be told from its reversal. For linear dynamics this
+    the rate at which a trajectory observed at these times is distinguished from its reversal. For linear dynamics this
     is the entropy production rate as the interval goes to 0, and less for longer ones. The error comes from
-    batches of successive pairs, left out in turn (jackknife), which also takes off most of the bias of a finite record.
+    batches of successive pairs, left out in turn (jackknife), which also removes most of the bias of a finite record.
 
     Parameters
     ----------

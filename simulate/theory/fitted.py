@@ -1,4 +1,4 @@
-"""What fits find in endless samples of driven dynamics: effective couplings in mean field, dreaming rate and slope."""
+"""Fits in the limit of infinitely many samples: effective couplings in mean field, dreaming rate and slope."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["fitted_rate_and_slope", "mean_field_couplings"]
 
 
 def mean_field_couplings(dynamics: Any) -> NDArray[np.float64]:
-    """Couplings of the equilibrium model whose covariance driven spins have, in dynamical mean field.
+    """Couplings of the equilibrium model with the covariance of driven spins, in dynamical mean field.
 
     Minus the off-diagonal part of the inverse of the covariance, whose eigenvalues are the `variances` of
     `dynamical_mean_field`; without drive exactly J / T. They contain the inverse temperature (beta J_eff).
@@ -35,7 +35,7 @@ def mean_field_couplings(dynamics: Any) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        As in `dynamical_mean_field`, and if it leaves out more than a tenth of the variance, near the transition.
+        As in `dynamical_mean_field`, and if it neglects more than a tenth of the variance, near the transition.
 
     References
     ----------
@@ -51,11 +51,11 @@ def mean_field_couplings(dynamics: Any) -> NDArray[np.float64]:
 
 
 def fitted_rate_and_slope(dynamics: Any, method: str | None = None) -> tuple[float, float]:
-    """Dreaming rate and slope that fits find in endless samples of a dynamics whose couplings store random patterns.
+    """Dreaming rate and slope fitted to infinitely many samples of a dynamics whose couplings store random patterns.
 
-    The steady state of driven spins or units is no member of the dreaming family, so that ways to fit it differ in
-    which member they find. With V the variances along the modes (`dynamical_mean_field`, or `stationary_covariance`),
-    J_eff = -1 / V the effective couplings and J those of the family, both without diagonal:
+    The steady state of driven spins or units is not a member of the dreaming family, so that different methods of
+    fitting find different members. With V the variances along the modes (`dynamical_mean_field`, or
+    `stationary_covariance`), J_eff = -1 / V the effective couplings and J those of the family, both without diagonal:
 
     - "pseudolikelihood" minimises sum V (J - J_eff)^2: `DreamingModel`, and `ContinuousDreamingModel` by
       score matching;
@@ -68,8 +68,8 @@ def fitted_rate_and_slope(dynamics: Any, method: str | None = None) -> tuple[flo
     dynamics : Dynamics
         Persistent or coloured-field spins without fields, above their transition; units in a quadratic potential;
         equilibrium spins, at any temperature and with any fields. The couplings are Hebbian ones of random patterns, or
-        `PatternCouplings` of any rate; patterns that outnumber the spins are to be given as `PatternCouplings`, since a
-        matrix does not show the diagonal that it has lost.
+        `PatternCouplings` of any rate; more patterns than spins must be given as `PatternCouplings`, since the
+        subtracted diagonal cannot be found from a matrix.
     method : {"pseudolikelihood", "likelihood", "couplings"}, optional
         By default "pseudolikelihood" for spins and "likelihood" for units, as in `DreamingModel` and
         `ContinuousDreamingModel`.
@@ -85,7 +85,7 @@ def fitted_rate_and_slope(dynamics: Any, method: str | None = None) -> tuple[flo
     ------
     ValueError
         As in `mean_field_couplings`, if the couplings are neither Hebbian nor PatternCouplings, and if all members of
-        the family are proportional (one pattern, or orthogonal ones), so that no rate can be told.
+        the family are proportional (one pattern, or orthogonal ones), so that the rate is not determined.
 
     Notes
     -----
@@ -132,7 +132,7 @@ def _modes(couplings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         patterns = couplings.patterns
         stored = np.linalg.eigvalsh(pattern_correlation(patterns))[-n_spins:]
         hebbian: NDArray[np.float64] = np.append(np.zeros(max(n_spins - n_patterns, 0)), np.maximum(stored, 0.0))
-        # the diagonal that is lost differs little from spin to spin
+        # the subtracted diagonal differs little from spin to spin
         dreamed = (1 + couplings.rate) * hebbian / (1 + couplings.rate * hebbian)
         return hebbian, np.asarray(dreamed - dreamed.mean(), dtype=np.float64)
     eigenvalues: NDArray[np.float64] = np.linalg.eigvalsh(full_matrix(couplings)).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Exact curves for N -> infinity: what is inferred from driven dynamics whose couplings store many random patterns."""
+"""Limit N -> infinity: fits to driven dynamics whose couplings store many random patterns."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class LargeSystem:
     eigenvalues : ndarray, shape (n_points,)
         Of the Hebbian matrix with its diagonal, rising; see `hebbian_spectrum`.
     shares : ndarray, shape (n_points,)
-        How many of all modes each stands for.
+        Share of all modes that each represents.
     variances : ndarray, shape (n_points,)
         Equal-time variance along each.
     condensed : float
-        Share of the variance in the leading mode alone, 0 above the transition.
+        Share of the variance in the leading mode, 0 above the transition.
 
     References
     ----------
@@ -73,7 +73,7 @@ def limit_of_active_units(
     The variances are V = T / a + T_a / (a (1 + a tau)), a = k + alpha - x, over the law of Marchenko and Pastur, with k
     of `limiting_stiffness`. The dreaming rate is that of the member of the family nearest to them, as in
     `fitted_rate_and_slope`. Below `transition_active_temperature`, where the leading mode condenses, the fit by
-    likelihood condenses with it (precision 0 along that mode) and its rate follows from the other modes.
+    likelihood has precision 0 along that mode and its rate follows from the other modes.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def limit_of_active_units(
     variances = mode_variance(gap + distances, temperature, active_temperature, persistence_time)
     hebbian = edge - distances
     if condensed > 0:
-        # the edge itself, at which the fit condenses: no share of the modes, and no variance but the condensed one
+        # the edge itself, at which the fit condenses: it has no share of the modes, and only the condensed variance
         hebbian, shares, variances = np.append(hebbian, edge), np.append(shares, 0.0), np.append(variances, np.inf)
         rate, slope = nearest_member(hebbian, shares, np.append(variances[:-1], 0.0), method, condensed)
     else:
@@ -141,7 +141,7 @@ def limit_of_persistent_spins(
     Raises
     ------
     ValueError
-        If a number is out of range, or it is so near the transition that the equations leave out more than a tenth of
+        If a number is out of range, or it is so near the transition that the equations neglect more than a tenth of
         the variance.
 
     References

@@ -1,4 +1,4 @@
-"""Effective couplings of driven dynamics in linear response, and the dreaming rates they amount to."""
+"""Effective couplings of driven dynamics in linear response, and the corresponding dreaming rates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["dreaming_rate", "effective_couplings", "effective_slope"]
 
 
 def effective_couplings(dynamics: Any) -> NDArray[np.float64]:
-    """Couplings of the equilibrium model whose covariance the driven steady state has, in linear response.
+    """Couplings of the equilibrium model with the covariance of the driven steady state, in linear response.
 
     They contain the inverse temperature (beta J_eff):
 
@@ -28,7 +28,7 @@ def effective_couplings(dynamics: Any) -> NDArray[np.float64]:
       off-diagonal part of the inverse of `stationary_covariance`; at T = 0 that inverse is A (I + tau A) / T_a with
       A = k I - J.
 
-    Driven spins are answered for without fields and where linear response is stable, that is, where the largest
+    For driven spins the result holds without fields and where linear response is stable, that is, where the largest
     eigenvalue of the couplings times the gain of a free spin (1 / T for persistent thresholds) is below 1.
 
     Parameters
@@ -60,7 +60,7 @@ def effective_couplings(dynamics: Any) -> NDArray[np.float64]:
 
 
 def dreaming_rate(dynamics: Any) -> float:
-    """Dreaming rate to which the activity amounts, matched to the dreaming family at second order in the couplings.
+    """Dreaming rate that corresponds to the activity, matched at second order in the couplings.
 
     A member of the family with the diagonal alpha of the Hebbian matrix put back, G = J + alpha I, is
     (1 + l) G (I + l G)^-1 = (1 + l) (G - l G^2 + ...). The effective couplings are, off the diagonal and up to scale,
@@ -72,8 +72,8 @@ def dreaming_rate(dynamics: Any) -> float:
     - active Ornstein-Uhlenbeck at T = 0: l0 = tau / (1 + 2 k tau); with thermal noise l0 follows from the expansion of
       the inverse of the mode variance T / a + T_a / (a (1 + a tau)) about a = k.
 
-    J = G - alpha I turns l0 into l = l0 / (1 + 2 alpha l0), with alpha the diagonal that zero-diagonal couplings have
-    lost, P / N. The second order is a guide to trends with the drive, not to those with the load: for spherical units
+    J = G - alpha I turns l0 into l = l0 / (1 + 2 alpha l0), with alpha = P / N the diagonal that is subtracted in
+    zero-diagonal couplings. The second order gives trends with the drive, not those with the load: for spherical units
     the exact rate rises with the load at fixed active temperature, where this one falls. `fitted_rate_and_slope` has
     all orders.
 
@@ -146,7 +146,7 @@ def effective_slope(dynamics: Any) -> float:
 
 
 def _answer(dynamics: Any, what: str) -> Response:
-    """The response of a dynamics whose fields it allows for."""
+    """The closed forms of a dynamics; raises a ValueError for fields for which they do not hold."""
     response = known_response(what, dynamics)
     if isinstance(response, SpinResponse) and not response.equilibrium:
         refuse_fields(what, dynamics)
@@ -159,7 +159,7 @@ def _in_equilibrium(response: Response) -> TypeGuard[SpinResponse]:
 
 
 def _above_transition(dynamics: Any, response: Response) -> None:
-    """An error at and below the transition, where an expansion in the couplings means nothing.
+    """Raise a ValueError at and below the transition, where an expansion in the couplings does not hold.
 
     Order sets in where the top mode reaches the edge of stability while the others leave it a finite share. For spins
     1 / gain must be above the temperature T_c of equilibrium spins, 1 / T_c the mean of 1 / (top - eigenvalue) over the
@@ -170,7 +170,7 @@ def _above_transition(dynamics: Any, response: Response) -> None:
     width = float(eigenvalues[-1] - eigenvalues[0])
     if width == 0:
         return
-    # eigenvalues at the edge of a spectrum are about N^(-2/3) of its width apart: nearer pairs are chance
+    # eigenvalues at the edge of a spectrum are about N^(-2/3) of its width apart: closer pairs occur by chance
     gaps = np.maximum(eigenvalues[-1] - eigenvalues[:-1], width * len(eigenvalues) ** (-2 / 3))
     if isinstance(response, SpinResponse):
         critical = 1 / float((1 / gaps).mean())

@@ -1,6 +1,6 @@
 """Response and noise of one driven spin in the field of the others.
 
-How N and G of `dynamical_mean_field` come about, for persistent thresholds first. A spin is visited at rate 1 (time in
+Derivation of N and G of `dynamical_mean_field`, for persistent thresholds first. A spin is visited at rate 1 (time in
 sweeps, fields in units of T); a visit redraws the threshold z with probability gamma = 1 - a. So s(t) = sign(h(v) + z),
 v the last visit. Averages over visits are A f = int_0^t exp(-(t - u)) f(u) du and B f = int_0^infinity exp(-e) f(t + e)
 de.
@@ -61,7 +61,7 @@ _NORMAL_SHARE = _NORMAL_SHARE / _NORMAL_SHARE.sum()
 _LEGENDRE, _LEGENDRE_SHARE = np.polynomial.legendre.leggauss(30)
 _SIZE = 4 * (_LEGENDRE + 1)
 _SIZE_SHARE = 4 * _LEGENDRE_SHARE * np.exp(-(_SIZE**2) / 2) * math.sqrt(2 / math.pi)
-# strong coloured fields make tanh steep in them: even points, good to 1e-3 for standard deviations up to 8
+# tanh is steep in strong coloured fields: equidistant points, accurate to 1e-3 for standard deviations up to 8
 _FINE_NORMAL = np.linspace(-7.0, 7.0, 161)
 _FINE_SHARE = np.exp(-(_FINE_NORMAL**2) / 2)
 _FINE_SHARE = _FINE_SHARE / _FINE_SHARE.sum()
@@ -156,7 +156,7 @@ def two_visits(field: Values) -> tuple[Values, Values, Values, float]:
 
 
 def signs_at_a_crossing(times: Values, reaction: Values, field: Values, persistence: float) -> Values:
-    """What the reaction adds to the noise where a kept threshold is just crossed, at first order in K.
+    """Contribution of the reaction to the noise at crossings of a kept threshold, at first order in K.
 
     A spin turned by the reaction at a visit u has its threshold at -h(u). If the threshold is the one at two other
     visits p and q too, the product of the spins there is not 1 but sign(h(p) - h(u)) sign(h(q) - h(u)), of mean

@@ -1,4 +1,4 @@
-"""One recording among the named arrays of a file, as MATLAB and HDF5 files hold them."""
+"""Choice of one recording among the named arrays of a MATLAB or HDF5 file."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,7 +45,7 @@ def table_of_arrays(path: Path, arrays: Arrays, content: str, key: str | None) -
 
 
 def _full(arrays: Arrays, key: str | None) -> str | None:
-    """The full name of an array that is asked for by its last part, where only one ends so."""
+    """The full name of an array given by the last part of its name, where that is unique."""
     if key is None or key in arrays.shapes:
         return key
     plain = key.strip("/")

@@ -11,7 +11,7 @@ from infer.recordings.spike_times import SpikeTimes, find_columns, find_trials, 
 from infer.recordings.table import Table
 from infer.wording import shown
 
-INDEX = "__index_level_"  # how pandas names the column of row labels that it adds
+INDEX = "__index_level_"  # name that pandas gives to the column of row labels
 NUMBERS = ("int", "uint", "float", "double", "halffloat", "bool")
 TEXTS = ("string", "large_string", "string_view", "dictionary", "timestamp", "date", "time", "duration")
 
@@ -68,7 +68,7 @@ def spikes_of_arrow(path: Path, table: Any) -> SpikeTimes:
 
 
 def _column(table: Any, name: str) -> Any:
-    """One column by its name, which must be its alone."""
+    """One column by its name, which must be unique."""
     if table.schema.names.count(name) != 1:
         raise ValueError(f"{table.schema.names.count(name)} columns are called {name!r}")
     return table.column(name)

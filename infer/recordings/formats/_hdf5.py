@@ -1,4 +1,4 @@
-"""What formats on top of HDF5 share: checks that come before the library, and reading of values."""
+"""Common parts of formats based on HDF5: checks before the library is called, and reading of values."""
 
 import mmap
 from pathlib import Path
@@ -19,7 +19,7 @@ HEAP = b"GCOL\x01\0\0\0"
 def check_heaps(path: Path) -> None:
     """Walk through the global heaps, where HDF5 keeps texts and references of variable length.
 
-    They carry no checksum, and the library (2.0.0) never comes back from one whose free space claims no bytes. Layout:
+    They have no checksum, and the library (2.0.0) loops forever on one whose free space has size 0. Layout:
     HDF5 File Format Specification, version 3.0, section III.E.
     """
     with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -17,7 +17,7 @@ from infer.recordings.table import MISSING_WORDS
 from infer.wording import shown
 
 GZIP = b"\x1f\x8b"
-FREE_BYTES, LARGEST_PACKING = 1 << 28, 1000  # gzip packs at most 1032 to 1; nobody's recording comes near that
+FREE_BYTES, LARGEST_PACKING = 1 << 28, 1000  # gzip packs at most 1032 to 1; recordings do not come near that
 BITS = re.compile(r"^([01]{2,}|[+-]{2,})$")
 DECIMAL_COMMA = re.compile(r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$")
 ROWS_TO_LOOK_AT = 20
@@ -44,7 +44,7 @@ class Layout:
         return float(cell.replace(",", ".") if self.decimal_comma else cell)
 
     def is_number(self, cell: str) -> bool:
-        """Whether a cell can be data."""
+        """Whether a cell may be data."""
         try:
             self.number(cell)
         except ValueError:
@@ -53,7 +53,7 @@ class Layout:
 
 
 class _Limited(io.RawIOBase):
-    """What a packed file unpacks to, up to what its size allows."""
+    """Content of a packed file, limited by a multiple of its size."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.file, self.path = file, path
@@ -158,7 +158,7 @@ def cells(lines: Iterable[str], delimiter: str | None) -> Iterator[list[str]]:
 
 
 def after_names(lines: Iterator[str], layout: Layout) -> Iterator[str]:
-    """What follows the names, which may span lines where one in quotes does."""
+    """The text after the names, which span several lines where a name in quotes does."""
     if layout.names is not None:
         next(cells(lines, layout.delimiter))
     return lines

@@ -1,4 +1,4 @@
-"""Archives of a few bytes that would fill memory."""
+"""Check of archives whose unpacked content would fill memory."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from infer.errors import InputError
 from infer.wording import shown
 
-# spikes in narrow bins may well pack a hundred to one; an archive that claims more, and much of it, is a trap
+# spikes in narrow bins may pack a hundred to one; a large archive that claims more is malicious or damaged
 FREE_BYTES, LARGEST_PACKING = 1 << 28, 500
 
 
 def check_packing(path: Path, archive: Any) -> None:
-    """Refuse an archive of a few bytes that would fill memory."""
+    """Raise an error for a small archive whose unpacked content would fill memory."""
     for member in archive.zip.infolist():
         if member.file_size > max(FREE_BYTES, LARGEST_PACKING * member.compress_size):
             raise InputError(

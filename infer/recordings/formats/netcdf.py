@@ -1,7 +1,7 @@
 """One variable of a NetCDF (HDF5) file with its labels and attributes.
 
-Read with h5py and not with xarray, whose backends follow many more references: each of them is a way for a damaged file
-to keep the HDF5 library busy, or to make it complain on the standard error stream behind our back.
+Read with h5py and not with xarray, whose backends follow many more references: in a damaged file each of them may make
+the HDF5 library hang or print to the standard error stream.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ def read_netcdf(path: Path, content: str, key: str | None) -> Table:
         if key is None and content not in variables and content in inner:
             variable = inner[content]
         elif key is None and content == "spins" and "spins" not in variables and "x" in variables:
-            raise InputError(f"{path} holds positions x of continuous units and no spins; spins are needed here")
+            raise InputError(f"{path} holds continuous units x and no spins; spins are needed here")
         else:
             tables = [name for name, variable in variables.items() if variable.ndim == 2]
             variable = variables[choose(path, list(variables), tables, content, key)]
@@ -55,7 +55,7 @@ def read_netcdf(path: Path, content: str, key: str | None) -> Table:
 
 
 def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Those of the variables that the file, or a group of the same name, has."""
+    """Those of the variables that exist in the file or in a group of the same name."""
     found = {}
     with h5py.File(path, "r") as file:
         check_heaps(path)
@@ -67,14 +67,14 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
 
 
 def _variables(group: h5py.Group) -> dict[str, h5py.Dataset]:
-    """The variables that lie in the file itself and are no coordinates."""
+    """The variables in the file itself that are not coordinates."""
     inside = (name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink))
     members = ((name, group[name]) for name in inside)
     return {name: item for name, item in members if isinstance(item, h5py.Dataset) and "CLASS" not in item.attrs}
 
 
 def _dimensions(file: h5py.File, variable: h5py.Dataset) -> list[str]:
-    """The names of the dimensions, none in an HDF5 file that is no NetCDF."""
+    """The names of the dimensions, none in an HDF5 file that is not NetCDF."""
     if "DIMENSION_LIST" not in variable.attrs:
         return []
     return [file[references[0]].name.rsplit("/", 1)[-1] for references in variable.attrs["DIMENSION_LIST"]]
@@ -102,7 +102,7 @@ def _attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A Python value for a numpy one; NetCDF has no scalars, so one element stands for itself."""
+    """A Python value for a numpy one; arrays of one element become scalars, which NetCDF lacks."""
     if isinstance(value, bytes):
         return _text(value)
     if isinstance(value, np.ndarray | np.generic):

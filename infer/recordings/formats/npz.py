@@ -96,7 +96,7 @@ def _add_support(path: Path, archive: Any, shapes: Mapping[str, Any], table: Tab
 
 
 def _member(path: Path, archive: Any, name: str) -> NDArray[Any]:
-    """One array; numpy gives a member that is none as bytes."""
+    """One array; numpy returns bytes for a member that is not an array."""
     values = archive[name]
     if not isinstance(values, np.ndarray):
         raise InputError(f"{path}: {shown(name)} is not an array")
@@ -104,7 +104,7 @@ def _member(path: Path, archive: Any, name: str) -> NDArray[Any]:
 
 
 def _npz_header(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any] | None]:
-    """Shape and type of one array without loading it; what is no plain array has no shape."""
+    """Shape and type of one array without loading it; no shape where it is not a plain array."""
     member = name if name in archive.zip.namelist() else f"{name}.npy"
     with archive.zip.open(member) as handle:
         try:

@@ -9,7 +9,7 @@ from infer.recordings.formats._arrow import spikes_of_arrow, table_of_arrow
 from infer.recordings.spike_times import SpikeTimes
 from infer.recordings.table import Table
 
-# runs of equal values take next to no room, so a small file may well hold many of them, but not without limit
+# runs of equal values take little space, so that a small file may hold many values, up to a limit
 FREE_VALUES, VALUES_PER_BYTE = 10_000_000, 2000
 
 
@@ -24,7 +24,7 @@ def read_spike_parquet(path: Path, key: str | None) -> SpikeTimes:
 
 
 def _read(path: Path) -> Any:
-    """The table, read by pyarrow; a claim that no file of this size can make good is refused."""
+    """The table, read by pyarrow; an error where it claims more values than a file of this size can hold."""
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Folders of Kilosort and phy: spike times in samples, clusters, and what they were judged to be."""
+"""Folders of Kilosort and phy: spike times in samples, clusters and their quality labels."""
 
 import csv
 import re
@@ -12,7 +12,7 @@ from infer.recordings.format import Format
 from infer.recordings.spike_times import SpikeTimes, spikes_of_labels
 from infer.wording import shown
 
-# read as text and never run, though it is Python
+# a Python file, read as text and never executed
 RATE = re.compile(r"^\s*sample_rate\s*=\s*([0-9][0-9_.eE+]*)", re.MULTILINE)
 MOST_BYTES = 10_000_000
 LABELS = ("group", "KSLabel")  # judged by a person; by Kilosort
@@ -61,10 +61,10 @@ def _rate(path: Path) -> float:
 
 
 def _clusters(path: Path, names: tuple[str, ...]) -> dict[str, list[Any]]:
-    """What tables such as cluster_group.tsv and cluster_info.tsv say about each cluster; "" where they do not."""
+    """Labels of each cluster from tables such as cluster_group.tsv and cluster_info.tsv; "" where there is none."""
     place = {name: i for i, name in enumerate(names)}
     table: dict[str, list[Any]] = {}
-    # what people judged last comes last and stands
+    # manual labels are read last and replace others
     files = sorted(path.glob("cluster_*.tsv"), key=lambda each: (each.name == "cluster_group.tsv", each.name))
     for file in files[:50]:
         if not file.is_file() or file.stat().st_size > MOST_BYTES:

@@ -1,4 +1,4 @@
-"""Folders of suite2p: fluorescence or deconvolved activity of regions, those that are cells."""
+"""Folders of suite2p: fluorescence or deconvolved activity of the regions that are cells."""
 
 from pathlib import Path
 

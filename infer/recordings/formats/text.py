@@ -1,4 +1,4 @@
-"""Numbers from csv, tsv and other delimited text, with the row, line and column of whatever is wrong in it."""
+"""Numbers from csv, tsv and other delimited text, with the row, line and column of errors."""
 
 import warnings
 from pathlib import Path
@@ -52,7 +52,7 @@ def _line_of_row(path: Path, layout: Layout, row: int) -> int:
 
 
 def _read_bits(path: Path, layout: Layout) -> Table:
-    """Rows such as 0110 or -++-: one value a letter."""
+    """Rows such as 0110 or -++-: one value for each character."""
     rows: list[Any] = []
     with open_text(path) as handle:
         for line, words in numbered(handle, layout):
@@ -100,7 +100,7 @@ def _read_cells(path: Path, layout: Layout, content: str) -> Table | None:
 
 
 def _is_value(layout: Layout, text: str) -> bool:
-    """Whether a cell holds a number, not only a word for a missing one."""
+    """Whether a cell holds a number, not a word for a missing value."""
     return layout.is_number(text) and text.strip().lower() not in MISSING_WORDS
 
 

@@ -201,7 +201,7 @@ def test_what_is_kept_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.
         return compute(cell)
 
     monkeypatch.setattr(driver, "try_cell", stop_after_two)
-    with pytest.raises(KeyboardInterrupt, match=r"2 of 6 cells are kept in .*s\.sqlite, run again to go on"):
+    with pytest.raises(KeyboardInterrupt, match=r"2 of 6 cells are kept in .*s\.sqlite, run again to resume"):
         sweep(SMALL, path)
     before = read_sweep(path)
     assert list(before["status"]).count("missing") == 4

@@ -206,7 +206,7 @@ def test_parameters_may_change_on_the_way():
         ),
         ({"chains": 3}, "chains is 3, but continue_from holds 2"),
         ({"initial": np.ones(20)}, "either initial or continue_from"),
-        ({"continue_from": "metropolis"}, "a run of Metropolis, which cannot go on as Glauber"),
+        ({"continue_from": "metropolis"}, "a run of Metropolis, which cannot be continued as Glauber"),
         ({"continue_from": "first half"}, "lacks the end of its run"),
         ({"continue_from": "other size"}, r"initial must have shape \(20,\)"),
     ],

@@ -29,7 +29,7 @@ def test_learning_equals_its_plain_twin(symmetric, normalised):
         expected, still = plain_pass(expected, patterns, 0.93, symmetric, normalised)
         taught.append(still)
     assert min(taught) > 0
-    with pytest.warns(RuntimeWarning, match=f"{taught[-1]} of 640 spins were still taught in pass 4"):
+    with pytest.warns(RuntimeWarning, match=f"{taught[-1]} of 640 spins were still below it in pass 4"):
         result = perceptron(patterns, 0.93, symmetric=symmetric, normalised=normalised, max_passes=4)
     np.testing.assert_allclose(result, expected, atol=1e-12)
 
@@ -59,7 +59,7 @@ def test_margins_are_found_below_gardners_bound_and_not_above():
     # at load 0.5 the bound on the margin is 1.04
     perceptron(patterns, 0.7, symmetric=False)
     with pytest.warns(
-        RuntimeWarning, match=r"margin 1.5 was not reached: \d+ of 5000 spins were still taught in pass 300"
+        RuntimeWarning, match=r"margin 1.5 was not reached: \d+ of 5000 spins were still below it in pass 300"
     ):
         perceptron(patterns, 1.5, symmetric=False, max_passes=300)
 

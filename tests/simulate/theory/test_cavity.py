@@ -149,7 +149,7 @@ def test_near_the_transition_it_is_told_what_is_left_out_and_nothing_is_predicte
     near = PersistentGlauber(COUPLINGS, 1.6, 0.9)
     assert -0.2 < theory.dynamical_mean_field(near).imbalance < -0.1
     for answer in (theory.fitted_rate_and_slope, theory.mean_field_couplings):
-        with pytest.raises(ValueError, match=r"leaves out 1\d% of the variance here, too near the transition"):
+        with pytest.raises(ValueError, match=r"neglects 1\d% of the variance here, too near the transition"):
             answer(near)
 
 

@@ -174,7 +174,7 @@ def test_spins_in_the_limit_are_those_of_large_systems():
     assert still.shares @ still.variances == pytest.approx(1, rel=1e-9)  # the stiffness in closed form
     with pytest.raises(ValueError, match=r"1 \+ sqrt\(load\) = 1.447"):
         theory.limit_of_persistent_spins(0.2, 1.4, 0.0)
-    with pytest.raises(ValueError, match="leaves out"):
+    with pytest.raises(ValueError, match="neglects"):
         theory.limit_of_persistent_spins(0.2, 1.6, 0.9)
 
 
