@@ -22,6 +22,7 @@ LARGEST_RIDGE = 0.1  # over the smallest curvature: where sech^2 differs between
 LEAST_BEND = 0.05  # least factor that the term of rank one leaves of the metric along a node's couplings
 LEAST_FREEDOM = 0.25  # share of the samples that parameters leave at least
 HESSIAN_ROWS = (4000, 20_000)  # samples used for a node's Hessian: 20 per spin within these bounds
+HESSIAN_PRODUCTS = 300_000  # spins times samples that cost little: with few spins more samples are used
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def _apply_hessians(
 ) -> None:
     """Apply the inverse Hessians of some nodes to their gradients, in place; zero where nothing moves."""
     n_spins = len(couplings)
-    n_used = int(np.clip(20 * n_spins, *HESSIAN_ROWS))
+    n_used = max(int(np.clip(20 * n_spins, *HESSIAN_ROWS)), min(HESSIAN_ROWS[1], HESSIAN_PRODUCTS // n_spins))
     for node, hessian, n_hessian in rows.hessians(couplings, fields, n_used, nodes) if len(nodes) else ():
         moving = np.append(couplings[node] != 0 if sparse else np.ones(n_spins, dtype=bool), fit_fields)
         moving[node] = False
