@@ -43,7 +43,8 @@ addEventListener("load", async () => {
       }
     });
   }
-  const table = page.querySelector("#couplings table.sortable"), value = (row) => Number(row.cells[2].querySelector("data").value);
+  const table = page.querySelector("#couplings table.sortable");
+  const value = (row) => Number(row.cells[2].querySelector("data").value);
   // what would be saved is looked at instead
   const saved = {}, blobs = [], inside = frame.contentWindow;
   inside.URL.createObjectURL = (blob) => { blobs.push(blob); return "blob:kept"; };
