@@ -140,6 +140,23 @@ def test_singular_moments_and_ridges_go_by_hessians(ridge):
         np.testing.assert_allclose(found.std()[0][above], couplings[above], rtol=0.02)
 
 
+def test_open_directions_leave_parameters_undetermined():
+    """Two equal spins: what tells them apart is open, and the others are solved for as with one of them left out."""
+    rng = np.random.default_rng(0)
+    spins, right = rng.normal(size=(6, 20)), rng.normal(size=(6, 3))
+    matrix = spins @ spins.T
+    np.testing.assert_allclose(influence.solve_determined(matrix, right), np.linalg.solve(matrix, right), rtol=1e-9)
+    np.testing.assert_allclose(influence.positive_inverse(matrix), np.linalg.inv(matrix), rtol=1e-9)
+    spins[3], right[3] = spins[1], right[1]
+    matrix, others = spins @ spins.T, [0, 2, 4, 5]
+    found = influence.solve_determined(matrix, right)
+    assert np.isnan(found[[1, 3]]).all()
+    kept = [0, 1, 2, 4, 5]
+    expected = np.linalg.solve(matrix[np.ix_(kept, kept)], right[kept])
+    np.testing.assert_allclose(found[others], expected[[0, 2, 3, 4]], rtol=1e-9)
+    assert influence.positive_inverse(-matrix) is None
+
+
 def test_one_batch_does_not_scatter():
     spins = glass(4, 2, 0.5)
     found = batch_influence(SpinRows(spins), np.zeros((4, 4)), np.zeros(4), None, 2.0, None, np.arange(4), 0.1, False)
