@@ -26,6 +26,9 @@ __all__ = [
     "with_error",
 ]
 
+#: A space at which no line breaks.
+SPACE = "\u00a0"
+PLUS_MINUS = f"{SPACE}±{SPACE}"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -109,7 +112,7 @@ def places(std: float) -> int:
 def measured(value: Any, std: Any) -> str:
     """A number with its standard error, both to two digits of the error; without an error, to three digits."""
     number_text, error = (item.text if isinstance(item, Number) else "" for item in with_error(value, std))
-    return f"{number_text} ± {error}" if error else number_text
+    return f"{number_text}{PLUS_MINUS}{error}" if error else number_text
 
 
 def with_error(value: Any, std: Any) -> tuple[Number, "str | Number"]:
@@ -142,12 +145,16 @@ def named(text: str, names: Sequence[str]) -> str:
 
 def typeset(text: str) -> str:
     """A sentence that was written for terminals, too, with the signs that a page has."""
-    return re.sub(r"(?<=[ (])-(?=\d)", "−", text.replace(" +- ", " ± ").replace("<=", "≤"))
+    return re.sub(
+        r"(?<=[ (])-(?=\d)",
+        "−",
+        text.replace(" +- ", PLUS_MINUS).replace("p <= ", f"p{SPACE}≤{SPACE}").replace("<=", "≤"),
+    )
 
 
 def terminal(text: str) -> str:
     """A sentence of the page with signs that every terminal has."""
-    return text.replace("±", "+-").replace("−", "-").replace("≤", "<=").replace("’", "'")
+    return text.replace(SPACE, " ").replace("±", "+-").replace("−", "-").replace("≤", "<=").replace("’", "'")
 
 
 def setting(value: float) -> str:

@@ -326,5 +326,5 @@ SECTION = Section(
             needs=lambda analysis: analysis.network.n_significant > 0,
         ),
     ],
-    [_strongest, _network, _spins],
+    [_strongest, _spins, _network],
 )

@@ -187,8 +187,8 @@ def _data_cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
     if rare:
         detail += f"; {rare} {'spins have' if rare > 1 else 'spin has'} fewer than {FEW_ROWS} rows in the rarer state"
     found.append(Card("Activity", Number(data["active_share"], _percent(data["active_share"])), detail))
-    found.append(_reading(analysis))
-    return found
+    reading = _reading(analysis)
+    return [reading, *found] if "bin_width" in analysis.data.attributes else [*found, reading]
 
 
 def _percent(share: float) -> str:
@@ -310,8 +310,13 @@ def next_steps(analysis: Analysis) -> list[Step]:
             )
         return steps
     if found.stationary is False:
-        steps.append(Step("The record drifts: fit parts of it, and compare their couplings."))
-        if analysis.data.kind == "recording":
+        about = analysis.data.attributes
+        half = ""
+        if "bin_width" in about and analysis.data.n_chains in (None, 1):
+            middle = float(about["first_bin_edge"]) + float(about["bin_width"]) * (analysis.data.n_rows // 2)
+            half = f"reverie report {data}{options} --stop {middle:g} --output first_half.html"
+        steps.append(Step("The record drifts: fit parts of it, and compare their couplings.", half))
+        if analysis.data.kind == "recording" and not half:
             steps.append(Step("Or, if rows stand in no order in time, say so.", f"{report} --no-time-order"))
     kinetic = any(method.name == "kinetic" for method in METHODS)
     if found.reversible is False and kinetic:
@@ -321,9 +326,13 @@ def next_steps(analysis: Analysis) -> list[Step]:
                 f"reverie fit {data}{options} --method kinetic --output kinetic.nc",
             )
         )
+    if "number of +1" in found.missed and any(method.name == "population-count" for method in METHODS):
+        text = "Let the energy depend on the number of +1, which pairs miss."
+        steps.append(Step(text, f"reverie fit {data}{options} --method population-count --output count.nc"))
     if found.accepted:
-        missing = " --missing mask" if analysis.parameters["missing"] == "mask" else ""
-        method = f" --method {analysis.fit.method}"
+        masked = analysis.parameters["missing"] == "mask"
+        missing = " --missing mask" if masked else ""
+        method = f" --method {'pseudolikelihood' if masked else analysis.fit.method}"
         steps.append(
             Step(
                 "Keep couplings, fields and errors in a file.",
