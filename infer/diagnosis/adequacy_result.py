@@ -74,13 +74,28 @@ class Adequacy:
         return {name: check for name, check in self.checks.items() if not isinstance(check, MeansAndCorrelations)}
 
     def failed(self, false_alarms: float = 0.05) -> tuple[str, ...]:
-        """Names of the model checks that fail, after Holm's correction for their number."""
+        """Names of the model checks that fail, after Holm's correction for their number.
+
+        Parameters
+        ----------
+        false_alarms : float
+            Rate of false alarms of all checks together.
+
+        Returns
+        -------
+        tuple of str
+        """
         checks = self.model_checks
         stands = holm([check.p_value for check in checks.values()], false_alarms)
         return tuple(name for name, ok in zip(checks, stands, strict=True) if not ok)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf"."""
+        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf".
+
+        Returns
+        -------
+        dict
+        """
         return to_plain_dict(self)
 
     def __repr__(self) -> str:

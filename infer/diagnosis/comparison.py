@@ -76,7 +76,12 @@ class ModelComparison:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf"."""
+        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf".
+
+        Returns
+        -------
+        dict
+        """
         return to_plain_dict(self)
 
     def __repr__(self) -> str:

@@ -335,11 +335,11 @@ def _in_time(
     reversal = drift = None
     without = ""
     if long is not None:
-        reversal = time_reversal_test(samples.spins, observables, long, level=false_alarms, seed=reversal_seed)
+        reversal = time_reversal_test(samples.spins, observables, long, false_alarms=false_alarms, seed=reversal_seed)
     else:
         without = f"there are fewer than {FEWEST_BLOCKS} blocks of {least} rows"
     if short is not None:
-        drift = drift_test(samples.spins, observables, short, level=false_alarms, seed=drift_seed)
+        drift = drift_test(samples.spins, observables, short, false_alarms=false_alarms, seed=drift_seed)
     return reversal, drift, without
 
 

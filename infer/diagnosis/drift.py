@@ -38,7 +38,7 @@ class Drift:
     rms_z : dict of float
         With the same keys: root mean square distance of the parts from the mean over its median under permutations; 1
         without drift.
-    level : float
+    false_alarms : float
         Rate of false alarms at which `stationary` is decided.
     time : ndarray (n_blocks,)
         Middle of each block, in rows from the start of its run.
@@ -61,7 +61,7 @@ class Drift:
     tests: dict[str, float]
     p_values: dict[str, float]
     rms_z: dict[str, float]
-    level: float
+    false_alarms: float
     time: FloatArray
     energy: FloatArray
     energy_std: FloatArray
@@ -79,14 +79,19 @@ class Drift:
         if not self.tests:
             return None
         # runs are independent of each other however long they remember
-        if self.tests.get("run to run", 1.0) * len(self.tests) <= self.level:
+        if self.tests.get("run to run", 1.0) * len(self.tests) <= self.false_alarms:
             return False
         if not self.long_enough:
             return None
-        return bool(self.p_value > self.level)
+        return bool(self.p_value > self.false_alarms)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf"."""
+        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf".
+
+        Returns
+        -------
+        dict
+        """
         return {**to_plain_dict(self), "stationary": self.stationary}
 
     def __repr__(self) -> str:
@@ -115,7 +120,7 @@ def drift_test(
     observables: FloatArray,
     blocks: TimeBlocks,
     *,
-    level: float = 0.05,
+    false_alarms: float = 0.05,
     n_permutations: int = _N_PERMUTATIONS,
     seed: np.random.SeedSequence,
 ) -> Drift:
@@ -136,7 +141,7 @@ def drift_test(
     observables : ndarray (n_rows, k)
         Energy first, then principal components, from :func:`infer.diagnosis.blocks.collective_observables`.
     blocks : TimeBlocks
-    level : float
+    false_alarms : float
         Rate of false alarms at which ``stationary`` is decided.
     n_permutations : int
     seed : SeedSequence
@@ -192,7 +197,7 @@ def drift_test(
         tests=tests,
         p_values=p_values,
         rms_z=rms_z,
-        level=level,
+        false_alarms=false_alarms,
         time=_time_in_run(blocks),
         energy=energy,
         energy_std=np.full(len(energy), float(np.std(deviations["energy"], ddof=1))) / np.sqrt(weight),
@@ -294,6 +299,6 @@ def _verdict(found: Drift) -> str:
     compared = join(list(found.tests))
     if found.stationary:
         return f"No drift is seen {compared} ({p_text(found.p_value)}; {found.n_blocks} blocks)."
-    which = [name for name, p in found.p_values.items() if p * len(found.tests) <= found.level]
+    which = [name for name, p in found.p_values.items() if p * len(found.tests) <= found.false_alarms]
     text = f"The record drifts ({p_text(found.p_value)}; {join(which or list(found.p_values))})"
     return f"{text}: {found.effect}." if found.largest else f"{text}."

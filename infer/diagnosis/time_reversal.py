@@ -36,7 +36,7 @@ class TimeReversal:
         "pairs of spins" (second order) and "energy and modes" (third order).
     rms_z : dict of float
         Root mean square, over all lagged correlations, of their asymmetry over its standard error; 1 without any.
-    level : float
+    false_alarms : float
         Rate of false alarms at which `reversible` is decided.
     lags : tuple of int
         In rows.
@@ -59,7 +59,7 @@ class TimeReversal:
     p_value: float
     p_values: dict[str, float]
     rms_z: dict[str, float]
-    level: float
+    false_alarms: float
     lags: tuple[int, ...]
     forward: FloatArray
     backward: FloatArray
@@ -75,12 +75,17 @@ class TimeReversal:
     @property
     def reversible(self) -> bool | None:
         """False where the record can be told from its reversal, None where it is too short to say that it cannot."""
-        if self.p_value <= self.level:
+        if self.p_value <= self.false_alarms:
             return False
         return True if self.long_enough else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf"."""
+        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf".
+
+        Returns
+        -------
+        dict
+        """
         return {**to_plain_dict(self), "reversible": self.reversible}
 
     def __repr__(self) -> str:
@@ -110,7 +115,7 @@ def time_reversal_test(
     blocks: TimeBlocks,
     *,
     lags: tuple[int, ...] = LAGS,
-    level: float = 0.05,
+    false_alarms: float = 0.05,
     n_permutations: int = _N_PERMUTATIONS,
     seed: np.random.SeedSequence,
 ) -> TimeReversal:
@@ -138,7 +143,7 @@ def time_reversal_test(
     blocks : TimeBlocks
     lags : tuple of int
         In rows, each less than the shortest block.
-    level : float
+    false_alarms : float
         Rate of false alarms at which ``reversible`` is decided.
     n_permutations : int
     seed : SeedSequence
@@ -178,7 +183,7 @@ def time_reversal_test(
         p_values=dict(zip(names, p_values, strict=True)),
         rms_z={name: float(np.sqrt(values[0] / size)) for name, values, size in zip(names, null, sizes, strict=True)},
         long_enough=blocks.independent,
-        level=level,
+        false_alarms=false_alarms,
         lags=tuple(lags),
         forward=forward,
         backward=backward,
@@ -249,7 +254,7 @@ def _verdict(found: TimeReversal) -> str:
     if found.reversible:
         text = f"The record cannot be told from its reversal in time ({p_text(found.p_value)}; {blocks})."
     else:
-        which = [name for name, p in found.p_values.items() if p <= found.level] or list(found.p_values)
+        which = [name for name, p in found.p_values.items() if p <= found.false_alarms] or list(found.p_values)
         text = (
             f"The record differs from its reversal in time ({p_text(found.p_value)}; {join(which)}; {blocks}): no "
             "equilibrium dynamics of these spins alone gives it."
