@@ -56,7 +56,7 @@ def _size(value: Any) -> int:
 
 def write_arrays(path: Path, arrays: dict[str, NDArray[np.float64]]) -> None:
     """Write arrays as compressed variables of a NetCDF file."""
-    variables = {
+    variables: dict[str, Any] = {
         name: ([f"{name}.axis_{k}" for k in range(array.ndim)], array, {}, {"zlib": True, "complevel": 4})
         for name, array in arrays.items()
     }
