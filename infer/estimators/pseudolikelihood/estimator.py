@@ -31,6 +31,7 @@ from infer.estimators.pseudolikelihood.nodes import NodeFit, fit_nodes
 from infer.estimators.pseudolikelihood.sparse import fit_sparse_nodes
 from infer.model import PairModel
 from infer.samples import Samples
+from infer.statistics.pair_tables import EmptyPairs, empty_pairs
 
 
 class PseudoLikelihood(ErrorBars):
@@ -222,7 +223,7 @@ class PseudoLikelihood(ErrorBars):
             result.couplings,
             result.fields,
             # the gradient falls below any tolerance on the way to an optimum at infinity
-            largest <= self.tol and not bool(result.separable.any()),
+            largest <= self.tol and not bool(result.separable.any()) and not self._endless(samples),
             result.n_iter,
             attributes={"gradient_norm_": largest, "alpha_": strength},
         )
@@ -361,6 +362,13 @@ class PseudoLikelihood(ErrorBars):
         share = {"l2": 0.0, "l1": 1.0, "elasticnet": float(self.l1_ratio)}.get(str(self.penalty), 0.0)
         return alpha * (1.0 - share), alpha * share
 
+    def _endless(self, samples: VaryingSpins) -> str:
+        """Which pairs lack one of their joint values, where no penalty keeps their couplings finite; else empty."""
+        if self.penalty == "firth" or self.penalty_strength(samples.n_samples) > 0.0:
+            return ""
+        empty = empty_pairs(*samples.rows(self.n_jobs).second_moments(), samples.fit_fields)
+        return EmptyPairs(samples.varying[empty.pairs], empty.cells).sentence(samples.names)
+
     def _warn(self, result: NodeFit, samples: VaryingSpins) -> None:
         """Say in one warning why a fit is not to be trusted, and what to do."""
         remedy = "pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples"
@@ -379,6 +387,8 @@ class PseudoLikelihood(ErrorBars):
                 f"the samples separate {samples.named(np.flatnonzero(result.separable))} perfectly by the other spins, "
                 f"so the best couplings are infinite and those returned mean little; {remedy}, or pass penalty='firth'"
             )
+        elif (why := self._endless(samples)) and n_rows >= n_varying:
+            text = f"{why}, so that the best couplings are infinite and those returned mean little; {remedy}"
         elif unpenalised and self.penalty != "firth" and n_rows < n_varying:
             text = f"{n_rows} rows do not determine the couplings of {n_varying} spins; {remedy}"
         elif len(left):
