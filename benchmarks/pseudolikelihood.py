@@ -1,4 +1,4 @@
-"""Speed of the pseudo-likelihood fit beside what one would use instead: `python benchmarks/pseudolikelihood.py`.
+"""Speed of the pseudo-likelihood fit compared with other libraries: `python benchmarks/pseudolikelihood.py`.
 
 Couplings are to end within 1e-4 of a tight reference. The deviation is shown: single-precision baselines do not get
 there where couplings are strong; ours runs with the loosest of 1e-6, 1e-7, 1e-8 that does. Baselines: scikit-learn's

@@ -1,4 +1,4 @@
-"""Numbers of a dozen calls and commands with fixed seeds, to hold two versions of the code against each other.
+"""Numbers of a dozen calls and commands with fixed seeds, to compare two versions of the code.
 
 ``python benchmarks/same_numbers.py record numbers.json`` writes them; with ``compare`` in place of ``record`` they are
 computed again, and what is not equal to the last bit is listed. Numbers depend on processor and libraries: both runs

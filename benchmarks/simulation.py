@@ -1,4 +1,4 @@
-"""Speed of the simulation, side by side with what one would use instead: `python benchmarks/simulation.py`.
+"""Speed of the simulation, compared with other libraries: `python benchmarks/simulation.py`.
 
 Every figure is the median over repeats in one run, one thread unless said; ratios compare the same repeats. Peers come
 with the extra `bench` (dwave-samplers, openjij) and are left out, with a word, where they are not installed.

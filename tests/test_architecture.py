@@ -1,4 +1,4 @@
-"""Rules that keep the rooms apart: no circles, layers, private modules, kernels, one place that looks at data."""
+"""Rules of imports: no circles, layers, private modules, kernels, one module that distinguishes types of data."""
 
 import ast
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What the README shows is true: its Python runs, its outputs come out, its commands exist, its extensions work."""
+"""Examples of the README: its Python runs, its outputs are reproduced, its commands exist, its extensions work."""
 
 import re
 import sys

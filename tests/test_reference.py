@@ -1,4 +1,4 @@
-"""The API reference: it builds without a warning, and no public name leaves its reader guessing."""
+"""The API reference builds without warnings, and the docstrings of public names are complete."""
 
 import ast
 import functools

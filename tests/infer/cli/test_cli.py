@@ -1,4 +1,4 @@
-"""The command line: exit status, one line for bad input, and files that appear whole or not at all."""
+"""The command line: exit status, one line for bad input, atomic output files."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Temporal contrastive learning from the shell: trained, compared, written, drawn."""
+"""Temporal contrastive learning on the command line: trained, compared, written, drawn."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Atomic file writes: complete files or none."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Time that was not observed is no silence: intervals, trials, epochs and fixed ends, held to known couplings."""
+"""Unobserved time counts as missing: intervals, trials, epochs and fixed ends, tested with known couplings."""
 
 import datetime
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Recordings are read right, and whatever is wrong with a file is said in one line that names the place."""
+"""Recordings are read correctly, and errors in a file give one line that names the place."""
 
 import io
 import os

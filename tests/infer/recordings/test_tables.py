@@ -1,4 +1,4 @@
-"""Which axes, columns and values of a table are spins, and what is said where that is in doubt."""
+"""Recognition of axes, columns and values of a table as spins, and errors where it is ambiguous."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Configs of sweeps: what they mean, and what is said where they mean nothing."""
+"""Configs of sweeps: their cells, and the messages for invalid ones."""
 
 import copy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sweeps: the same numbers whatever happens on the way, and no number where there is none."""
+"""Sweeps: numbers do not depend on interruptions or workers, and cells that did not settle have none."""
 
 import json
 import os

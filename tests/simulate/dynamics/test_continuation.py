@@ -1,4 +1,4 @@
-"""Runs that go on from the end of another: with what spins remember, and with fresh random numbers."""
+"""Continued runs keep the memory of spins and use new random numbers."""
 
 from dataclasses import dataclass
 from typing import Any
