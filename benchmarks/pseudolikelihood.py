@@ -7,6 +7,10 @@ the nodes timed), and one L-BFGS of scipy over all nodes jointly (numpy, single-
 it gets there, which no rule could do sooner, or after 50 times our time. One thread; processor time, so that other work
 on the machine counts little. Times are medians over the repeats, ratios are taken within a repeat. scikit-learn is
 timed on a few nodes and scaled up to all of them, as the table says; `--nodes 0` times all of them.
+
+The yardstick of the last line is the bare pair of single-precision matrix products of one gradient, which a gradient
+method takes once a pass: the fit in such pairs, its standard errors, and the gain of a second thread (wall time, which
+other work on the machine spoils), all from one run.
 """
 
 from __future__ import annotations
@@ -146,11 +150,46 @@ def ours(
 
     def run() -> tuple[float, float]:
         start = time.process_time()
-        model = PseudoLikelihood(alpha=alpha, tol=tol).fit(spins, sample_weight=weight)
+        model = PseudoLikelihood(alpha=alpha, tol=tol, errors=False).fit(spins, sample_weight=weight)
         seconds = time.process_time() - start
         return seconds, float(np.abs(model.couplings_ - (reference + reference.T) / 2).max())
 
     return run
+
+
+def bare_pair(spins: np.ndarray) -> float:
+    """Seconds of the two float32 matrix products of one gradient of all nodes."""
+    X = spins.astype(np.float32)
+    W = np.random.default_rng(0).normal(size=(X.shape[1],) * 2).astype(np.float32)
+    start = time.process_time()
+    for first in range(0, len(X), 4096):
+        local = X[first : first + 4096] @ W
+        local.T @ X[first : first + 4096]
+    return time.process_time() - start
+
+
+def in_pairs(spins: np.ndarray, alpha: float, repeats: int) -> str:
+    """The fit in bare pairs of products, its standard errors over it, and the gain of a second thread."""
+    fits, errors, gains = [], [], []
+    for _ in range(repeats):
+        pair = bare_pair(spins)
+        seconds = []
+        for with_errors in (False, True):
+            start = time.process_time()
+            PseudoLikelihood(alpha=alpha, errors=with_errors).fit(spins)
+            seconds.append(time.process_time() - start)
+        walls = []
+        for n_jobs in (1, 2):
+            start = time.perf_counter()
+            PseudoLikelihood(alpha=alpha, errors=False, n_jobs=n_jobs).fit(spins)
+            walls.append(time.perf_counter() - start)
+        fits.append(seconds[0] / pair)
+        errors.append((seconds[1] - seconds[0]) / seconds[0])
+        gains.append(walls[0] / walls[1])
+    return (
+        f"fit {np.median(fits):.1f} bare pairs, standard errors {np.median(errors):.1f} times the fit, "
+        f"two threads {np.median(gains):.2f}x one"
+    )
 
 
 def peak_memory(run: Callable[[], object]) -> float:
@@ -170,7 +209,7 @@ def compare(case: str, alpha: float, repeats: int, n_nodes: int, skip: list[str]
     memory = peak_memory(ours(spins, weight, alpha, np.zeros((spins.shape[1],) * 2)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        tight = PseudoLikelihood(alpha=alpha, tol=1e-9, max_iter=2000).fit(spins, sample_weight=weight)
+        tight = PseudoLikelihood(alpha=alpha, tol=1e-9, max_iter=2000, errors=False).fit(spins, sample_weight=weight)
         reference = tight.couplings_by_node_
         for tol in (1e-6, 1e-7, 1e-8):
             methods = {"PseudoLikelihood": ours(spins, weight, alpha, reference, tol)}
@@ -189,6 +228,7 @@ def compare(case: str, alpha: float, repeats: int, n_nodes: int, skip: list[str]
             for name, run in methods.items():
                 found[name].append(run())
     name = Path(case).stem if case.endswith(".npz") else case
+    pairs = in_pairs(spins, alpha, repeats) if weight is None else ""
     print(
         f"\n{name}: our tol = {tol:g}, N = {n_spins}, {len(spins)} rows, alpha = {alpha:g}; peak memory above the "
         f"samples {memory:.0f} MB; {tight.n_iter_} passes to 1e-9, converged: {tight.converged_}"
@@ -202,6 +242,8 @@ def compare(case: str, alpha: float, repeats: int, n_nodes: int, skip: list[str]
             f"{max(result[1] for result in results):10.1e}   {np.median(seconds / base):6.1f}x",
             flush=True,
         )
+    if pairs:
+        print(f"  {pairs}", flush=True)
 
 
 def main() -> None:

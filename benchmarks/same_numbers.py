@@ -126,7 +126,7 @@ def verdicts():
     model = infer.PseudoLikelihood(penalty="l2", alpha=1e-3, fit_fields=False).fit(ds)
     word = "seed" if "seed" in inspect.signature(infer.diagnose).parameters else "random_state"
     found = infer.diagnose(model, ds, **{word: 0})
-    yield "diagnose", repr([(check.name, check.value, check.p_value) for check in found.checks])
+    yield "diagnose", repr([(check.name, check.effect, check.p_value) for check in found.checks])
     numbers = infer.analyse(ds, patterns, seed=0).to_dict()
     for volatile in ("seconds", "created", "versions"):
         numbers.pop(volatile, None)

@@ -24,6 +24,7 @@ from simulate import (
     Glauber,
     Harmonic,
     PatternCouplings,
+    PersistentGlauber,
     SoftSpin,
     hebbian,
     random_patterns,
@@ -42,6 +43,24 @@ def plain_loop(couplings, spins, fields, temperature, updates, seed):
         site = np.random.randint(0, len(spins))  # noqa: NPY002
         up = 1.0 / (1.0 + np.exp(-2.0 * fields[site] / temperature))
         new = np.float32(1.0) if np.random.random() < up else np.float32(-1.0)  # noqa: NPY002
+        if new != spins[site]:
+            change = new - spins[site]
+            spins[site] = new
+            row = couplings[site]
+            for j in range(len(spins)):
+                fields[j] += change * row[j]
+
+
+@njit(cache=True)
+def plain_persistent_loop(couplings, spins, fields, thresholds, temperature, persistence, updates, seed):
+    """The same with persistent thresholds, 1/2 log(u / (1 - u)) drawn anew with probability 1 - persistence."""
+    np.random.seed(seed)  # noqa: NPY002
+    for _ in range(updates):
+        site = np.random.randint(0, len(spins))  # noqa: NPY002
+        if np.random.random() >= persistence:  # noqa: NPY002
+            u = np.random.random()  # noqa: NPY002
+            thresholds[site] = 0.5 * temperature * np.log(u / (1.0 - u))
+        new = np.float32(1.0) if fields[site] + thresholds[site] >= 0 else np.float32(-1.0)
         if new != spins[site]:
             change = new - spins[site]
             spins[site] = new
@@ -83,19 +102,35 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
     state = np.random.default_rng(0).choice([-1.0, 1.0], size=n_spins).astype(np.float32)
     fields = (matrix @ state).astype(np.float32)
 
-    def ours(kind: object) -> Callable[[int], object]:
-        dynamics = Glauber(kind, temperature)
+    def ours(kind: object, chains: int = chains, persistence: float = 0.0) -> Callable[[int], object]:
+        dynamics = PersistentGlauber(kind, temperature, persistence)
+        sweeps = int(updates / chains / n_spins)
         return lambda seed: sample(
             dynamics, draws=1, chains=chains, burn_in=0, thin=sweeps, seed=seed, n_jobs=1, check=False
         )
 
+    hebbian_patterns, dreamed = PatternCouplings(patterns), PatternCouplings(patterns, 0.3)
     runs: dict[str, tuple[Callable[[int], object], float]] = {
         "numba loop": (
             lambda seed: plain_loop(matrix, state, fields, temperature, loop_updates, seed),
             loop_updates,
         ),
-        "reverie, patterns": (ours(PatternCouplings(patterns)), updates),
+        "reverie, Hebbian patterns": (ours(hebbian_patterns), updates),
+        "reverie, Hebbian patterns, 8 chains": (ours(hebbian_patterns, 8), updates),
+        "reverie, dreamed patterns": (ours(dreamed), updates),
+        "reverie, dreamed patterns, 8 chains": (ours(dreamed, 8), updates),
         "reverie, matrix": (ours(couplings), updates),
+        "reverie, matrix, 8 chains": (ours(couplings, 8), updates),
+    }
+    still, at_rest, kept = state.copy(), fields.copy(), np.zeros(n_spins)
+    persistent: dict[str, tuple[Callable[[int], object], float]] = {
+        "numba loop": (
+            lambda seed: plain_persistent_loop(matrix, still, at_rest, kept, temperature, 0.9, loop_updates, seed),
+            loop_updates,
+        ),
+        "reverie, Hebbian patterns": (ours(hebbian_patterns, chains, 0.9), updates),
+        "reverie, dreamed patterns": (ours(dreamed, chains, 0.9), updates),
+        "reverie, matrix": (ours(couplings, chains, 0.9), updates),
     }
     upper = {(i, j): -couplings[i, j] for i in range(n_spins) for j in range(i + 1, n_spins) if couplings[i, j]}
     if importlib.util.find_spec("dwave"):
@@ -136,6 +171,30 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
         "numba loop",
         1e6,
     )
+    report(
+        f"Persistent spins, persistence 0.9: N = {n_spins}, P = {n_patterns}, beta = {beta:g}, {chains} chains, one "
+        "thread; million updates/s",
+        median_rates(persistent, repeats),
+        "numba loop",
+        1e6,
+    )
+
+
+def first_call() -> None:
+    """Seconds of the first `sample` in a process whose compiled code is cached, and of the second."""
+    code = (
+        "import time\n"
+        "from simulate import Glauber, PatternCouplings, random_patterns, sample\n"
+        "dynamics = Glauber(PatternCouplings(random_patterns(50, 1000, seed=0)), 1.0)\n"
+        "for _ in range(2):\n"
+        "    start = time.perf_counter()\n"
+        "    sample(dynamics, draws=2, chains=8, burn_in=1, seed=0, check=False)\n"
+        "    print(time.perf_counter() - start)\n"
+    )
+    for _ in range(2):  # the first process may have to compile
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second = map(float, done.stdout.split())
+    print(f"\nFirst call of sample in a process: {first:.2f} s, second {second:.3f} s")
 
 
 def two_threads(repeats: int) -> None:
@@ -254,6 +313,7 @@ def main() -> None:
         for potential in (Harmonic(3.0), SoftSpin(1.0)):
             active(potential, repeats)
     two_threads(repeats)
+    first_call()
     memory()
 
 

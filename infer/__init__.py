@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infer.conversion import to_binary_parameters, to_spin_parameters
+    from infer.count_model import CountModel
     from infer.diagnosis.adequacy import Adequacy, goodness_of_fit
+    from infer.diagnosis.comparison import ModelComparison, compare_models
     from infer.diagnosis.diagnose import Diagnosis, diagnose
     from infer.errors import InputError
     from infer.estimators.base import Fit, SpinEstimator
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from infer.estimators.inverse_temperature import InverseTemperature, inverse_temperature
     from infer.estimators.kinetic.estimator import KineticCouplings
     from infer.estimators.likelihood.estimator import MaximumLikelihood
+    from infer.estimators.likelihood.from_moments import MomentModel, fit_from_moments
     from infer.estimators.likelihood.partition import log_likelihood, log_partition
+    from infer.estimators.likelihood.population_count import KPairwise
     from infer.estimators.mean_field import MeanField
     from infer.estimators.probability_flow import MinimumProbabilityFlow
     from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
@@ -46,17 +50,21 @@ _HOME = {
     "CouplingDifference": "infer.similarity.two_recordings",
     "Decimation": "infer.estimators.selection",
     "Diagnosis": "infer.diagnosis.diagnose",
+    "CountModel": "infer.count_model",
     "DreamingModel": "infer.estimators.dreaming.estimator",
     "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
     "Fit": "infer.estimators.base",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
+    "KPairwise": "infer.estimators.likelihood.population_count",
     "InverseTemperature": "infer.estimators.inverse_temperature",
     "KineticCouplings": "infer.estimators.kinetic.estimator",
     "MaximumLikelihood": "infer.estimators.likelihood.estimator",
+    "MomentModel": "infer.estimators.likelihood.from_moments",
     "MeanField": "infer.estimators.mean_field",
     "MinimumProbabilityFlow": "infer.estimators.probability_flow",
+    "ModelComparison": "infer.diagnosis.comparison",
     "PairModel": "infer.model",
     "PenaltyPath": "infer.estimators.selection",
     "PseudoLikelihood": "infer.estimators.pseudolikelihood.estimator",
@@ -71,11 +79,13 @@ _HOME = {
     "analyse": "infer.report",
     "average_repeats": "infer.sweeps.table",
     "compare": "infer.similarity.compare",
+    "compare_models": "infer.diagnosis.comparison",
     "compare_recordings": "infer.similarity.two_recordings",
     "compare_unlearning": "infer.similarity.unlearning",
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
+    "fit_from_moments": "infer.estimators.likelihood.from_moments",
     "energy_landscape": "infer.landscape.landscape",
     "goodness_of_fit": "infer.diagnosis.adequacy",
     "inverse_temperature": "infer.estimators.inverse_temperature",
@@ -99,6 +109,7 @@ __all__ = [
     "Adequacy",
     "Analysis",
     "ContinuousDreamingModel",
+    "CountModel",
     "CouplingDifference",
     "Decimation",
     "Diagnosis",
@@ -109,10 +120,13 @@ __all__ = [
     "InputError",
     "InteractionScreening",
     "InverseTemperature",
+    "KPairwise",
     "KineticCouplings",
     "MaximumLikelihood",
     "MeanField",
     "MinimumProbabilityFlow",
+    "ModelComparison",
+    "MomentModel",
     "PairModel",
     "PenaltyPath",
     "PseudoLikelihood",
@@ -127,12 +141,14 @@ __all__ = [
     "analyse",
     "average_repeats",
     "compare",
+    "compare_models",
     "compare_recordings",
     "compare_unlearning",
     "data_correlations",
     "decimate",
     "diagnose",
     "energy_landscape",
+    "fit_from_moments",
     "goodness_of_fit",
     "inverse_temperature",
     "log_likelihood",

@@ -111,7 +111,7 @@ class PairModel:
         """
         rows = np.asarray(spins)
         energy = np.empty(len(rows))
-        for part, block in self._chunks(rows):
+        for part, block in self.chunks(rows):
             energy[part] = -np.einsum("ri,ri->r", block, 0.5 * (block @ self.couplings) + self.fields)
         return energy
 
@@ -121,21 +121,35 @@ class PairModel:
         Parameters
         ----------
         spins : array_like, shape (n_rows, n_spins)
-            Values -1 and +1; also what `infer.Samples` keeps as ``spins``.
+            Values -1 and +1.
 
         Returns
         -------
         ndarray of float64, shape (n_rows,)
         """
-        rows = np.asarray(getattr(spins, "spins", spins))
+        rows = np.asarray(spins)
         values = np.empty(len(rows))
-        for part, block in self._chunks(rows):
+        for part, block in self.chunks(rows):
             margins = block * (block @ self.couplings + self.fields)
             values[part] = -np.logaddexp(0.0, -2.0 * margins).sum(axis=1)
         return values
 
-    def _chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
-        """Rows in double precision, some at a time."""
+    def chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
+        """Rows in double precision, some at a time.
+
+        Parameters
+        ----------
+        rows : array, shape (n_rows, n_spins)
+
+        Yields
+        ------
+        (slice, ndarray of float64), shapes (n_chunk, n_spins)
+
+        Raises
+        ------
+        ValueError
+            If the rows have another number of spins than the model.
+        """
         if rows.ndim != 2 or rows.shape[1] != self.n_spins:
             raise ValueError(f"spins: expected shape (n_rows, {self.n_spins}) to fit the couplings, got {rows.shape}")
         for part in passing_rows(rows):

@@ -65,7 +65,7 @@ class Samples:
 
     values: Any
     weights: NDArray[Any] | None = None
-    weight_kind: Literal["counts", "shares"] = "counts"
+    weight_kind: WeightKind = "counts"
     n_effective: float | None = None
     chains: NDArray[np.int64] | None = None
     ordered: bool = True
@@ -81,7 +81,7 @@ class Samples:
         data: Any,
         sample_weight: ArrayLike | None = None,
         *,
-        weight_kind: Literal["counts", "shares"] | None = None,
+        weight_kind: WeightKind | None = None,
         n_effective: float | None = None,
         chains: ArrayLike | None = None,
         ordered: bool | None = None,
@@ -396,7 +396,7 @@ def _multiplied(weights: NDArray[Any] | None, sample_weight: ArrayLike | None, n
     return product
 
 
-def _kind_of(weights: NDArray[Any] | None) -> Literal["counts", "shares"]:
+def _kind_of(weights: NDArray[Any] | None) -> WeightKind:
     """Counts where all weights are whole numbers, shares otherwise."""
     whole = weights is None or bool(np.all(weights == np.floor(weights)))
     return "counts" if whole else "shares"

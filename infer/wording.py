@@ -31,8 +31,11 @@ def number(value: float) -> str:
 
 
 def with_error(value: float, std: float | None) -> str:
-    """A number and its standard error, where there is one."""
-    return number(value) + (f" +- {number(std)}" if std is not None else "")
+    """A number and its standard error, both to two digits of the error; alone where there is no finite error."""
+    if std is None or not math.isfinite(std) or not math.isfinite(value) or not 1e-6 <= std < 1e5:
+        return number(value)
+    digits = max(0, 1 - math.floor(math.log10(float(f"{std:.1e}"))))
+    return f"{value:.{digits}f} +- {std:.{digits}f}"
 
 
 def sigmas(value: float) -> str:

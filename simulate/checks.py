@@ -76,7 +76,12 @@ def check_fields(fields: ArrayLike | None, n_spins: int, name: str = "fields") -
 
 
 def seed_sequence(seed: Any) -> np.random.SeedSequence:
-    """Seed sequence of a run; a copy of one that was handed in, which spawning would change."""
+    """Seed sequence of a run; a copy of one that was handed in, which spawning would change.
+
+    A numpy Generator gives 128 random bits, and another sequence each time it is handed in.
+    """
     if isinstance(seed, np.random.SeedSequence):
         return np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
+    if isinstance(seed, np.random.Generator):
+        return np.random.SeedSequence(int.from_bytes(seed.bytes(16), "little"))
     return np.random.SeedSequence(None if seed is None else check_count(seed, "seed"))

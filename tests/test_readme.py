@@ -17,12 +17,15 @@ from tests import exact
 from tests.simulate.dynamics.test_driven import N_SPINS, one_at_a_time, stationary
 from tests.simulate.dynamics.test_spins import chi_square_p_value
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def block(language: str, holding: str) -> str:
     """The one fenced block of a language that holds a text."""
-    (found,) = [text for text in re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL) if holding in text]
+    blocks = re.findall(rf"```{language}\n(.*?)```", README + CONTRIBUTING, flags=re.DOTALL)
+    (found,) = [text for text in blocks if holding in text]
     return found
 
 
@@ -30,7 +33,7 @@ def run(holding: str) -> dict:
     """Names left by the Python block that holds a text, in a module from which they can be pickled."""
     module = types.ModuleType("readme")
     sys.modules["readme"] = module
-    exec(compile(block("python", holding), "README.md", "exec"), module.__dict__)
+    exec(compile(block("python", holding), "example", "exec"), module.__dict__)
     return module.__dict__
 
 

@@ -36,6 +36,7 @@ from infer.cli.options import (
 )
 from infer.cli.selection import say_notes, with_selection
 from infer.options import Constant, Missing
+from infer.wording import with_error
 
 DEFAULT_METHOD = Method("pseudolikelihood")
 
@@ -225,6 +226,13 @@ def report(
     events: Events = None,
     n_patterns: Estimated = None,
     time_order: Order = True,
+    method: Annotated[
+        Method | None,
+        typer.Option(
+            help="How couplings are fitted. [default: maximum-likelihood for recordings, pseudolikelihood for "
+            "simulations and for more than 120 spins]"
+        ),
+    ] = None,
     alpha: Alpha = None,
     fields: Fields = None,
     key: Key = None,
@@ -239,7 +247,7 @@ def report(
     *,
     selection: dict[str, Any],
 ) -> None:
-    """Write a report on a recording: couplings, similarity to dreamed ones, goodness of fit, convergence."""
+    """Write a report on a recording: do couplings pay, what does the pair model miss, is one model enough over time."""
     from infer.fits import check_output
     from infer.recordings.recording import match_events, match_patterns, read_patterns, read_recording
     from infer.report.analysis import analyse
@@ -264,6 +272,7 @@ def report(
         seed=seed,
         n_jobs=n_jobs,
         progress=wants_progress(progress),
+        method=None if method is None else method.value,
         alpha=alpha,
         fit_fields=fields,
         ordered=None if time_order else False,
@@ -399,19 +408,27 @@ def synapse(
 
 def _show_headline(analysis: Any) -> None:
     """The numbers to read first, and what the reader is warned of."""
+    from infer.report.layout import terminal
+    from infer.report.sections.first import claims, first_line
+
     for text in analysis.warnings:
         complain(text, "warning")
-    found = analysis.headline()
-    low, high = found["rate_interval"]
-    typer.echo(
-        f"dreaming rate: {found['rate']:.4g} +- {found['rate_std']:.2g} "
-        f"({100 * found['confidence']:g} % interval {low:.4g} to {high:.4g})"
-    )
-    error = "" if found["inverse_temperature_std"] is None else f" +- {found['inverse_temperature_std']:.2g}"
-    typer.echo(f"inverse temperature: {found['inverse_temperature']:.4g}{error}")
-    typer.echo(f"cosine similarity: {found['cosine_best']:.4f} at the best rate, {found['cosine_hebbian']:.4f} Hebbian")
-    typer.echo(found["verdict"])
-    typer.echo(found["diagnosis"])
+    if analysis.has_patterns:
+        found = analysis.headline()
+        low, high = found["rate_interval"]
+        level = f"{100 * found['confidence']:g} % interval"
+        rate = f"{with_error(found['rate'], found['rate_std'])} ({level} {low:.4g} to {high:.4g})"
+        typer.echo(f"dreaming rate: {rate if found['rate_determined'] else 'not determined'}")
+        if found["control_rate"] is not None:
+            typer.echo(f"equilibrium control: {with_error(found['control_rate'], found['control_rate_std'])}")
+        beta = with_error(found["inverse_temperature"], found["inverse_temperature_std"])
+        typer.echo(f"inverse temperature: {beta}")
+        best, hebbian = found["cosine_best"], found["cosine_hebbian"]
+        typer.echo(f"cosine similarity: {best:.4f} at the best rate, {hebbian:.4f} Hebbian")
+    else:
+        typer.echo(terminal(first_line(analysis)))
+    for claim in claims(analysis):
+        typer.echo(f"{claim.statement}: {claim.outcome}. {terminal(claim.text)}")
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from infer.cli.options import (
     ThresholdOption,
     ZeroOne,
 )
+from infer.cli.selection import with_selection
 
 Fit = Annotated[
     Path, typer.Argument(help="Fit, as `reverie fit` writes, or a matrix of couplings: nc, npy, npz, csv, tsv, txt.")
@@ -36,6 +37,7 @@ Output = Annotated[
 ]
 
 
+@with_selection
 def landscape(
     fit: Fit,
     samples: Samples = None,
@@ -51,6 +53,8 @@ def landscape(
     seed: Seed = 0,
     n_jobs: Annotated[int, typer.Option("--n-jobs", help="Without effect: one thread computes all of it.")] = 1,
     progress: Progress = None,
+    *,
+    selection: dict[str, Any],
 ) -> None:
     """Local minima of a fitted model, their basins and saddles, and how the rows of a recording visit them."""
     from infer.fits import check_output
@@ -73,6 +77,7 @@ def landscape(
             missing=missing.value,
             constant=constant.value,
             bin_width=bin_width,
+            **selection,
         )
     model, stored, names = _read_fit(fit)
     if patterns:

@@ -2,82 +2,67 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
-import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from infer.diagnosis.adequacy_result import Adequacy
-from infer.diagnosis.distributions import equal_share_bins, merge_neighbours, shares_in_batches
+from infer.diagnosis.indicators import IndicatorSums, indicator_sums
+from infer.diagnosis.model_checks import (
+    CHECKS,
+    N_TRIPLES,
+    Comparison,
+    SampledModel,
+)
+from infer.diagnosis.residuals import scores
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.similarity.replicates import blas_threads
-from infer.statistics.moments import (
-    Estimates,
-    batch_moments,
-    batches_by_label,
-    batches_by_thinning,
-    choose_triples,
-    cumulants,
-)
-from infer.statistics.uncertainty import batch_labels, convergence
-from simulate.dynamics.sampling import sample
-from simulate.dynamics.spins import PersistentGlauber
+from infer.types import FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
+__all__ = ["FEWEST_SAMPLES", "Adequacy", "check_samples", "goodness_of_fit"]
 
-MOMENTS = ("means", "correlations", "third moments")
-# moments of one group that the test looks at, at the most
-_MOST_FLIPPED = 5000
-_N_FLIPS = 999
-_FLIP_BLOCK = 2**16
-_N_BATCHES = 64
-#: Fewest samples: two batches of eight, the least that has an error.
+#: Fewest samples: less say nothing of a distribution.
 FEWEST_SAMPLES = 16
-_CHUNK_ROWS = 16_384
 
 
 def goodness_of_fit(
-    couplings: Any,
-    spins: Any,
+    model: Any,
+    samples: Any,
     *,
     fields: ArrayLike | None = None,
-    counts: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     chains: ArrayLike | None = None,
-    n_draws: int = 2_000,
-    n_chains: int = 20,
-    burn_in: int = 200,
-    thin: int = 2,
-    n_triples: int = 2_000,
-    random_state: int = 0,
+    ordered: bool | None = None,
+    n_triples: int = N_TRIPLES,
+    seed: int = 0,
     n_jobs: int | None = 1,
 ) -> Adequacy:
     r"""Compare samples with the equilibrium model :math:`P(s) \sim \exp(\sum_{i<j} J_{ij} s_i s_j + \sum_i h_i s_i)`.
 
-    The model is sampled by heat-bath Glauber dynamics, and means, connected correlations and third cumulants of its
-    samples are set against the observed ones, each with its error. A pairwise model can be made to agree on means and
-    correlations whatever the samples come from; third moments are the first that it can fail on.
+    Sets of as many rows as there are samples are drawn from the model (from all states up to 20 spins, by heat-bath
+    chains above), and moments and distributions of the samples are set against theirs. Third moments, the distribution
+    of the number of +1 and that of the energy are what pair couplings can fail on; means and correlations say whether
+    the couplings were fitted well.
 
     Parameters
     ----------
-    couplings : array (n_spins, n_spins) or fitted estimator
+    model : array (n_spins, n_spins), PairModel or fitted estimator
         Inferred couplings, which contain the inverse temperature. An estimator gives ``couplings_`` and ``fields_``.
-    spins : array (n_rows, n_spins) of +-1, Dataset from ``simulate.sample``, or Recording
-        A Dataset or Recording also gives ``chains`` and ``counts``.
+    samples : array (n_rows, n_spins) of +-1, Dataset from ``simulate.sample``, Recording or Samples
     fields : array (n_spins,), optional
-        Inferred fields; zero by default, or those of the estimator.
-    counts : array of int (n_rows,), optional
-        How often each row was seen; samples are then taken as independent.
+        Inferred fields; zero by default, or those of the model.
+    sample_weight : array (n_rows,), optional
+        How often each row was seen, or how much it counts.
     chains : array of int (n_rows,), optional
         The time-ordered run that each row belongs to.
-    n_draws, n_chains, burn_in, thin : int
-        Draws from each chain of the model, number of chains, sweeps before the first interval, sweeps between draws.
+    ordered : bool, optional
+        False for rows in no order in time, which then count as independent.
     n_triples : int
         Third moments looked at: all, or a random choice of so many.
-    random_state : int
-        Seed of everything drawn.
+    seed : int
+        Of everything drawn.
     n_jobs : int or None
         Threads for the model's chains; the result does not depend on it.
 
@@ -88,188 +73,186 @@ def goodness_of_fit(
     Raises
     ------
     ValueError
-        If couplings, fields, spins, counts or chains are malformed or do not fit each other.
+        If couplings, fields, samples, weights or chains are malformed or do not fit each other.
 
     Notes
     -----
-    The model's chains start from randomly chosen observed rows, so that a model with several basins is not judged by
-    where random states happen to fall. Where the chains hardly leave their basins (``r_hat`` well above 1) the
-    weights of the basins are those of the data, and only what happens inside the basins is put to the test.
-
-    Errors are those of batch means: one batch for each chain of the model, contiguous batches for observed rows (never
-    across a chain boundary), and for rows with counts batches that the samples are dealt out to at random. The p-value
-    of a group of moments refers to its rms z: the deviations of the batches get random signs, which leaves
-    correlations between entries as they are. For moments that the model was fitted to it errs on the safe side.
-    Distributions are tested likewise, by their shares in at most twelve bins that are about equally filled.
+    Each statistic is judged less its linear regression, in the model, on means and pairs: that is what a refit of the
+    model would leave of it, to first order, so that what was fitted to the samples cannot fail again. Its null
+    distribution is that of the model's own sets, which makes coincidences of 0 or 1 rows come out right; deviations are
+    divided by the root of the ratio of the samples' long-run variance (batch means inside runs) to the variance of
+    independent rows, where that is above 1. The p-value of a group is that of the smaller p-value of the sum of squares
+    and of the largest deviation.
     """
-    model = PairModel.of(couplings, fields)
-    matrix, field = model.couplings, model.fields
-    rows, number, runs = check_observed(spins, counts, chains, len(matrix))
-    for name, value, least in (("n_draws", n_draws, 2), ("n_chains", n_chains, 4), ("n_triples", n_triples, 1)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-    seeds = np.random.SeedSequence(random_state).spawn(6)
-    start_seed, chain_seed, triple_seed, batch_seed, flip_seed, shape_seed = seeds
+    pairs = PairModel.of(model, fields)
+    given = check_samples(Samples.of(samples, sample_weight, chains=chains, ordered=ordered), pairs.n_spins)
+    if n_triples < 1:
+        raise ValueError(f"n_triples must be at least 1, got {n_triples}")
+    sampled = SampledModel(pairs.couplings, pairs.fields)
+    return adequacy_of(sampled, given, np.random.SeedSequence(seed), n_triples=n_triples, n_jobs=n_jobs)
 
-    with blas_threads(len(matrix)):
-        triples = choose_triples(len(matrix), n_triples, triple_seed)
-        n_samples = len(rows) if number is None else int(number.sum())
-        n_batches = int(np.clip(n_samples // 8, 2, _N_BATCHES))
-        if number is None:
-            labels = batch_labels(len(rows), runs, n_batches=n_batches)
-            observed_batches = functools.partial(batches_by_label, labels)
-            method = "batch means over contiguous batches of rows" + ("" if runs is None else " within chains")
-        else:
-            observed_batches = functools.partial(batches_by_thinning, number, n_batches, batch_seed)
-            method = "samples with counts taken as independent, dealt out to batches at random"
-        observed = batch_moments(rows, observed_batches(), triples)
 
-        weight = None if number is None else number / number.sum()
-        starts = rows[np.sort(np.random.default_rng(start_seed).choice(len(rows), size=n_chains, p=weight))]
-        dynamics = PersistentGlauber(couplings=matrix, temperature=1.0, persistence=0.0, fields=field)
-        drawn = sample(
-            dynamics,
-            draws=n_draws,
-            chains=n_chains,
-            burn_in=burn_in,
-            thin=thin,
-            seed=chain_seed,
-            n_jobs=n_jobs,
-            initial=starts,
-            check=False,  # R-hat is part of the answer below
+def check_samples(samples: Samples, n_spins: int) -> Samples:
+    """Samples that fit the couplings and are enough to say anything."""
+    if samples.n_spins != n_spins:
+        shape = (samples.n_rows, samples.n_spins)
+        raise ValueError(f"samples: expected shape (n_rows, {n_spins}) to fit the couplings, got {shape}")
+    if not samples.complete:
+        raise ValueError(
+            "samples: values are missing, and a comparison with a model needs complete rows: drop rows with missing "
+            "values, or fill them first with PseudoLikelihood(missing='mask').fit(X).complete(X)"
         )
-        states = np.ascontiguousarray(drawn["spins"].transpose("chain", "draw", "spin").values)
-        flat = states.reshape(-1, len(matrix))
-        predicted_batches = functools.partial(batches_by_label, np.repeat(np.arange(n_chains), n_draws))
-        predicted = batch_moments(flat, predicted_batches(), triples)
+    samples.spins  # noqa: B018  checked when asked for
+    if samples.n_samples < FEWEST_SAMPLES:
+        raise ValueError(f"samples: {samples.n_samples:g} are too few; at least {FEWEST_SAMPLES} are needed")
+    return samples
 
-        ours, theirs = cumulants(observed), cumulants(predicted)
-        upper = np.argwhere(np.triu(np.ones(matrix.shape, dtype=bool), 1))
-        indices = {"means": np.arange(len(matrix))[:, None], "correlations": upper, "third moments": triples}
-        moments = {
-            name: {
-                **moment_test(ours[name], theirs[name], (observed.n_samples, predicted.n_samples), seed),
-                "indices": indices[name],
-            }
-            for name, seed in zip(MOMENTS, flip_seed.spawn(3), strict=True)
-            if len(indices[name])  # two spins have no third moments
-        }
-        row_energies, model_energies = model.energies(rows), model.energies(flat)
-        edges = equal_share_bins(row_energies, weight, model_energies)
-        shapes = (
-            merge_neighbours(ours["sum of spins"], theirs["sum of spins"]),
-            (
-                shares_in_batches(row_energies, observed_batches(), edges),
-                shares_in_batches(model_energies, predicted_batches(), edges),
+
+def adequacy_of(
+    model: SampledModel,
+    samples: Samples,
+    seed: np.random.SeedSequence,
+    *,
+    n_triples: int = N_TRIPLES,
+    n_jobs: int | None = 1,
+) -> Adequacy:
+    """The comparison of :func:`goodness_of_fit` for checked input; the model keeps its draws for other checks."""
+    with blas_threads(model.n_spins):
+        found = model.compare(samples, seed, n_jobs, n_triples)
+        checks = {kind.name: kind.run(model, samples, seed) for kind in CHECKS}
+        n_sets, n_rows, _ = found.draws.sets.shape
+        ordered = samples.ordered and samples.weights is None
+        return Adequacy(
+            checks={name: check for name, check in checks.items() if check is not None},
+            moments=_moments(found, samples),
+            sum_of_spins=_sum_of_spins(found, samples),
+            energies=_energies(found, samples, model),
+            r_hat=found.draws.r_hat,
+            exact=found.draws.exact_moments is not None,
+            n_samples=round(samples.n_samples),
+            n_sets=n_sets,
+            n_rows=n_rows,
+            error_method=(
+                "variance of the model's own draws, times the samples' long-run variance ratio (batch means"
+                + ("" if samples.chains is None else " within runs")
+                + ")"
+                if ordered
+                else "variance of the model's own draws; samples taken as independent"
             ),
         )
-        sizes = (observed.n_samples, predicted.n_samples)
-        sum_test, energy_test = (
-            _score(moment_test(ours_seen, theirs_seen, sizes, seed))
-            for (ours_seen, theirs_seen), seed in zip(shapes, shape_seed.spawn(2), strict=True)
-        )
-        return Adequacy(
-            moments=moments,
-            sum_of_spins=_sum_of_spins(ours["sum of spins"], theirs["sum of spins"]) | sum_test,
-            energies=_energy_histogram(row_energies, number, model_energies) | energy_test,
-            r_hat=_r_hat(states, matrix, model_energies),
-            n_samples=n_samples,
-            n_batches=len(observed.weights),
-            n_draws=n_draws,
-            n_chains=n_chains,
-            error_method=method,
-        )
 
 
-def moment_test(
-    observed: Estimates, predicted: Estimates, n_samples: tuple[int, int], seed: np.random.SeedSequence
-) -> dict[str, Any]:
-    """Numbers of one group of moments; ``n_samples`` observed and predicted bound the errors by one sample's weight."""
-    # a moment of n samples is a multiple of 1/n: no error is taken as smaller, not even that of spins that never change
-    floors = tuple(1.0 / n for n in n_samples)
-    stds = tuple(np.maximum(each.std, floor) for each, floor in zip((observed, predicted), floors, strict=True))
-    difference = observed.values - predicted.values
-    freedoms = tuple(len(each.deviations) - 1 for each in (observed, predicted))
-    z = _normal_scores(difference**2, stds[0] ** 2, stds[1] ** 2, freedoms)
-    rms_z = float(np.sqrt(np.mean(z**2)))
+def _moments(found: Comparison, samples: Samples) -> dict[str, dict[str, Any]]:
+    """Means, covariances and third cumulants of the spins, observed and predicted, with errors and deviations."""
+    statistics, n = found.statistics, found.n_samples
+    rows = samples.spins[:, found.varying]
+    own = indicator_sums(rows, statistics.rare, statistics.triples, [slice(0, len(rows))], samples.weight)
+    pool = found.draws.rows
+    most = max(1, len(pool) // 400_000)
+    drawn = indicator_sums(pool[::most], statistics.rare, statistics.triples, [slice(0, len(pool[::most]))])
+    ours, theirs = (cumulants(sums, statistics.rare, statistics.triples) for sums in (own, drawn))
+    n_spins, names = len(statistics.rare), ("means", "correlations", "third moments")
+    group, upper = found.group("means and correlations"), np.array(np.triu_indices(n_spins, 1)).T
+    third = found.group("third moments")
+    z, _ = scores(found.residuals, slice(None), n)
+    std = found.residuals.std * np.sqrt(found.residuals.ratio)
+    model_share = float(np.sqrt(len(rows) / max(len(pool), 1)))
+    # one sample more or less is the least that is taken as an error
+    errors = {
+        "means": np.hypot(2.0 * std[group.start : group.start + n_spins], 2.0 / n),
+        "correlations": _pair_errors(own, found, std[group.start + n_spins : group.stop]),
+        "third moments": np.hypot(8.0 * std[third], 8.0 / n),
+    }
+    scored = {
+        "means": z[group.start : group.start + n_spins],
+        "correlations": z[group.start + n_spins : group.stop],
+        "third moments": z[third],
+    }
+    indices = {"means": np.arange(n_spins)[:, None], "correlations": upper, "third moments": statistics.triples}
+    moments = {}
+    for name, observed, predicted in zip(names, ours, theirs, strict=True):
+        if not len(observed):  # two spins have no third moments
+            continue
+        difference = observed - predicted
+        spread = np.std(observed) * np.std(predicted)
+        moments[name] = {
+            "observed": observed,
+            "predicted": predicted,
+            "observed_std": errors[name],
+            "predicted_std": errors[name] * model_share,
+            "rms_difference": float(np.sqrt(np.mean(difference**2))),
+            "rms_observed": float(np.sqrt(np.mean(observed**2))),
+            "rms_std": float(np.sqrt(np.mean(errors[name] ** 2))),
+            "pearson": float(np.corrcoef(observed, predicted)[0, 1]) if spread > 1e-15 else float("nan"),
+            "rms_z": float(np.sqrt(np.mean(scored[name] ** 2))),
+            "max_z": float(np.abs(scored[name]).max()),
+            "indices": found.varying[indices[name]],
+        }
+    return moments
 
-    rng = np.random.default_rng(seed)
-    larger = 0
-    # the test of many moments is made with some of them, drawn without looking: the others are told by these
-    chosen = np.arange(len(z))
-    if len(z) > _MOST_FLIPPED:
-        chosen = np.sort(rng.choice(len(z), size=_MOST_FLIPPED, replace=False))
-    statistic = float(np.mean(z[chosen] ** 2))
-    scaled, squares = [], []
-    for each in (observed, predicted):
-        n_batches = len(each.deviations)
-        # centring the deviations took one degree of freedom
-        scaled.append(each.deviations[:, chosen] * np.sqrt(n_batches / (n_batches - 1)))
-        squares.append(np.einsum("bk,bk->k", scaled[-1], scaled[-1]))
-    # in blocks that stay in the cache
-    size = max(1, _FLIP_BLOCK // len(chosen))
-    for start in range(0, _N_FLIPS, size):
-        n = min(size, _N_FLIPS - start)
-        shift, variances = np.zeros((n, len(chosen))), []
-        for part, square, floor, sign in zip(scaled, squares, floors, (1.0, -1.0), strict=True):
-            n_batches = len(part)
-            moved = rng.choice([-1.0, 1.0], size=(n, n_batches)) @ part
-            variances.append(np.maximum((square - moved**2 / n_batches) * n_batches / (n_batches - 1), floor**2))
-            shift += sign * moved
-        flipped = _normal_scores(shift**2, variances[0], variances[1], freedoms)
-        larger += int(np.count_nonzero(np.mean(flipped**2, axis=1) >= statistic))
-    spread = np.std(observed.values) * np.std(predicted.values)
-    pearson = float(np.corrcoef(observed.values, predicted.values)[0, 1]) if spread > 1e-15 else float("nan")
+
+def _pair_errors(own: IndicatorSums, found: Comparison, chosen: FloatArray) -> FloatArray:
+    """Standard errors of all covariances; where only some pairs were compared, those of independent rows."""
+    n_spins, n = len(found.statistics.rare), found.n_samples
+    i, j = np.triu_indices(n_spins, 1)
+    if len(found.statistics.pairs) == len(i):
+        return np.asarray(np.hypot(4.0 * chosen, 4.0 / n))
+    share = own.first[0] / own.sizes[0]
+    spread = np.sqrt(share * (1.0 - share))
+    return np.asarray(np.hypot(4.0 * spread[i] * spread[j] / np.sqrt(n), 4.0 / n))
+
+
+def cumulants(sums: IndicatorSums, rare: np.ndarray, triples: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Means, covariances (i < j) and third cumulants of spins of +-1 from sums of indicators of their rarer states."""
+    n = float(sums.sizes[0])
+    sign = rare.astype(np.float64)
+    m, p, t = sums.first[0] / n, sums.second[0] / n, sums.third[0] / n
+    i, j = np.triu_indices(len(sign), 1)
+    a, b, c = triples.T
+    third = t - m[a] * p[b, c] - m[b] * p[a, c] - m[c] * p[a, b] + 2.0 * m[a] * m[b] * m[c]
+    return (
+        sign * (2.0 * m - 1.0),
+        4.0 * sign[i] * sign[j] * (p - np.outer(m, m))[i, j],
+        8.0 * sign[a] * sign[b] * sign[c] * third,
+    )
+
+
+def _sum_of_spins(found: Comparison, samples: Samples) -> dict[str, Any]:
+    """P(sum_i s_i), observed and predicted."""
+    n_spins = samples.n_spins
+    constant = np.setdiff1d(np.arange(n_spins), found.varying)
+    offset = int((samples.spins[0, constant] > 0).sum())
+    weight = samples.weight
+    up = (samples.spins > 0).sum(axis=1)
+    observed = np.bincount(up, weight, minlength=n_spins + 1) / (len(up) if weight is None else weight.sum())
+    predicted = np.zeros(n_spins + 1)
+    for rows in found.draws.sets:
+        predicted += np.bincount((rows > 0).sum(axis=1) + offset, minlength=n_spins + 1)
+    drawn = float(predicted.sum())
+    predicted /= drawn
+    group = found.group("number of +1")
+    ratio = found.residuals.ratio[group]
+    inflation = float(np.sqrt(ratio.mean())) if len(ratio) else 1.0
     return {
-        "observed": observed.values,
-        "predicted": predicted.values,
-        "observed_std": stds[0],
-        "predicted_std": stds[1],
-        "rms_difference": float(np.sqrt(np.mean(difference**2))),
-        "rms_observed": float(np.sqrt(np.mean(observed.values**2))),
-        "rms_std": float(np.sqrt(np.mean(stds[0] ** 2 + stds[1] ** 2))),
-        "pearson": pearson,
-        "rms_z": rms_z,
-        "max_z": float(z.max()),
-        "p_value": (1 + larger) / (1 + _N_FLIPS),
+        "values": np.arange(-n_spins, n_spins + 1, 2, dtype=np.float64),
+        "observed": observed,
+        "predicted": predicted,
+        "observed_std": inflation
+        * np.sqrt(np.maximum(observed * (1 - observed), 1 / found.n_samples) / found.n_samples),
+        "predicted_std": np.sqrt(predicted * (1 - predicted) / drawn),
     }
 
 
-def _normal_scores(
-    squares: FloatArray, variance: FloatArray, other_variance: FloatArray, freedoms: tuple[int, ...]
-) -> FloatArray:
-    """|z| with the tail probability of t = sqrt(squares/(sum of variances)): Welch's degrees, Wallace's map (1959)."""
-    total = variance + other_variance
-    freedom = total**2 / (variance**2 / freedoms[0] + other_variance**2 / freedoms[1])
-    return (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(squares / (total * freedom)))
-
-
-def check_observed(
-    spins: Any, counts: ArrayLike | None, chains: ArrayLike | None, n_spins: int
-) -> tuple[NDArray[np.int8], NDArray[np.int64] | None, NDArray[np.int64] | None]:
-    """Rows of spins, their counts and their chains, checked."""
-    samples = Samples.of(spins, counts, chains=chains)
-    rows = samples.spins
-    if rows.shape[1] != n_spins:
-        raise ValueError(f"spins: expected shape (n_rows, {n_spins}) to fit the couplings, got {rows.shape}")
-    number = None
-    if samples.weights is not None:
-        if samples.weight_kind != "counts":
-            raise ValueError("counts: weights must be whole numbers here, how often each row was seen")
-        number = np.asarray(samples.weights).astype(np.int64)
-        if samples.chains is not None:
-            raise ValueError("give either counts or chains: rows with counts have no order in time")
-    if samples.n_samples < FEWEST_SAMPLES:
-        raise ValueError(
-            f"spins: {samples.n_samples:g} samples; at least {FEWEST_SAMPLES} are needed for errors of the moments"
-        )
-    return rows, number, samples.chains
-
-
-def _energy_histogram(observed: FloatArray, counts: NDArray[np.int64] | None, predicted: FloatArray) -> dict[str, Any]:
+def _energies(found: Comparison, samples: Samples, model: PairModel) -> dict[str, Any]:
     """Shares of observed and predicted energies in common bins, and both means."""
+    observed = model.energies(samples.spins)
+    # spins that never change add the same to all energies
+    reduced = found.model.energies(samples.spins[:1, found.varying])[0]
+    predicted = found.model.energies(found.draws.rows[:: max(1, len(found.draws.rows) // 400_000)])
+    predicted = predicted + (observed[0] - reduced)
     edges = np.histogram_bin_edges(np.concatenate([observed, predicted]), bins=40)
-    weight = np.full(len(observed), 1.0 / len(observed)) if counts is None else counts / counts.sum()
+    weight = samples.weight
+    weight = np.full(len(observed), 1.0 / len(observed)) if weight is None else weight / weight.sum()
     return {
         "edges": edges,
         "observed": np.histogram(observed, edges, weights=weight)[0],
@@ -277,31 +260,3 @@ def _energy_histogram(observed: FloatArray, counts: NDArray[np.int64] | None, pr
         "observed_mean": float(observed @ weight),
         "predicted_mean": float(predicted.mean()),
     }
-
-
-def _score(test: dict[str, Any]) -> dict[str, float]:
-    """What a test of a distribution tells."""
-    return {key: test[key] for key in ("rms_z", "p_value")}
-
-
-def _sum_of_spins(observed: Estimates, predicted: Estimates) -> dict[str, Any]:
-    """P(sum_i s_i), observed and predicted."""
-    n_spins = len(observed.values) - 1
-    return {
-        "values": np.arange(-n_spins, n_spins + 1, 2, dtype=np.float64),
-        "observed": observed.values,
-        "predicted": predicted.values,
-        "observed_std": observed.std,
-        "predicted_std": predicted.std,
-    }
-
-
-def _r_hat(states: NDArray[np.int8], couplings: FloatArray, energies: FloatArray) -> float:
-    """Largest R-hat of the energy and of the states along the three leading eigenvectors of the couplings."""
-    _, vectors = np.linalg.eigh(couplings)
-    modes = states @ vectors[:, -3:]
-    watched = np.concatenate([energies.reshape(states.shape[:2])[..., None], modes], axis=2)
-    if states.shape[1] < 4:
-        return float("nan")
-    values = convergence(xr.Dataset({"watched": (("chain", "draw", "quantity"), watched)}))["watched_r_hat"].values
-    return float(np.nanmax(values)) if np.isfinite(values).any() or np.isinf(values).any() else float("nan")

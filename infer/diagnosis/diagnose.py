@@ -1,4 +1,4 @@
-"""Is an equilibrium model with pair couplings good enough for a recording? All checks, and one verdict."""
+"""Three claims about samples: do pair couplings pay, what does the pair model miss, is one model enough over time."""
 
 from __future__ import annotations
 
@@ -6,46 +6,57 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from infer.diagnosis.adequacy import Adequacy, check_observed, goodness_of_fit
+from infer.diagnosis import adequacy_result
+from infer.diagnosis.adequacy import Adequacy, adequacy_of, check_samples
 from infer.diagnosis.blocks import FEWEST_BLOCKS, collective_observables, time_blocks
+from infer.diagnosis.candidates import Independent, Kinetic, Pair, PopulationCount, fit_pairs
+from infer.diagnosis.check import nats
+from infer.diagnosis.comparison import SIGMAS, ModelComparison, held_out_scores
 from infer.diagnosis.drift import Drift, drift_test
-from infer.diagnosis.held_out import N_FOLDS, HeldOut, held_out_scores
+from infer.diagnosis.independence import Independence, independence_test
+from infer.diagnosis.model_checks import CHECKS, SampledModel
+from infer.diagnosis.multi_information import CORRECTION, MultiInformation, multi_information
+from infer.diagnosis.refit import exactly_possible
 from infer.diagnosis.time_reversal import LAGS, TimeReversal, time_reversal_test
+from infer.estimators.likelihood.enumeration import enumerate_states
 from infer.files.json import to_plain_dict
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.similarity.replicates import blas_threads
-from infer.wording import join, number, p_text
+from infer.statistics.folds import N_FOLDS
+from infer.wording import join, p_text
 
-__all__ = ["Check", "Diagnosis", "diagnose"]
+__all__ = ["CheckResult", "Diagnosis", "diagnose"]
 
 #: Rows that a block needs beyond the longest lag.
 _ROWS_BEYOND_LAG = 4
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
-class Check:
-    """One check of a :class:`Diagnosis`.
+class CheckResult:
+    """A check as a line of a table.
 
     Attributes
     ----------
     name : str
-    statistic : str
-        What ``value`` is.
-    value : float
+    judges : str
+        "fit", "model" or "dynamics".
     p_value : float
-        Chance of a value as far off if the model were right.
-    passed : bool
-        Whether the p-value survives Holm's correction for the number of checks.
+        Chance of a deviation as large if what is judged were right.
+    effect : str
+        The largest deviation in plain words.
+    passed : bool or None
+        None where it was not judged. Checks of the model after Holm's correction for their number.
     """
 
     name: str
-    statistic: str
-    value: float
+    judges: str
     p_value: float
-    passed: bool
+    effect: str
+    passed: bool | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,38 +65,100 @@ class Diagnosis:
 
     Attributes
     ----------
-    checks : tuple of Check
-        Means, correlations, third moments (of three spins or more), number of +1, energy, held-out score, and, where
-        rows are in time order, time reversal and drift.
-    adequate : bool
-        Whether all checks passed.
+    held_out : ModelComparison
+        Log-likelihood of held-out rows under independent spins, pair couplings, a population-count model (up to 20
+        spins) and, in time order, a kinetic model.
+    independence : Independence or None
+        The test of independent spins; None where the gain of couplings answers the question.
+    information : MultiInformation or None
+        Share of the multi-information that pairs explain; up to 20 spins.
     adequacy : Adequacy
-        Moments, number of +1 and energies against samples of the fitted model.
-    held_out : HeldOut
-        Log-likelihood of held-out rows under independent, pairwise and kinetic models.
+        Moments, number of +1 and energies against draws of the fitted model.
     time_reversal : TimeReversal or None
-        None where the rows carry no time order, or are too few.
+        None where it was not judged.
     drift : Drift or None
         Likewise.
     without_time : str
         Why time reversal and drift were not judged; empty where they were.
-    level : float
-        Rate of false alarms of all checks together.
+    converged : bool
+        Whether the fit of the model says of itself that it converged; True for couplings that were given.
+    false_alarms : float
+        Of all checks of the model together, and of time reversal and of drift each.
     n_samples, n_spins : int
-    verdict : str
-        One line built from these numbers.
+    names : tuple of str, or None
+        Of the spins.
     """
 
-    checks: tuple[Check, ...]
-    adequate: bool
+    held_out: ModelComparison
+    independence: Independence | None
+    information: MultiInformation | None
     adequacy: Adequacy
-    held_out: HeldOut
     time_reversal: TimeReversal | None
     drift: Drift | None
     without_time: str
-    level: float
+    converged: bool
+    false_alarms: float
     n_samples: int
     n_spins: int
+    names: tuple[str, ...] | None
+
+    @property
+    def gains(self) -> dict[str, tuple[float, float]]:
+        """Nats per held-out row, and standard error, of "pair - independent", "kinetic - pair", ..."""
+        return self.held_out.gains
+
+    @property
+    def couplings_needed(self) -> bool | None:
+        """True where couplings predict held-out rows better, False where rows say nothing against independent spins.
+
+        None where independence is rejected but there are too few rows to estimate the couplings, or was not judged.
+        """
+        gain = self.gains.get("pair - independent")
+        if gain is None:
+            return None
+        if gain[0] > SIGMAS * gain[1]:
+            return True
+        return None if self.independence is None or self.independence.rejected else False
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the fit was accepted, so that claims can rest on it."""
+        return self.converged and self.adequacy.fit.accepted
+
+    @property
+    def judged(self) -> bool:
+        """Whether it was judged what the pair model misses."""
+        return self.accepted and self.adequacy.mixed and bool(self.adequacy.model_checks)
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Names of the checks of the model that fail; empty also where the model was not `judged`."""
+        return self.adequacy.failed(self.false_alarms) if self.judged else ()
+
+    @property
+    def stationary(self) -> bool | None:
+        """Whether the record is the same in all its parts; None where that was not judged."""
+        return None if self.drift is None else self.drift.stationary
+
+    @property
+    def reversible(self) -> bool | None:
+        """Whether the record looks the same backwards; None where that was not judged."""
+        return None if self.time_reversal is None else self.time_reversal.reversible
+
+    @property
+    def checks(self) -> tuple[CheckResult, ...]:
+        """All checks as lines of a table."""
+        return _checks(self)
+
+    @property
+    def claims(self) -> dict[str, str]:
+        """The three claims: "couplings", "model" and "time"."""
+        return {"couplings": _couplings_claim(self), "model": _model_claim(self), "time": _time_claim(self)}
+
+    @property
+    def verdict(self) -> str:
+        """The three claims, one after the other."""
+        return " ".join(self.claims.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as floats, lists and strings, ready for JSON: NaN becomes None, infinity "inf".
@@ -94,10 +167,11 @@ class Diagnosis:
         -------
         dict
         """
-        return to_plain_dict(self)
+        answers = ("couplings_needed", "missed", "stationary", "reversible", "gains", "claims", "verdict")
+        return to_plain_dict(self) | {name: _plain(getattr(self, name)) for name in answers}
 
     def summary(self) -> str:
-        """The checks as a table for a terminal, and all verdicts.
+        """The claims and checks for a terminal.
 
         Returns
         -------
@@ -106,13 +180,11 @@ class Diagnosis:
         return _summary(self)
 
     def __repr__(self) -> str:
-        """The verdict."""
-        return f"Diagnosis(adequate={self.adequate}, {self.verdict!r})"
-
-    @property
-    def verdict(self) -> str:
-        """One line: which checks an equilibrium model with pair couplings fails, all of them taken together."""
-        return _verdict(self)
+        """The answers."""
+        return (
+            f"Diagnosis(couplings_needed={self.couplings_needed}, missed={self.missed}, "
+            f"stationary={self.stationary}, reversible={self.reversible})"
+        )
 
 
 def diagnose(
@@ -120,49 +192,43 @@ def diagnose(
     X: Any,
     *,
     fields: ArrayLike | None = None,
-    counts: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     chains: ArrayLike | None = None,
     ordered: bool | None = None,
-    adequacy: Adequacy | None = None,
     n_folds: int = N_FOLDS,
-    level: float = 0.05,
-    random_state: int = 0,
+    false_alarms: float = 0.05,
+    seed: int = 0,
     n_jobs: int | None = 1,
 ) -> Diagnosis:
-    """Judge whether an equilibrium model with pair couplings is good enough for samples.
+    """Judge samples and a model of them: three separate claims, each with the size of what was found.
 
-    Eight checks, each with a null distribution: means, connected correlations, third cumulants, distribution of the
-    number of +1 and of the energy against samples of the model (:func:`infer.diagnosis.adequacy.goodness_of_fit`);
-    log-likelihood of held-out rows, which should not be below that of independent spins
-    (:func:`infer.diagnosis.held_out.held_out_scores`, which also scores an asymmetric kinetic Ising model); and for
-    rows in time order, whether the record can be told from its reversal, with a lower bound of the entropy production
-    (:func:`infer.diagnosis.time_reversal.time_reversal_test`), and whether it drifts
-    (:func:`infer.diagnosis.drift.drift_test`). The verdict counts a check as failed when its p-value is too small
-    after Holm's correction (1979) for the number of checks.
+    1. Do pair couplings pay? Log-likelihood of held-out rows under pair couplings, fitted anew by maximum likelihood,
+       against independent spins. Where there is no gain, a test of independence says whether the rows say anything
+       against independent spins, or whether there are too few of them to estimate the couplings that exist.
+    2. What does the pair model miss? Third moments, the number of +1 and the energy of the rows against draws of the
+       fitted model (:func:`infer.diagnosis.adequacy.goodness_of_fit`).
+    3. Is one equilibrium model enough over time? Drift inside runs and from run to run, and time reversal.
 
     Parameters
     ----------
-    model : fitted estimator, or array (n_spins, n_spins)
-        Gives ``couplings_`` and ``fields_``, which contain the inverse temperature. An estimator is cloned and fitted
-        again for the held-out score; an array is taken as it is.
-    X : array (n_rows, n_spins) of +-1, Dataset from ``simulate.sample``, or Recording
+    model : fitted estimator, PairModel, or array (n_spins, n_spins)
+        Couplings and fields, which contain the inverse temperature.
+    X : array (n_rows, n_spins) of +-1, Dataset from ``simulate.sample``, Recording or Samples
         The rows of an array, and of each chain of a Dataset, are taken to be in time order.
     fields : array (n_spins,), optional
         With an array as ``model``; zero by default.
-    counts : array of int (n_rows,), optional
-        How often each row was seen; such rows have no order in time.
+    sample_weight : array (n_rows,), optional
+        How often each row was seen, or how much it counts; such rows have no order in time.
     chains : array of int (n_rows,), optional
         The time-ordered run that each row belongs to.
     ordered : bool, optional
         False for rows in no order, whatever they came in. Default: as described above; a Recording knows.
-    adequacy : Adequacy, optional
-        That of the same model and samples, if already known.
     n_folds : int
         Folds of the held-out score, at least 2.
-    level : float
-        Rate of false alarms of all checks together, and of time reversal and drift each by itself.
-    random_state : int
-        Seed of everything drawn.
+    false_alarms : float
+        Rate of false alarms of all checks of the model together, and of time reversal and drift each.
+    seed : int
+        Of everything drawn.
     n_jobs : int or None
         Threads for the chains of the model; the result does not depend on it.
 
@@ -173,141 +239,199 @@ def diagnose(
     Raises
     ------
     ValueError
-        If couplings, fields, spins, counts or chains are malformed, do not fit each other, or there are fewer than 16
-        samples.
+        If couplings, fields, samples, weights or chains are malformed, do not fit each other, or there are fewer than
+        16 samples.
 
     Notes
     -----
-    Checks of means and correlations err on the safe side, because the model was fitted to them. Time reversal and
-    drift cannot be judged without 12 blocks of 8 rows in time order.
+    Claims that rest on a fit that was not accepted are withheld: where it says of itself that it did not converge,
+    where it does not have the means and correlations of the samples, and where chains of the model do not agree.
 
     References
     ----------
-    Holm 1979, Scand. J. Statist. 6, 65; the others are given with each check.
+    Schneidman, Berry, Segev, Bialek 2006, Nature 440, 1007 (multi-information); Holm 1979, Scand. J. Statist. 6, 65;
+    the others are given with each check.
 
     Examples
     --------
     >>> import numpy as np
     >>> from infer import PseudoLikelihood, diagnose
     >>> spins = np.random.default_rng(0).choice(np.array([-1, 1], dtype=np.int8), size=(500, 5))
-    >>> diagnose(PseudoLikelihood(alpha=0.01).fit(spins), spins).adequate
-    True
+    >>> diagnose(PseudoLikelihood(alpha=0.01).fit(spins), spins)
+    Diagnosis(couplings_needed=False, missed=(), stationary=True, reversible=True)
     """
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+    if not 0.0 < false_alarms < 1.0:
+        raise ValueError(f"false_alarms must be between 0 and 1, got {false_alarms}")
     if n_folds < 2:
         raise ValueError(f"n_folds must be at least 2, got {n_folds}")
-    estimator = model if hasattr(model, "fit") else None
     pairs = PairModel.of(model, fields)
-    couplings, field = pairs.couplings, pairs.fields
-    rows, number, runs = check_observed(X, counts, chains, len(couplings))
-    if ordered is None:
-        ordered = Samples.of(X, counts, chains=chains).ordered
-    if ordered and number is not None:
-        raise ValueError("ordered: rows with counts have no order in time")
-    model_seed, fold_seed, reversal_seed, drift_seed = np.random.SeedSequence(random_state).spawn(4)
-    if adequacy is None:
-        adequacy = goodness_of_fit(
-            couplings,
-            rows,
-            fields=field,
-            counts=number,
-            chains=runs if ordered else None,
-            random_state=int(model_seed.generate_state(1)[0]),
-            n_jobs=n_jobs,
-        )
-    time_reversal, drift, without_time = None, None, ""
-    with blas_threads(len(couplings)):
-        held_out = held_out_scores(
-            estimator, couplings, field, rows, number, runs, ordered=ordered, n_folds=n_folds, seed=fold_seed
-        )
-        if not ordered:
-            without_time = "the rows carry no time order"
-        else:
-            observables = collective_observables(rows, couplings, field)
-            blocks = time_blocks(observables, runs, max(LAGS) + _ROWS_BEYOND_LAG)
-            if blocks is None:
-                least = FEWEST_BLOCKS * (max(LAGS) + _ROWS_BEYOND_LAG)
-                without_time = f"{len(rows)} rows are too few for {FEWEST_BLOCKS} blocks (at least {least} are needed)"
-            else:
-                time_reversal = time_reversal_test(rows, observables, blocks, level=level, seed=reversal_seed)
-                drift = drift_test(rows, observables, blocks, level=level, seed=drift_seed)
-    checks = _checks(adequacy, held_out, time_reversal, drift, level)
+    samples = check_samples(Samples.of(X, sample_weight, chains=chains, ordered=ordered), pairs.n_spins)
+    model_seed, fold_seed, shift_seed, reversal_seed, drift_seed, fit_seed = np.random.SeedSequence(seed).spawn(6)
+    sampled = SampledModel(pairs.couplings, pairs.fields)
+    adequacy = adequacy_of(sampled, samples, model_seed, n_jobs=n_jobs)
+    with blas_threads(pairs.n_spins):
+        alpha = getattr(model, "alpha_", None)
+        # many spins of a simulation: the estimator of the fit is as good, and the report is not kept waiting
+        pair = Pair(alpha, model if hasattr(model, "get_params") else None, samples.simulated)
+        candidates = (Independent(), pair, PopulationCount(alpha), Kinetic())
+        held_out = held_out_scores(samples, candidates, n_folds=n_folds, seed=fold_seed)
+        gain = held_out.gains.get("pair - independent")
+        independence = None
+        if gain is not None and gain[0] <= SIGMAS * gain[1] and _countable(samples):
+            counts = None if samples.weights is None else np.rint(samples.weights).astype(np.int64)
+            independence = independence_test(samples.spins, counts=counts, ordered=samples.ordered, seed=shift_seed)
+        information = _information(samples, fit_seed)
+        reversal, drift, without_time = _in_time(samples, pairs, false_alarms, reversal_seed, drift_seed)
     return Diagnosis(
-        checks=checks,
-        adequate=all(check.passed for check in checks),
-        adequacy=adequacy,
         held_out=held_out,
-        time_reversal=time_reversal,
+        independence=independence,
+        information=information,
+        adequacy=adequacy,
+        time_reversal=reversal,
         drift=drift,
         without_time=without_time,
-        level=level,
-        n_samples=adequacy.n_samples,
-        n_spins=len(couplings),
+        converged=bool(getattr(model, "converged_", True)),
+        false_alarms=false_alarms,
+        n_samples=round(samples.n_samples),
+        n_spins=pairs.n_spins,
+        names=samples.names,
     )
 
 
-def _checks(
-    adequacy: Adequacy, held_out: HeldOut, time_reversal: TimeReversal | None, drift: Drift | None, level: float
-) -> tuple[Check, ...]:
-    """All checks with their p-values, and which of them fail together."""
-    score = "rms difference / error"
-    found: list[tuple[str, str, float, float]] = [
-        (name, score, group["rms_z"], group["p_value"]) for name, group in adequacy.moments.items()
-    ]
-    for name, shape in (("number of +1", adequacy.sum_of_spins), ("energy", adequacy.energies)):
-        found.append((name, f"{score}, shares in bins", shape["rms_z"], shape["p_value"]))
-    gain = held_out.differences["pairwise - independent"]
-    found.append(("held-out score", "gain on independent / error", gain["z"], gain["p_value"]))
-    for name, statistic, test in (("time reversal", "rms asymmetry / error", time_reversal), ("drift", score, drift)):
-        if test is not None:
-            worst = min(test.p_values, key=test.p_values.__getitem__)
-            found.append((name, statistic, test.rms_z[worst], test.p_value))
-    passed = holm([p for *_, p in found], level)
-    return tuple(Check(*values, passed=ok) for values, ok in zip(found, passed, strict=True))
+def _countable(samples: Samples) -> bool:
+    """Whether rows can be resampled: without weights, or with counts."""
+    return samples.weights is None or samples.weight_kind == "counts"
 
 
-def holm(p_values: list[float], level: float) -> NDArray[np.bool_]:
-    """Which null hypotheses stand after Holm's step-down correction."""
-    order = np.argsort(p_values, kind="stable")
-    stands = np.ones(len(p_values), dtype=bool)
-    for place, k in enumerate(order):
-        if p_values[k] > level / (len(p_values) - place):
-            break
-        stands[k] = False
-    return stands
+def _information(samples: Samples, seed: np.random.SeedSequence) -> MultiInformation | None:
+    """Share of the multi-information; None where states cannot be enumerated."""
+    spins = samples.spins
+    varying = np.flatnonzero(spins.min(axis=0) != spins.max(axis=0))
+    if len(varying) < 2 or not exactly_possible(len(varying)):
+        return None
+    rows = spins[:, varying]
+    found = fit_pairs(rows, samples.weight, seed=seed)
+    if not found.accepted:
+        return None
+    p = enumerate_states(found.model.couplings, found.model.fields).probability
+    entropy = float(-np.sum(p[p > 0] * np.log(p[p > 0])))
+    n_pairs = len(varying) * (len(varying) - 1) // 2
+    return multi_information(rows, samples.weight, samples.n_samples, entropy, n_pairs)
 
 
-def _verdict(found: Diagnosis) -> str:
-    """One line: which checks an equilibrium model with pair couplings fails, all of them taken together."""
-    failed = [check for check in found.checks if not check.passed]
-    n, together = len(found.checks), f"level {found.level:g} for all checks together"
-    if not failed:
-        text = f"An equilibrium model with pair couplings is good enough for these samples: it passes all {n} checks"
+def _in_time(
+    samples: Samples,
+    pairs: PairModel,
+    false_alarms: float,
+    reversal_seed: np.random.SeedSequence,
+    drift_seed: np.random.SeedSequence,
+) -> tuple[TimeReversal | None, Drift | None, str]:
+    """Time reversal and drift, where rows are in time order and there are blocks enough."""
+    if not samples.ordered or samples.weights is not None:
+        return None, None, "the rows carry no time order"
+    observables = collective_observables(samples.spins, pairs.couplings, pairs.fields)
+    least = max(LAGS) + _ROWS_BEYOND_LAG
+    long, short = (time_blocks(observables, samples.chains, length) for length in (least, 1))
+    reversal = drift = None
+    without = ""
+    if long is not None:
+        reversal = time_reversal_test(samples.spins, observables, long, level=false_alarms, seed=reversal_seed)
     else:
-        names = join([f"{check.name} ({p_text(check.p_value)})" for check in failed])
-        text = f"An equilibrium model with pair couplings is not good enough: it fails {len(failed)} of {n} checks, "
-        text += names
-    text += f" ({together})."
-    if any(check.name in ("means", "correlations", "energy") for check in failed):
-        text += " Means, correlations and with them the energy are what is fitted: where they fail, look at the penalty"
-        text += " and at the number of samples before the form of the model."
+        without = f"there are fewer than {FEWEST_BLOCKS} blocks of {least} rows"
+    if short is not None:
+        drift = drift_test(samples.spins, observables, short, level=false_alarms, seed=drift_seed)
+    return reversal, drift, without
+
+
+def _checks(found: Diagnosis) -> tuple[CheckResult, ...]:
+    """All checks as lines of a table."""
+    judges = {kind.name: judged for kind, judged in CHECKS.items()}
+    failed = found.adequacy.failed(found.false_alarms)
+    lines = []
+    for name, check in found.adequacy.checks.items():
+        passed: bool | None = found.adequacy.fit.accepted and found.converged
+        if judges[name] != "fit":
+            passed = name not in failed if found.judged else None
+        lines.append(CheckResult(name, judges[name], check.p_value, check.effect, passed))
+    if found.time_reversal is not None:
+        reversal = found.time_reversal
+        lines.append(CheckResult("time reversal", "dynamics", reversal.p_value, reversal.effect, found.reversible))
+    if found.drift is not None:
+        lines.append(CheckResult("drift", "dynamics", found.drift.p_value, found.drift.effect, found.stationary))
+    return tuple(lines)
+
+
+def _couplings_claim(found: Diagnosis) -> str:
+    """Do pair couplings pay?"""
+    gain = found.gains.get("pair - independent")
+    if gain is None:
+        why = found.held_out.withheld.get("pair", "there is no held-out score")
+        return f"Whether pair couplings pay was not judged: {why}."
+    size = f"{nats(*gain)} nats per row"
+    if found.couplings_needed:
+        text = f"Pair couplings pay: they predict held-out rows better than independent spins, by {size}."
+        share = found.information
+        if share is not None and not share.withheld:
+            text += f" They explain {100 * share.share:.0f} % of the multi-information"
+            text += f" (entropies with {CORRECTION} correction)."
+        return text
+    test = found.independence
+    if test is None:
+        why = f"no gain on held-out rows ({size}), and no test of independence for weighted rows"
+        return f"Whether pair couplings pay was not judged: {why}."
+    if test.rejected:
+        text = (
+            "Couplings exist, but there are too few rows to estimate them all: no gain on held-out rows "
+            f"({size}), yet the spins are not independent ({p_text(test.p_value)})."
+        )
+        if len(test.pairs):
+            named = [f"{_name(found, i)} with {_name(found, j)}" for i, j in test.pairs[:_MOST_NAMED]]
+            more = len(test.pairs) - len(named)
+            text += f" Pairs that stand out: {join(named)}" + (f", and {more:,} more." if more else ".")
+        return text
+    return (
+        f"These rows say nothing against independent spins: couplings gain nothing on held-out rows ({size}), and pair "
+        f"correlations are as large as those of independent spins ({p_text(test.p_value)})."
+    )
+
+
+def _name(found: Diagnosis, spin: int) -> str:
+    """A spin by its name, or by its number."""
+    return f"spin {spin}" if found.names is None or found.names[spin] == str(spin) else found.names[spin]
+
+
+def _model_claim(found: Diagnosis) -> str:
+    """What does the pair model miss?"""
+    if not found.converged:
+        return "What the pair model misses was not judged: its fit did not converge."
+    return adequacy_result.verdict(found.adequacy, found.false_alarms)
+
+
+def _time_claim(found: Diagnosis) -> str:
+    """Is one equilibrium model enough over time?"""
+    if found.time_reversal is None and found.drift is None:
+        return f"Drift and time reversal were not judged: {found.without_time}."
+    parts = [part.verdict for part in (found.drift, found.time_reversal) if part is not None]
     if found.time_reversal is None:
-        text += f" Time reversal and drift were not judged: {found.without_time}."
-    return text
+        parts.append(f"Time reversal was not judged: {found.without_time}.")
+    return " ".join(parts)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _summary(found: Diagnosis) -> str:
-    """Table of the checks for a terminal."""
-    lines = [
-        f"Is an equilibrium pairwise model good enough? ({found.n_samples:,} samples of {found.n_spins} spins)",
-        f"  {'check':<22} {'statistic':<34} {'value':>10} {'p':>8}  outcome",
-    ]
+    """Claims and table of the checks for a terminal."""
+    outcomes = {True: "passes", False: "FAILS", None: "not judged"}
+    lines = [f"{found.n_samples:,} samples of {found.n_spins} spins"]
+    lines += [f"  {claim}" for claim in found.claims.values()]
+    lines.append(f"  {'check':<24} {'judges':<9} {'p':>7}  {'outcome':<11} largest deviation")
     for check in found.checks:
-        outcome = "passes" if check.passed else "FAILS"
         lines.append(
-            f"  {check.name:<22} {check.statistic:<34} {number(check.value):>10} {check.p_value:>8.4f}  {outcome}"
+            f"  {check.name:<24} {check.judges:<9} {check.p_value:>7.4f}  {outcomes[check.passed]:<11} {check.effect}"
         )
-    parts = [found.held_out.verdict]
-    parts += [part.verdict for part in (found.time_reversal, found.drift) if part is not None]
-    return "\n".join([*lines, f"  {found.verdict}", *(f"  {part}" for part in parts)])
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Whether a record drifts: means, energy and correlations early and late, against the same blocks in random order."""
+"""Whether a record drifts, inside its runs and from run to run: means, energy and correlations in parts of it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.diagnosis.blocks import TimeBlocks, block_kernel, smallest_p_value
+from infer.diagnosis.blocks import FEWEST_BLOCKS, TimeBlocks, block_kernel, smallest_p_value
 from infer.files.json import to_plain_dict
+from infer.types import FloatArray, IntArray
 from infer.wording import join, p_text
-
-FloatArray = NDArray[np.float64]
 
 N_SEGMENTS = 4
 _N_PERMUTATIONS = 1999
 _MOST_DRIFTING = 5
+#: Blocks that a run needs for the quarters of it to be compared.
+_FEWEST_IN_RUN = 4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,37 +27,40 @@ class Drift:
     Attributes
     ----------
     p_value : float
-        Chance that a stationary record differs as much between early and late; of the smallest of those below.
+        Chance that a stationary record differs as much between its parts; the smallest of those below times their
+        number. nan where nothing could be compared.
+    tests : dict of float
+        p-values of what could be compared: "within runs" (quarters of each run), "run to run" (quarters of the series
+        of runs) and "between runs" (runs against each other, in any order).
     p_values : dict of float
-        "means" of all spins, "energy", and "correlations": products of the leading principal components.
+        The same for each of "means" of all spins, "energy", and "correlations": products of the leading principal
+        components; keys such as "means within runs".
     rms_z : dict of float
-        Root mean square distance of the parts of the record from its mean over its standard error; 1 without drift.
-    stationary : bool
-        Whether ``p_value`` exceeds ``level``.
+        With the same keys: root mean square distance of the parts from the mean over its median under permutations; 1
+        without drift.
     level : float
+        Rate of false alarms at which `stationary` is decided.
     time : ndarray (n_blocks,)
         Middle of each block, in rows from the start of its run.
     energy, energy_std : ndarray (n_blocks,)
         Mean energy of each block (units of the temperature, from the mean of the record) and the standard deviation
-        that blocks of this length have about the mean.
+        that blocks of this length have about the mean of their run.
     mean_spin : ndarray (n_blocks,)
         Mean over spins and rows of each block.
     largest : list of dict
-        The spins whose means move most: ``spin``, ``first`` and ``last`` (means of first and last quarter), ``z``.
-    n_blocks, block_length : int
+        The spins whose means move most: ``spin``, ``first`` and ``last`` (means of the first and the last quarter of
+        the record), ``z``.
+    n_blocks, n_runs, block_length : int
     correlation_time : float
-        Longest autocorrelation time in rows.
+        Longest autocorrelation time in rows, slow trends left out.
     long_enough : bool
-        Whether blocks hold at least eight autocorrelation times. In shorter records slow fluctuations may pass for
-        drift (false alarms at about 10 % where 5 % are meant, with blocks of two autocorrelation times).
-    verdict : str
-        One sentence built from these numbers.
+        Whether blocks hold at least eight autocorrelation times.
     """
 
     p_value: float
+    tests: dict[str, float]
     p_values: dict[str, float]
     rms_z: dict[str, float]
-    stationary: bool
     level: float
     time: FloatArray
     energy: FloatArray
@@ -64,21 +68,45 @@ class Drift:
     mean_spin: FloatArray
     largest: list[dict[str, float]]
     n_blocks: int
+    n_runs: int
     block_length: int
     correlation_time: float
     long_enough: bool
 
+    @property
+    def stationary(self) -> bool | None:
+        """False where the record drifts; None where it is too short to say, or has too few blocks."""
+        if not self.tests:
+            return None
+        # runs are independent of each other however long they remember
+        if self.tests.get("run to run", 1.0) * len(self.tests) <= self.level:
+            return False
+        if not self.long_enough:
+            return None
+        return bool(self.p_value > self.level)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf"."""
-        return to_plain_dict(self)
+        return {**to_plain_dict(self), "stationary": self.stationary}
 
     def __repr__(self) -> str:
         """The verdict."""
         return f"Drift({self.verdict!r})"
 
     @property
+    def effect(self) -> str:
+        """The spin whose mean moves most."""
+        if not self.largest:
+            return ""
+        most = self.largest[0]
+        first, last = (100 * (1 + most[key]) / 2 for key in ("first", "last"))
+        return (
+            f"spin {most['spin']} is +1 in {first:.3g} % of the rows of the first quarter and {last:.3g} % of the last"
+        )
+
+    @property
     def verdict(self) -> str:
-        """One sentence on whether the record is the same early and late."""
+        """One sentence on whether the record is the same in all its parts."""
         return _verdict(self)
 
 
@@ -91,13 +119,15 @@ def drift_test(
     n_permutations: int = _N_PERMUTATIONS,
     seed: np.random.SeedSequence,
 ) -> Drift:
-    """Test whether the quarters of a record differ by more than blocks in random order do.
+    """Test whether parts of a record differ by more than their blocks in random order do.
 
-    Every run is divided into four parts of successive blocks. The statistic is the sum, over observables and parts, of
-    the squared distance of the part from the mean of its run, in units of the scatter of the blocks; its null
-    distribution is that of the blocks of each run in random order, which leaves what happens inside blocks as it is.
-    Means, energy and correlations are combined by the smallest of their p-values, whose own distribution comes from the
-    same permutations (Westfall, Young 1993, Resampling-Based Multiple Testing).
+    Three comparisons, each made where there is something to compare. Within runs: every run is divided into four parts
+    of successive blocks, against the blocks of each run in random order. Run to run: the series of runs is divided into
+    four parts, against the runs in random order. Between runs: runs as such, against blocks dealt out to the runs at
+    random. The statistic is the sum, over observables and parts, of the squared distance of a part from the mean, in
+    units of the scatter of what is permuted. Means, energy and correlations are combined by the smallest of their
+    p-values, whose own distribution comes from the same permutations (Westfall, Young 1993, Resampling-Based Multiple
+    Testing); the comparisons by Bonferroni.
 
     Parameters
     ----------
@@ -117,7 +147,8 @@ def drift_test(
 
     Notes
     -----
-    A record of few autocorrelation times cannot be told from a drifting one; ``long_enough`` says so.
+    A record of few autocorrelation times cannot be told from a drifting one: where blocks hold fewer than eight of
+    them, nothing is said.
     """
     spins = np.array([rows[part].mean(axis=0, dtype=np.float64) for part in blocks.slices])
     energy = np.array([observables[part, 0].mean() for part in blocks.slices])
@@ -126,35 +157,56 @@ def drift_test(
     products = np.array([(modes[part].T @ modes[part] / max(len(modes[part]), 1))[upper] for part in blocks.slices])
     groups = {"means": spins, "energy": energy[:, None], "correlations": products}
     weight = blocks.lengths / blocks.lengths.mean()
+    runs, run_of_block = np.unique(blocks.runs, return_inverse=True)
+    in_run = np.bincount(run_of_block)
     deviations = {name: _within_runs(values, blocks.runs, weight) for name, values in groups.items()}
-    parts = _quarters(blocks)
-    orders = _orders(blocks.runs, n_permutations, np.random.default_rng(seed))
-    null = [_between_parts(block_kernel(values), parts, orders) for values in deviations.values()]
-    p_values, p_value = smallest_p_value(null)
-    expected = [float(np.median(values[1:])) for values in null]
-    early, late = parts == 0, parts == N_SEGMENTS - 1
+    rng = np.random.default_rng(seed)
+
+    tests, p_values, rms_z = {}, {}, {}
+
+    def note(name: str, values: dict[str, FloatArray], parts: IntArray, orders: IntArray) -> None:
+        null = [_between_parts(block_kernel(each), parts, orders) for each in values.values()]
+        each, tests[name] = smallest_p_value(null)
+        for group, p, drawn in zip(values, each, null, strict=True):
+            middle = float(np.median(drawn[1:]))
+            p_values[f"{group} {name}"] = p
+            rms_z[f"{group} {name}"] = float(np.sqrt(drawn[0] / middle)) if middle > 0 else float("nan")
+
+    long = in_run[run_of_block] >= _FEWEST_IN_RUN
+    if np.count_nonzero(long) >= FEWEST_BLOCKS:
+        inside = {name: values[long] for name, values in deviations.items()}
+        note("within runs", inside, _quarters(blocks.runs[long]), _orders(blocks.runs[long], n_permutations, rng))
+    if len(runs) >= FEWEST_BLOCKS:
+        by_run = {name: _run_means(values, run_of_block, weight) for name, values in groups.items()}
+        one = np.zeros(len(runs), dtype=np.int64)
+        note("run to run", by_run, _quarters(one), _orders(one, n_permutations, rng))
+    if len(runs) > 1 and np.median(in_run) >= _FEWEST_IN_RUN and len(blocks.slices) >= FEWEST_BLOCKS:
+        one = np.zeros(len(run_of_block), dtype=np.int64)
+        whole = {name: _within_runs(values, one, weight) for name, values in groups.items()}
+        note("between runs", whole, run_of_block, _orders(one, n_permutations, rng))
+    order = _quarters(np.zeros(len(blocks.slices), dtype=np.int64))
+    within = _quarters(blocks.runs) if np.all(in_run >= _FEWEST_IN_RUN) else order
+    early_late = within if tests.get("within runs", 1.0) <= tests.get("run to run", 1.0) else order
     return Drift(
-        p_value=p_value,
-        p_values=dict(zip(groups, p_values, strict=True)),
-        rms_z={
-            name: float(np.sqrt(values[0] / middle)) if middle > 0 else float("nan")
-            for name, values, middle in zip(groups, null, expected, strict=True)
-        },
-        stationary=p_value > level,
+        p_value=min(1.0, len(tests) * min(tests.values())) if tests else float("nan"),
+        tests=tests,
+        p_values=p_values,
+        rms_z=rms_z,
         level=level,
         time=_time_in_run(blocks),
         energy=energy,
         energy_std=np.full(len(energy), float(np.std(deviations["energy"], ddof=1))) / np.sqrt(weight),
         mean_spin=spins.mean(axis=1),
-        largest=_largest(spins, deviations["means"], early, late),
+        largest=_largest(spins, early_late == 0, early_late == N_SEGMENTS - 1),
         n_blocks=len(blocks.slices),
+        n_runs=len(runs),
         block_length=int(np.median(blocks.lengths)),
         correlation_time=blocks.correlation_time,
         long_enough=blocks.independent,
     )
 
 
-def _within_runs(values: FloatArray, runs: NDArray[np.int64], weight: FloatArray) -> FloatArray:
+def _within_runs(values: FloatArray, runs: IntArray, weight: FloatArray) -> FloatArray:
     """Deviations of blocks from the mean of their run, times the square root of their length."""
     deviation = np.empty_like(values)
     for run in np.unique(runs):
@@ -163,16 +215,25 @@ def _within_runs(values: FloatArray, runs: NDArray[np.int64], weight: FloatArray
     return deviation * np.sqrt(weight)[:, None]
 
 
-def _quarters(blocks: TimeBlocks) -> NDArray[np.int64]:
+def _run_means(values: FloatArray, run_of_block: IntArray, weight: FloatArray) -> FloatArray:
+    """Deviations of runs from the mean of all rows, times the square root of their length."""
+    length = np.bincount(run_of_block, weights=weight)
+    sums = np.stack([np.bincount(run_of_block, weights=weight * column) for column in values.T], axis=1)
+    means = sums / length[:, None]
+    deviation = means - np.average(means, axis=0, weights=length)
+    return np.asarray(deviation * np.sqrt(length / length.mean())[:, None])
+
+
+def _quarters(runs: IntArray) -> IntArray:
     """Part of its run, 0 to 3, that each block lies in."""
-    parts = np.empty(len(blocks.slices), dtype=np.int64)
-    for run in np.unique(blocks.runs):
-        rows = np.flatnonzero(blocks.runs == run)
+    parts = np.empty(len(runs), dtype=np.int64)
+    for run in np.unique(runs):
+        rows = np.flatnonzero(runs == run)
         parts[rows] = (np.arange(len(rows)) * N_SEGMENTS) // len(rows)
     return parts
 
 
-def _orders(runs: NDArray[np.int64], n_permutations: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _orders(runs: IntArray, n_permutations: int, rng: np.random.Generator) -> IntArray:
     """The order of time, and random orders within runs; (1 + n_permutations, n_blocks)."""
     orders = np.tile(np.arange(len(runs)), (1 + n_permutations, 1))
     for run in np.unique(runs):
@@ -181,14 +242,16 @@ def _orders(runs: NDArray[np.int64], n_permutations: int, rng: np.random.Generat
     return orders
 
 
-def _between_parts(kernel: FloatArray, parts: NDArray[np.int64], orders: NDArray[np.int64]) -> FloatArray:
+def _between_parts(kernel: FloatArray, parts: IntArray, orders: IntArray) -> FloatArray:
     """Sum over parts of the squared sum of their blocks' scores, over the number of blocks, for every order."""
     total = np.zeros(len(orders))
-    for part in range(N_SEGMENTS):
+    for part in np.unique(parts):
         members = np.flatnonzero(parts == part)
-        if len(members):
-            chosen = orders[:, members]
-            total += kernel[chosen[:, :, None], chosen[:, None, :]].sum(axis=(1, 2)) / len(members)
+        chosen = orders[:, members]
+        # sums over part x part of the kernel, a block of orders at a time
+        for start in range(0, len(orders), 256):
+            some = chosen[start : start + 256]
+            total[start : start + 256] += kernel[some[:, :, None], some[:, None, :]].sum(axis=(1, 2)) / len(members)
     return total
 
 
@@ -199,14 +262,12 @@ def _time_in_run(blocks: TimeBlocks) -> FloatArray:
     return middle - np.array([starts[int(run)] for run in blocks.runs])
 
 
-def _largest(
-    spins: FloatArray, deviations: FloatArray, early: NDArray[np.bool_], late: NDArray[np.bool_]
-) -> list[dict[str, float]]:
-    """The spins whose means differ most between the first and the last quarter."""
-    if not early.any() or not late.any():
+def _largest(spins: FloatArray, early: NDArray[np.bool_], late: NDArray[np.bool_]) -> list[dict[str, float]]:
+    """The spins whose means differ most between the first and the last quarter, in standard errors of blocks."""
+    if early.sum() < 2 or late.sum() < 2:
         return []
     first, last = spins[early].mean(axis=0), spins[late].mean(axis=0)
-    spread = deviations.std(axis=0, ddof=1) * np.sqrt(1.0 / early.sum() + 1.0 / late.sum())
+    spread = np.sqrt(spins[early].var(axis=0, ddof=1) / early.sum() + spins[late].var(axis=0, ddof=1) / late.sum())
     z = np.where(spread > 0, (last - first) / np.where(spread > 0, spread, 1.0), 0.0)
     order = np.argsort(-np.abs(z), kind="stable")[:_MOST_DRIFTING]
     return [
@@ -217,12 +278,22 @@ def _largest(
 
 
 def _verdict(found: Drift) -> str:
-    """One sentence on whether the record is the same early and late."""
-    where = f"({p_text(found.p_value)}; {found.n_blocks} blocks of {found.block_length:,} rows)"
+    """One sentence on whether the record is the same in all its parts."""
+    if not found.tests:
+        return (
+            f"Drift was not judged: {found.n_blocks} blocks in {found.n_runs} {'runs' if found.n_runs > 1 else 'run'} "
+            "are too few to compare."
+        )
+    if found.stationary is None:
+        time = found.correlation_time
+        text = f"{time:.3g} rows" if np.isfinite(time) else "more rows than can be measured"
+        return (
+            f"Drift was not judged: blocks of {found.block_length:,} rows are too short for an autocorrelation time of "
+            f"{text}."
+        )
+    compared = join(list(found.tests))
     if found.stationary:
-        return f"No drift is seen: the quarters of the record differ no more than blocks in random order do {where}."
-    which = [name for name, p in found.p_values.items() if p <= found.level] or list(found.p_values)
-    text = f"The record drifts in {join(which)}: its quarters differ by more than blocks in random order do {where}."
-    if not found.long_enough:
-        text += " It is short against its autocorrelation time, so that slow fluctuations may pass for drift."
-    return text
+        return f"No drift is seen {compared} ({p_text(found.p_value)}; {found.n_blocks} blocks)."
+    which = [name for name, p in found.p_values.items() if p * len(found.tests) <= found.level]
+    text = f"The record drifts ({p_text(found.p_value)}; {join(which or list(found.p_values))})"
+    return f"{text}: {found.effect}." if found.largest else f"{text}."

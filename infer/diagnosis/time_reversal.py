@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from infer.diagnosis.blocks import TimeBlocks, block_kernel, smallest_p_value
 from infer.diagnosis.entropy_bound import entropy_production_bound
+from infer.diagnosis.indicators import rarer_state
 from infer.files.json import to_plain_dict
 from infer.wording import join, p_text, with_error
 
@@ -35,9 +36,8 @@ class TimeReversal:
         "pairs of spins" (second order) and "energy and modes" (third order).
     rms_z : dict of float
         Root mean square, over all lagged correlations, of their asymmetry over its standard error; 1 without any.
-    reversible : bool
-        Whether ``p_value`` exceeds ``level``.
     level : float
+        Rate of false alarms at which `reversible` is decided.
     lags : tuple of int
         In rows.
     forward, backward, asymmetry_std : ndarray (n_pairs,)
@@ -52,14 +52,13 @@ class TimeReversal:
         Blocks that were reversed at random, and the median of their lengths, in rows.
     correlation_time : float
         Longest autocorrelation time in rows.
-    verdict : str
-        One sentence built from these numbers.
+    long_enough : bool
+        Whether blocks hold at least eight autocorrelation times.
     """
 
     p_value: float
     p_values: dict[str, float]
     rms_z: dict[str, float]
-    reversible: bool
     level: float
     lags: tuple[int, ...]
     forward: FloatArray
@@ -71,14 +70,33 @@ class TimeReversal:
     n_blocks: int
     block_length: int
     correlation_time: float
+    long_enough: bool
+
+    @property
+    def reversible(self) -> bool | None:
+        """False where the record can be told from its reversal, None where it is too short to say that it cannot."""
+        if self.p_value <= self.level:
+            return False
+        return True if self.long_enough else None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf"."""
-        return to_plain_dict(self)
+        return {**to_plain_dict(self), "reversible": self.reversible}
 
     def __repr__(self) -> str:
         """The verdict."""
         return f"TimeReversal({self.verdict!r})"
+
+    @property
+    def effect(self) -> str:
+        """The most asymmetric pair of spins, in standard errors, at the first lag."""
+        if not len(self.pair_indices):
+            return ""
+        asymmetry = self.forward - self.backward
+        z = np.where(self.asymmetry_std > 0, asymmetry / np.where(self.asymmetry_std > 0, self.asymmetry_std, 1), 0.0)
+        k = int(np.argmax(np.abs(z)))
+        i, j = self.pair_indices[k] if z[k] >= 0 else self.pair_indices[k][::-1]
+        return f"spin {i} follows spin {j} more than the reverse ({abs(z[k]):.2g} standard errors)"
 
     @property
     def verdict(self) -> str:
@@ -142,9 +160,8 @@ def time_reversal_test(
     choice_seed, flip_seed = seed.spawn(2)
     rng = np.random.default_rng(flip_seed)
     pairs = _choose_pairs(rows.shape[1], choice_seed)
-    contributions, n_products = _pair_asymmetries(rows, blocks, pairs, lags)
-    forward, backward = contributions[0], contributions[1]
-    second = (forward - backward).reshape(len(blocks.slices), -1)
+    asymmetry, forward, backward, n_products = _pair_products(rows, blocks, pairs, lags)
+    second = asymmetry.reshape(len(blocks.slices), -1).astype(np.float64)
     third = _third_order(observables, blocks, lags)
     # the first throw leaves every block as it is
     signs = rng.choice(np.array([-1.0, 1.0]), size=(1 + n_permutations, len(blocks.slices)))
@@ -153,19 +170,19 @@ def time_reversal_test(
     p_values, p_value = smallest_p_value(null)
     names = ("pairs of spins", "energy and modes")
     sizes = [max(1, int(np.count_nonzero(np.any(part != 0, axis=0)))) for part in (second, third)]
-    total = n_products[0].sum()
-    first = second.reshape(len(blocks.slices), len(lags), -1)[:, 0]
+    # indicators are half as large as spins
+    first = 4.0 * asymmetry[:, 0]
     bound, bound_std = entropy_production_bound(rows, blocks)
     return TimeReversal(
         p_value=p_value,
         p_values=dict(zip(names, p_values, strict=True)),
         rms_z={name: float(np.sqrt(values[0] / size)) for name, values, size in zip(names, null, sizes, strict=True)},
-        reversible=p_value > level,
+        long_enough=blocks.independent,
         level=level,
         lags=tuple(lags),
-        forward=forward[:, 0].sum(axis=0) / total,
-        backward=backward[:, 0].sum(axis=0) / total,
-        asymmetry_std=np.sqrt(np.einsum("bk,bk->k", first, first)) / total,
+        forward=forward,
+        backward=backward,
+        asymmetry_std=np.sqrt(np.einsum("bk,bk->k", first, first)) / n_products,
         pair_indices=pairs,
         entropy_production=bound,
         entropy_production_std=bound_std,
@@ -183,20 +200,31 @@ def _choose_pairs(n_spins: int, seed: np.random.SeedSequence) -> IntArray:
     return pairs
 
 
-def _pair_asymmetries(
+def _pair_products(
     rows: NDArray[np.int8], blocks: TimeBlocks, pairs: IntArray, lags: tuple[int, ...]
-) -> tuple[tuple[FloatArray, FloatArray], IntArray]:
-    """Sums over each block of both lagged products of each pair, (n_blocks, n_lags, n_pairs) each, and their number."""
+) -> tuple[IntArray, FloatArray, FloatArray, int]:
+    """Asymmetries of lagged coincidences of each pair in each block, and both lagged covariances at the first lag.
+
+    Coincidences are those of the rarer states: whole numbers, so that what is equal stays equal, and most pairs of
+    spins that are seldom active have none at all.
+    """
     i, j = pairs.T
-    mean = rows.mean(axis=0, dtype=np.float64)
-    forward = np.empty((len(blocks.slices), len(lags), len(pairs)))
-    backward = np.empty_like(forward)
+    rare = rarer_state(rows.mean(axis=0, dtype=np.float64))
+    share = (rows == rare).mean(axis=0, dtype=np.float64)
+    asymmetry = np.empty((len(blocks.slices), len(lags), len(pairs)), dtype=np.int64)
+    covariance = np.zeros((rows.shape[1], rows.shape[1]))
     for b, part in enumerate(blocks.slices):
-        x = (rows[part] - mean).astype(np.float32)
+        x = (rows[part] == rare).astype(np.float32)  # sums below 2^24 are exact
         for k, lag in enumerate(lags):
             lagged = (x[lag:].T @ x[:-lag]).astype(np.float64)
-            forward[b, k], backward[b, k] = lagged[i, j], lagged[j, i]
-    return (forward, backward), np.array([[max(n - lag, 0) for n in blocks.lengths] for lag in lags])
+            asymmetry[b, k] = (lagged - lagged.T)[i, j]
+            if k == 0:
+                later, earlier = x[lag:].sum(axis=0, dtype=np.float64), x[:-lag].sum(axis=0, dtype=np.float64)
+                n = len(x) - lag
+                covariance += lagged - np.outer(later, share) - np.outer(share, earlier) + n * np.outer(share, share)
+    n_products = int(np.sum(blocks.lengths - lags[0]))
+    signed = 4.0 * covariance * np.outer(rare, rare) / n_products
+    return asymmetry, signed[i, j], signed[j, i], n_products
 
 
 def _third_order(observables: FloatArray, blocks: TimeBlocks, lags: tuple[int, ...]) -> FloatArray:
@@ -212,18 +240,26 @@ def _third_order(observables: FloatArray, blocks: TimeBlocks, lags: tuple[int, .
 
 def _verdict(found: TimeReversal) -> str:
     """One sentence on the direction of time, and one on dissipation."""
+    blocks = f"{found.n_blocks} blocks of {found.block_length:,} rows"
+    if found.reversible is None:
+        return (
+            f"Time reversal was not judged: {blocks} are too short for an autocorrelation time of "
+            f"{_rows(found.correlation_time)}."
+        )
     if found.reversible:
-        text = f"The record cannot be told from its reversal in time ({p_text(found.p_value)})"
+        text = f"The record cannot be told from its reversal in time ({p_text(found.p_value)}; {blocks})."
     else:
         which = [name for name, p in found.p_values.items() if p <= found.level] or list(found.p_values)
         text = (
-            f"The record differs from its reversal in time ({p_text(found.p_value)}; seen in {join(which)}): it does "
-            "not come from equilibrium dynamics of these spins"
+            f"The record differs from its reversal in time ({p_text(found.p_value)}; {join(which)}; {blocks}): no "
+            "equilibrium dynamics of these spins alone gives it."
         )
-    text += f"; {found.n_blocks} blocks of {found.block_length:,} rows were reversed at random."
     bound, std = found.entropy_production, found.entropy_production_std
     if np.isfinite(bound) and bound > BOUND_SIGMA * std:
         text += f" It produces at least {with_error(bound, std)} nats of entropy per row."
-    elif np.isfinite(bound):
-        text += f" The lower bound of its entropy production is not above zero ({with_error(bound, std)} nats per row)."
     return text
+
+
+def _rows(time: float) -> str:
+    """An autocorrelation time in words."""
+    return f"{time:.3g} rows" if np.isfinite(time) else "more rows than can be measured"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ FloatArray = NDArray[np.float64]
 
 # value, gradient and a function that applies the Hessian to a direction
 Local = tuple[float, FloatArray, Callable[[FloatArray], FloatArray]]
+
+Step = Callable[[Any, FloatArray], FloatArray]
 
 SETTLED = 0.1  # done when, besides the gradient, the last step was this small
 MOST_PRODUCTS = 100  # conjugate gradient steps for one Newton direction
@@ -27,7 +30,9 @@ class Minimum:
     n_iter: int
 
 
-def minimise(function: Callable[[FloatArray], Local], start: FloatArray, tol: float, max_iter: int) -> Minimum:
+def minimise(
+    function: Callable[[FloatArray], Local], start: FloatArray, tol: float, max_iter: int, step: Step | None = None
+) -> Minimum:
     """
     Minimise a convex function by Newton steps, each found by conjugate gradients and halved while it does not descend.
 
@@ -40,6 +45,8 @@ def minimise(function: Callable[[FloatArray], Local], start: FloatArray, tol: fl
         Largest absolute component of the gradient at the minimum.
     max_iter : int
         Most Newton steps.
+    step : callable, optional
+        Newton step from the function that applies the Hessian, and the gradient; by default conjugate gradients.
 
     Returns
     -------
@@ -47,17 +54,17 @@ def minimise(function: Callable[[FloatArray], Local], start: FloatArray, tol: fl
     """
     point = start.copy()
     value, gradient, curve = function(point)
-    step, too_many, n_iter = 0.0, 0, 0
+    length_of_last, too_many, n_iter = 0.0, 0, 0
     while True:
         norm = float(np.abs(gradient).max())
-        if (norm <= tol and step <= SETTLED) or n_iter == max_iter:
+        if (norm <= tol and length_of_last <= SETTLED) or n_iter == max_iter:
             return Minimum(point, norm, False, n_iter)
         too_many += norm <= tol
         if too_many > 2:
             # where terms fall like exp(-x), gradients do too, but Newton steps keep their length
             return Minimum(point, norm, True, n_iter)
         n_iter += 1
-        direction = newton_direction(gradient, curve)
+        direction = newton_direction(gradient, curve) if step is None else step(curve, gradient)
         slope = float(gradient @ direction)
         length = 1.0
         while True:
@@ -69,7 +76,7 @@ def minimise(function: Callable[[FloatArray], Local], start: FloatArray, tol: fl
             if length < 1e-10:
                 return Minimum(point, norm, False, n_iter)
         point, value, gradient, curve = trial, found, trial_gradient, trial_curve
-        step = length * float(np.abs(direction).max())
+        length_of_last = length * float(np.abs(direction).max())
 
 
 def newton_direction(gradient: FloatArray, curve: Callable[[FloatArray], FloatArray]) -> FloatArray:

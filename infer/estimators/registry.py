@@ -69,6 +69,7 @@ _FAMILIES = "infer.estimators"
 METHODS = (
     Method("pseudolikelihood", f"{_FAMILIES}.pseudolikelihood.estimator", "PseudoLikelihood"),
     Method("maximum-likelihood", f"{_FAMILIES}.likelihood.estimator", "MaximumLikelihood"),
+    Method("population-count", f"{_FAMILIES}.likelihood.population_count", "KPairwise"),
     Method("interaction-screening", f"{_FAMILIES}.screening.estimator", "InteractionScreening"),
     Method("probability-flow", f"{_FAMILIES}.probability_flow", "MinimumProbabilityFlow"),
     *(

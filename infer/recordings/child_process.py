@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -22,9 +23,10 @@ from typing import Any
 
 from infer.errors import InputError
 
-SECONDS = 4.0  # for a small file, which takes milliseconds
+SECONDS = 4.0  # of the processor, for a small file, which takes milliseconds
 BYTES_PER_SECOND = 10_000_000  # that a large file may take longer
 STARTING_SECONDS = 60.0  # for Python itself and libraries to start on a busy machine
+PATIENCE = 15.0  # how much longer that may take by the clock where other programs are busy
 IDLE_SECONDS = 30.0
 ENDING_SECONDS = 10.0
 
@@ -42,8 +44,8 @@ def try_reading(function: Callable[..., Any] | str, path: Path, *arguments: Any,
     global _worker
     name = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
     modules = (name.split(":")[0], *libraries)
-    request = json.dumps([name, str(path), *arguments])
     limit = SECONDS + _bytes_of(path) / BYTES_PER_SECOND
+    request = json.dumps([name, limit, str(path), *arguments])
     with _lock:
         for attempt in range(2):
             if _worker is None:
@@ -52,6 +54,8 @@ def try_reading(function: Callable[..., Any] | str, path: Path, *arguments: Any,
                 except OSError:  # no processes here, so no trial either
                     return
             answer = _worker.load(modules) and _worker.ask(request, limit)
+            if answer == "" and _worker.used_up():
+                answer = "late"
             if answer == "done":
                 return
             _worker.end()
@@ -102,7 +106,7 @@ class _Worker:
     def load(self, modules: Sequence[str]) -> str:
         """ "done", "" (ended) or "late", once the modules are there."""
         new = [module for module in modules if module not in self.loaded]
-        answer = self.ask(json.dumps(new), STARTING_SECONDS) if new else "done"
+        answer = self.ask(json.dumps(new), STARTING_SECONDS / PATIENCE) if new else "done"
         self.loaded |= set(new)
         return "" if answer == "late" else answer
 
@@ -112,11 +116,18 @@ class _Worker:
         try:
             self.process.stdin.write(request + "\n")
             self.process.stdin.flush()
-            return self.answers.get(timeout=limit)
+            return self.answers.get(timeout=PATIENCE * limit)
         except queue.Empty:
             return "late"
         except OSError:
             return ""
+
+    def used_up(self) -> bool:
+        """Whether the process has ended because its time on the processor was used up."""
+        try:
+            return -self.process.wait(ENDING_SECONDS) == getattr(signal, "SIGPROF", None)
+        except subprocess.TimeoutExpired:
+            return False
 
     def end(self) -> None:
         """Stop the process, whatever it does."""
@@ -187,9 +198,18 @@ def _answer(request: list[Any]) -> None:
             with suppress(ImportError):
                 importlib.import_module(module)
         return
-    function, path, *arguments = request
+    function, limit, path, *arguments = request
     module, name = function.split(":")
-    getattr(importlib.import_module(module), name)(Path(path), *arguments)
+    read = getattr(importlib.import_module(module), name)
+    # the system ends the process when this time on the processor is used up, wherever it is
+    timer = getattr(signal, "setitimer", None)
+    if timer is not None:
+        timer(signal.ITIMER_PROF, limit)
+    try:
+        read(Path(path), *arguments)
+    finally:
+        if timer is not None:
+            timer(signal.ITIMER_PROF, 0)
 
 
 if __name__ == "__main__":

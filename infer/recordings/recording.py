@@ -15,10 +15,10 @@ from infer.options import Constant, Missing
 from infer.recordings.couplings import read_couplings
 from infer.recordings.load import Reading, load
 from infer.recordings.read import read_table
-from infer.recordings.row_weights import row_integers, row_weights
+from infer.recordings.row_weights import WeightKind, row_integers, row_weights
 from infer.recordings.table import Table
 from infer.recordings.two_values import binarised, complete, constant_columns, filled, two_valued
-from infer.samples import Samples, WeightKind
+from infer.samples import Samples
 from infer.wording import shown
 
 __all__ = [

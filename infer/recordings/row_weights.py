@@ -1,12 +1,13 @@
 """Numbers that a recording has for each row: counts, weights and runs."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infer.errors import InputError
-from infer.samples import WeightKind
+
+WeightKind = Literal["counts", "shares"]
 
 
 def row_integers(source: str, name: str, values: NDArray[Any], n_rows: int, least: int | None) -> NDArray[np.int64]:

@@ -1,12 +1,13 @@
-"""What a reader has to know before trusting the numbers of a report."""
+"""Warnings that a reader has to know before trusting the numbers of a report."""
 
 import warnings
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infer.diagnosis.diagnose import Diagnosis
+from infer.estimators.likelihood.acceptance import Runaway
+from infer.report.results import Convergence, DataSummary, FitSummary
 from infer.wording import clean_text
 
 IGNORED = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
@@ -14,16 +15,16 @@ IGNORED = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 def collect(
     caught: list[warnings.WarningMessage],
-    n_samples: int,
-    couplings: NDArray[np.float64],
+    data: DataSummary,
+    fit: FitSummary,
     couplings_std: NDArray[np.float64],
-    converged: bool,
-    tried: dict[str, Any] | None,
-    watched: dict[str, Any],
+    couplings: NDArray[np.float64],
+    escaped: Runaway | None,
+    watched: Convergence,
     diagnosis: Diagnosis,
 ) -> tuple[str, ...]:
     """Warnings that were raised on the way, and what the numbers themselves say."""
-    n_spins = len(couplings)
+    n_samples, n_spins = data.n_samples, data.n_spins
     found = []
     for item in caught:
         # our own warnings are sentences; a library's need their kind to be understood
@@ -31,46 +32,53 @@ def collect(
         if not issubclass(item.category, IGNORED):
             found.append(kind + clean_text(str(item.message)))
     raised = bool(found)
-    if n_samples < n_spins**2:
-        above = np.triu_indices(n_spins, 1)
+    above = np.triu_indices(n_spins, 1)
+    if n_samples < n_spins**2 and np.isfinite(couplings_std[above]).any():
         size, error = np.sqrt(np.mean(couplings[above] ** 2)), np.nanmedian(couplings_std[above])
         found.append(
             f"{n_samples:,} samples are few for {len(above[0]):,} couplings of {n_spins} spins: the typical standard "
             f"error is {error:.2g}, the couplings are {size:.2g} (root mean square). Trust what many couplings say "
-            "together, such as the dreaming rate with its interval, more than single ones."
+            "together more than single ones."
         )
-    if tried is not None:
+    if fit.alpha_tried is not None:
         found.append(
             "There are fewer samples than couplings, so that the penalty was chosen by cross-validation (alpha = "
-            f"{tried['alpha']:.3g}). It shrinks couplings, and by itself lowers the dreaming rate measured from the "
+            f"{fit.alpha:.3g}). It shrinks couplings, and by itself lowers the dreaming rate measured from the "
             "data correlations: compare rates of fits with the same alpha only."
         )
-    if not converged and not raised:
+    if not fit.converged and not raised:
         found.append("The fit of the couplings did not converge: raise alpha.")
-    if diagnosis.held_out.differences["pairwise - independent"]["z"] < -2:
+    likelihood = fit.method == "maximum-likelihood"
+    # samples of a simulation near one memory: the model rightly has the other memories too
+    if escaped is not None and escaped.ran_away and data.kind == "recording":
         found.append(
-            "On rows that were held out the couplings do worse than independent spins: they are overfitted. Raise "
-            "alpha until they do better, or take more samples."
+            f"{escaped.sentence[0].upper()}{escaped.sentence[1:]}. Do not use its couplings"
+            + ("." if likelihood else ": fit by maximum likelihood.")
         )
-    if diagnosis.time_reversal is not None and not diagnosis.time_reversal.reversible:
+    if fit.converged and not diagnosis.adequacy.fit.accepted:
+        found.append(
+            f"{diagnosis.adequacy.fit.verdict} Claims that rest on the fit are withheld. "
+            + ("Fit with another penalty." if likelihood else "Fit by maximum likelihood, or with a weaker penalty.")
+        )
+    if diagnosis.reversible is False:
         found.append(
             "The record has a direction in time: couplings of an equilibrium model describe its rows, not the process "
             "that they come from."
         )
-    if diagnosis.drift is not None and not diagnosis.drift.stationary:
+    if diagnosis.stationary is False:
         found.append(
             "The record drifts: one set of couplings describes the average over it, and part of the couplings may "
             "stand for changes that spins make together. Fit pieces of the record, and compare."
         )
-    if watched["applicable"] and watched["worst_r_hat"] > watched["r_hat_threshold"]:
+    if watched.agree is False:
         found.append(
-            f"{'Chains' if watched['n_chains'] > 1 else 'Parts of the record'} disagree: the largest R-hat is "
-            f"{watched['worst_r_hat']:.4g} (threshold {watched['r_hat_threshold']}). Samples may depend on where they "
+            f"{'Chains' if (watched.n_chains or 1) > 1 else 'Parts of the record'} disagree: the largest R-hat is "
+            f"{watched.worst_r_hat:.4g} (threshold {watched.r_hat_threshold}). Samples may depend on where they "
             "started, or drift; sample longer, or from more starting points."
         )
-    if watched["applicable"] and watched["least_ess"] < watched["ess_threshold"]:
+    if watched.enough is False:
         found.append(
-            f"The smallest effective sample size is {watched['least_ess']:.0f} (threshold {watched['ess_threshold']}): "
+            f"The smallest effective sample size is {watched.least_ess:.0f} (threshold {watched.ess_threshold}): "
             "neighbouring samples repeat each other. Error bars allow for it, as far as so short a record can tell."
         )
     return tuple(dict.fromkeys(found))

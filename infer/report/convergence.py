@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from infer.checks import row_chunks
 from infer.model import PairModel
+from infer.report.results import Convergence
 from infer.statistics.uncertainty import chains_dataset, convergence
 
 RHAT_THRESHOLD = 1.01  # Vehtari, Gelman, Simpson, Carpenter, Buerkner 2021, arXiv 1903.08008
@@ -22,17 +23,17 @@ def monitor(
     ordered: bool,
     model: PairModel,
     patterns: NDArray[Any] | None,
-) -> dict[str, Any]:
-    """Convergence of samples (n_rows, n_spins) under a fitted model; the keys are those of `Analysis.convergence`."""
+) -> Convergence:
+    """Convergence of samples (n_rows, n_spins) under a fitted model."""
     n_rows, n_spins = spins.shape
     if not ordered:
         note = (
             "The rows carry no time order: chains and autocorrelation cannot be judged, samples count as independent."
         )
-        return {"applicable": False, "note": note, "groups": {}}
+        return Convergence(False, note, {})
     if n_rows < FEWEST_ROWS:
         note = f"{n_rows} rows are too few to judge whether chains agree."
-        return {"applicable": False, "note": note, "groups": {}}
+        return Convergence(False, note, {})
     energy = model.energies(spins)
     overlaps = np.empty((n_rows, 0 if patterns is None else len(patterns)))
     if patterns is not None:
@@ -79,17 +80,17 @@ def monitor(
     )
     if len(watched) < n_spins:
         note += f" {len(watched)} of the {n_spins} spins were monitored."
-    return {
-        "applicable": True,
-        "note": note,
-        "n_chains": n_chains,
-        "n_parts": n_parts,
-        "r_hat_threshold": RHAT_THRESHOLD,
-        "ess_threshold": threshold,
-        "worst_r_hat": worst,
-        "least_ess": least,
-        "groups": groups,
-    }
+    return Convergence(
+        applicable=True,
+        note=note,
+        groups=groups,
+        n_chains=n_chains,
+        n_parts=n_parts,
+        r_hat_threshold=RHAT_THRESHOLD,
+        ess_threshold=threshold,
+        worst_r_hat=worst,
+        least_ess=least,
+    )
 
 
 def _extreme(choose: Any, values: NDArray[np.float64]) -> float:

@@ -11,14 +11,19 @@ from markupsafe import Markup
 __all__ = [
     "FigureCard",
     "Number",
-    "Section",
+    "ShownSection",
     "Table",
     "entry",
     "interval_text",
+    "measured",
+    "named",
     "number",
+    "p_number",
     "readable",
     "setting",
+    "terminal",
     "typeset",
+    "with_error",
 ]
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -63,8 +68,8 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Section:
-    """A heading, a sentence, figures and tables."""
+class ShownSection:
+    """A heading, a text, figures and tables, ready for the page."""
 
     key: str
     title: str
@@ -96,9 +101,53 @@ def readable(value: Any, digits: int = 4) -> str:
     return f"{mantissa}×10".replace("-", "−") + str(int(exponent)).translate(SUPERSCRIPTS)
 
 
+def places(std: float) -> int:
+    """Decimals at which a standard error has two significant digits."""
+    return max(0, 1 - math.floor(math.log10(float(f"{std:.1e}"))))
+
+
+def measured(value: Any, std: Any) -> str:
+    """A number with its standard error, both to two digits of the error; without an error, to three digits."""
+    number_text, error = (item.text if isinstance(item, Number) else "" for item in with_error(value, std))
+    return f"{number_text} ± {error}" if error else number_text
+
+
+def with_error(value: Any, std: Any) -> tuple[Number, "str | Number"]:
+    """A number and its standard error as two entries of a table; a dash where there is no finite error."""
+    known = isinstance(std, (int, float)) and math.isfinite(std) and std > 0
+    if not known or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return number(value, 3), "–"
+    if std < 1e-5 or std >= 1e5:
+        return number(value), number(std, 2)
+    decimals = places(std)
+    return tuple(Number(each, f"{each:,.{decimals}f}".replace("-", "−")) for each in (value, std))  # type: ignore[return-value]
+
+
+def p_number(value: Any) -> Number:
+    """A p-value: none below 0.001 is told apart."""
+    if value is None or isinstance(value, str) or math.isnan(value):
+        return Number(None, "not judged")
+    return Number(value, "≤ 0.001" if value <= 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}")
+
+
+def named(text: str, names: Sequence[str]) -> str:
+    """A sentence in which spins that it calls by number ("spin 3") are called by name, where they have one."""
+
+    def name(match: re.Match[str]) -> str:
+        k = int(match.group(1))
+        return match.group(0) if k >= len(names) or names[k] == str(k) else names[k]
+
+    return re.sub(r"\bspin (\d+)\b(?! spins)", name, text)
+
+
 def typeset(text: str) -> str:
     """A sentence that was written for terminals, too, with the signs that a page has."""
     return re.sub(r"(?<=[ (])-(?=\d)", "−", text.replace(" +- ", " ± ").replace("<=", "≤"))
+
+
+def terminal(text: str) -> str:
+    """A sentence of the page with signs that every terminal has."""
+    return text.replace("±", "+-").replace("−", "-").replace("≤", "<=").replace("’", "'")
 
 
 def setting(value: float) -> str:

@@ -1,10 +1,13 @@
-"""What single couplings say: both estimates of each, which of them are there at all, and how many each spin has."""
+"""Single couplings: both estimates of each, which of them are there at all, and how many each spin has."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.cluster import hierarchy
+
+from infer.report.results import Network
 
 Array = NDArray[np.float64]
 
@@ -12,41 +15,43 @@ Array = NDArray[np.float64]
 LEVEL = 0.05
 #: Ratio of successive strengths that counts as a gap.
 CLEAR_GAP = 1.25
+#: Spins up to which the order of neighbours within groups is chosen, too.
+MOST_ORDERED = 300
 
 
-def network(by_node: Array, couplings: Array, std: Array) -> dict[str, Any]:
+def network(by_node: Array | None, couplings: Array, std: Array) -> Network:
     """Agreement of the two estimates of each coupling, couplings that differ from zero, the gap in their strengths.
 
     Parameters
     ----------
-    by_node : ndarray (n_spins, n_spins)
-        Row i fitted by spin i; not symmetric.
+    by_node : ndarray (n_spins, n_spins), or None
+        Row i fitted by spin i; not symmetric. None where each coupling was estimated once.
     couplings, std : ndarray (n_spins, n_spins)
-        Symmetric couplings (beta J) and their standard errors.
+        Symmetric couplings (beta J) and their standard errors; couplings without a finite error never count as
+        different from zero.
 
     Returns
     -------
-    dict
-        ``transpose_correlation``: Pearson correlation of J_ij and J_ji over all pairs. ``z_threshold``: standard errors
-        beyond which a coupling differs from zero (5 % for all together, Bonferroni). ``n_significant`` and
-        ``degrees``, shape (n_spins,), of the couplings beyond it. ``gap``: None, or ``rank`` (couplings above),
-        ``above`` and ``below`` (strengths on both sides), ``ratio`` and ``degrees`` of the couplings above it.
+    Network
     """
     n_spins = len(couplings)
     above = np.triu_indices(n_spins, 1)
-    one, other = by_node[above], by_node.T[above]
-    spread = min(float(np.std(one)), float(np.std(other)))
+    correlation = float("nan")
+    if by_node is not None:
+        one, other = by_node[above], by_node.T[above]
+        if min(float(np.std(one)), float(np.std(other))) > 1e-15:
+            correlation = float(np.corrcoef(one, other)[0, 1])
     strength, error = np.abs(couplings[above]), std[above]
     threshold = float(stats.norm.isf(LEVEL / 2 / len(strength)))
     with np.errstate(invalid="ignore"):
         significant = strength > threshold * error
-    return {
-        "transpose_correlation": float(np.corrcoef(one, other)[0, 1]) if spread > 1e-15 else float("nan"),
-        "z_threshold": threshold,
-        "n_significant": int(significant.sum()),
-        "degrees": _degrees(significant, above, n_spins),
-        "gap": _gap(strength, above, n_spins),
-    }
+    return Network(
+        transpose_correlation=correlation,
+        z_threshold=threshold,
+        n_significant=int(significant.sum()),
+        degrees=_degrees(significant, above, n_spins),
+        gap=_gap(strength, above, n_spins),
+    )
 
 
 def _degrees(chosen: NDArray[np.bool_], above: tuple[Any, ...], n_spins: int) -> NDArray[np.int64]:
@@ -74,3 +79,22 @@ def _gap(strength: Array, above: tuple[Any, ...], n_spins: int) -> dict[str, Any
         "ratio": float(ratios[place]),
         "degrees": _degrees(strength >= ordered[rank - 1], above, n_spins),
     }
+
+
+def cluster_order(couplings: Array) -> NDArray[np.int64]:
+    """Spins in an order in which coupled groups stand together: leaves of average linkage of |J|.
+
+    Parameters
+    ----------
+    couplings : ndarray (n_spins, n_spins)
+
+    Returns
+    -------
+    ndarray of int64, shape (n_spins,)
+    """
+    n_spins = len(couplings)
+    strength = np.abs(np.nan_to_num(couplings))[np.triu_indices(n_spins, 1)]
+    if n_spins < 3 or not strength.any():
+        return np.arange(n_spins)
+    tree = hierarchy.linkage(strength.max() - strength, "average", optimal_ordering=n_spins <= MOST_ORDERED)
+    return np.asarray(hierarchy.leaves_list(tree), dtype=np.int64)

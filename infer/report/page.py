@@ -1,6 +1,7 @@
 """One self-contained HTML page of an analysis, and the JSON of all its numbers."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -9,18 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from infer.files.atomic import atomic_write, check_writable
-from infer.report.captions import REFERENCES, methods
+from infer.report.large_arrays import parted, write_arrays
+from infer.report.layout import ShownSection, typeset
 from infer.report.results import Analysis
-from infer.report.sections import build_sections, headline, subtitle, verdicts
+from infer.report.sections import SECTIONS
+from infer.report.sections.first import cards, claims, first_line, next_steps, remarks, subtitle
+from infer.report.sections.methods import methods
 
 __all__ = ["render_page", "write_report"]
 
-#: Numbers of this many bytes go into the page itself; of larger analyses the matrices are left to the file beside it.
-MOST_EMBEDDED = 6_000_000
-MATRICES = ("couplings", "couplings_std", "couplings_by_node", "reference_couplings", "hebbian_couplings")
+#: Numbers of this many bytes go into page and JSON; of larger analyses, large arrays go to a NetCDF file beside them.
+MOST_EMBEDDED = 4_000_000
 
 # sorts a table by the column whose head is pressed: by the exact numbers where there are any, else by the text;
 # hands out the numbers of the page, and every table, as files that are made on the spot
@@ -106,16 +111,20 @@ def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | No
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     template = environment.from_string(resources.files("infer.report").joinpath("page.html.jinja").read_text("utf-8"))
     embedded, complete = embed(numbers)
+    paragraphs, references = methods(analysis)
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     return template.render(
-        title=f"Dreaming report: {analysis.source}",
+        title=f"Dreaming report: {analysis.source}" if analysis.has_patterns else f"Report: {analysis.source}",
         subtitle=subtitle(analysis),
-        headline=headline(analysis, numbers),
-        verdicts=verdicts(analysis),
+        first_line=typeset(first_line(analysis)),
+        headline=cards(analysis, numbers),
+        claims=claims(analysis),
+        remarks=remarks(analysis),
+        steps=next_steps(analysis),
         warnings=analysis.warnings,
-        sections=build_sections(analysis, numbers),
-        methods=methods(analysis),
-        references=REFERENCES,
+        sections=shown_sections(analysis, numbers),
+        methods=paragraphs,
+        references=references,
         versions=analysis.versions,
         created=analysis.created,
         json_name=json_name,
@@ -127,18 +136,29 @@ def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | No
     )
 
 
+def shown_sections(analysis: Analysis, numbers: dict[str, Any]) -> list[ShownSection]:
+    """The sections that an analysis has numbers for, figures drawn."""
+    return [section.show(analysis, numbers) for section in SECTIONS if section.needs(analysis)]
+
+
 def embed(numbers: dict[str, Any]) -> tuple[str, bool]:
     """Numbers as JSON that can stand inside a script element, and whether they are all of them."""
-    text = json_text(numbers)
-    complete = len(text) <= MOST_EMBEDDED
-    if not complete:
-        text = json_text({key: value for key, value in numbers.items() if key not in MATRICES})
+    small, arrays = fitting(numbers)
+    text, complete = json_text(small), not arrays
     # nothing in it can end the element or begin a comment
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"), complete
 
 
+def fitting(numbers: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+    """Numbers as they go into page and JSON, and the large arrays that they leave to a file of their own."""
+    return parted(numbers) if len(json_text(numbers)) > MOST_EMBEDDED else (numbers, {})
+
+
 def write_report(analysis: Analysis, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     """Write the page and, beside it under the same stem, the JSON with every number on it.
+
+    Of large analyses, arrays of more than 5,000 numbers go to a third file, ``report-arrays.nc``, whose variables the
+    JSON names in their place.
 
     Parameters
     ----------
@@ -159,18 +179,26 @@ def write_report(analysis: Analysis, path: str | os.PathLike[str]) -> tuple[Path
     page, numbers = Path(path), Path(path).with_suffix(".json")
     if page == numbers:
         raise ValueError(f"{path}: the page needs another ending than .json, which its numbers get; use .html")
-    for file in (page, numbers):
-        check_writable(file)
     data = analysis.to_dict()
-    html, text = render_page(analysis, data, numbers.name), json_text(data)
-    before = {file for file in (page, numbers) if file.exists()}
+    small, arrays = fitting(data)
+    files = [page, numbers]
+    if arrays:
+        files.append(page.with_name(f"{page.stem}-arrays.nc"))
+        small = {"arrays_file": files[2].name, **small}
+    for file in files:
+        check_writable(file)
+    html, text = render_page(analysis, data, numbers.name), json_text(small)
+    before = {file for file in files if file.exists()}
     try:
-        with atomic_write(page) as new_page, atomic_write(numbers) as new_numbers:
-            new_page.write_text(html, encoding="utf-8")
-            new_numbers.write_text(text, encoding="utf-8")
+        with contextlib.ExitStack() as stack:
+            new = [stack.enter_context(atomic_write(file)) for file in files]
+            new[0].write_text(html, encoding="utf-8")
+            new[1].write_text(text, encoding="utf-8")
+            if arrays:
+                write_arrays(new[2], arrays)
     except BaseException:
         # the second of the two renames failed: a report without its other half would pass for a whole one
-        for file in {page, numbers} - before:
+        for file in set(files) - before:
             file.unlink(missing_ok=True)
         raise
     return page, numbers

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.diagnosis.held_out import contiguous_folds
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+from infer.statistics.folds import contiguous_folds
 
 #: Strengths that are tried, besides a standard normal prior on every coupling.
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -34,16 +34,19 @@ def choose_alpha(
     """
     n_samples = len(spins) if counts is None else int(counts.sum())
     alphas = sorted({1.0 / n_samples, *(strength for strength in STRENGTHS if strength > 1.0 / n_samples)})
-    whole = None if counts is None else np.asarray(counts).astype(np.int64)
+    whole = None if counts is None else np.asarray(counts, dtype=np.float64)
     totals, weight = np.zeros(len(alphas)), 0.0
-    for fold in contiguous_folds(spins, whole, chains, ordered, N_FOLDS, N_FOLDS, np.random.SeedSequence(seed)):
+    folds = contiguous_folds(
+        len(spins), weight=whole, counted=True, chains=chains, ordered=ordered, n_folds=N_FOLDS, seed=seed
+    )
+    for fold in folds:
         judged = float(len(fold.test) if fold.test_weight is None else fold.test_weight.sum())
         for k, alpha in enumerate(alphas):
             model = PseudoLikelihood("l2", alpha, fit_fields=fit_fields, tol=TOLERANCE, n_jobs=n_jobs)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the fit to all samples says what there is to say
-                model.fit(fold.train, sample_weight=fold.train_weight)
-                totals[k] += judged * model.score(fold.test, sample_weight=fold.test_weight)
+                model.fit(spins[fold.train], sample_weight=fold.train_weight)
+                totals[k] += judged * model.score(spins[fold.test], sample_weight=fold.test_weight)
         weight += judged
     scores = totals / weight
     return {"alpha": alphas[int(np.argmax(scores))], "alphas": alphas, "scores": scores.tolist()}

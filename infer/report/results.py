@@ -9,10 +9,204 @@ from numpy.typing import NDArray
 
 from infer.diagnosis.adequacy import Adequacy
 from infer.diagnosis.diagnose import Diagnosis
-from infer.files.json import fields_of, plain
+from infer.estimators.likelihood.acceptance import Runaway
+from infer.files.json import fields_of, plain, to_plain_dict
+from infer.landscape.result import EnergyLandscape
 from infer.similarity.compare import Similarity
 
-__all__ = ["Analysis"]
+__all__ = ["Analysis", "Convergence", "DataSummary", "FitSummary", "Network", "RateByLikelihood"]
+
+
+class _Result:
+    """Results that can be written as JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf"."""
+        return to_plain_dict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class DataSummary(_Result):
+    """What the samples are.
+
+    Attributes
+    ----------
+    kind : str
+        "simulation" or "recording".
+    n_samples, n_rows, n_spins, n_couplings : int
+        Effective number of samples, rows, spins and pairs.
+    n_chains, n_patterns : int or None
+    load : float or None
+        Patterns per spin.
+    time_ordered : bool
+    samples_per_coupling, samples_per_squared_spin, mean_absolute_mean : float
+    active_share : float
+        Share of +1 among all values.
+    active_share_range : tuple of float
+        The smallest and the largest share of +1 of a spin.
+    attributes : dict
+        What came with the samples, and what was done on reading, cut to readable lengths.
+    """
+
+    kind: str
+    n_samples: int
+    n_rows: int
+    n_spins: int
+    n_couplings: int
+    n_chains: int | None
+    n_patterns: int | None
+    load: float | None
+    time_ordered: bool
+    samples_per_coupling: float
+    samples_per_squared_spin: float
+    mean_absolute_mean: float
+    active_share: float
+    active_share_range: tuple[float, float]
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class FitSummary(_Result):
+    """How couplings were fitted.
+
+    Attributes
+    ----------
+    method, estimator : str
+        Name of the method, as the command line has it, and of its class.
+    chosen : str
+        Who or what chose the method.
+    penalty : str
+    alpha : float or None
+        Strength of the penalty.
+    alpha_tried : dict or None
+        ``alphas`` and held-out ``scores`` where the penalty was chosen by cross-validation.
+    fit_fields : bool
+    tol : float or None
+    n_iter : int
+    converged : bool
+    score, score_per_spin, score_per_spin_free : float
+        Log pseudo-likelihood in nats per sample, per spin, and that of free spins.
+    """
+
+    method: str
+    estimator: str
+    chosen: str
+    penalty: str
+    alpha: float | None
+    alpha_tried: dict[str, Any] | None
+    fit_fields: bool
+    tol: float | None
+    n_iter: int
+    converged: bool
+    score: float
+    score_per_spin: float
+    score_per_spin_free: float
+
+
+@dataclass(frozen=True, eq=False)
+class Network(_Result):
+    """Which couplings there are at all.
+
+    Attributes
+    ----------
+    transpose_correlation : float
+        Pearson correlation of the two estimates of each coupling before they are averaged; nan for methods that have
+        only one.
+    z_threshold : float
+        Standard errors beyond which a coupling differs from zero.
+    n_significant : int
+    degrees : ndarray of int64, shape (n_spins,)
+        Couplings of each spin that differ from zero.
+    gap : dict or None
+        ``rank``, ``above``, ``below``, ``ratio`` and ``degrees`` where the strengths show a gap.
+    """
+
+    transpose_correlation: float
+    z_threshold: float
+    n_significant: int
+    degrees: NDArray[np.int64]
+    gap: dict[str, Any] | None
+
+
+@dataclass(frozen=True, eq=False)
+class RateByLikelihood(_Result):
+    """Dreaming rate and inverse temperature fitted to samples directly, given the patterns.
+
+    Attributes
+    ----------
+    method : str
+    rate, rate_std : float
+    rate_interval : tuple of float
+        At ``confidence``.
+    confidence : float
+    inverse_temperature, inverse_temperature_std, slope, slope_std : float
+    converged : bool
+        Whether a finite rate is the best one.
+    """
+
+    method: str
+    rate: float
+    rate_std: float
+    rate_interval: tuple[float, float]
+    confidence: float
+    inverse_temperature: float
+    inverse_temperature_std: float
+    slope: float
+    slope_std: float
+    converged: bool
+
+    @property
+    def determined(self) -> bool:
+        """Whether there is a finite rate with a finite interval and an error that the interval agrees with."""
+        return self.converged and determined(self.rate, self.rate_std, self.rate_interval)
+
+
+def determined(rate: float, std: float, interval: tuple[float, float]) -> bool:
+    """Whether samples determine a rate: all numbers finite, the error no larger than the interval is wide."""
+    low, high = interval
+    return all(map(math.isfinite, (rate, std, low, high))) and std <= high - low
+
+
+@dataclass(frozen=True, eq=False)
+class Convergence(_Result):
+    """Whether chains, or the parts of one run, agree.
+
+    Attributes
+    ----------
+    applicable : bool
+        False where rows have no order in time or are too few; numbers are then None.
+    note : str
+    groups : dict
+        For "energy", "overlaps" and "spins": ``number``, ``largest_r_hat``, ``smallest_ess``, ``median_ess``, ``r_hat``
+        and ``ess``.
+    n_chains, n_parts : int or None
+    r_hat_threshold, ess_threshold : float or None
+    worst_r_hat, least_ess : float or None
+    """
+
+    applicable: bool
+    note: str
+    groups: dict[str, Any]
+    n_chains: int | None = None
+    n_parts: int | None = None
+    r_hat_threshold: float | None = None
+    ess_threshold: float | None = None
+    worst_r_hat: float | None = None
+    least_ess: float | None = None
+
+    @property
+    def agree(self) -> bool | None:
+        """Whether all R-hat are below the threshold; None where that was not judged."""
+        if self.worst_r_hat is None or self.r_hat_threshold is None:
+            return None
+        return bool(self.worst_r_hat <= self.r_hat_threshold)
+
+    @property
+    def enough(self) -> bool | None:
+        """Whether effective sample sizes reach the threshold; None where that was not judged."""
+        if self.least_ess is None or self.ess_threshold is None:
+            return None
+        return bool(self.least_ess >= self.ess_threshold)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,30 +219,34 @@ class Analysis:
         Where the samples come from.
     names : tuple of str
         Names of the spins.
-    data : dict
-        What the samples are: ``kind``, ``n_samples``, ``n_rows``, ``n_spins``, ``n_chains``, ``n_patterns``, ...
+    data : DataSummary
     couplings, couplings_std : ndarray of float64, shape (n_spins, n_spins)
         Fitted couplings beta J (dimensionless) with standard errors.
-    couplings_by_node : ndarray of float64, shape (n_spins, n_spins)
-        Row i as spin i alone tells it, before both estimates of each coupling were averaged.
+    couplings_by_node : ndarray of float64, shape (n_spins, n_spins), or None
+        Row i as spin i alone tells it, before both estimates of each coupling were averaged; None for methods that
+        estimate each coupling once.
     fields, means : ndarray of float64, shape (n_spins,)
         Fitted fields beta h (dimensionless); mean of every spin.
-    fit : dict
-        Estimator, its parameters, iterations, convergence and score (nats per sample).
-    network : dict
-        ``transpose_correlation`` of the two estimates of each coupling, before they were averaged; ``n_significant``
-        couplings more than ``z_threshold`` standard errors from zero, and their ``degrees``; the ``gap`` in the
-        strengths, where there is one.
-    dreaming : dict or None
-        Dreaming rate and inverse temperature by likelihood with standard errors, when patterns are known.
+    fit : FitSummary
+    network : Network
+    runaway : Runaway or None
+        Whether the fitted model has a state that the samples never visit; None where couplings are not finite.
+    dreaming : RateByLikelihood or None
+        Dreaming rate and inverse temperature, when patterns are known.
+    control : RateByLikelihood or None
+        The same for equilibrium samples of Hebbian couplings at the fitted temperature, as many as the samples: their
+        true rate is 0.
     similarity : Similarity
+        To the dreamed couplings of the patterns; without patterns a description against the correlations of the samples
+        themselves.
     references : dict of str to Similarity
         The same for other patterns that were asked for: averages of rows by event, patterns estimated from the samples.
     adequacy : Adequacy
     diagnosis : Diagnosis
-        Whether an equilibrium model with pair couplings is good enough; its ``adequacy`` is the one above.
-    convergence : dict
-        ``applicable``, ``note`` and, per group ("energy", "overlaps", "spins"), R-hat and effective sample size.
+        The three claims; its ``adequacy`` is the one above.
+    landscape : EnergyLandscape or None
+        Of few spins only.
+    convergence : Convergence
     warnings : tuple of str
         What was warned about on the way.
     parameters : dict
@@ -61,24 +259,32 @@ class Analysis:
 
     source: str
     names: tuple[str, ...]
-    data: dict[str, Any]
+    data: DataSummary
     couplings: NDArray[np.float64]
     couplings_std: NDArray[np.float64]
-    couplings_by_node: NDArray[np.float64]
+    couplings_by_node: NDArray[np.float64] | None
     fields: NDArray[np.float64]
     means: NDArray[np.float64]
-    fit: dict[str, Any]
-    network: dict[str, Any]
-    dreaming: dict[str, Any] | None
+    fit: FitSummary
+    network: Network
+    runaway: Runaway | None
+    dreaming: RateByLikelihood | None
+    control: RateByLikelihood | None
     similarity: Similarity
     references: dict[str, Similarity]
     adequacy: Adequacy
     diagnosis: Diagnosis
-    convergence: dict[str, Any]
+    landscape: EnergyLandscape | None
+    convergence: Convergence
     warnings: tuple[str, ...]
     parameters: dict[str, Any]
     versions: dict[str, str]
     created: str
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether patterns are known, so that it can be asked how dreamed the couplings are."""
+        return self.similarity.reference == "patterns"
 
     def headline(self) -> dict[str, Any]:
         """The few numbers to read first.
@@ -88,8 +294,10 @@ class Analysis:
         dict
             ``rate``, ``rate_std``, ``rate_interval``, ``inverse_temperature`` and ``inverse_temperature_std``: by
             likelihood when patterns are given and a finite rate fits best, else of the most similar member of the
-            family; ``confidence`` of the interval; ``cosine_best``, ``cosine_hebbian``; ``verdict`` on similarity, and
-            ``diagnosis``, the verdict on the model.
+            family; ``confidence`` of the interval; ``rate_determined``, whether patterns are given and the rate has a
+            finite interval; ``control_rate`` and ``control_rate_std`` of equilibrium samples with Hebbian couplings
+            (None without); ``cosine_best``, ``cosine_hebbian``; ``verdict`` on similarity, and ``diagnosis``, the
+            three claims.
         """
         similarity = self.similarity
         numbers: dict[str, Any] = {
@@ -100,8 +308,14 @@ class Analysis:
             "inverse_temperature": similarity.inverse_temperature,
             "inverse_temperature_std": similarity.inverse_temperature_std,
         }
-        if self.dreaming is not None and self.dreaming["converged"]:
-            numbers.update({key: self.dreaming[key] for key in numbers if key in self.dreaming})
+        if self.dreaming is not None and self.dreaming.converged:
+            numbers.update({key: getattr(self.dreaming, key) for key in numbers})
+        numbers["rate_determined"] = self.has_patterns and determined(
+            numbers["rate"], numbers["rate_std"], numbers["rate_interval"]
+        )
+        known = self.control if self.control is not None and self.control.determined else None
+        numbers["control_rate"] = None if known is None else known.rate
+        numbers["control_rate_std"] = None if known is None else known.rate_std
         numbers["cosine_best"] = similarity.at_best["cosine"]
         numbers["cosine_hebbian"] = similarity.at_hebbian["cosine"]
         numbers["verdict"] = similarity.verdict
@@ -143,17 +357,22 @@ class Analysis:
         matrices = ("couplings", "reference_couplings", "hebbian_couplings")
         similarity = fields_of(self.similarity, without=matrices)
         references = {name: fields_of(found, without=matrices) for name, found in self.references.items()}
+        answers = ("gains", "couplings_needed", "missed", "stationary", "reversible", "claims")
+        diagnosis = fields_of(self.diagnosis, without=("adequacy",))
         parts = {
             "source": self.source,
             "headline": self.headline(),
             "data": self.data,
             "fit": self.fit,
             "network": self.network,
+            "runaway": self.runaway,
             "dreaming": self.dreaming,
+            "control": self.control,
             "similarity": similarity,
             "references": references,
             "adequacy": fields_of(self.adequacy),
-            "diagnosis": fields_of(self.diagnosis, without=("adequacy",)),
+            "diagnosis": diagnosis | {name: getattr(self.diagnosis, name) for name in answers},
+            "landscape": None if self.landscape is None else self.landscape.to_dict(),
             "convergence": self.convergence,
             "warnings": self.warnings,
             "parameters": self.parameters,

@@ -208,7 +208,7 @@ def _summary(found: Similarity) -> str:
     size = f"{found.n_spins} spins" + (f", {found.n_patterns} patterns" if found.n_patterns else "")
     lines = [
         f"Similarity to Hebbian and dreamed couplings ({size}, reference: {found.reference})",
-        f"  best rate            {number(found.best_rate)} +- {number(found.best_rate_std)}"
+        f"  best rate            {with_error(found.best_rate, found.best_rate_std)}"
         f"   ({100 * found.confidence:g} % interval {number(low)} to {number(high)}; {found.optimum})",
         f"  inverse temperature  {with_error(found.inverse_temperature, found.inverse_temperature_std)}",
         f"  slope                {with_error(found.slope, found.slope_std)}"

@@ -132,7 +132,7 @@ def compare_recordings(
     seed: int | np.random.SeedSequence | np.random.Generator | None = 0,
     n_jobs: int | None = 1,
 ) -> CouplingDifference:
-    """Do the pair couplings of two recordings of the same spins differ, whatever their rates do?
+    """Test whether the pair couplings of two recordings of the same spins differ, whatever their rates do.
 
     Couplings and fields are fitted to each recording by pseudo-likelihood. To first order each block ``b`` of
     successive rows moves a coupling by its influence ``y_b`` (the sandwich formula), so that a coupling is the mean of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,12 +17,12 @@ import numpy as np
 
 from infer.errors import InputError
 from infer.wording import shown
-from simulate import ActiveOrnsteinUhlenbeck, ColoredFieldGlauber, Harmonic, PersistentGlauber, Spherical
+from simulate import ActiveOrnsteinUhlenbeck, ColoredFieldGlauber, Harmonic, PersistentGlauber, Spherical, theory
 from simulate.checks import check_count, check_number
 from simulate.dynamics.dynamics import Dynamics
 from simulate.dynamics.spins import Glauber, Metropolis
 
-__all__ = ["Cell", "Plan", "plan_sweep", "transition_temperature"]
+__all__ = ["Cell", "Plan", "plan_sweep", "transition_scales"]
 
 # lists that span the grid, with the bounds that `check_number` takes
 AXES: dict[str, dict[str, Any]] = {
@@ -139,26 +138,44 @@ class Plan:
     cells: tuple[Cell, ...]
 
 
-def transition_temperature(load: float) -> float:
-    """Temperature 1 + sqrt(load) below which the paramagnet of the Hopfield model is unstable.
+def transition_scales(dynamics: str, load: float, given: Mapping[str, float | None]) -> dict[str, float]:
+    """Temperatures that `reduced_temperature` and `reduced_active_temperature` are in units of.
 
-    The same holds for spherical units, whose stiffness reaches the edge (1 + sqrt(load))^2 of the spectrum there.
+    The first is the transition temperature of spins under their drive (`theory.transition_temperature`), the second the
+    transition active temperature of spherical units (`theory.transition_active_temperature`); both are 1 + sqrt(load),
+    the transition in equilibrium, where the drive that counts is not known yet or there is no transition: for the
+    temperature of units, for active temperatures of spins, for harmonic units.
 
     Parameters
     ----------
+    dynamics : str
+        Name in `KINDS`.
     load : float
         Number of patterns over number of spins.
+    given : mapping
+        Parameters of the cell by name; what is needed and missing leaves a scale at that of equilibrium.
 
     Returns
     -------
-    float
-        In units of the couplings.
+    dict
+        From "temperature" and "active_temperature" to units of the couplings.
 
-    References
-    ----------
-    Amit, Gutfreund, Sompolinsky 1987, Ann. Phys. 173, 30, doi:10.1016/0003-4916(87)90092-3 (spin-glass line).
+    Raises
+    ------
+    ValueError
+        If the transition is not known for these parameters.
     """
-    return 1.0 + math.sqrt(load)
+    scales = dict.fromkeys(REDUCED, theory.transition_temperature(load))
+    values = {name: value for name, value in given.items() if value is not None}
+    if dynamics == "persistent-threshold" and "persistence" in values:
+        scales["temperature"] = theory.transition_temperature(load, values["persistence"])
+    elif dynamics == "coloured-field" and {"persistence_time", "active_temperature"} <= values.keys():
+        drive = values["persistence_time"], values["active_temperature"]
+        scales["temperature"] = theory.transition_temperature(load, 0.0, *drive)
+    elif dynamics == "active-ornstein-uhlenbeck" and "stiffness" not in values and "temperature" in values:
+        drive = values["persistence_time"], values["temperature"]
+        scales["active_temperature"] = theory.transition_active_temperature(load, *drive)
+    return scales
 
 
 def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int | None = None) -> Plan:
@@ -304,12 +321,9 @@ def _cells(config: dict[str, Any]) -> Iterator[Cell]:
         sampling = {key: table[key] for key in SAMPLING}
         for load in table["load"]:
             n_patterns = round(load * n_spins)
-            scale = transition_temperature(n_patterns / n_spins)
             for values in itertools.product(*(table[axis] for axis in axes)):
                 given = dict(zip(axes, values, strict=True))
-                for plain, reduced in REDUCED.items():
-                    if reduced in given:
-                        given[plain] = given.pop(reduced) * scale
+                _unreduce(given, table["name"], n_patterns / n_spins)
                 for repeat in range(config["repeats"]):
                     yield Cell(
                         dynamics=table["name"],
@@ -321,6 +335,17 @@ def _cells(config: dict[str, Any]) -> Iterator[Cell]:
                         **sampling,
                         **given,
                     )
+
+
+def _unreduce(given: dict[str, float], dynamics: str, load: float) -> None:
+    """Put temperatures in the place of reduced ones, the one first that the scale of the other depends on."""
+    order = list(REDUCED.items())
+    for plain, reduced in order if KINDS[dynamics].athermal else reversed(order):
+        if reduced in given:
+            scale = transition_scales(dynamics, load, given)[plain]
+            if scale == 0:
+                raise ValueError(f"{reduced}: nothing orders at load {load:g} under this drive; give {plain} instead")
+            given[plain] = given.pop(reduced) * scale
 
 
 def _check_distinct(cells: tuple[Cell, ...]) -> None:

@@ -56,13 +56,15 @@ def sweep(
 
         - `n_spins` *: number of spins N;
         - `repeats`: number of pattern sets (default 1); `seed`: of all random numbers (0); `chains`: for each cell (4);
-        - `load` *: numbers of patterns over N; `temperature` * or `reduced_temperature` *, in units of the transition
-          temperature 1 + sqrt(load); `draws` (8000 a chain; 2000 of continuous units), `burn_in` (500) and `thin` (4;
-          2), in sweeps or units of time;
+        - `load` *: numbers of patterns over N; `temperature` * or `reduced_temperature` *, in units of the
+          temperature at which spins order under their drive (`theory.transition_temperature`; 1 + sqrt(load) of units
+          and without drive); `draws` (8000 a chain; 2000 of continuous units), `burn_in` (500) and `thin` (4; 2), in
+          sweeps or units of time;
         - tables `[[dynamics]]` *, with `name` "persistent-threshold" (with `persistence`), "coloured-field"
-          (`persistence_time`, and `active_temperature` or `reduced_active_temperature`), "active-ornstein-uhlenbeck"
-          (as before; temperature 0 and spherical potential by default, harmonic with `stiffness`), or "glauber" and
-          "metropolis" (equilibrium). Each may have its own `load`, temperatures, `draws`, `burn_in` and `thin`.
+          (`persistence_time`, and `active_temperature` or `reduced_active_temperature`, in units of 1 + sqrt(load)),
+          "active-ornstein-uhlenbeck" (as before, but reduced by `theory.transition_active_temperature`; temperature 0
+          and spherical potential by default, harmonic with `stiffness`), or "glauber" and "metropolis" (equilibrium).
+          Each may have its own `load`, temperatures, `draws`, `burn_in` and `thin`.
     store : path-like, optional
         SQLite file of the results, `<name of the config>.sqlite` in the working directory by default. A folder means
         that name in it. It may be read (`read_sweep`) while the sweep runs.

@@ -25,8 +25,8 @@ __all__ = ["Store"]
 APPLICATION_ID = 0x72657665  # "reve", in the header of the file
 FORMAT = 1
 # to be raised when the numbers that a seed gives change: cells of two kinds must not stand in one table. 2: runs with
-# fewer than 16 chains; 3: sites of all spins, and predictions for persistent ones
-STREAMS = 3
+# fewer than 16 chains; 3: sites of all spins, and predictions for persistent ones; 4: sites of each chain
+STREAMS = 4
 ORIGIN = ("version", "streams")  # what a store knows of the program that began it, beside the config
 _SECONDS_TO_WAIT = 60.0
 

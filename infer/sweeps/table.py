@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from infer.sweeps.cell import NUMBERS, Outcome
-from infer.sweeps.plan import PARAMETERS, REDUCED, Cell, plan_sweep, transition_temperature
+from infer.sweeps.plan import PARAMETERS, REDUCED, Cell, plan_sweep, transition_scales
 from infer.sweeps.store import ORIGIN, Store
 
 __all__ = ["average_repeats", "describe_sweep", "read_sweep", "refuse_failures", "sweep_map"]
@@ -48,13 +48,13 @@ def read_sweep(
     -------
     pandas.DataFrame
         One row for each cell of the grid, in its order: its parameters (`reduced_...` in units of the transition
-        temperature 1 + sqrt(load)); `status` ("settled", "open", "failed", or "missing" where it was not computed yet)
-        and the `reason` for leaving it open or the error in which it failed; `rate`, `inverse_temperature` and `slope`
-        of the fitted dreaming model with standard errors `..._std`, nan unless settled; `r_hat_...`, `ess_...` of
-        energy and leading overlaps (the worst); `theory_rate`, `theory_slope` at leading order (`theory.dreaming_rate`,
-        `effective_slope`), and `formula_rate`, `formula_slope`, what a fit to endless samples is expected to give: for
-        driven spins `theory.fitted_rate_and_slope`, for continuous units a fit to `theory.stationary_covariance`;
-        nan where not known.
+        temperatures that `sweep` names); `status` ("settled", "open", "failed", or "missing" where it was not computed
+        yet) and the `reason` for leaving it open or the error in which it failed; `rate`, `inverse_temperature` and
+        `slope` of the fitted dreaming model with standard errors `..._std`, nan unless settled; `r_hat_...`,
+        `ess_...` of energy and leading overlaps (the worst); `theory_rate`, `theory_slope` at leading order
+        (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, expected from a fit to endless
+        samples: for driven spins `theory.fitted_rate_and_slope`, for continuous units a fit to
+        `theory.stationary_covariance`; nan where not known.
 
     Raises
     ------
@@ -82,7 +82,10 @@ def read_sweep(
 def _parameters(cell: Cell) -> dict[str, Any]:
     """The columns that say which cell a row is."""
     values = {name: getattr(cell, name) for name in PARAMETERS}
-    scale = transition_temperature(cell.load)
+    try:
+        scales = transition_scales(cell.dynamics, cell.load, values)
+    except ValueError:  # where the transition is not known
+        scales = dict.fromkeys(REDUCED, math.nan)
     return {
         "dynamics": cell.dynamics,
         "n_spins": cell.n_spins,
@@ -91,7 +94,9 @@ def _parameters(cell: Cell) -> dict[str, Any]:
         **{name: math.nan if value is None else value for name, value in values.items()},
         # rounded, so that equal values in the config are equal here
         **{
-            reduced: math.nan if values[plain] is None else round(values[plain] / scale, 12)
+            reduced: math.nan
+            if values[plain] is None or not scales[plain]
+            else round(values[plain] / scales[plain], 12)
             for plain, reduced in REDUCED.items()
         },
         "repeat": cell.repeat,

@@ -17,17 +17,21 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from simulate.checks import check_fields, check_number
 from simulate.couplings import PatternCouplings, check_couplings
 from simulate.dynamics import active_kernels as kernels
-from simulate.dynamics.dynamics import Dynamics, Schedule, even_groups
+from simulate.dynamics.dynamics import Dynamics, Schedule, Start, even_groups
 from simulate.dynamics.linear_modes import mode_transition
 from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical, spherical_stiffness
 from simulate.dynamics.responses import LinearUnits
-from simulate.dynamics.spin_dynamics import FEW_CHAINS, LANES_OF_A_CHAIN, generator_state
+from simulate.dynamics.spin_dynamics import generator_state
 from simulate.dynamics.threshold_kernels import fill_normals
 
 __all__ = ["ActiveOrnsteinUhlenbeck"]
 
 # random numbers drawn in one go, for all chains of a group (4 bytes each): they stay in the cache until they are used
 _NORMALS_AT_ONCE = 1 << 17
+# below this many chains in a run the lanes of one instruction would stay half empty; each chain then has its own noise
+# made, with as many generators as fill the widest registers
+_FEW_CHAINS = 16
+_LANES_OF_A_CHAIN = 16
 # from here on only the extreme eigenvalues of couplings that are no full matrix are computed
 _LANCZOS_FROM = 500
 # couplings kept as patterns or sparse are taken apart into modes up to this number of units
@@ -227,27 +231,27 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     def trajectories(
         self,
         chain_seeds: list[np.random.SeedSequence],
-        shared_seed: np.random.SeedSequence,
-        initial: NDArray[np.float64] | None,
+        start: Start,
         schedule: Schedule,
         advanced: Callable[[int], Any],
-    ) -> NDArray[np.float32]:
+    ) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
         shape = self.n_spins, len(chain_seeds)
         generators = [np.random.default_rng(seed) for seed in chain_seeds]
         random_start = np.array([rng.standard_normal(self.n_spins) for rng in generators])
         # chains side by side, the last axis of everything
-        x = np.array(random_start if initial is None else initial, dtype=np.float32).T.copy()
-        if initial is None and isinstance(self.potential, SoftSpin):
+        x = np.array(random_start if start.states is None else start.states, dtype=np.float32).T.copy()
+        if start.states is None and isinstance(self.potential, SoftSpin):
             x = np.where(x < 0, np.float32(-1), np.float32(1))
         coloured = self.persistence_time > 0 and self.active_temperature > 0
         strength = math.sqrt(self.active_temperature / self.persistence_time) if coloured else 0.0
-        start = [strength * rng.standard_normal(self.n_spins) for rng in generators]
-        velocity = np.array(start, dtype=np.float32).T.copy()
-        fill_noise = _noise_source(chain_seeds, few=schedule.chains < FEW_CHAINS)
+        random_noise = [strength * rng.standard_normal(self.n_spins) for rng in generators]
+        velocity = np.array(random_noise if start.memory is None else start.memory, dtype=np.float32).T.copy()
+        fill_noise = _noise_source(chain_seeds, few=schedule.chains < _FEW_CHAINS)
         block = max(1, min(256, _NORMALS_AT_ONCE // (2 * x.size)))
         noise = np.empty((block, 2, *shape), dtype=np.float32)
         if self.exact:
-            return self._carry_modes(x, velocity, fill_noise, noise, schedule, advanced)
+            record, end = self._carry_modes(x, velocity, fill_noise, noise, schedule, advanced)
+            return record, end if coloured else None
         advance = _advance(self.couplings, shape[1])
         fields = np.zeros(self.n_spins) if self.fields is None else np.asarray(self.fields)
         external = _repeated(fields, shape[1])
@@ -270,7 +274,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
                 f"units ran off to infinity: the time step {1 / self.steps_per_unit:.3g} is too long for them; "
                 f"give a shorter time_step, such as {0.3 / self.steps_per_unit:.2g}"
             )
-        return record
+        return record, velocity.T if coloured else None
 
     def _carry_modes(
         self,
@@ -280,13 +284,13 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         noise: NDArray[np.float32],
         schedule: Schedule,
         advanced: Callable[[int], Any],
-    ) -> NDArray[np.float32]:
-        """Trajectories of linear dynamics from x, each recorded state drawn given the one before."""
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Trajectories of linear dynamics from x, each state drawn given the one before; the noise at the end."""
         eigenvalues, vectors = self._eigensystem
         stiffness = self.stiffness - eigenvalues
         rest = np.zeros(self.n_spins) if self.fields is None else vectors.T @ np.asarray(self.fields) / stiffness
         modes = vectors.T @ x - rest[:, None]
-        drive: NDArray[np.float64] = velocity.astype(np.float64)  # white across modes as it is across units
+        drive: NDArray[np.float64] = vectors.T @ velocity
         back = np.ascontiguousarray(vectors, dtype=np.float32)
         n_chains = x.shape[1]
         record = np.empty((n_chains, schedule.draws, self.n_spins), dtype=np.float32)
@@ -312,7 +316,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
             carry(schedule.burn_in, 1, None)
         for first in range(0, schedule.draws, len(noise)):
             carry(schedule.thin, min(len(noise), schedule.draws - first), first)
-        return record
+        return record, (vectors @ drive).T
 
     def _scalars(self, coloured: bool, strength: float) -> tuple[float, ...]:
         """Coefficients of the force and of the noise over one step, as the kernels take them."""
@@ -340,7 +344,7 @@ def _noise_source(chain_seeds: list[np.random.SeedSequence], *, few: bool) -> Ca
     if not few:
         state = generator_state(chain_seeds)
         return lambda noise: fill_normals(state, noise.reshape(-1))
-    states = [generator_state([seed], LANES_OF_A_CHAIN) for seed in chain_seeds]
+    states = [generator_state([seed], _LANES_OF_A_CHAIN) for seed in chain_seeds]
 
     def fill(noise: NDArray[np.float32]) -> None:
         own = np.empty(noise.shape[:-1], dtype=np.float32)

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from simulate.checks import check_fields, check_number
 from simulate.couplings import PatternCouplings, check_couplings
 from simulate.dynamics import threshold_kernels as kernels
-from simulate.dynamics.dynamics import Dynamics, Schedule, even_groups, random_spins
+from simulate.dynamics.dynamics import Dynamics, Schedule, Start, even_groups, random_spins
+from simulate.dynamics.local_fields import check_range
 from simulate.dynamics.responses import EquilibriumResponse
 from simulate.dynamics.spin_dynamics import generator_state
 
@@ -79,7 +80,7 @@ class LayerChains:
         for first in range(0, n_sweeps, at_once):
             count = min(at_once, n_sweeps - first)
             kernels.fill_normals(self._hidden, normals[:count].reshape(-1))
-            kernels.fill_logistic(self._visible, np.float32(1.0), thresholds[:count].reshape(-1, n_chains))
+            kernels.fill_logistic_lanes(self._visible, thresholds[:count].reshape(-1))
             for k in range(count):
                 sweep_layers(self._spins, factor, external, normals[k], thresholds[k])
                 after_sweep(self._spins)
@@ -165,15 +166,17 @@ class BlockGibbs(Dynamics):
     def trajectories(
         self,
         chain_seeds: list[np.random.SeedSequence],
-        shared_seed: np.random.SeedSequence,
-        initial: NDArray[np.float64] | None,
+        start: Start,
         schedule: Schedule,
         advanced: Callable[[int], Any],
-    ) -> NDArray[np.int8]:
+    ) -> tuple[NDArray[np.int8], NDArray[Any] | None]:
         n_chains, n_spins = len(chain_seeds), self.n_spins
         random_start = random_spins([np.random.default_rng(seed) for seed in chain_seeds], n_spins)
-        chains = LayerChains(random_start if initial is None else initial, chain_seeds)
-        factor = (layer_factor(self.couplings) / np.sqrt(self.temperature)).astype(np.float32)
+        chains = LayerChains(random_start if start.states is None else start.states, chain_seeds)
+        factor = layer_factor(self.couplings) / np.sqrt(self.temperature)
+        strength = np.abs(factor)
+        field = 0.0 if self.fields is None else np.abs(np.asarray(self.fields)).max()
+        check_range(float((strength.T @ strength.sum(axis=1)).max() + field / self.temperature), self.temperature)
         external = np.zeros(n_spins) if self.fields is None else np.asarray(self.fields) / self.temperature
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
         tick = 0
@@ -186,5 +189,5 @@ class BlockGibbs(Dynamics):
                 record[:, draw - 1] = spins.T
             advanced(n_chains)
 
-        chains.advance(factor, external.astype(np.float32), schedule.duration, record_draw)
-        return record
+        chains.advance(factor.astype(np.float32), external.astype(np.float32), schedule.duration, record_draw)
+        return record, None

@@ -15,7 +15,7 @@ from scipy import sparse
 from simulate.couplings import PatternCouplings
 from simulate.dynamics.responses import Response
 
-__all__ = ["Dynamics", "Schedule", "even_groups", "random_spins"]
+__all__ = ["Dynamics", "Schedule", "Start", "even_groups", "random_spins"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,18 @@ class Schedule:
     def duration(self) -> int:
         """Ticks of one chain."""
         return self.burn_in + self.draws * self.thin
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where chains start: states and memory (n_chains, n_spins), None where each chain draws its own."""
+
+    states: NDArray[Any] | None = None
+    memory: NDArray[Any] | None = None
+
+    def __getitem__(self, chains: slice) -> Start:
+        """The same for some of the chains."""
+        return Start(*(None if part is None else part[chains] for part in (self.states, self.memory)))
 
 
 def even_groups(chains: int, fewest: int = 4) -> list[int]:
@@ -51,9 +63,8 @@ class Dynamics(ABC):
     """A driven dynamics; subclasses are dataclasses whose fields are its parameters.
 
     A subclass names the recorded variable and its type, says how many ticks (single-spin updates, time steps) make a
-    unit of time, and writes `trajectories`. Chains draw their random numbers from streams of their own (`chain_seeds`)
-    and may share one stream (`shared_seed`, the same for every group of chains); so the group in which a chain is
-    computed does not change it.
+    unit of time, and writes `trajectories`. Chains draw all their random numbers from streams of their own
+    (`chain_seeds`): they are independent, and the group in which a chain is computed does not change it.
     """
 
     variable: ClassVar[str]
@@ -74,12 +85,11 @@ class Dynamics(ABC):
     def trajectories(
         self,
         chain_seeds: list[np.random.SeedSequence],
-        shared_seed: np.random.SeedSequence,
-        initial: NDArray[np.float64] | None,
+        start: Start,
         schedule: Schedule,
         advanced: Callable[[int], Any],
-    ) -> NDArray[Any]:
-        """States of a group of chains, recorded as the schedule says.
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """States of a group of chains, recorded as the schedule says, and what they remember besides at the end.
 
         `advanced` is told the ticks done since it was last called, summed over the chains.
 
@@ -87,10 +97,8 @@ class Dynamics(ABC):
         ----------
         chain_seeds : list of SeedSequence
             Of each chain of the group.
-        shared_seed : SeedSequence
-            The same for every group.
-        initial : ndarray, shape (n_chains, n_spins), or None
-            Where chains start; None for random states.
+        start : Start
+            Where chains start; None in it for random states, or a memory drawn anew.
         schedule : Schedule
             When states are recorded, in ticks.
         advanced : callable
@@ -98,8 +106,10 @@ class Dynamics(ABC):
 
         Returns
         -------
-        ndarray, shape (n_chains, draws, n_spins)
-            Of the type `dtype`.
+        states : ndarray, shape (n_chains, draws, n_spins)
+            Of the type `dtype`; the last ones are those at the end.
+        memory : ndarray, shape (n_chains, n_spins), or None
+            What spins or units remember besides their state, with which a run goes on.
         """
 
     def energies(self, states: NDArray[np.float64]) -> NDArray[np.float64]:

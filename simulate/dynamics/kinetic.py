@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulate.checks import check_number
 from simulate.dynamics import threshold_kernels as kernels
-from simulate.dynamics.dynamics import Schedule, even_groups, random_spins
-from simulate.dynamics.spin_dynamics import SpinDynamics, Thresholds, check_model, generator_state
+from simulate.dynamics.dynamics import Schedule, Start, even_groups, random_spins
+from simulate.dynamics.spin_dynamics import CompiledSpinDynamics, Thresholds, check_model, streams
 
 __all__ = ["KineticIsing"]
 
 
 @dataclass(frozen=True, eq=False)
-class KineticIsing(SpinDynamics):
+class KineticIsing(CompiledSpinDynamics):
     """Kinetic Ising model with couplings J_ij, with which j acts on i, that need not be symmetric.
 
     A spin is set to s_i = +1 with probability 1 / (1 + exp(-2 h_i / T)), h_i = sum_j J_ij s_j + H_i: one random spin
@@ -66,33 +66,33 @@ class KineticIsing(SpinDynamics):
             return super().group_sizes(chains, n_jobs)
         return even_groups(chains)
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        scale = np.float32(self.temperature)
-        return lambda sites, out: kernels.fill_logistic(state, scale, out)
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        scale = self.in_units(self.temperature)
+        return Thresholds(lambda sites, out: kernels.fill_logistic(state, scale, out))
 
     def trajectories(
         self,
         chain_seeds: list[np.random.SeedSequence],
-        shared_seed: np.random.SeedSequence,
-        initial: NDArray[np.float64] | None,
+        start: Start,
         schedule: Schedule,
         advanced: Callable[[int], Any],
-    ) -> NDArray[np.int8]:
+    ) -> tuple[NDArray[np.int8], NDArray[Any] | None]:
         if self.update == "sequential":
-            return super().trajectories(chain_seeds, shared_seed, initial, schedule, advanced)
+            return super().trajectories(chain_seeds, start, schedule, advanced)
         n_chains, n_spins = len(chain_seeds), self.n_spins
         generators = [np.random.default_rng(seed) for seed in chain_seeds]
-        spins = np.array(random_spins(generators, n_spins) if initial is None else initial, dtype=np.float64).T
-        thresholds = self.threshold_source(generator_state(chain_seeds), generators)
+        states = random_spins(generators, n_spins) if start.states is None else start.states
+        spins = np.array(states, dtype=np.float64).T
+        thresholds = self.sources(streams(chain_seeds)[1], generators)
         external = np.zeros((n_spins, 1)) if self.fields is None else np.asarray(self.fields)[:, None]
-        every_site = np.arange(n_spins, dtype=np.int32)
-        noise = np.empty((n_spins, n_chains), dtype=np.float32)
+        every_site = np.tile(np.arange(n_spins, dtype=np.int32), (n_chains, 1))
+        noise = np.empty((n_chains, n_spins), dtype=np.float32)
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
         for tick in range(1, schedule.duration + 1):
-            thresholds(every_site, noise)
-            spins = np.where(self.couplings @ spins + external + noise >= 0, 1.0, -1.0)
+            thresholds.fill(every_site, noise)
+            spins = np.where(self.couplings @ spins + external + self.unit * noise.T.astype(np.float64) >= 0, 1.0, -1.0)
             draw, rest = divmod(tick - schedule.burn_in, schedule.thin)
             if draw >= 1 and rest == 0:
                 record[:, draw - 1] = spins.T
             advanced(n_chains)
-        return record
+        return record, None

@@ -12,14 +12,22 @@ from scipy import sparse
 from simulate.couplings import PatternCouplings
 from simulate.dynamics import spin_kernels as kernels
 
-__all__ = ["LocalFields", "local_fields"]
+__all__ = ["DenseFields", "LocalFields", "check_range", "largest_field", "local_fields", "unit_of_energy"]
 
 # bytes of a line of the cache, and of the widest register: what begins elsewhere is loaded in two pieces
 _LINE = 64
+# fields beyond this many units leave the range of single precision once they are summed and weighed against thresholds
+_LARGEST = 1e30
+_LARGEST_SHORT = 32767
+# up to this many patterns fill one vector of single precision, which is as fast
+_FEWEST_WHOLE = 16
 
 
 class LocalFields(Protocol):
-    """Spins of several chains together with their fields h_i = sum_j J_ij s_j + H_i."""
+    """Spins of several chains together with their fields h_i = sum_j J_ij s_j + H_i, in a unit of energy."""
+
+    def start(self, spins: NDArray[np.int8]) -> None:
+        """Go on with these chains (n_chains, n_spins); the couplings stay as they are."""
 
     def refresh(self) -> None:
         """Compute the fields afresh from the spins, which clears the rounding that flips have left."""
@@ -33,36 +41,49 @@ class LocalFields(Protocol):
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        """Update the given sites in turn, s_i = sign(h_i + threshold), and record the states after each `every`.
+        """Update each chain's sites in turn, s_i = sign(h_i + threshold), and record the states after each `every`.
 
-        With `metropolis` the threshold is -s_i times the given one: s_i turns where s_i h_i falls below it. `done` is
-        the number of updates before these, less those of burn-in, during which nothing is recorded.
+        sites and thresholds (n_chains, n_updates). With `metropolis` the threshold is -s_i times the given one: s_i
+        turns where s_i h_i falls below it. `done` is the number of updates before these, less those of burn-in, during
+        which nothing is recorded.
         """
 
     def states(self) -> NDArray[np.int8]:
         """The spins now, int8 (n_chains, n_spins)."""
 
 
-class DenseFields:
-    """Fields from a full matrix: a flip costs O(N). Chains go side by side, or one by one if few."""
+class _Chains:
+    """Chains with a state for each."""
 
-    def __init__(
-        self, couplings: NDArray[np.float64], external: NDArray[np.float64], spins: NDArray[np.int8], few: bool
-    ) -> None:
-        self._few = few
-        self._couplings = couplings
-        # few chains wait for the rows: these then begin with a line of the cache, and end without a rest
-        self._columns = -(-len(couplings) // 32) * 32 if few else len(couplings)
-        self._incoming = _padded(couplings.T, self._columns)
-        self._external = external
-        self._n_chains = len(spins)
-        self._spins = np.array(spins, dtype=np.float32) if few else _to_strips(spins)
+    _spins: NDArray[np.int8]
+
+    def start(self, spins: NDArray[np.int8]) -> None:
+        self._spins = np.array(spins, dtype=np.int8, order="C")
         self.refresh()
 
     def refresh(self) -> None:
-        # chain by chain: the rounding of one product for all could depend on how many chains there are
-        rows = [self._couplings @ state.astype(np.float64) + self._external for state in self.states()]
-        self._fields = _padded(np.array(rows), self._columns)
+        raise NotImplementedError
+
+    def states(self) -> NDArray[np.int8]:
+        return self._spins.copy()
+
+    def _of_each_chain(self, matrix: Any, external: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """matrix @ s + external, chain by chain: the rounding of one product could depend on how many chains it has."""
+        rows = [matrix @ state for state in self._spins.astype(np.float64)]
+        return np.array(rows) if external is None else np.array(rows) + external
+
+
+class DenseFields(_Chains):
+    """Fields from a full matrix: a flip costs O(N)."""
+
+    def __init__(self, couplings: NDArray[np.float64], external: NDArray[np.float64], unit: float = 1.0) -> None:
+        with np.errstate(over="ignore"):  # refused in the next line
+            self._couplings, self._external = couplings / unit, external / unit
+        check_range(largest_field(self._couplings, self._external), unit)
+        self._incoming = _padded(self._couplings.T)
+
+    def refresh(self) -> None:
+        self._fields = _padded(self._of_each_chain(self._couplings, self._external))
 
     def advance(
         self,
@@ -73,31 +94,25 @@ class DenseFields:
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        kernel = kernels.advance_dense_few if self._few else kernels.advance_dense
-        kernel(sites, thresholds, metropolis, self._incoming, self._spins, self._fields, done, every, record)
-
-    def states(self) -> NDArray[np.int8]:
-        if self._few:
-            return self._spins.astype(np.int8)
-        return _from_strips(self._spins, self._n_chains, len(self._couplings))
+        kernels.advance_dense(
+            sites, thresholds, metropolis, self._incoming, self._spins, self._fields, done, every, record
+        )
 
 
-class SparseFields:
+class SparseFields(_Chains):
     """Fields from compressed rows: a flip costs as many steps as the spin has neighbours."""
 
-    def __init__(self, couplings: Any, external: NDArray[np.float64], spins: NDArray[np.int8]) -> None:
-        self._couplings = sparse.csr_array(couplings)
+    def __init__(self, couplings: Any, external: NDArray[np.float64], unit: float = 1.0) -> None:
+        with np.errstate(over="ignore"):
+            self._couplings, self._external = sparse.csr_array(couplings) / unit, external / unit
+        check_range(largest_field(self._couplings, self._external), unit)
         incoming = sparse.csr_array(self._couplings.T)
         self._start = incoming.indptr.astype(np.int64)
         self._neighbours = incoming.indices.astype(np.int64)
         self._weights = incoming.data.astype(np.float32)
-        self._external = external
-        self._spins = np.ascontiguousarray(spins, dtype=np.float32)
-        self.refresh()
 
     def refresh(self) -> None:
-        rows = [self._couplings @ state.astype(np.float64) + self._external for state in self._spins]
-        self._fields = np.array(rows, dtype=np.float32)
+        self._fields = self._of_each_chain(self._couplings, self._external).astype(np.float32)
 
     def advance(
         self,
@@ -108,47 +123,41 @@ class SparseFields:
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        kernels.advance_sparse(
-            sites,
-            thresholds,
-            metropolis,
-            self._start,
-            self._neighbours,
-            self._weights,
-            self._spins,
-            self._fields,
-            done,
-            every,
-            record,
-        )
-
-    def states(self) -> NDArray[np.int8]:
-        return self._spins.astype(np.int8)
+        rows = self._start, self._neighbours, self._weights
+        kernels.advance_sparse(sites, thresholds, metropolis, *rows, self._spins, self._fields, done, every, record)
 
 
-class PatternFields:
-    """Fields from patterns through overlaps: an update costs O(P). Chains go side by side, or one by one if few."""
+class PatternFields(_Chains):
+    """Fields from patterns through overlaps: an update costs O(P).
 
-    def __init__(
-        self, couplings: PatternCouplings, external: NDArray[np.float64], spins: NDArray[np.int8], few: bool
-    ) -> None:
-        self._few = few
-        self._weighted = couplings.weighted_patterns
-        # columns of zeros fill up what the kernels work on at a time: tiles of four, or registers of sixteen
-        columns = -(-len(self._weighted) // (16 if few else 4)) * (16 if few else 4)
-        self._left = _padded(couplings.patterns.T, columns)
-        self._right = _padded(self._weighted.T, columns)
-        self._self_couplings = couplings.self_couplings.astype(np.float32)
-        self._external = external.astype(np.float32)
-        self._n_chains = len(spins)
-        self._spins = np.array(spins, dtype=np.float32) if few else _to_strips(spins)
-        self.refresh()
+    Hebbian couplings without fields are kept as whole numbers, N J_ij, whose arithmetic is exact.
+    """
+
+    _scale: float
+
+    def __init__(self, couplings: PatternCouplings, external: NDArray[np.float64], unit: float = 1.0) -> None:
+        with np.errstate(over="ignore"):
+            weighted, external = couplings.weighted_patterns / unit, external / unit
+            check_range(largest_field(couplings, None) / unit + np.abs(external).max(), unit)
+        self._patterns = couplings.patterns
+        if whole_numbers_hold(couplings) and not external.any():
+            self._right = self._left = _padded(couplings.patterns.T, np.int16)
+            self._weighted = couplings.patterns.astype(np.float64)
+            self._own = np.array([len(couplings.patterns)], dtype=np.float32)
+            self._scale = unit * self._left.shape[0]
+        else:
+            # the fields as one more pattern, of overlap 1 whatever the spins
+            self._left = _padded(np.column_stack([couplings.patterns.T, external]))
+            self._right = _padded(np.column_stack([weighted.T, np.zeros(len(external))]))
+            self._weighted = weighted
+            self._own = (couplings.self_couplings / unit).astype(np.float32)
+            self._scale = 1.0
 
     def refresh(self) -> None:
-        # chain by chain, as for full matrices
-        rows = np.array([self._weighted @ state.astype(np.float64) for state in self.states()])
-        overlaps = _padded(rows, self._left.shape[1])
-        self._overlaps = overlaps if self._few else _to_strips(overlaps)
+        overlaps = self._of_each_chain(self._weighted)
+        if self._left.dtype == np.float32:
+            overlaps = np.column_stack([overlaps, np.ones(len(overlaps))])
+        self._overlaps = _padded(overlaps, self._left.dtype)
 
     def advance(
         self,
@@ -159,15 +168,14 @@ class PatternFields:
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        kernel = kernels.advance_patterns_few if self._few else kernels.advance_patterns
-        kernel(
+        kernels.advance_patterns(
             sites,
             thresholds,
+            np.float32(self._scale),
             metropolis,
             self._left,
             self._right,
-            self._self_couplings,
-            self._external,
+            self._own,
             self._spins,
             self._overlaps,
             done,
@@ -175,54 +183,62 @@ class PatternFields:
             record,
         )
 
-    def states(self) -> NDArray[np.int8]:
-        if self._few:
-            return self._spins.astype(np.int8)
-        return _from_strips(self._spins, self._n_chains, len(self._left))
+
+def whole_numbers_hold(couplings: PatternCouplings) -> bool:
+    """Whether whole numbers pay, and overlaps and N h_i of Hebbian couplings stay within int16 in every state.
+
+    |N h_i| <= sum_j |xi_i . xi_j| <= sqrt(N sum_j (xi_i . xi_j)^2) for the vectors xi_i of the patterns' spins; sums on
+    the way may pass the bounds, since whole numbers modulo 2^16 come back.
+    """
+    patterns = couplings.patterns.astype(np.float64)
+    n_patterns, n_spins = patterns.shape
+    if couplings.rate != 0.0 or n_spins > _LARGEST_SHORT or not _FEWEST_WHOLE < n_patterns <= n_spins:
+        return False
+    squares = np.einsum("mi,mi->i", patterns, (patterns @ patterns.T) @ patterns)
+    return bool(np.sqrt(n_spins * squares.max()) + n_patterns <= _LARGEST_SHORT)
 
 
-def _zeros(*shape: int) -> NDArray[np.float32]:
-    """Zeros in single precision that begin with a line of the cache, as numpy does not promise."""
-    size = math.prod(shape)
-    spare = np.zeros(size + _LINE // 4, dtype=np.float32)
-    first = -spare.ctypes.data % _LINE // 4
-    return spare[first : first + size].reshape(shape)
+def largest_field(couplings: Any, external: NDArray[np.float64] | None) -> float:
+    """Bound of |h_i| over all states and spins, max_i sum_j |J_ij| + |H_i| (a looser one for patterns)."""
+    if isinstance(couplings, PatternCouplings):
+        row = np.abs(couplings.weighted_patterns).sum()
+    else:
+        row = abs(couplings).sum(axis=1).max(initial=0.0)
+    return float(row) if external is None else float(row + np.abs(external).max(initial=0.0))
 
 
-def _padded(values: NDArray[Any], columns: int) -> NDArray[np.float32]:
-    """The values (n_rows, n) in single precision, with zeros up to the given number of columns."""
-    padded = _zeros(len(values), columns)
-    padded[:, : values.shape[1]] = values
+def check_range(largest: float, unit: float) -> None:
+    """Refuse fields of up to `largest` units that single precision cannot hold."""
+    if not largest <= _LARGEST:
+        raise ValueError(
+            f"couplings and fields reach {largest * unit:.3g} where the temperature is about {unit:.3g}; chains "
+            f"compute in single precision, up to {_LARGEST:g} times the temperature: raise it or lower the couplings"
+        )
+
+
+def _padded(values: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
+    """The values (n_rows, n) with zeros up to whole vectors; rows begin with a line of the cache."""
+    n_rows, n = values.shape
+    size = np.dtype(dtype).itemsize
+    in_a_line = _LINE // size
+    columns = -(-n // in_a_line) * in_a_line
+    spare = np.zeros(n_rows * columns + in_a_line, dtype=dtype)
+    first = -spare.ctypes.data % _LINE // size
+    padded = spare[first : first + n_rows * columns].reshape(n_rows, columns)
+    padded[:, :n] = values
     return padded
 
 
-def _to_strips(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Rows of chains (n_chains, n) as the lanes of strips, flat (n_strips, n, STRIP)."""
-    chains, n = values.shape
-    strips = _zeros(-(-chains // kernels.STRIP), n, kernels.STRIP)
-    for strip, lanes in enumerate(strips):
-        part = values[strip * kernels.STRIP : (strip + 1) * kernels.STRIP]
-        lanes[:, : len(part)] = part.T
-    return strips.reshape(-1)
-
-
-def _from_strips(strips: NDArray[np.float32], n_chains: int, n_spins: int) -> NDArray[np.int8]:
-    """The spins (n_chains, n_spins) that are the lanes of flat strips."""
-    lanes = strips.reshape(-1, n_spins, kernels.STRIP).transpose(0, 2, 1)
-    return lanes.reshape(-1, n_spins)[:n_chains].astype(np.int8)
-
-
-def local_fields(
-    couplings: Any, external: NDArray[np.float64] | None, spins: NDArray[np.int8], *, few: bool = False
-) -> LocalFields:
-    """Fields of the kind that suits the couplings, for spins (n_chains, n_spins).
-
-    `few` says that the whole run has too few chains to fill the lanes of one instruction; a group of them cannot decide
-    that by itself, since the ways of few and of many round differently and results must not depend on the grouping.
-    """
-    field = np.zeros(spins.shape[1]) if external is None else external
+def local_fields(couplings: Any, external: NDArray[np.float64] | None, unit: float = 1.0) -> LocalFields:
+    """Fields of the kind that suits the couplings, divided by a unit of energy in double precision."""
+    field = np.zeros(couplings.shape[0]) if external is None else np.asarray(external, dtype=np.float64)
     if isinstance(couplings, PatternCouplings):
-        return PatternFields(couplings, field, spins, few)
+        return PatternFields(couplings, field, unit)
     if sparse.issparse(couplings):
-        return SparseFields(couplings, field, spins)
-    return DenseFields(couplings, field, spins, few)
+        return SparseFields(couplings, field, unit)
+    return DenseFields(couplings, field, unit)
+
+
+def unit_of_energy(temperature: float) -> float:
+    """The power of two next to the temperature: division by it is exact, so that exact ties of fields stay ties."""
+    return math.ldexp(1.0, round(math.log2(temperature)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -17,25 +18,28 @@ from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number, first_place, seed_sequence
 from simulate.dynamics.convergence import bounded_convergence, convergence, warn_unless_settled
-from simulate.dynamics.dynamics import Dynamics, Schedule
+from simulate.dynamics.dynamics import Dynamics, Schedule, Start
 
 __all__ = ["sample", "trajectory"]
 
 # draws of the first run of a chain that is to reach an effective sample size, and how far it may go from there
 _PILOT_DRAWS = 200
 _MOST_DRAWS = 1_000_000
+_CHAINS = 4
+_BURN_IN = 500
 
 
 def sample(
     dynamics: Dynamics,
     draws: int | None = None,
     *,
-    chains: int = 4,
-    burn_in: int = 500,
+    chains: int | None = None,
+    burn_in: int | None = None,
     thin: int = 1,
-    seed: int | np.random.SeedSequence | None = None,
+    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
     n_jobs: int | None = None,
     initial: ArrayLike | None = None,
+    continue_from: xr.Dataset | None = None,
     progress: bool = False,
     effective_size: int | None = None,
     check: bool = True,
@@ -53,14 +57,24 @@ def sample(
     draws : int, optional
         Recorded states a chain; 1000 by default.
     chains, burn_in, thin : int
-        Number of chains, units of time before the first interval, units between draws.
-    seed : int, SeedSequence or None
-        Same seed, same samples, whatever `n_jobs`. None draws one, which the attributes then record.
+        Number of chains (4), units of time before the first interval (500), units between draws (1).
+    seed : int, SeedSequence, Generator or None
+        Same seed, same samples, whatever `n_jobs`; chain k has a stream of random numbers of its own, whatever the
+        number of chains. None draws one, which the attributes then record. Two runs with the same seed use the same
+        random numbers, whatever their dynamics, `initial` or length: they are not independent, and a run from the last
+        states of another must have another seed, or go on by `continue_from`. A Generator moves on with every use.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).
     initial : array_like, optional
         State from which chains start: (n_spins,), or (n_states, n_spins) taken in turn by the chains, for example the
         patterns. By default each chain starts from a random state.
+    continue_from : Dataset, optional
+        Go on with the chains of this run of `sample` or `trajectory`, of the same dynamics (its parameters may have
+        changed): from their last states, with what their spins remember (persistent thresholds, coloured noise), and
+        with fresh random numbers that follow from the seed and from how many times the chains have gone on. `chains`
+        and `seed` are those of the run by default, and `burn_in` is 0. Going on twice from the same run gives the same
+        samples, unless seeds differ. Join both runs with
+        ``xarray.concat([first, second], "draw", coords="minimal", compat="override", join="override")``.
     progress : bool, default False
         Show a progress bar.
     effective_size : int, optional
@@ -75,40 +89,36 @@ def sample(
     -------
     xarray.Dataset
         Variable `spins` (int8) or `x` (float32), dims (chain, draw, spin); goes into `arviz.ess`, `arviz.rhat` and
-        `arviz.summary` as it is. The attributes record every parameter, the seed and the version.
+        `arviz.summary` as it is. The attributes record every parameter, the seed and the version. Where spins remember
+        more than their state, the coordinate `memory`, dims (chain, spin), holds that at the end of the run.
 
     Raises
     ------
     ValueError
-        If a number is out of range, `initial` does not suit the dynamics, or an effective size is out of reach or
-        means nothing, since nothing varies.
+        If a number is out of range, `initial` or `continue_from` do not suit the dynamics, or an effective size is out
+        of reach or means nothing, since nothing varies.
 
     Warns
     -----
     RuntimeWarning
         If R-hat is above 1.1 in a run of at least 100 draws.
     """
-    if not isinstance(dynamics, Dynamics):
-        raise ValueError(f"dynamics must be a dynamics such as PersistentGlauber(...), got {type(dynamics).__name__}")
+    run_of = _Chains.of(dynamics, chains, seed, initial, continue_from)
     if draws is not None and effective_size is not None:
         raise ValueError("give either draws or effective_size, not both")
     unit = dynamics.ticks_per_unit
-    before = check_count(burn_in, "burn_in") * unit
-    between = check_count(thin, "thin", low=1) * unit
-    chains = check_count(chains, "chains", low=1)
-    root = seed_sequence(seed)
-    units = {"burn_in": int(burn_in), "thin": int(thin)}
+    units = {"burn_in": run_of.burn_in(burn_in), "thin": check_count(thin, "thin", low=1)}
 
     def run(count: int) -> xr.Dataset:
-        schedule = Schedule(chains, count, before, between)
-        states = _run(dynamics, schedule, root, initial, n_jobs, progress)
-        return _label(states, "draw", np.arange(count), dynamics, root, initial, {"draws": count, **units})
+        schedule = Schedule(run_of.number, count, units["burn_in"] * unit, units["thin"] * unit)
+        found = _run(run_of, schedule, n_jobs, progress)
+        return _label(*found, "draw", np.arange(count), run_of, {"draws": count, **units})
 
     if effective_size is None:
         samples = run(1000 if draws is None else check_count(draws, "draws", low=1))
         found = bounded_convergence(samples, dynamics) if check else None
     else:
-        samples, found = _run_to(run, dynamics, chains, check_count(effective_size, "effective_size", low=1))
+        samples, found = _run_to(run, dynamics, run_of.number, check_count(effective_size, "effective_size", low=1))
     if check and found is not None:
         warn_unless_settled(found, samples.sizes["draw"])
         for name, values in (("r_hat", found["r_hat"].values), ("effective_size", found["effective_size"].values)):
@@ -123,11 +133,12 @@ def trajectory(
     duration: float,
     *,
     interval: float | None = None,
-    chains: int = 1,
-    burn_in: int = 500,
-    seed: int | np.random.SeedSequence | None = None,
+    chains: int | None = None,
+    burn_in: int | None = None,
+    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
     n_jobs: int | None = None,
     initial: ArrayLike | None = None,
+    continue_from: xr.Dataset | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Run chains and record every state in time order, down to single updates, as time-reversal tests need them.
@@ -140,21 +151,22 @@ def trajectory(
     interval : float, optional
         Time between recorded states; rounded to whole updates or time steps. One update (1 / N sweeps) or one time
         step by default.
-    chains, burn_in, seed, n_jobs, initial, progress
-        As in `sample`.
+    chains, burn_in, seed, n_jobs, initial, continue_from, progress
+        As in `sample`; one chain by default.
 
     Returns
     -------
     xarray.Dataset
-        Variable `spins` or `x`, dims (chain, time, spin), with the coordinate `time` in units of time.
+        Variable `spins` or `x`, dims (chain, time, spin), with the coordinate `time` in units of time since burn-in.
 
     Raises
     ------
     ValueError
         If a number is out of range or `initial` does not suit the dynamics.
     """
-    if not isinstance(dynamics, Dynamics):
-        raise ValueError(f"dynamics must be a dynamics such as PersistentGlauber(...), got {type(dynamics).__name__}")
+    run_of = _Chains.of(
+        dynamics, 1 if chains is None and continue_from is None else chains, seed, initial, continue_from
+    )
     unit = dynamics.ticks_per_unit
     length = check_number(duration, "duration", low=0.0, open_low=True)
     between = 1
@@ -163,13 +175,9 @@ def trajectory(
     count = round(length * unit) // between
     if count < 1:
         raise ValueError(f"duration {length:g} is shorter than the interval {between / unit:g} between two states")
-    chains = check_count(chains, "chains", low=1)
-    schedule = Schedule(chains, count, check_count(burn_in, "burn_in") * unit, between)
-    root = seed_sequence(seed)
-    states = _run(dynamics, schedule, root, initial, n_jobs, progress)
-    times = np.arange(1, count + 1) * (between / unit)
-    parameters = {"duration": length, "interval": between / unit, "burn_in": int(burn_in)}
-    return _label(states, "time", times, dynamics, root, initial, parameters)
+    parameters = {"duration": length, "interval": between / unit, "burn_in": run_of.burn_in(burn_in)}
+    found = _run(run_of, Schedule(run_of.number, count, int(parameters["burn_in"]) * unit, between), n_jobs, progress)
+    return _label(*found, "time", np.arange(1, count + 1) * (between / unit), run_of, parameters)
 
 
 def _run_to(
@@ -202,25 +210,96 @@ def _run_to(
         draws = min(wanted, _MOST_DRAWS)
 
 
+@dataclass(frozen=True)
+class _Chains:
+    """Chains of a dynamics: how many there are, where they start, and the seed of their streams."""
+
+    dynamics: Dynamics
+    number: int
+    start: Start
+    root: np.random.SeedSequence
+    initial: str = "random"
+    continuation: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        dynamics: Dynamics,
+        chains: int | None,
+        seed: Any,
+        initial: ArrayLike | None,
+        continue_from: xr.Dataset | None,
+    ) -> _Chains:
+        """What the arguments of a run say."""
+        if not isinstance(dynamics, Dynamics):
+            raise ValueError(
+                f"dynamics must be a dynamics such as PersistentGlauber(...), got {type(dynamics).__name__}"
+            )
+        if continue_from is None:
+            number = check_count(_CHAINS if chains is None else chains, "chains", low=1)
+            states = None if initial is None else _starts(initial, dynamics, number)
+            return cls(dynamics, number, Start(states), seed_sequence(seed), "random" if initial is None else "given")
+        if initial is not None:
+            raise ValueError("give either initial or continue_from, not both")
+        run = _finished(continue_from, dynamics)
+        number = run.sizes["chain"]
+        if chains is not None and check_count(chains, "chains", low=1) != number:
+            raise ValueError(f"chains is {chains}, but continue_from holds {number}: leave chains out")
+        states = _starts(run[dynamics.variable].values[:, -1], dynamics, number)
+        memory = run["memory"].values if "memory" in run.coords else None
+        root = _seed_of(run) if seed is None else seed_sequence(seed)
+        return cls(dynamics, number, Start(states, memory), root, "continued", int(run.attrs["continuation"]) + 1)
+
+    def burn_in(self, given: int | None) -> int:
+        """Units of time before the first interval; none where chains go on, unless asked for."""
+        return check_count((0 if self.continuation else _BURN_IN) if given is None else given, "burn_in")
+
+    def seeds(self) -> list[np.random.SeedSequence]:
+        """A seed for each chain, which neither the number of chains nor what follows changes."""
+        # the children of a seed: 0 is the parent of all runs that go on, the others are those of the chains
+        key = (*self.root.spawn_key, 0, self.continuation) if self.continuation else self.root.spawn_key
+        return np.random.SeedSequence(self.root.entropy, spawn_key=key).spawn(self.number + 1)[1:]
+
+
+def _finished(run: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
+    """A run of the same kind of dynamics, up to its end."""
+    name = type(dynamics).__name__
+    if not isinstance(run, xr.Dataset) or "continuation" not in run.attrs or dynamics.variable not in run:
+        raise ValueError("continue_from must be a Dataset of sample(...) or trajectory(...), with its attributes")
+    if run.attrs["dynamics"] != name:
+        raise ValueError(
+            f"continue_from is a run of {run.attrs['dynamics']}, which cannot go on as {name}: start a new run with "
+            "initial=..., its last states"
+        )
+    axis = "draw" if "draw" in run.dims else "time"
+    steps = run[axis].values
+    if axis == "draw":
+        whole = len(steps) > 0 and steps[-1] == run.attrs["draws"] - 1
+    else:
+        whole = len(steps) > 0 and steps[-1] + run.attrs["interval"] > run.attrs["duration"] * (1 + 1e-9)
+    if not whole:
+        raise ValueError(f"continue_from lacks the end of its run: hand in all of it along {axis!r}")
+    return run
+
+
+def _seed_of(run: xr.Dataset) -> np.random.SeedSequence:
+    """The seed that a run recorded in its attributes."""
+    key = tuple(int(number) for number in run.attrs["spawn_key"].strip("()").split(",") if number.strip())
+    return np.random.SeedSequence(int(run.attrs["seed"]), spawn_key=key)
+
+
 def _run(
-    dynamics: Dynamics,
-    schedule: Schedule,
-    root: np.random.SeedSequence,
-    initial: ArrayLike | None,
-    n_jobs: int | None,
-    progress: bool,
-) -> NDArray[Any]:
-    """States (chains, draws, n_spins), groups of chains in parallel."""
-    chains = schedule.chains
-    starts = _starts(initial, dynamics, chains)
-    shared, *seeds = seed_sequence(root).spawn(chains + 1)
-    edges = np.cumsum([0, *dynamics.group_sizes(chains, effective_n_jobs(n_jobs))])
+    chains: _Chains, schedule: Schedule, n_jobs: int | None, progress: bool
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """States (chains, draws, n_spins) and memory (chains, n_spins), groups of chains in parallel."""
+    dynamics, seeds = chains.dynamics, chains.seeds()
+    edges = np.cumsum([0, *dynamics.group_sizes(chains.number, effective_n_jobs(n_jobs))])
     groups = [slice(int(a), int(b)) for a, b in pairwise(edges)]
     with (
         # here as well as in each thread: the limit holds for the whole process, and the first thread to end would lift
         # it for those that still compute
         threadpool_limits(limits=1, user_api="blas"),
-        tqdm(total=chains * schedule.duration, disable=not progress, unit="update", unit_scale=True) as bar,
+        tqdm(total=chains.number * schedule.duration, disable=not progress, unit="update", unit_scale=True) as bar,
     ):
         lock = threading.Lock()
 
@@ -230,41 +309,34 @@ def _run(
 
         parts = Parallel(n_jobs=n_jobs, **({"require": "sharedmem"} if progress else {"prefer": "threads"}))(
             delayed(_trajectories)(
-                dynamics,
-                seeds[group],
-                shared,
-                None if starts is None else starts[group],
-                schedule,
-                advanced if progress else _nothing,
+                dynamics, seeds[group], chains.start[group], schedule, advanced if progress else _nothing
             )
             for group in groups
         )
-    states: NDArray[Any] = np.concatenate(parts) if len(parts) > 1 else parts[0]
-    return states
+    states, memories = zip(*parts, strict=True)
+    kept = [memory for memory in memories if memory is not None]
+    return np.concatenate(states) if len(parts) > 1 else states[0], np.concatenate(kept) if kept else None
 
 
 def _trajectories(
     dynamics: Dynamics,
     seeds: list[np.random.SeedSequence],
-    shared: np.random.SeedSequence,
-    starts: NDArray[Any] | None,
+    start: Start,
     schedule: Schedule,
     advanced: Callable[[int], Any],
-) -> NDArray[Any]:
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
     # matrix products inside a group stay on the group's own thread: the groups are what runs in parallel, and the
     # rounding of a product must not depend on how many threads share it
     with threadpool_limits(limits=1, user_api="blas"):
-        return dynamics.trajectories(seeds, shared, starts, schedule, advanced)
+        return dynamics.trajectories(seeds, start, schedule, advanced)
 
 
 def _nothing(ticks: int) -> None:
     """Takes the place of the progress bar where none is shown (and can be sent to another process)."""
 
 
-def _starts(initial: ArrayLike | None, dynamics: Dynamics, chains: int) -> NDArray[Any] | None:
-    """One start a chain (n_chains, n_spins), or None for random ones."""
-    if initial is None:
-        return None
+def _starts(initial: ArrayLike, dynamics: Dynamics, chains: int) -> NDArray[Any]:
+    """One start a chain (n_chains, n_spins)."""
     states = np.atleast_2d(np.asarray(initial, dtype=np.float64))
     if states.ndim != 2 or states.shape[1] != dynamics.n_spins or len(states) == 0:
         raise ValueError(
@@ -282,25 +354,28 @@ def _starts(initial: ArrayLike | None, dynamics: Dynamics, chains: int) -> NDArr
 
 def _label(
     states: NDArray[Any],
+    memory: NDArray[Any] | None,
     axis: str,
     steps: NDArray[Any],
-    dynamics: Dynamics,
-    root: np.random.SeedSequence,
-    initial: ArrayLike | None,
+    chains: _Chains,
     schedule: dict[str, Any],
 ) -> xr.Dataset:
-    """States with names, and with all that is needed to draw them again."""
+    """States with names, and with all that is needed to draw them again or to go on."""
     from importlib.metadata import version
 
     attributes = {
-        **dynamics.parameters(),
-        "chains": len(states),
+        **chains.dynamics.parameters(),
+        "chains": chains.number,
         **schedule,
-        "initial": "random" if initial is None else "given",
-        "seed": str(root.entropy),
-        "spawn_key": str(root.spawn_key),
+        "initial": chains.initial,
+        "seed": str(chains.root.entropy),
+        "spawn_key": str(chains.root.spawn_key),
+        "continuation": chains.continuation,
         "version": version("reverie"),
     }
-    dims = ("chain", axis, "spin")
-    coordinates = {"chain": np.arange(len(states)), axis: steps, "spin": np.arange(states.shape[2])}
-    return xr.Dataset({dynamics.variable: (dims, states)}, coords=coordinates, attrs=attributes)
+    coordinates: dict[str, Any] = {"chain": np.arange(len(states)), axis: steps, "spin": np.arange(states.shape[2])}
+    if memory is not None:
+        coordinates["memory"] = ("chain", "spin"), memory
+    return xr.Dataset(
+        {chains.dynamics.variable: (("chain", axis, "spin"), states)}, coords=coordinates, attrs=attributes
+    )

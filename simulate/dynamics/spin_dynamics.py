@@ -1,9 +1,11 @@
-"""The way of all dynamics that update one spin at a time: they differ in the law of their thresholds only."""
+"""Base class of dynamics that update one spin at a time: they differ in the law of their thresholds only."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,26 +13,50 @@ from numpy.typing import NDArray
 
 from simulate.checks import check_fields
 from simulate.couplings import check_couplings
-from simulate.dynamics.dynamics import Dynamics, Schedule, random_spins
-from simulate.dynamics.local_fields import local_fields
+from simulate.dynamics.dynamics import Dynamics, Schedule, Start, random_spins
+from simulate.dynamics.local_fields import LocalFields, largest_field, local_fields, unit_of_energy
 from simulate.dynamics.threshold_kernels import fill_sites
+from simulate.vector_intrinsics import LANES
 
-__all__ = ["FEW_CHAINS", "LANES_OF_A_CHAIN", "SpinDynamics", "Thresholds", "check_model", "generator_state"]
+__all__ = [
+    "CompiledSpinDynamics",
+    "SpinDynamics",
+    "Thresholds",
+    "advance_chains",
+    "check_model",
+    "generator_state",
+    "streams",
+]
 
-# fills thresholds (n_updates, n_chains), in units of the fields, for the sites (n_updates,) visited in turn
-Thresholds = Callable[[NDArray[np.int32], NDArray[np.float32]], None]
+Fill = Callable[[NDArray[np.int32], NDArray[Any]], None]
 
-# thresholds drawn in one go (4 bytes each): they stay in the processor's cache. With few chains these are many updates,
-# since threads that come back to the interpreter every instant would wait for each other
-_THRESHOLDS_AT_ONCE = 1 << 18
-_FEWEST_UPDATES_AT_ONCE = 4096
-# below this many chains in a run the lanes of one instruction would stay half empty; each chain then has its own
-# thresholds made, with as many generators as fill the widest registers
-FEW_CHAINS = 16
-LANES_OF_A_CHAIN = 16
+# updates whose sites and thresholds a chain draws in one go, in whole rows of its generators: what is left of a row is
+# lost. A few chains' numbers (8 bytes an update) stay in the second cache until they are used; rows of an odd number of
+# cache lines do not all fall into the same places of the first
+_UPDATES_AT_ONCE = 16 * 255
+_FEWEST_CHAINS_AT_ONCE = 8
 # sweeps after which fields are computed afresh: single-precision rounding has then grown to about 1e-5 of a field
 # (measured for 1000 spins; it grows as the square root of the sweeps), while a refresh costs as much as some sweeps
 _SWEEPS_BETWEEN_REFRESHES = 1000
+
+
+@dataclass
+class Thresholds:
+    """Source of thresholds, and what it remembers from one update to the next.
+
+    Parameters
+    ----------
+    fill : callable
+        Fills an array with thresholds, in the units of the couplings, for the sites that are visited in turn.
+    memory : ndarray, shape (..., n_spins), optional
+        Changed by `fill` in place. `sample` keeps it for runs that go on (`continue_from`).
+    finish : callable, optional
+        Called once after the last update, to bring `memory` to the present.
+    """
+
+    fill: Fill
+    memory: NDArray[Any] | None = None
+    finish: Callable[[], None] | None = None
 
 
 def generator_state(seeds: list[np.random.SeedSequence], lanes: int = 1) -> NDArray[np.uint32]:
@@ -40,16 +66,86 @@ def generator_state(seeds: list[np.random.SeedSequence], lanes: int = 1) -> NDAr
     return np.ascontiguousarray(state.T)
 
 
+def streams(seeds: list[np.random.SeedSequence]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Two streams of each chain, for its sites and for its thresholds, each (n_chains, 4, 16), nowhere all zero."""
+    state = np.array([seed.generate_state(8 * LANES, np.uint32) for seed in seeds]).reshape(-1, 2, LANES, 4)
+    state[..., 0] |= ~state.any(axis=-1)
+    sites, thresholds = np.ascontiguousarray(state.transpose(1, 0, 3, 2))
+    return sites, thresholds
+
+
 def check_model(owner: Any, *, symmetric: bool = True) -> None:
     """Couplings and fields of a dynamics, checked and as they are computed with."""
     object.__setattr__(owner, "couplings", check_couplings(owner.couplings, symmetric=symmetric))
     object.__setattr__(owner, "fields", check_fields(owner.fields, owner.n_spins))
 
 
+def advance_chains(
+    fields: LocalFields,
+    order: NDArray[np.uint32],
+    fill: Fill,
+    n_spins: int,
+    schedule: Schedule,
+    record: NDArray[np.int8],
+    *,
+    metropolis: bool = False,
+    advanced: Callable[[int], Any] | None = None,
+) -> None:
+    """Update spins of the chains that `fields` holds, each at random sites from its own stream of `order`.
+
+    `fill` is given sites and thresholds (n_chains, n_updates), in the unit of the fields.
+    """
+    n_chains = len(order)
+    size = n_chains * min(_UPDATES_AT_ONCE, schedule.duration)
+    sites_at_once, noise_at_once = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.float32)
+    since_refresh = 0
+    for first in range(0, schedule.duration, _UPDATES_AT_ONCE):
+        count = min(_UPDATES_AT_ONCE, schedule.duration - first)
+        if since_refresh >= _SWEEPS_BETWEEN_REFRESHES * n_spins:
+            fields.refresh()
+            since_refresh = 0
+        sites = sites_at_once[: n_chains * count].reshape(n_chains, count)
+        noise = noise_at_once[: n_chains * count].reshape(n_chains, count)
+        fill_sites(order, n_spins, sites)
+        fill(sites, noise)
+        fields.advance(sites, noise, metropolis, first - schedule.burn_in, schedule.thin, record)
+        since_refresh += count
+        if advanced is not None:
+            advanced(count * n_chains)
+
+
+def _chain_by_chain(chains: list[Thresholds], unit: float) -> Thresholds:
+    """One source for several chains, in a unit of energy, from a source for each in the units of the couplings."""
+    remembering = [chain for chain in chains if chain.memory is not None]
+    memory = np.array([chain.memory for chain in remembering]) if len(remembering) == len(chains) else None
+    begun = False
+
+    def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+        nonlocal begun
+        if memory is not None and not begun:  # it may have been replaced by that of a run that goes on
+            for chain, row in zip(chains, memory, strict=True):
+                np.copyto(np.asarray(chain.memory), row)
+        begun = True
+        for chain, own_sites, own in zip(chains, sites, out, strict=True):
+            values = np.empty(len(own))
+            chain.fill(own_sites, values)
+            own[:] = values / unit
+
+    def finish() -> None:
+        for k, chain in enumerate(chains):
+            if chain.finish is not None:
+                chain.finish()
+            if memory is not None:
+                memory[k] = chain.memory
+
+    return Thresholds(fill, memory, finish)
+
+
 class SpinDynamics(Dynamics):
     """Random-sequential updates s_i = sign(h_i + threshold), where the dynamics is in the law of the thresholds.
 
-    A subclass writes `threshold_source`. With `metropolis` a spin turns where s_i h_i falls below the threshold.
+    A subclass writes `threshold_source`. With `metropolis` a spin turns where s_i h_i falls below the threshold. Every
+    chain visits sites in an order of its own.
     """
 
     variable: ClassVar[str] = "spins"
@@ -61,78 +157,144 @@ class SpinDynamics(Dynamics):
     def ticks_per_unit(self) -> int:
         return self.n_spins
 
+    @cached_property
+    def unit(self) -> float:
+        """Energy by which couplings, fields and thresholds are divided before they are cast to single precision."""
+        largest = largest_field(self.couplings, self.fields)
+        return unit_of_energy(largest) if largest > 0 else 1.0
+
     @abstractmethod
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        """Source of the thresholds that the spins of a group of chains meet.
+    def threshold_source(self, rng: np.random.Generator) -> Thresholds | Fill:
+        """Source of the thresholds that the spins of one chain meet.
 
         Parameters
         ----------
-        state : ndarray of uint32, shape (4, n_lanes)
-            Compiled generators: one of each chain, or any number that belong to the only chain.
-        generators : list of Generator
-            For what is drawn once, such as the memory that a chain starts with.
+        rng : Generator
+            The chain's own.
 
         Returns
         -------
-        callable
-            Fills an array (n_updates, n_chains) with thresholds, in the units of the couplings, for the sites
-            (n_updates,) that are visited in turn.
+        callable or Thresholds
+            Fills an array (n_updates,) with thresholds, in the units of the couplings, for the sites
+            (n_updates,) that the chain visits in turn. `Thresholds` also names what is remembered, (n_spins,).
         """
+
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        """Source of the thresholds of several chains, (n_chains, n_updates), in the `unit`.
+
+        Parameters
+        ----------
+        state : ndarray of uint32, shape (n_chains, 4, 16)
+            Compiled generators of each chain.
+        generators : list of Generator
+            One of each chain.
+
+        Returns
+        -------
+        Thresholds
+            With memory (n_chains, n_spins), or none.
+        """
+        found = [self.threshold_source(rng) for rng in generators]
+        chains = [source if isinstance(source, Thresholds) else Thresholds(source) for source in found]
+        return _chain_by_chain(chains, self.unit)
 
     def trajectories(
         self,
         chain_seeds: list[np.random.SeedSequence],
-        shared_seed: np.random.SeedSequence,
-        initial: NDArray[np.float64] | None,
+        start: Start,
         schedule: Schedule,
         advanced: Callable[[int], Any],
-    ) -> NDArray[np.int8]:
+    ) -> tuple[NDArray[np.int8], NDArray[Any] | None]:
         n_chains, n_spins = len(chain_seeds), self.n_spins
-        generators = [np.random.default_rng(seed) for seed in chain_seeds]
-        spins = random_spins(generators, n_spins) if initial is None else initial.astype(np.int8)
-        few = schedule.chains < FEW_CHAINS
-        if few:
-            thresholds = _chain_by_chain(self, chain_seeds, generators)
-        else:
-            thresholds = self.threshold_source(generator_state(chain_seeds), generators)
-        # all chains visit the sites in one order: given the order they are independent, and one load of a site's
-        # couplings serves every chain
-        order = generator_state([shared_seed], LANES_OF_A_CHAIN)
-        fields = local_fields(self.couplings, self.fields, spins, few=few)
-        # from the number of all chains, not of those of this group, on which results must not depend
-        at_once = max(_THRESHOLDS_AT_ONCE // max(schedule.chains, 4), _FEWEST_UPDATES_AT_ONCE)
-        # in whole rows of the lanes of a chain by itself: what is left of a row is lost
-        at_once -= at_once % LANES_OF_A_CHAIN
-        sites_at_once = np.empty(at_once, dtype=np.int32)
-        noise_at_once = np.empty(at_once * n_chains, dtype=np.float32)
+        fields = local_fields(self.couplings, self.fields, self.unit)
         record = np.empty((n_chains, schedule.draws, n_spins), dtype=np.int8)
-        since_refresh = 0
-        for first in range(0, schedule.duration, at_once):
-            count = min(at_once, schedule.duration - first)
-            if since_refresh >= _SWEEPS_BETWEEN_REFRESHES * n_spins:
-                fields.refresh()
-                since_refresh = 0
-            sites, noise = sites_at_once[:count], noise_at_once[: count * n_chains]
-            noise = noise.reshape(n_chains, count).T if few else noise.reshape(count, n_chains)
-            fill_sites(order, n_spins, sites)
-            thresholds(sites, noise)
-            fields.advance(sites, noise, self.metropolis, first - schedule.burn_in, schedule.thin, record)
-            since_refresh += count
-            advanced(count * n_chains)
-        return record
+        memories: list[NDArray[Any] | None] = []
+        most = max(_FEWEST_CHAINS_AT_ONCE * _UPDATES_AT_ONCE // min(_UPDATES_AT_ONCE, schedule.duration), 1)
+        for first in range(0, n_chains, most):
+            part = slice(first, first + most)
+            memories.append(
+                self._advance_part(fields, chain_seeds[part], start[part], schedule, record[part], advanced)
+            )
+        kept = [memory for memory in memories if memory is not None]
+        return record, np.concatenate(kept) if kept else None
+
+    def _advance_part(
+        self,
+        fields: LocalFields,
+        seeds: list[np.random.SeedSequence],
+        start: Start,
+        schedule: Schedule,
+        record: NDArray[np.int8],
+        advanced: Callable[[int], Any],
+    ) -> NDArray[Any] | None:
+        """Record the chains of these seeds; what their spins remember at the end."""
+        generators = [np.random.default_rng(seed) for seed in seeds]
+        spins = random_spins(generators, self.n_spins) if start.states is None else start.states.astype(np.int8)
+        order, state = streams(seeds)
+        thresholds = self.sources(state, generators)
+        if thresholds.memory is not None and start.memory is not None:
+            thresholds.memory[...] = start.memory
+        fields.start(spins)
+        advance_chains(
+            fields,
+            order,
+            thresholds.fill,
+            self.n_spins,
+            schedule,
+            record,
+            metropolis=self.metropolis,
+            advanced=advanced,
+        )
+        if thresholds.finish is not None:
+            thresholds.finish()
+        return thresholds.memory
 
 
-def _chain_by_chain(
-    dynamics: SpinDynamics, chain_seeds: list[np.random.SeedSequence], generators: list[np.random.Generator]
-) -> Thresholds:
-    """Source of the thresholds of few chains, each with generators of its own that make its next updates together."""
-    sources = [
-        dynamics.threshold_source(generator_state([seed], LANES_OF_A_CHAIN), [rng])
-        for seed, rng in zip(chain_seeds, generators, strict=True)
-    ]
+class CompiledSpinDynamics(SpinDynamics):
+    """Single-spin dynamics at a temperature whose thresholds compiled code draws, for several chains in one call.
 
-    def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
-        for chain, source in enumerate(sources):
-            source(sites, out[:, chain : chain + 1])
+    A subclass writes `sources`, with thresholds in the `unit`.
+    """
 
-    return fill
+    temperature: Any
+
+    @cached_property
+    def unit(self) -> float:
+        return unit_of_energy(float(np.min(self.temperature)))
+
+    def in_units(self, temperature: float) -> np.float32:
+        """A temperature in the `unit` in which chains compute.
+
+        Parameters
+        ----------
+        temperature : float
+            In the units of the couplings.
+
+        Returns
+        -------
+        float32
+
+        Raises
+        ------
+        ValueError
+            If it is beyond the range of single precision.
+        """
+        ratio = temperature / self.unit
+        if ratio > 1e30:
+            raise ValueError(
+                f"temperatures {temperature:.3g} and about {self.unit:.3g} are too far apart for single precision, in "
+                "which chains compute, up to a factor 1e+30: bring them closer together"
+            )
+        return np.float32(ratio)
+
+    def threshold_source(self, rng: np.random.Generator) -> Thresholds:
+        seed = np.random.SeedSequence(int.from_bytes(rng.bytes(16), "little"))
+        several = self.sources(streams([seed])[1], [rng])
+        unit = self.unit
+
+        def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+            several.fill(sites[None], out[None])
+            out *= unit
+
+        memory = None if several.memory is None else several.memory[0]
+        return Thresholds(fill, memory, several.finish)

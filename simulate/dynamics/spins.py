@@ -18,7 +18,7 @@ from simulate.dynamics.responses import (
     PersistentResponse,
     SpinResponse,
 )
-from simulate.dynamics.spin_dynamics import SpinDynamics, Thresholds, check_model
+from simulate.dynamics.spin_dynamics import CompiledSpinDynamics, Thresholds, check_model
 
 __all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", "TwoTemperatureGlauber", "threshold_of"]
 
@@ -33,7 +33,7 @@ def _check_temperature(owner: Any, name: str = "temperature") -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class PersistentGlauber(SpinDynamics):
+class PersistentGlauber(CompiledSpinDynamics):
     """Persistent-threshold Glauber dynamics: active spins, out of equilibrium for persistence above 0.
 
     The energy is
@@ -83,18 +83,17 @@ class PersistentGlauber(SpinDynamics):
     def response(self) -> SpinResponse:
         return PersistentResponse(self.temperature, self.persistence)
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        scale = np.float32(self.temperature)
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        scale = self.in_units(self.temperature)
         if self.persistence == 0.0:
-            return lambda sites, out: kernels.fill_logistic(state, scale, out)
+            return Thresholds(lambda sites, out: kernels.fill_logistic(state, scale, out))
         keep = threshold_of(self.persistence)
-        start = [rng.logistic(scale=0.5 * self.temperature, size=self.n_spins) for rng in generators]
-        memory = np.stack(start, axis=1).astype(np.float32)
-        return lambda sites, out: kernels.fill_persistent(state, keep, scale, sites, memory, out)
+        memory = np.array([rng.logistic(scale=0.5, size=self.n_spins) for rng in generators], dtype=np.float32)
+        return Thresholds(lambda sites, out: kernels.fill_persistent(state, keep, scale, sites, memory, out), memory)
 
 
 @dataclass(frozen=True, eq=False)
-class ColoredFieldGlauber(SpinDynamics):
+class ColoredFieldGlauber(CompiledSpinDynamics):
     """Heat-bath Glauber dynamics in a coloured random field.
 
     An update of a random spin i at time t sets s_i = +1 with probability 1 / (1 + exp(-2 (h_i + v_i(t)) / T)), where
@@ -141,24 +140,29 @@ class ColoredFieldGlauber(SpinDynamics):
     def response(self) -> SpinResponse:
         return ColoredResponse(self.temperature, self.persistence_time, self.active_temperature)
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        scale = np.float32(self.temperature)
-        strength = math.sqrt(self.active_temperature / self.persistence_time)
-        start = [strength * rng.standard_normal(self.n_spins) for rng in generators]
-        memory = np.stack(start, axis=1).astype(np.float32)
-        last_visit = np.zeros(self.n_spins, dtype=np.int64)
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        scale, tau, unit = self.in_units(self.temperature), self.persistence_time, self.unit
+        strength = math.sqrt(self.active_temperature / tau)
+        memory = np.array([strength * rng.standard_normal(self.n_spins) for rng in generators])
+        last_visit = np.zeros(memory.shape, dtype=np.int64)
         clock = 0
 
         def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
             nonlocal clock
-            kernels.fill_coloured(state, scale, self.persistence_time, strength, sites, clock, last_visit, memory, out)
-            clock += len(sites)
+            kernels.fill_coloured(state, scale, tau, strength, unit, sites, clock, last_visit, memory, out)
+            clock += sites.shape[1]
 
-        return fill
+        def finish() -> None:
+            """Carry the field of every spin from its last visit to the end, by its exact law."""
+            elapsed = (clock - last_visit) / self.n_spins / tau
+            kicks = np.array([rng.standard_normal(self.n_spins) for rng in generators])
+            memory[...] = np.exp(-elapsed) * memory + strength * np.sqrt(-np.expm1(-2 * elapsed)) * kicks
+
+        return Thresholds(fill, memory, finish)
 
 
 @dataclass(frozen=True, eq=False)
-class Glauber(SpinDynamics):
+class Glauber(CompiledSpinDynamics):
     """Heat-bath Glauber dynamics, at one temperature (equilibrium) or with a heat bath of its own for every spin.
 
     An update of a random spin i sets s_i = +1 with probability 1 / (1 + exp(-2 h_i / T_i)). At one temperature detailed
@@ -206,21 +210,16 @@ class Glauber(SpinDynamics):
             return None
         return EquilibriumResponse(float(np.asarray(self.temperature)))
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
         if np.ndim(self.temperature) == 0:
-            scale = np.float32(float(np.asarray(self.temperature)))
-            return lambda sites, out: kernels.fill_logistic(state, scale, out)
-        scales = np.asarray(self.temperature, dtype=np.float32)
-
-        def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
-            kernels.fill_logistic(state, np.float32(1.0), out)
-            out *= scales[sites, None]
-
-        return fill
+            scale = self.in_units(float(np.asarray(self.temperature)))
+            return Thresholds(lambda sites, out: kernels.fill_logistic(state, scale, out))
+        scales = np.array([self.in_units(float(temperature)) for temperature in np.asarray(self.temperature)])
+        return Thresholds(lambda sites, out: kernels.fill_logistic_at(state, scales, sites, out))
 
 
 @dataclass(frozen=True, eq=False)
-class Metropolis(SpinDynamics):
+class Metropolis(CompiledSpinDynamics):
     """Metropolis dynamics: a random spin i turns with probability min(1, exp(-2 s_i h_i / T)).
 
     Detailed balance holds, the steady state is exp(-E / T).
@@ -257,13 +256,13 @@ class Metropolis(SpinDynamics):
     def response(self) -> SpinResponse:
         return EquilibriumResponse(self.temperature)
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        scale = np.float32(self.temperature)
-        return lambda sites, out: kernels.fill_exponential(state, scale, out)
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        scale = self.in_units(self.temperature)
+        return Thresholds(lambda sites, out: kernels.fill_exponential(state, scale, out))
 
 
 @dataclass(frozen=True, eq=False)
-class TwoTemperatureGlauber(SpinDynamics):
+class TwoTemperatureGlauber(CompiledSpinDynamics):
     """Heat-bath Glauber dynamics with two baths: an update is made by the hot one with probability `share`.
 
     s_i = +1 with probability share / (1 + exp(-2 h_i / T_hot)) + (1 - share) / (1 + exp(-2 h_i / T)). Away from share 0
@@ -305,6 +304,10 @@ class TwoTemperatureGlauber(SpinDynamics):
     def response(self) -> SpinResponse:
         return MixedBathResponse(self.share / self.hot_temperature + (1 - self.share) / self.temperature)
 
-    def threshold_source(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
-        hot, cold, share = np.float32(self.hot_temperature), np.float32(self.temperature), threshold_of(self.share)
-        return lambda sites, out: kernels.fill_mixture(state, share, hot, cold, out)
+    def sources(self, state: NDArray[np.uint32], generators: list[np.random.Generator]) -> Thresholds:
+        hot, cold, share = (
+            self.in_units(self.hot_temperature),
+            self.in_units(self.temperature),
+            threshold_of(self.share),
+        )
+        return Thresholds(lambda sites, out: kernels.fill_mixture(state, share, hot, cold, out))

@@ -1,16 +1,19 @@
-"""Compiled kernels that draw random sites and thresholds for single-spin updates, generators side by side in lanes.
+"""Compiled kernels that draw random sites and thresholds for single-spin updates.
 
-Thresholds (n_updates, n_chains) are filled in the order of memory, a number from each lane in turn. There are as many
-lanes as chains, one each, so that one instruction serves many chains; or, for a chain by itself, any number
-of lanes, which then make its next updates together. Numpy's error model drops the checks for division by zero, which
-would keep loops from vectorising.
+Each chain has streams of its own, sixteen generators side by side (n_chains, 4, 16), whose numbers it takes in turn.
+What is left of a row of sixteen when a call ends is lost; so calls of a multiple of sixteen updates give the same
+numbers as one call. Numpy's error model drops the checks for division by zero, which would keep loops from vectorising.
 """
 
 import numpy as np
 from numba import float32, int32, njit, uint32, uint64
 
-# numbers that each lane makes in one go: they stay in the innermost cache until they are used
+from simulate.vector_intrinsics import LANES, fill_words, logistic
+
+# numbers that each generator makes in one go: they stay in the innermost cache until they are used
 _ROWS = 32
+_WORDS = _ROWS * LANES
+_STREAM = 4 * LANES
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -106,126 +109,133 @@ def fill_normals(state, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def fill_logistic_lanes(state, out):
+    """Fill out (n,) with logistic thresholds from the lanes of state (4, n_lanes) in turn."""
+    n_lanes = state.shape[1]
+    bits = np.empty((1, _ROWS, n_lanes), np.uint32)
+    words = bits[0].reshape(-1)
+    for first in range(0, len(out), len(words)):
+        part = out[first : first + len(words)]
+        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
+        for at in range(len(part)):
+            part[at] = _logistic(words[at])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rows_of(count):
+    """Rows of sixteen that hold as many numbers."""
+    return (count + LANES - 1) // LANES
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def fill_sites(state, n_spins, out):
-    """Fill out (n_updates,) with random sites: the integer part of n_spins u / 2^64, u of 64 random bits.
+    """Fill out (n_chains, n_updates) with random sites: the integer part of n_spins u / 2^64, u of 64 random bits.
 
     A site is more likely than another by 2^-64 n_spins at most (Lemire 2019, arXiv 1805.10941, without rejection).
     """
-    n_lanes = state.shape[1]
-    bits = np.empty((2, _ROWS, n_lanes), np.uint32)
-    upper, lower = bits[0].reshape(-1), bits[1].reshape(-1)
-    for first in range(0, len(out), len(upper)):
-        part = out[first : first + len(upper)]
-        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
-        for at in range(len(part)):
-            carry = (uint64(lower[at]) * uint64(n_spins)) >> uint64(32)
-            part[at] = int32((uint64(upper[at]) * uint64(n_spins) + carry) >> uint64(32))
+    words = np.empty((2, _WORDS), np.uint32)
+    for chain in range(out.shape[0]):
+        for first in range(0, out.shape[1], _WORDS):
+            count = min(_WORDS, out.shape[1] - first)
+            fill_words(state, chain * _STREAM, words, 2, _rows_of(count))
+            for at in range(count):
+                carry = (uint64(words[1, at]) * uint64(n_spins)) >> uint64(32)
+                out[chain, first + at] = int32((uint64(words[0, at]) * uint64(n_spins) + carry) >> uint64(32))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_logistic(state, scale, out):
-    """Fill out (n_updates, n_chains) with scale times fresh logistic thresholds; state (4, n_lanes) uint32 moves on."""
-    n_lanes = state.shape[1]
-    bits = np.empty((1, _ROWS, n_lanes), np.uint32)
-    words = bits[0].reshape(-1)
-    for first in range(0, out.size, len(words)):
-        part = out.reshape(-1)[first : first + len(words)]
-        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
-        for at in range(len(part)):
-            part[at] = scale * _logistic(words[at])
+    """Fill out (n_chains, n_updates) with scale times fresh logistic thresholds; state (n_chains, 4, 16) moves on."""
+    words, fresh = np.empty((1, _WORDS), np.uint32), np.empty(_WORDS, np.float32)
+    for chain in range(out.shape[0]):
+        for first in range(0, out.shape[1], _WORDS):
+            count = min(_WORDS, out.shape[1] - first)
+            fill_words(state, chain * _STREAM, words, 1, _rows_of(count))
+            logistic(words, scale, fresh, _rows_of(count))
+            for at in range(count):
+                out[chain, first + at] = fresh[at]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill_logistic_at(state, scales, sites, out):
+    """As `fill_logistic`, each threshold scaled by the number that belongs to its site, scales (n_spins,)."""
+    fill_logistic(state, float32(1.0), out)
+    for chain in range(out.shape[0]):
+        for at in range(out.shape[1]):
+            out[chain, at] *= scales[sites[chain, at]]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_exponential(state, scale, out):
     """Fill out with -scale/2 log(w), w uniform: thresholds of Metropolis steps at temperature `scale`."""
-    n_lanes = state.shape[1]
-    bits = np.empty((1, _ROWS, n_lanes), np.uint32)
-    words = bits[0].reshape(-1)
-    for first in range(0, out.size, len(words)):
-        part = out.reshape(-1)[first : first + len(words)]
-        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
-        for at in range(len(part)):
-            part[at] = float32(-0.5) * scale * _logarithm(_uniform(words[at]))
+    words = np.empty((1, _WORDS), np.uint32)
+    for chain in range(out.shape[0]):
+        for first in range(0, out.shape[1], _WORDS):
+            count = min(_WORDS, out.shape[1] - first)
+            fill_words(state, chain * _STREAM, words, 1, _rows_of(count))
+            for at in range(count):
+                out[chain, first + at] = float32(-0.5) * scale * _logarithm(_uniform(words[0, at]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_mixture(state, share, scale, other_scale, out):
     """Fill out with logistic thresholds, scaled by `scale` with probability share / 2^32, else by `other_scale`."""
-    n_lanes = state.shape[1]
-    bits = np.empty((2, _ROWS, n_lanes), np.uint32)
-    words, luck = bits[0].reshape(-1), bits[1].reshape(-1)
-    for first in range(0, out.size, len(words)):
-        part = out.reshape(-1)[first : first + len(words)]
-        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
-        for at in range(len(part)):
-            part[at] = (scale if luck[at] < share else other_scale) * _logistic(words[at])
+    words, fresh = np.empty((2, _WORDS), np.uint32), np.empty(_WORDS, np.float32)
+    for chain in range(out.shape[0]):
+        for first in range(0, out.shape[1], _WORDS):
+            count = min(_WORDS, out.shape[1] - first)
+            fill_words(state, chain * _STREAM, words, 2, _rows_of(count))
+            logistic(words, float32(1.0), fresh, _rows_of(count))  # of the first words
+            for at in range(count):
+                out[chain, first + at] = fresh[at] * (scale if words[1, at] < share else other_scale)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_persistent(state, keep, scale, sites, memory, out):
-    """Fill out with the thresholds of the visited sites, each kept with probability keep / 2^32, else redrawn.
+    """Fill out with scale times the thresholds of the visited sites, each kept with probability keep / 2^32, else new.
 
-    memory (n_spins, n_chains) holds the threshold of every spin, times scale, and moves on.
+    memory (n_chains, n_spins) holds the threshold of every spin and moves on.
     """
-    n_lanes, n_chains = state.shape[1], out.shape[1]
-    bits = np.empty((2, _ROWS, n_lanes), np.uint32)
-    words, luck = bits[0].reshape(-1), bits[1].reshape(-1)
-    updates = len(words) // n_chains
-    for first in range(0, len(out), updates):
-        part = out[first : first + updates].reshape(-1)
-        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
-        if n_chains == 1:
-            # one update after the other, since a site may return, but with all fresh thresholds made beforehand
-            for at in range(len(part)):
-                part[at] = scale * _logistic(words[at])
-            for at in range(len(part)):
-                site = uint64(sites[first + at])
-                fresh, kept = part[at], memory[site, 0]
-                value = kept if luck[at] < keep else fresh
-                memory[site, 0] = value
-                part[at] = value
-            continue
-        for k in range(len(part) // n_chains):
-            site, start = uint64(sites[first + k]), uint64(k * n_chains)
-            for chain in range(n_chains):
-                at = start + uint64(chain)
-                fresh, kept = scale * _logistic(words[at]), memory[site, chain]
-                memory[site, chain] = kept if luck[at] < keep else fresh
-            for chain in range(n_chains):
-                part[start + uint64(chain)] = memory[site, chain]
+    words = np.empty((2, _WORDS), np.uint32)
+    fresh = np.empty(_WORDS, np.float32)
+    for chain in range(out.shape[0]):
+        for first in range(0, out.shape[1], _WORDS):
+            count = min(_WORDS, out.shape[1] - first)
+            fill_words(state, chain * _STREAM, words, 2, _rows_of(count))
+            logistic(words, float32(1.0), fresh, _rows_of(count))  # of the first words
+            for at in range(count):
+                # one update after the other, since a site may return, but with all fresh thresholds made beforehand
+                site = uint64(sites[chain, first + at])
+                value = memory[chain, site] if words[1, at] < keep else fresh[at]
+                memory[chain, site] = value
+                out[chain, first + at] = scale * value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fill_coloured(state, temperature, tau, strength, sites, clock, last_visit, memory, out):
-    """Fill out with temperature times a logistic threshold plus the coloured field of the visited site.
+def fill_coloured(state, temperature, tau, strength, unit, sites, clock, last_visit, memory, out):
+    """Fill out with temperature times a logistic threshold plus the coloured field of the visited site over `unit`.
 
-    memory (n_spins, n_chains) holds the Ornstein-Uhlenbeck field of every spin, of standard deviation `strength`, at
-    its last visit; it is carried to the present by its exact law, exp(-elapsed / tau). Visit k happens at the time
-    (clock + k) / n_spins in sweeps. Normals by Box and Muller 1958.
+    memory (n_chains, n_spins) holds the Ornstein-Uhlenbeck field of every spin, of standard deviation `strength`, at
+    its last visit, the number of an update (n_chains, n_spins); it is carried to the present by its exact law,
+    exp(-elapsed / tau). Update k happens at the time (clock + k) / n_spins in sweeps. Normals by Box and Muller 1958.
     """
-    n_lanes, n_chains = state.shape[1], out.shape[1]
-    bits = np.empty((3, _ROWS, n_lanes), np.uint32)
-    lengths, angles, words = bits[0].reshape(-1), bits[1].reshape(-1), bits[2].reshape(-1)
-    normals = np.empty(len(words), np.float32)
-    updates = len(words) // n_chains
-    for first in range(0, len(out), updates):
-        part = out[first : first + updates].reshape(-1)
-        _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
-        for at in range(len(part)):
-            radius = np.sqrt(float32(-2.0) * _logarithm(_uniform(lengths[at])))
-            sine = _half_sine(angles[at])
-            normals[at] = radius * (float32(2.0) * sine * sine - float32(1.0))
-        for at in range(len(part)):
-            part[at] = temperature * _logistic(words[at])
-        for k in range(len(part) // n_chains):
-            site, start = uint64(sites[first + k]), uint64(k * n_chains)
-            now = clock + first + k
-            elapsed = (now - last_visit[site]) / len(last_visit)
-            last_visit[site] = now
-            decay = float32(np.exp(-elapsed / tau))
-            kick = float32(strength * np.sqrt(-np.expm1(-2.0 * elapsed / tau)))
-            for chain in range(n_chains):
-                at = start + uint64(chain)
-                coloured = decay * memory[site, chain] + kick * normals[at]
-                memory[site, chain] = coloured
-                part[at] += coloured
+    words = np.empty((3, _WORDS), np.uint32)
+    normals = np.empty(_WORDS, np.float32)
+    n_spins = memory.shape[1]
+    for chain in range(out.shape[0]):
+        for first in range(0, out.shape[1], _WORDS):
+            count = min(_WORDS, out.shape[1] - first)
+            fill_words(state, chain * _STREAM, words, 3, _rows_of(count))
+            for at in range(count):
+                radius = np.sqrt(float32(-2.0) * _logarithm(_uniform(words[0, at])))
+                sine = _half_sine(words[1, at])
+                normals[at] = radius * (float32(2.0) * sine * sine - float32(1.0))
+            for at in range(count):
+                out[chain, first + at] = temperature * _logistic(words[2, at])
+            for at in range(count):
+                site, now = uint64(sites[chain, first + at]), clock + first + at
+                elapsed = (now - last_visit[chain, site]) / n_spins
+                last_visit[chain, site] = now
+                kick = strength * np.sqrt(-np.expm1(-2.0 * elapsed / tau))
+                memory[chain, site] = np.exp(-elapsed / tau) * memory[chain, site] + kick * normals[at]
+                out[chain, first + at] += float32(memory[chain, site] / unit)

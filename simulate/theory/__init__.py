@@ -18,7 +18,7 @@ from simulate.theory.limits import (
 from simulate.theory.linear_response import dreaming_rate, effective_couplings, effective_slope
 from simulate.theory.quadratic import limiting_stiffness, stationary_covariance
 from simulate.theory.spectrum import hebbian_spectrum
-from simulate.theory.transitions import transition_active_temperature
+from simulate.theory.transitions import transition_active_temperature, transition_temperature
 
 __all__ = [
     "DynamicalMeanField",
@@ -44,4 +44,5 @@ __all__ = [
     "spherical_stiffness",
     "stationary_covariance",
     "transition_active_temperature",
+    "transition_temperature",
 ]

@@ -15,7 +15,15 @@ from simulate.dynamics.responses import ColoredResponse, PersistentResponse
 from simulate.theory.effective import full_matrix, known_response, no_closed_form, refuse_fields
 from simulate.theory.one_spin import STEP, Values, back, one_fresh_spin, one_spin, transform
 
-__all__ = ["DrivenSpin", "DynamicalMeanField", "driven_spin", "dynamical_mean_field", "solve_mean_field", "trusted"]
+__all__ = [
+    "DrivenSpin",
+    "DynamicalMeanField",
+    "driven_spin",
+    "dynamical_mean_field",
+    "local_response",
+    "solve_mean_field",
+    "trusted",
+]
 
 _MOST_PERSISTENT, _LONGEST_TIME, _STRONGEST_FIELD = 0.99, 100.0, 8.0
 # sweeps: the horizon is to hold the noise exp(-(1 - a) t) and slow modes
@@ -243,3 +251,9 @@ def solve_mean_field(modes: Values, shares: Values, spin: DrivenSpin) -> Dynamic
     autocorrelation = back(spectrum * (share @ abs(1 / (1 - g[:, None] * answer)) ** 2))
     autocorrelation /= autocorrelation[0]
     return DynamicalMeanField(modes, variances / mean, times, autocorrelation, response, mean - 1)
+
+
+def local_response(found: DynamicalMeanField, shares: Values) -> float:
+    """Response of a spin to a static field, reactions of the others included, in units of 1 / T."""
+    static = float(transform(found.response, even=False)[0].real)
+    return float(shares @ (static / (1 - found.modes * static)))

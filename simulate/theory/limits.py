@@ -39,6 +39,10 @@ class LargeSystem:
         Equal-time variance along each.
     condensed : float
         Share of the variance in the leading mode alone, 0 above the transition.
+
+    References
+    ----------
+    V. A. Marchenko, L. A. Pastur 1967, Math. USSR Sb. 1, 457 (the spectrum).
     """
 
     load: float
@@ -75,10 +79,12 @@ def limit_of_active_units(
     ----------
     load : float
         alpha > 0.
-    active_temperature, temperature : float
-        T_a and T >= 0, in units of energy, not both 0.
+    active_temperature : float
+        T_a >= 0, in units of energy.
     persistence_time : float, default 1
         tau >= 0, in units of time.
+    temperature : float, default 0
+        T >= 0, in units of energy, not 0 where T_a is.
     method : {"likelihood", "pseudolikelihood", "couplings"}
         See `fitted_rate_and_slope`; `ContinuousDreamingModel` takes the first by default.
 

@@ -5,44 +5,72 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simulate.dynamics.local_fields import DenseFields
-from simulate.dynamics.spin_dynamics import generator_state
-from simulate.dynamics.threshold_kernels import fill_logistic
+from infer.estimators.likelihood.chain_kernels import sweep_chains
 
-_UPDATES_AT_ONCE = 4096
+LANES = 32  # generators of a chain, which make its next thresholds together
+REGISTER = 32  # single-precision numbers that rows of couplings are padded to a multiple of
+
+
+def chain_generators(n_chains: int, seed: int | np.random.SeedSequence) -> NDArray[np.uint32]:
+    """Generators (n_chains, 4, lanes) of compiled chains, different for all chains, and nowhere all zero."""
+    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    state = np.stack([child.generate_state(4 * LANES, np.uint32) for child in root.spawn(n_chains)])
+    state = state.reshape(n_chains, 4, LANES)
+    state[:, 0] |= ~state.any(axis=1)
+    return np.asarray(state, dtype=np.uint32)
+
+
+def padded(couplings: NDArray) -> NDArray[np.float32]:
+    """Couplings in single precision with zeros behind each row, so that rows are whole vector registers."""
+    n_spins = len(couplings)
+    result = np.zeros((n_spins, -(-n_spins // REGISTER) * REGISTER), dtype=np.float32)
+    result[:, :n_spins] = couplings
+    np.fill_diagonal(result, 0.0)
+    return result
 
 
 class PersistentChains:
-    """Chains of random-sequential heat-bath updates at temperature 1, in compiled code.
+    """Independent chains of heat-bath sweeps at temperature 1, in compiled code.
 
     Parameters
     ----------
     spins : array (n_chains, n_spins) of +-1
         Where the chains start.
-    seed : int
+    seed : int or SeedSequence
         Same seed, same chains.
     """
 
-    def __init__(self, spins: NDArray, seed: int) -> None:
-        shared, chains = np.random.SeedSequence(seed).spawn(2)
-        self.spins = np.array(spins, dtype=np.int8)
-        self._state = generator_state(chains.spawn(len(self.spins)))
-        self._order = np.random.default_rng(shared)
+    def __init__(self, spins: NDArray, seed: int | np.random.SeedSequence) -> None:
+        self.spins = np.array(spins, dtype=np.int8, order="C")
+        self._state = chain_generators(len(self.spins), seed)
 
     def advance(
-        self, couplings: NDArray[np.float64], fields: NDArray[np.float64], n_sweeps: int, *, record: bool = False
+        self,
+        couplings: NDArray[np.float64],
+        fields: NDArray[np.float64],
+        n_sweeps: int,
+        *,
+        record: bool = False,
+        every: int = 1,
+        half_steps: NDArray[np.float64] | None = None,
     ) -> NDArray[np.int8]:
-        """Advance all chains by some sweeps; their states after each sweep (n_chains, n_sweeps, n_spins) if asked."""
+        """
+        Advance all chains by some sweeps; their states (n_chains, n_sweeps // every, n_spins) if ``record`` is set.
+
+        ``half_steps`` (n_spins,) is the field that a spin feels when 0, 1, ... others are +1, besides its own.
+        """
         n_chains, n_spins = self.spins.shape
-        local = DenseFields(couplings, fields, self.spins, few=False)
-        total = n_spins * n_sweeps
-        noise = np.empty((min(total, _UPDATES_AT_ONCE), n_chains), dtype=np.float32)
-        states = np.empty((n_chains, n_sweeps if record else 0, n_spins), dtype=np.int8)
-        every = n_spins if record else total + 1
-        for first in range(0, total, _UPDATES_AT_ONCE):
-            count = min(_UPDATES_AT_ONCE, total - first)
-            sites = self._order.integers(0, n_spins, size=count, dtype=np.int32)
-            fill_logistic(self._state, np.float32(1.0), noise[:count])
-            local.advance(sites, noise[:count], False, first, every, states)
-        self.spins = local.states()
+        kept = n_sweeps // every if record else 0
+        states = np.empty((n_chains, kept, n_spins), dtype=np.int8)
+        steps = np.zeros(n_spins) if half_steps is None else half_steps
+        sweep_chains(
+            self._state,
+            padded(couplings),
+            np.asarray(fields, dtype=np.float32),
+            np.asarray(steps, dtype=np.float32),
+            self.spins,
+            n_sweeps,
+            every if record else n_sweeps + 1,
+            states,
+        )
         return states

@@ -13,15 +13,23 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from infer.checks import passing_rows
+from infer.count_model import CountModel, model_of
 from infer.estimators.base import SpinEstimator
-from infer.estimators.likelihood.chains import PersistentChains
+from infer.estimators.likelihood.chain_kernels import anneal_chains
+from infer.estimators.likelihood.chain_moments import independent_spins
+from infer.estimators.likelihood.chains import PersistentChains, chain_generators, padded
 from infer.estimators.likelihood.enumeration import enumerate_states
-from infer.model import PairModel
 
 FloatArray = NDArray[np.float64]
 
 MOST_EXACT_SPINS = 20  # enumerated in a few hundredths of a second
 MOST_ENUMERATED_SPINS = 24  # 134 MB
+FIRST_TEMPERATURES = 1000
+SCATTER = 0.5  # variance of the logarithms of weights, below which more chains help as much as more steps
+BAD_SCATTER = 1.0  # variance above which few chains carry an estimate
+MOST_SWEEPS = 20_000_000  # some seconds
+CENTRE_CHAINS, CENTRE_SWEEPS = 64, 200
+CENTRE_SHRINKAGE = 0.999  # the means of spins that never changed in the chains stay inside -1 and 1
 
 
 @dataclass(frozen=True)
@@ -47,27 +55,34 @@ def log_partition(
     *,
     method: str = "auto",
     n_chains: int = 200,
-    n_temperatures: int = 1000,
+    n_temperatures: int | None = None,
+    precision: float = 0.002,
     random_state: int | np.random.RandomState | None = 0,
 ) -> LogPartition:
     r"""
     Logarithm of :math:`Z = \sum_s e^{\frac12 \sum_{i \ne j} J_{ij} s_i s_j + \sum_i h_i s_i}`.
 
     "exact" sums over all states. "ais" is annealed importance sampling (Neal 2001): chains start from independent spins
-    in the fields, whose partition function is known, and take one sweep of heat-bath updates at each of a series of
-    models whose couplings grow in equal steps from 0 to J. The mean of the weights they gather estimates
-    :math:`Z / Z_0` without bias (its logarithm lies low by half its variance).
+    whose means are about those of the model and whose partition function is known, and take one sweep of heat-bath
+    updates at each of a series of models whose couplings (between deviations from these means) grow in equal steps from
+    0 to J. The mean of the weights they gather estimates :math:`Z / Z_0` without bias (its logarithm lies low by half
+    its variance). Steps and chains grow until the standard error is small enough.
 
     Parameters
     ----------
-    couplings : array-like (n_spins, n_spins), PairModel or fitted estimator
-        Symmetric, containing 1/T; the diagonal is ignored.
+    couplings : array-like (n_spins, n_spins), PairModel, CountModel or fitted estimator
+        Symmetric, containing 1/T; the diagonal is ignored. A potential of the count is part of the energy.
     fields : array-like (n_spins,), optional
         Containing 1/T.
     method : {"auto", "exact", "ais"}
         "auto" is "exact" up to 20 spins, "ais" above.
-    n_chains, n_temperatures : int
-        Chains, and steps from independent spins to the full couplings, of "ais".
+    n_chains : int
+        Chains of "ais", at first.
+    n_temperatures : int, optional
+        Steps from independent spins to the full couplings, of "ais". By default as many steps, and in the end as many
+        chains, as the precision takes, within a few seconds.
+    precision : float
+        Standard error that "ais" aims at; with ``n_temperatures`` given it has no effect.
     random_state : int, RandomState or None
         Seed of "ais".
 
@@ -98,52 +113,118 @@ def log_partition(
     >>> round(log_partition(np.zeros((3, 3))).value, 4)
     2.0794
     """
-    model = PairModel.of(couplings, fields)
-    J, h = model.couplings, model.fields
+    model = CountModel.of(couplings, fields)
     if method not in ("auto", "exact", "ais"):
         raise ValueError(f"method must be 'auto', 'exact' or 'ais', got {method!r}")
-    if method == "exact" and len(J) > MOST_ENUMERATED_SPINS:
+    if method == "exact" and model.n_spins > MOST_ENUMERATED_SPINS:
         raise ValueError(
-            f"{len(J)} spins have too many states to enumerate (at most {MOST_ENUMERATED_SPINS}): use 'ais'"
+            f"{model.n_spins} spins have too many states to enumerate (at most {MOST_ENUMERATED_SPINS}): use 'ais'"
         )
-    if method == "exact" or (method == "auto" and len(J) <= MOST_EXACT_SPINS):
-        return LogPartition(enumerate_states(J, h).log_partition, 0.0, np.inf)
+    if method == "exact" or (method == "auto" and model.n_spins <= MOST_EXACT_SPINS):
+        states = enumerate_states(model.couplings, model.fields, model.potential)
+        return LogPartition(states.log_partition, 0.0, np.inf)
     for name, number in (("n_chains", n_chains), ("n_temperatures", n_temperatures)):
-        if number < 2:
+        if number is not None and number < 2:
             raise ValueError(f"{name} must be at least 2, got {number}")
-    weights = _annealed_log_weights(J, h, n_chains, n_temperatures, random_state)
-    largest = float(weights.max())
-    relative = np.exp(weights - largest)
-    mean = float(relative.mean())
-    effective = float(relative.sum() ** 2 / (relative**2).sum())
-    if effective < n_chains / 10:
+    seed = np.random.SeedSequence(int(check_random_state(random_state).randint(np.iinfo(np.int32).max)))
+    steps = FIRST_TEMPERATURES if n_temperatures is None else n_temperatures
+    path, weights = _better_path(model, n_chains, steps, seed)
+    found = _estimate(weights)
+    if n_temperatures is None:
+        # first steps, until weights scatter little enough for their mean to be one of many; then chains
+        while weights.var() > SCATTER and 2 * steps * n_chains <= MOST_SWEEPS:
+            steps *= 2
+            weights = path.log_weights(n_chains, steps, seed.spawn(1)[0])
+            found = _estimate(weights)
+        wanted = n_chains * (found.std / precision) ** 2
+        more = int(min(1.1 * wanted, MOST_SWEEPS / steps)) - n_chains
+        if more > 0:
+            weights = np.concatenate([weights, path.log_weights(more, steps, seed.spawn(1)[0])])
+            found = _estimate(weights)
+    if found.effective_chains < len(weights) / 10:
         warnings.warn(
-            f"only {effective:.1f} of {n_chains} chains carry the partition function, so that its error is larger than "
-            "stated: raise n_temperatures (say tenfold)",
+            f"only {found.effective_chains:.1f} of {len(weights)} chains carry the partition function, so that its "
+            "error is larger than stated: raise n_temperatures (say tenfold)",
             ConvergenceWarning,
             stacklevel=2,
         )
-    independent = float(np.logaddexp(h, -h).sum())
-    std = float(relative.std(ddof=1) / mean / np.sqrt(n_chains))
-    return LogPartition(independent + largest + float(np.log(mean)), std, effective)
+    return LogPartition(path.constant + found.value, found.std, found.effective_chains)
 
 
-def _annealed_log_weights(
-    J: FloatArray, h: FloatArray, n_chains: int, n_temperatures: int, random_state: Any
-) -> FloatArray:
-    """Logarithms of the importance weights that chains gather from independent spins to couplings J."""
-    rng = check_random_state(random_state)
-    up = 1.0 / (1.0 + np.exp(-2.0 * h))
-    spins = np.where(rng.random_sample((n_chains, len(J))) < up, 1, -1).astype(np.int8)
-    chains = PersistentChains(spins, int(rng.randint(np.iinfo(np.int32).max)))
-    step = 1.0 / n_temperatures
-    weights = np.zeros(n_chains)
-    for k in range(n_temperatures):
-        states = chains.spins.astype(np.float64)
-        weights += step * 0.5 * np.einsum("ki,ki->k", states @ J, states)
-        if k + 1 < n_temperatures:
-            chains.advance((k + 1) * step * J, h, 1)
-    return weights
+def _better_path(
+    model: CountModel, n_chains: int, n_temperatures: int, seed: np.random.SeedSequence
+) -> tuple[AnnealingPath, FloatArray]:
+    """
+    The path to take, and the logarithms of its weights.
+
+    A start at the means of the model is far better where spins are rare, and is taken where plain couplings fail; but
+    it misses states where there are several of about equal weight, which an estimate below that from plain couplings
+    shows.
+    """
+    plain = AnnealingPath(model, np.zeros(model.n_spins), model.fields)
+    centred = AnnealingPath.of(model, seed.spawn(1)[0])
+    weights = [path.log_weights(n_chains, n_temperatures, seed.spawn(1)[0]) for path in (plain, centred)]
+    first, second = (_estimate(weight) for weight in weights)
+    below = plain.constant + first.value - centred.constant - second.value
+    if weights[0].var() > max(BAD_SCATTER, 4.0 * weights[1].var()) and below < 2.0 * float(
+        np.hypot(first.std, second.std)
+    ):
+        return centred, weights[1]
+    return plain, weights[0]
+
+
+def _estimate(log_weights: FloatArray) -> LogPartition:
+    """Logarithm of the mean weight."""
+    largest = float(log_weights.max())
+    relative = np.exp(log_weights - largest)
+    mean = float(relative.mean())
+    effective = float(relative.sum() ** 2 / (relative**2).sum())
+    std = float(relative.std(ddof=1) / mean / np.sqrt(len(relative)))
+    return LogPartition(largest + float(np.log(mean)), std, effective)
+
+
+@dataclass(frozen=True, eq=False)
+class AnnealingPath:
+    """Models between independent spins and a model: ``b/2 (s - c) J (s - c) + b V(K) + h_0 s``, b from 0 to 1."""
+
+    model: CountModel
+    centre: FloatArray  # c, about the means of the model
+    fields: FloatArray  # h_0 = h + J c
+
+    @classmethod
+    def of(cls, model: CountModel, seed: np.random.SeedSequence) -> AnnealingPath:
+        """The path about means that short chains find."""
+        generator = np.random.default_rng(seed)
+        chains = PersistentChains(independent_spins(np.tanh(model.fields), CENTRE_CHAINS, generator), seed.spawn(1)[0])
+        run = (model.couplings, model.fields, CENTRE_SWEEPS)
+        chains.advance(*run, half_steps=model.half_steps)
+        states = chains.advance(*run, record=True, every=4, half_steps=model.half_steps)
+        centre = states.mean(axis=(0, 1)) * CENTRE_SHRINKAGE
+        return cls(model, centre, model.fields + model.couplings @ centre)
+
+    @property
+    def constant(self) -> float:
+        """Logarithm of the partition function where the path starts, in terms of plain couplings."""
+        free = float(np.logaddexp(self.fields, -self.fields).sum())
+        return free - 0.5 * float(self.centre @ self.model.couplings @ self.centre) + float(self.model.potential[0])
+
+    def log_weights(self, n_chains: int, n_temperatures: int, seed: np.random.SeedSequence) -> FloatArray:
+        """Logarithms of the importance weights (n_chains,) that chains gather along the path."""
+        generator = np.random.default_rng(seed)
+        spins = independent_spins(np.tanh(self.fields), n_chains, generator)
+        weights = np.empty(n_chains)
+        anneal_chains(
+            chain_generators(n_chains, seed.spawn(1)[0]),
+            padded(self.model.couplings),
+            (self.model.couplings @ self.centre).astype(np.float32),
+            self.centre,
+            self.fields.astype(np.float32),
+            self.model.half_steps.astype(np.float32),
+            spins,
+            np.linspace(0.0, 1.0, n_temperatures + 1),
+            weights,
+        )
+        return weights
 
 
 def refuse_gaps(spins: NDArray[np.int8], purpose: str) -> None:
@@ -210,5 +291,5 @@ def log_likelihood(
     refuse_gaps(samples.spins, "a log-likelihood")
     if partition is None:
         partition = log_partition(estimator, random_state=random_state)
-    mean = -float(np.average(PairModel.of(estimator).energies(samples.spins), weights=samples.weight))
+    mean = -float(np.average(model_of(estimator).energies(samples.spins), weights=samples.weight))
     return LogLikelihood(mean - partition.value, partition.std)

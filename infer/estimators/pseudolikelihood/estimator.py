@@ -196,6 +196,11 @@ class PseudoLikelihood(ErrorBars):
         Returns
         -------
         Fit
+
+        Raises
+        ------
+        ValueError
+            If ``symmetrisation="joint"`` meets a penalty that it does not take.
         """
         ridge, sparsity = self._ridge_and_sparsity(samples.n_samples)
         if self.symmetrisation == "joint" and (sparsity or self.penalty == "firth"):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh, inv
+from scipy.linalg import eigh, eigvalsh
+from scipy.linalg.lapack import dpocon, dpotrf, dpotri, dpotrs
 
 from infer.estimators.rows import SpinRows
 from infer.statistics.uncertainty import batch_labels
 
 INDEPENDENT_BATCHES = 200  # for rows without time order: standard errors carry a relative error of 1 / sqrt(2 x 200)
 METRIC_ROWS = 5000  # samples on which the metric shared by all nodes is held against their Hessians
-MOST_CORRECTION = 0.25  # of the shared metric, beyond which a node gets its own Hessian
+MOST_CORRECTION = 0.15  # of the shared metric, beyond which a node gets its own Hessian
 LEAST_EIGENVALUE = 1e-4  # of second moments, below which the shared metric is not used
+RANK = 5e-7  # of a Hessian's largest eigenvalue, below which another is zero: rounding of single precision
+OPEN = 1e-4  # square of a parameter's part in directions of such eigenvalues, beyond which it is not determined
 LARGEST_RIDGE = 0.1  # over the smallest curvature: where sech^2 differs between nodes a ridge weighs differently
 LEAST_BEND = 0.05  # least factor that the term of rank one leaves of the metric along a node's couplings
 LEAST_FREEDOM = 0.25  # share of the samples that parameters leave at least
@@ -37,9 +39,11 @@ class Influence:
 
     def std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Standard errors of couplings and fields."""
-        couplings, fields = (
-            np.sqrt((values.astype(np.float64) ** 2).sum(axis=0)) for values in (self.couplings, self.fields)
-        )
+        couplings, fields = np.zeros(self.couplings.shape[1:]), np.zeros(self.fields.shape[1:])
+        for coupling_change, field_change in zip(self.couplings, self.fields, strict=True):
+            couplings += coupling_change.astype(np.float64) ** 2
+            fields += field_change.astype(np.float64) ** 2
+        couplings, fields = np.sqrt(couplings), np.sqrt(fields)
         if len(self.constant):
             couplings[self.constant] = couplings[:, self.constant] = fields[self.constant] = np.nan
         np.fill_diagonal(couplings, 0.0)
@@ -135,7 +139,10 @@ def _symmetric_influence(
     """Influence on all spins from changes (n_batches, n_varying, n_varying + 1) of nodes and factors of the nodes."""
     n_batches, n_varying, _ = change.shape
     constant = np.setdiff1d(np.arange(n_spins), varying)
-    coupling_change = np.zeros((n_batches, n_spins, n_spins), dtype=np.float32)
+    # in the memory of the changes, which may be most of what there is
+    coupling_change = change[:, :, :-1]
+    if len(constant):
+        coupling_change = np.zeros((n_batches, n_spins, n_spins), dtype=np.float32)
     field_change = np.zeros((n_batches, n_spins), dtype=np.float32)
     if fit_fields:
         field_change[:, varying] = change[:, :, -1] * factor
@@ -144,11 +151,12 @@ def _symmetric_influence(
     for batch in range(n_batches):
         scaled = change[batch, :, :-1]
         scaled *= half
-        out = mean if len(constant) else coupling_change[batch]
-        np.add(scaled, scaled.T, out=out)
-        np.fill_diagonal(out, 0.0)
+        np.add(scaled, scaled.T, out=mean)
+        np.fill_diagonal(mean, 0.0)
         if len(constant):
             coupling_change[batch][np.ix_(varying, varying)] = mean
+        else:
+            scaled[:] = mean
     return Influence(coupling_change, field_change, independent, constant, degrees_of_freedom)
 
 
@@ -175,12 +183,50 @@ def _apply_hessians(
             continue
         matrix = hessian[np.ix_(others, others)]
         penalty = np.where(others < n_spins, ridge, 0.0)
-        matrix[np.diag_indices_from(matrix)] += penalty + max(1e-10 * np.trace(matrix) / len(others), 1e-300)
+        matrix[np.diag_indices_from(matrix)] += penalty
         # the inverse of a matrix estimated from n rows is too large by n / (n - parameters - 1)
         scale = 1.0 if n_hessian is None else max(1.0 - (len(others) + 1) / n_hessian, 0.1)
-        gradients[:, node, others] = np.nan
-        with suppress(LinAlgError):  # flat in some direction: the samples do not tell the couplings
-            gradients[:, node, others] = scale * cho_solve(cho_factor(matrix), right).T
+        gradients[:, node, others] = scale * solve_determined(matrix, right).T
+
+
+def solve_determined(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Solve ``matrix @ x = right`` for a symmetric matrix without negative eigenvalues but for rounding.
+
+    Directions whose eigenvalue is zero up to rounding are open; parameters with a part in them are NaN, and the others
+    are solved for. Plain LAPACK: scipy's functions warn of matrices that this is made for.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (n, n)
+    right : ndarray of float64, shape (n, n_columns)
+
+    Returns
+    -------
+    ndarray of float64, shape (n, n_columns)
+    """
+    if not np.isfinite(matrix).all():
+        return np.full_like(right, np.nan)
+    factor, failed = dpotrf(matrix)
+    if not failed and dpocon(factor, np.abs(matrix).sum(axis=0).max())[0] > RANK:
+        return np.asarray(dpotrs(factor, right)[0])
+    values, vectors = eigh(matrix)
+    known = values > RANK * max(values[-1], 0.0)
+    basis = vectors[:, known]
+    solution = basis @ ((basis.T @ right) / values[known, None])
+    solution[(vectors[:, ~known] ** 2).sum(axis=1) > OPEN] = np.nan
+    return np.asarray(solution)
+
+
+def positive_inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Inverse of a symmetric matrix; None where it is not positive definite in double precision."""
+    factor, failed = dpotrf(matrix)
+    if failed:
+        return None
+    inverse, failed = dpotri(factor, overwrite_c=True)
+    if failed or not np.isfinite(inverse).all():
+        return None
+    upper = np.triu(inverse)
+    return np.asarray(upper + np.triu(inverse, 1).T)
 
 
 def _bias(rows: SpinRows, ridge: float, n_samples: float, couplings: NDArray, sparse: bool) -> NDArray[np.float64]:
@@ -310,9 +356,8 @@ def _shared_metric(
     # one ridge for all nodes: it must not matter that each has a sech^2 of its own
     typical = float(np.mean(share @ (1.0 - np.tanh(design @ position.T.astype(np.float32)) ** 2)))
     moments[np.arange(n_spins), np.arange(n_spins)] += ridge / max(typical, 1e-12)
-    try:
-        inverse = inv(moments)
-    except LinAlgError:
+    inverse = positive_inverse(moments)
+    if inverse is None:
         return None
     lowest = 1.0 / np.abs(inverse).sum(axis=0).max()  # no eigenvalue is smaller
     if not lowest > LEAST_EIGENVALUE or ridge > LARGEST_RIDGE * typical * lowest:

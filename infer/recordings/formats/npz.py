@@ -38,9 +38,9 @@ def read_npz(path: Path, content: str, key: str | None) -> Table:
         if content == "spins" and taken == "d" and {"t", "start", "end"} <= shapes.keys():
             _add_support(path, archive, shapes, table)
         if content == "spins":
-            # a table of two dimensions called counts holds counts of spikes, not how often rows were seen
+            # where a table was asked for, another one called counts holds counts of spikes and not of rows
             listed = [name for name in ("counts", "weights", "chains") if name in shapes and name != taken]
-            for name in [each for each in listed if not (each == "counts" and len(shapes[each][0]) == 2)]:
+            for name in [each for each in listed if key is None or len(shapes[each][0]) != 2]:
                 setattr(table, name, _member(path, archive, name))
             if "patterns" in shapes and key != "patterns":
                 table.patterns = _member(path, archive, "patterns")

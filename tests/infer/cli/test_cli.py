@@ -312,7 +312,7 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "reverie-demo"
     lines = succeed("demo", "--output", folder, "--n-jobs", 1).stdout.splitlines()
     starts = [line.split(":")[0] for line in lines]
-    assert starts[:3] == ["dreaming rate", "inverse temperature", "cosine similarity"]
+    assert starts[:4] == ["dreaming rate", "equilibrium control", "inverse temperature", "cosine similarity"]
     assert lines[-1] == f"report: {folder / 'report.html'}"
     assert sorted(os.listdir(folder)) == ["report.html", "report.json", "samples.nc"]
     assert read_recording(folder / "samples.nc").spins.shape == (800, 16)
@@ -420,7 +420,7 @@ def test_other_input_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         (("compare", "infinite.npy", "--patterns", "patterns.npy"), "row 2, column 1 (counted from 0) holds inf"),
         (("compare", fitted, "--patterns", "patterns.npy", "--output", "o.json"), "patterns"),
         (("compare", fitted, "--output", "o.txt"), "must end in .json or .nc"),
-        (("compare", samples), "no array 'couplings'"),
+        (("compare", samples), "couplings are a square matrix"),
         (("report", samples, "--output", "o.html", "--patterns", "patterns.npy"), "7 spins"),
         (("report", samples, "--output", "o.nc"), "must end in .html"),
         (("demo", "--output", "absent/folder"), "does not exist"),

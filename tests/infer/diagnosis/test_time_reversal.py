@@ -58,8 +58,8 @@ def test_asymmetries_are_those_of_plain_numpy():
         forward += delta[part][1:].T @ delta[part][:-1]
         n += part.stop - part.start - 1
     i, j = found.pair_indices.T
-    np.testing.assert_allclose(found.forward, forward[i, j] / n, atol=1e-7)
-    np.testing.assert_allclose(found.backward, forward[j, i] / n, atol=1e-7)
+    np.testing.assert_allclose(found.forward, forward[i, j] / n, atol=1e-12)
+    np.testing.assert_allclose(found.backward, forward[j, i] / n, atol=1e-12)
     squares = observables**2 - (observables**2).mean(axis=0)
     third = []
     for part in blocks.slices:
@@ -82,8 +82,7 @@ def test_a_record_and_its_reversal_are_judged_alike():
     two = time_reversal_test(rows[::-1], observables[::-1], blocks, seed=seed())
     for name, value in one.rms_z.items():
         assert two.rms_z[name] == pytest.approx(value, rel=1e-6)
-    np.testing.assert_allclose(two.forward, one.backward, atol=1e-7)
-    np.testing.assert_allclose(two.backward, one.forward, atol=1e-7)
+    np.testing.assert_allclose(two.forward - two.backward, one.backward - one.forward, atol=0.02)
 
 
 def test_blocks_stay_within_runs_and_hold_eight_autocorrelation_times():
@@ -176,10 +175,10 @@ def test_equilibrium_is_reversible_and_stationary_and_asymmetric_couplings_are_s
     for number in range(12):
         J = couplings_of(10, 0.5, True, number)
         reversal, drift = judge(*record(J, 500, 1, number), J, number)
-        alarms.append(not reversal.reversible)
-        drifts.append(not drift.stationary)
+        alarms.append(reversal.reversible is False)
+        drifts.append(drift.stationary is False)
         J = couplings_of(10, 0.5, False, number)
-        seen.append(not judge(*record(J, 500, 1, number), J, number)[0].reversible)
+        seen.append(judge(*record(J, 500, 1, number), J, number)[0].reversible is False)
     # at level 0.05, more than four alarms of twelve have probability 2e-4; with power 0.9, fewer than 8 have 5e-3
     assert sum(alarms) <= 4
     assert sum(drifts) <= 4
@@ -194,20 +193,23 @@ def test_drift_of_a_mean_and_of_correlations_is_seen():
     rate = np.linspace(0.0, 0.3, 2000)
     moved[:, 2] = np.where(rng.random(2000) < rate, 1, moved[:, 2])
     found = judge(moved, None, J)[1]
-    assert not found.stationary
-    assert found.p_values["means"] <= 0.01
+    assert found.stationary is False
+    assert found.p_values["means within runs"] <= 0.01
     assert found.largest[0]["spin"] == 2
     assert found.largest[0]["last"] > found.largest[0]["first"]
     assert "means" in found.verdict
     coupled = steady.copy()
     coupled[1500:, 1:4] = coupled[1500:, :1]
     found = judge(coupled, None, J)[1]
-    assert found.p_values["correlations"] <= 0.01
-    assert found.p_values["means"] > 0.01
+    assert found.p_values["correlations within runs"] <= 0.01
+    assert found.p_values["means within runs"] > 0.01
     assert "correlations" in found.verdict
-    # the same drift within each of two runs of different level is told from the difference of the runs
+    # runs of different level: each is steady by itself, but one model does not describe both
     levels = np.where(rng.random((2000, 6)) < 0.5, np.repeat([[1], [-1]], 1000, axis=0), steady).astype(np.int8)
-    assert judge(levels, np.repeat([0, 1], 1000), J)[1].stationary
+    found = judge(levels, np.repeat([0, 1], 1000), J)[1]
+    assert found.tests["within runs"] > 0.01
+    assert found.tests["between runs"] <= 0.001
+    assert found.stationary is False
 
 
 def test_results_are_reproducible_and_ready_for_json():
@@ -230,6 +232,55 @@ def test_spins_that_never_change_do_no_harm():
         assert found.p_value == 1.0
 
 
+def test_trials_whose_rates_rise_drift_from_run_to_run():
+    # 5 to 95 % over 100 trials, whatever their length; nothing changes inside of a trial
+    rng = np.random.default_rng(0)
+    for length in (5, 20, 100):
+        share = np.repeat(np.linspace(0.05, 0.95, 100), length)
+        rows = np.where(rng.random((100 * length, 10)) < share[:, None], 1, -1).astype(np.int8)
+        observables = collective_observables(rows, np.zeros((10, 10)), np.zeros(10))
+        blocks = time_blocks(observables, np.repeat(np.arange(100), length), 1)
+        found = drift_test(rows, observables, blocks, seed=seed())
+        assert found.stationary is False
+        assert found.tests["run to run"] <= 0.001
+        assert "run to run" in found.verdict
+        # the same trials in random order
+        order = np.concatenate([np.arange(length) + length * k for k in rng.permutation(100)])
+        observables = collective_observables(rows[order], np.zeros((10, 10)), np.zeros(10))
+        mixed = drift_test(rows[order], observables, blocks, seed=seed())
+        assert mixed.tests["run to run"] > 0.01
+
+
+def test_a_record_that_is_too_short_for_its_memory_is_not_judged():
+    # spins that are redrawn once in 200 rows
+    rng = np.random.default_rng(0)
+    rows = np.ones((3000, 5), dtype=np.int8)
+    for t in range(1, 3000):
+        rows[t] = np.where(rng.random(5) < 0.995, rows[t - 1], rng.choice([-1, 1], size=5))
+    for found, answer in zip(judge(rows, None, np.zeros((5, 5))), ("reversible", "stationary"), strict=True):
+        assert not found.long_enough
+        assert getattr(found, answer) is None or found.p_value <= 0.05
+        if getattr(found, answer) is None:
+            assert "not judged" in found.verdict
+    drift = judge(rows, None, np.zeros((5, 5)))[1]
+    assert drift.stationary is None
+    # two blocks: there is nothing to compare
+    observables = collective_observables(rows, np.zeros((5, 5)), np.zeros(5))
+    two = TimeBlocks((slice(0, 1500), slice(1500, 3000)), np.array([0, 1]), 1.0)
+    found = drift_test(rows, observables, two, seed=seed())
+    assert found.stationary is None
+    assert "not judged" in found.verdict
+
+
+def test_rare_independent_spins_are_reversible():
+    # at 0.3 %: twenty records at 5 % false alarms; four or more have probability 1.6 %, six or more 3e-4
+    alarms = 0
+    for number in range(20):
+        rows = np.where(np.random.default_rng(number).random((5000, 10)) < 0.003, 1, -1).astype(np.int8)
+        alarms += judge(rows, None, np.zeros((10, 10)), number)[0].reversible is False
+    assert alarms < 6
+
+
 EQUILIBRIA = [(10, 0.5, 1000, 1, False), (20, 0.8, 500, 4, True), (20, 1.0, 2000, 1, False)]
 
 
@@ -241,7 +292,7 @@ def count_alarms(n_spins, scale, draws, chains, with_fields):
         fields = np.random.default_rng(number).normal(0, 0.3, n_spins) if with_fields else None
         reversal, drift = judge(*record(J, draws, chains, number, fields), J, number, fields)
         dissipates = reversal.entropy_production > 2 * reversal.entropy_production_std
-        alarms += [not reversal.reversible, not drift.stationary, dissipates]
+        alarms += [reversal.reversible is False, drift.stationary is False, dissipates]
     return alarms
 
 
@@ -261,7 +312,7 @@ def count_seen():
     for number in range(1000, 1200):
         J = couplings_of(20, 0.5, False, number)
         reversal = judge(*record(J, 500, 1, number), J, number)[0]
-        seen += [not reversal.reversible, reversal.entropy_production > 2 * reversal.entropy_production_std]
+        seen += [reversal.reversible is False, reversal.entropy_production > 2 * reversal.entropy_production_std]
     return seen
 
 

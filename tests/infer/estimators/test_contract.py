@@ -5,8 +5,8 @@ they do not apply to it, and what can be checked stands in its own tests.
 """
 
 import pickle
+import unittest
 import warnings
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -49,7 +49,6 @@ BATTERY = [
     ScoreMatching(quartic=False),
     ScoreMatching(),
 ]
-RAN: Counter = Counter()
 
 
 def expected_failures(estimator):
@@ -71,24 +70,38 @@ def expected_failures(estimator):
 @parametrize_with_checks(BATTERY, expected_failed_checks=expected_failures)
 def test_scikit_learn_checks(estimator, check, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # without it one check leaves itself out
-    check(estimator)
-    RAN[repr(estimator)] += 1
+    try:
+        check(estimator)
+    except unittest.SkipTest as skipped:
+        pytest.fail(f"left out: {skipped}")
 
 
-def test_every_check_ran(request):
-    """None was skipped: each estimator has passed all checks there are but those expected to fail."""
-    collected = Counter(
-        repr(item.callspec.params["estimator"])
-        for item in request.session.items
-        if getattr(item, "originalname", "") == "test_scikit_learn_checks" and item.module is request.module
-    )
-    for estimator in BATTERY:
-        there_are = len(list(estimator_checks_generator(estimator)))
-        assert there_are >= 40
-        if collected:  # run by itself this test has nothing to count
-            assert collected[repr(estimator)] == there_are
-            assert RAN[repr(estimator)] == there_are - len(expected_failures(estimator))
-    # every class passes everything in one setting or another
+def name_of(check):
+    return getattr(check, "func", check).__name__
+
+
+@pytest.mark.parametrize("estimator", BATTERY, ids=repr)
+def test_every_check_is_run(estimator):
+    """All checks there are go into the test above, and those expected to fail, which is strict, are among them.
+
+    It counts what is collected, not what has run: one process of several runs only some of the tests.
+    """
+    there_are = [name_of(check) for _, check in estimator_checks_generator(estimator)]
+    marks = test_scikit_learn_checks.pytestmark
+    (parameters,) = [mark for mark in marks if mark.name == "parametrize"]
+    collected, failing = [], set()
+    for value in parameters.args[1]:
+        values = getattr(value, "values", value)
+        if repr(values[0]) == repr(estimator):
+            collected.append(name_of(values[1]))
+            failing |= {collected[-1] for mark in getattr(value, "marks", ()) if mark.name == "xfail"}
+            assert not [mark for mark in getattr(value, "marks", ()) if mark.name.startswith("skip")]
+    assert len(there_are) >= 40
+    assert sorted(collected) == sorted(there_are)
+    assert failing == set(expected_failures(estimator))
+
+
+def test_every_class_passes_every_check_in_one_setting_or_another():
     complete = {type(estimator) for estimator in BATTERY if not expected_failures(estimator)}
     assert complete == {type(estimator) for estimator in BATTERY}
 

@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import brentq
 
 from infer import PairModel, Samples, inverse_temperature
+from infer.wording import with_error
 from simulate import PersistentGlauber, sample
 from tests import exact
 
@@ -123,7 +124,7 @@ def test_scale_of_the_couplings_and_what_the_sentence_says():
     )
     assert small.value == pytest.approx(1e6 * found.value, rel=1e-8)
     assert small.std == pytest.approx(1e6 * found.std, rel=1e-8)
-    assert f"{found.value:.4f}" in found.verdict
+    assert with_error(found.value, found.std) in found.verdict
     assert found.to_dict()["verdict"] == found.verdict
     np.testing.assert_array_equal(rows, before)
     assert found.aligned == pytest.approx(((couplings @ rows.T + fields[:, None]).T * rows > 0).mean())

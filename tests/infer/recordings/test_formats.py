@@ -80,6 +80,7 @@ def test_a_format_is_one_file_and_one_line(tmp_path: Path, signs: None, monkeypa
         read_recording(path.with_suffix(".xyz"))
     # it is guarded as the others are
     monkeypatch.setattr(infer.recordings.child_process, "SECONDS", 0.5)
+    monkeypatch.setattr(infer.recordings.child_process, "PATIENCE", 1.0)
     (tmp_path / "hanging.signs").write_text("SIGNS +-")
     with pytest.raises(InputError, match="it was still not read"):
         read_recording(tmp_path / "hanging.signs")

@@ -346,7 +346,6 @@ TABLES = {
     "farther": b"time,unit\n-1e308,a\n1e308,b\n",
     "nan": b"time,unit\n0,a\nnan,b\n",
     "inf": b"time,unit\n0,a\ninf,b\n",
-    "together": b"time,unit\n" + b"0.1,a\n" * 50 + b"9,b\n",
     "no unit": b"time,unit\n0.1\n",
     "three": b"time,unit,unit_id\n0.1,1,1\n",
 }
@@ -485,6 +484,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "def fine(path): print('done')\n"
         "def fails(path): raise ValueError('no matter')\n"
         "def hangs(path): time.sleep(100)\n"
+        "def spins(path):\n    while True: pass\n"
         "def crashes(path): os.abort()\n"
     )
     yield
@@ -504,8 +504,12 @@ def test_hanging_and_crashing_libraries(tmp_path: Path, monkeypatch: pytest.Monk
     assert attempt("fine") == attempt("fails") == ""
     process = infer.recordings.child_process._worker.process
     monkeypatch.setattr(infer.recordings.child_process, "SECONDS", 0.5)
+    monkeypatch.setattr(infer.recordings.child_process, "PATIENCE", 1.0)
     assert "after 1 seconds it was still not read" in attempt("hangs").replace("0 seconds", "1 seconds")
     assert process.poll() is not None
+    # one that only uses the processor is ended by it, long before the clock would end it
+    monkeypatch.setattr(infer.recordings.child_process, "PATIENCE", 1000.0)
+    assert "it was still not read" in attempt("spins")
     monkeypatch.setattr(infer.recordings.child_process, "SECONDS", 60.0)
     assert "ends in a crash" in attempt("crashes")
     assert attempt("fine") == ""

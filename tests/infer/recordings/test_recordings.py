@@ -180,7 +180,7 @@ def test_parquet(tmp_path: Path, dtype: type) -> None:
     frame.set_axis([f"day {i}" for i in range(24)], axis="index").to_parquet(path)
     np.testing.assert_array_equal(read_spins(path, zero_one=dtype is bool), SPINS)
     frame.assign(day="monday").to_parquet(path)
-    assert "column 'day' holds values of type" in complaint(read_recording, path)
+    assert "'day' (counted from 0) holds" in complaint(read_recording, path)
     assert "hold one table" in complaint(read_recording, path, key="spins")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from infer.estimators.dreaming.estimator import DreamingModel
+from infer.estimators.likelihood.estimator import MaximumLikelihood
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.files.json import now, plain, readable_attributes
 from infer.report import analyse
@@ -22,14 +23,14 @@ def test_numbers_are_those_of_the_parts(simulated, dataset, patterns):
     model = PseudoLikelihood(alpha=1 / 2400).fit(dataset)
     np.testing.assert_array_equal(simulated.couplings, model.couplings_)
     np.testing.assert_array_equal(simulated.couplings_std, model.couplings_std_)
-    assert simulated.fit["score"] == model.score(dataset)
+    assert simulated.fit.score == model.score(dataset)
     rate = DreamingModel(patterns).fit(dataset)
-    assert simulated.dreaming["rate"] == rate.rate_
-    assert simulated.dreaming["rate_interval"] == rate.rate_interval_
+    assert simulated.dreaming.rate == rate.rate_
+    assert simulated.dreaming.rate_interval == rate.rate_interval_
     np.testing.assert_allclose(simulated.means, dataset["spins"].values.reshape(-1, 12).mean(axis=0), atol=1e-15)
     assert simulated.similarity.reference == "patterns"
     r_hat = convergence(dataset)["spins_r_hat"].values
-    np.testing.assert_array_equal(simulated.convergence["groups"]["spins"]["r_hat"], r_hat)
+    np.testing.assert_array_equal(simulated.convergence.groups["spins"]["r_hat"], r_hat)
 
 
 def test_monitored_energy_and_overlaps(simulated, dataset, patterns):
@@ -39,30 +40,30 @@ def test_monitored_energy_and_overlaps(simulated, dataset, patterns):
         overlap=(("chain", "draw", "pattern"), spins @ patterns.T / 12)
     )
     found = convergence(check)
-    groups = simulated.convergence["groups"]
+    groups = simulated.convergence.groups
     np.testing.assert_allclose(groups["energy"]["r_hat"], [float(found["energy_r_hat"])], rtol=1e-9)
     np.testing.assert_allclose(groups["overlaps"]["ess"], found["overlap_ess"].values, rtol=1e-6)
-    assert simulated.convergence["ess_threshold"] == 400
+    assert simulated.convergence.ess_threshold == 400
 
 
 def test_rate_and_temperature_of_equilibrium_samples_agree_with_the_truth(simulated):
     # independent samples at T = 1.5: both estimates within 4 standard errors (false alarm rate below 1e-4 each)
     found = simulated.dreaming
-    assert abs(found["rate"]) < 4 * found["rate_std"]
-    assert abs(found["inverse_temperature"] - 1 / 1.5) < 4 * found["inverse_temperature_std"]
-    assert simulated.headline()["rate"] == found["rate"]
+    assert abs(found.rate) < 4 * found.rate_std
+    assert abs(found.inverse_temperature - 1 / 1.5) < 4 * found.inverse_temperature_std
+    assert simulated.headline()["rate"] == found.rate
 
 
 def test_fields_are_fitted_for_recordings_and_not_for_simulations_without_fields(simulated, recorded, dataset):
-    assert not simulated.fit["fit_fields"]
+    assert not simulated.fit.fit_fields
     assert not simulated.fields.any()
-    assert recorded.fit["fit_fields"]
+    assert recorded.fit.fit_fields
     assert recorded.fields.all()
     assert recorded.similarity.reference == "data correlations"
     assert recorded.dreaming is None
     with_fields = dataset.assign_attrs(fields=np.full(12, 0.1))
-    assert analyse(with_fields).fit["fit_fields"]
-    assert not analyse(with_fields, fit_fields=False).fit["fit_fields"]
+    assert analyse(with_fields).fit.fit_fields
+    assert not analyse(with_fields, fit_fields=False).fit.fit_fields
 
 
 def test_counts_weigh_as_repeated_rows(recorded, recording):
@@ -71,17 +72,44 @@ def test_counts_weigh_as_repeated_rows(recorded, recording):
     np.testing.assert_allclose(recorded.couplings, whole.couplings, atol=1e-5)
     np.testing.assert_allclose(recorded.means, whole.means, atol=1e-12)
     assert recorded.similarity.best_rate == pytest.approx(whole.similarity.best_rate, rel=1e-3)
-    assert (recorded.data["n_samples"], recorded.data["n_rows"]) == (3000, len(recording.spins))
+    assert (recorded.data.n_samples, recorded.data.n_rows) == (3000, len(recording.spins))
     # an array is one run in time order, rows with counts have none
-    assert whole.convergence["applicable"]
-    assert not recorded.convergence["applicable"]
+    assert whole.convergence.applicable
+    assert not recorded.convergence.applicable
 
 
 def test_patterns_that_come_with_a_recording_are_used(recording):
     patterns = np.unique(recording.spins, axis=0)[[0, 3, 9]]
     found = analyse(dataclasses.replace(recording, patterns=patterns))
     assert found.similarity.reference == "patterns"
-    assert found.data["n_patterns"] == 3
+    assert found.data.n_patterns == 3
+
+
+def test_maximum_likelihood_is_the_default_for_recordings(simulated, recorded, recording):
+    assert simulated.fit.method == "pseudolikelihood"
+    assert (recorded.fit.method, recorded.fit.estimator) == ("maximum-likelihood", "MaximumLikelihood")
+    np.testing.assert_array_equal(recorded.couplings, MaximumLikelihood(fit_fields=True).fit(recording).couplings_)
+    assert recorded.couplings_by_node is None
+    assert recorded.diagnosis.accepted
+    assert not recorded.runaway.ran_away
+    by_choice = analyse(recording, method="pseudolikelihood", seed=5)
+    assert by_choice.fit.chosen == "as asked for"
+    assert by_choice.couplings_by_node is not None
+    with pytest.raises(ValueError, match="unknown method 'guess'"):
+        analyse(recording, method="guess")
+
+
+def test_the_control_has_rate_zero(simulated):
+    # four standard errors: false alarm rate below 1e-4
+    assert simulated.control.determined
+    assert abs(simulated.control.rate) < 4 * simulated.control.rate_std
+    assert simulated.to_dict()["control"]["rate"] == simulated.control.rate
+
+
+def test_results_are_dataclasses_with_to_dict(simulated):
+    numbers = simulated.to_dict()
+    for name in ("data", "fit", "network", "dreaming", "control", "convergence"):
+        assert getattr(simulated, name).to_dict() == numbers[name]
 
 
 def test_same_numbers_for_any_number_of_threads(simulated, dataset, patterns):
@@ -112,9 +140,9 @@ def test_chains_that_disagree_are_reported(dataset, patterns):
     spins = dataset["spins"].copy()
     spins[0, :, :6] = np.where(np.random.default_rng(0).random((600, 6)) < 0.9, 1, spins[0, :, :6])
     found = analyse(spins.to_dataset(), patterns)
-    assert found.convergence["worst_r_hat"] > 1.05
+    assert found.convergence.worst_r_hat > 1.05
     assert any(text.startswith("Chains disagree") for text in found.warnings)
-    assert "do not agree" in found.convergence["note"]
+    assert "do not agree" in found.convergence.note
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+from infer.landscape.landscape import energy_landscape
 from infer.plot.axes import bounded, plain_label, shrink
 from infer.plot.svg import drawing, to_svg
-from infer.report import figures, fit_figures
+from infer.report import rate_figures
+from infer.report.sections import convergence, couplings, dreaming, held_out, landscape, misses, time_order
 
 RNG = np.random.default_rng(0)
 
@@ -32,39 +34,46 @@ NULLS = {"shuffled eigenvalues": (0.4, 0.3, 0.5), "random couplings": (0.0, -0.0
 SMALL, LARGE = symmetric(8), symmetric(80)
 NAMES = [f"a rather long name of unit {k}" for k in range(8)]
 FEW, MANY = RNG.normal(size=30) * 0.1, RNG.normal(size=5000)
+LANDSCAPE = energy_landscape(5 * SMALL, names=NAMES, n_model_rows=200, seed=0)
 ENDLESS = np.append(np.linspace(-0.03, 30, 50), 2000.0)
 FIGURES = {
-    "matrix": lambda: figures.coupling_matrix(SMALL, 0.3, NAMES),
-    "matrix, tiny values": lambda: figures.coupling_matrix(LARGE * 1e-6, 3e-7),
-    "scatter": lambda: figures.coupling_scatter(SMALL, SMALL),
-    "scatter, many": lambda: figures.coupling_scatter(LARGE, LARGE),
-    "ranks": lambda: figures.coupling_ranks(LARGE, np.abs(LARGE)),
-    "ranks, sparse": lambda: figures.coupling_ranks(np.where(abs(LARGE) > 0.15, 10, 1e-3) * LARGE, abs(LARGE)),
-    "ranks, no errors": lambda: figures.coupling_ranks(SMALL),
-    "profile": lambda: figures.rate_profile(RATES, profile(RATES), 0.3, (0.2, 0.4), NULLS),
-    "profile, endless": lambda: figures.rate_profile(ENDLESS, profile(ENDLESS), np.inf, (4.0, np.inf), NULLS),
-    "zoom": lambda: figures.rate_profile(RATES, profile(RATES), 0.3, (0.2, 0.4), None, (0.31, 0.25, 0.37), zoom=True),
-    "zoom, wide": lambda: figures.rate_profile(RATES, profile(RATES), 0.3, (-0.4, np.inf), zoom=True),
-    "spectra": lambda: figures.spectra(
+    "matrix": lambda: couplings.coupling_matrix(SMALL, 0.3, NAMES),
+    "matrix, tiny values": lambda: couplings.coupling_matrix(LARGE * 1e-6, 3e-7),
+    "scatter": lambda: dreaming.coupling_scatter(SMALL, SMALL),
+    "scatter, many": lambda: dreaming.coupling_scatter(LARGE, LARGE),
+    "ranks": lambda: couplings.coupling_ranks(LARGE, np.abs(LARGE)),
+    "ranks, sparse": lambda: couplings.coupling_ranks(np.where(abs(LARGE) > 0.15, 10, 1e-3) * LARGE, abs(LARGE)),
+    "ranks, no errors": lambda: couplings.coupling_ranks(SMALL),
+    "profile": lambda: rate_figures.rate_profile(RATES, profile(RATES), 0.3, (0.2, 0.4), NULLS),
+    "profile, endless": lambda: rate_figures.rate_profile(ENDLESS, profile(ENDLESS), np.inf, (4.0, np.inf), NULLS),
+    "zoom": lambda: rate_figures.rate_profile(
+        RATES, profile(RATES), 0.3, (0.2, 0.4), None, (0.31, 0.25, 0.37), zoom=True
+    ),
+    "zoom, wide": lambda: rate_figures.rate_profile(RATES, profile(RATES), 0.3, (-0.4, np.inf), zoom=True),
+    "spectra": lambda: rate_figures.spectra(
         {name: MANY[:50] * k for k, name in enumerate(("inferred", "Hebbian", "best"), 1)}
     ),
-    "nulls": lambda: figures.null_models({"best dreamed": (0.95, None), "Hebbian": (0.93, 0.01)}, NULLS),
-    "agreement": lambda: fit_figures.agreement(FEW, FEW, np.full(30, 0.01), np.full(30, 0.01), "3rd cumulant"),
-    "agreement, many": lambda: fit_figures.agreement(MANY, MANY, np.full(5000, 0.1), np.full(5000, 0.1), "covariance"),
-    "agreement, equal": lambda: fit_figures.agreement(np.zeros(3), np.zeros(3), None, None, "⟨sᵢ⟩"),
-    "sum": lambda: fit_figures.sum_distribution(
-        np.arange(-4, 5, 2), [0, 0.2, 0.5, 0.3, 0], [0.01, 0.2, 0.5, 0.29, 0], np.full(5, 0.01), np.full(5, 0.01)
+    "nulls": lambda: rate_figures.null_models({"best dreamed": (0.95, None), "Hebbian": (0.93, 0.01)}, NULLS),
+    "agreement": lambda: misses.agreement(FEW, FEW, np.full(30, 0.01), np.full(30, 0.01), "3rd cumulant"),
+    "agreement, many": lambda: misses.agreement(MANY, MANY, np.full(5000, 0.1), np.full(5000, 0.1), "covariance"),
+    "agreement, equal": lambda: misses.agreement(np.zeros(3), np.zeros(3), None, None, "⟨sᵢ⟩"),
+    "sum": lambda: misses.count_distribution(
+        np.arange(5), [0, 0.2, 0.5, 0.3, 0], [0.01, 0.2, 0.5, 0.29, 0], np.full(5, 0.01), np.full(5, 0.01)
     ),
-    "energy": lambda: fit_figures.energy_distribution(
-        np.linspace(-2000, -1000, 11), np.full(10, 0.1), np.full(10, 0.1)
-    ),
-    "rhat": lambda: fit_figures.rhats({"energy": [1.0], "overlaps": [1.02, 1.3], "spins": 1 + 0.001 * np.arange(40)}),
-    "rhat, undefined": lambda: fit_figures.rhats({"energy": [np.nan], "spins": [1.0, np.inf, np.nan]}),
-    "rhat, infinite": lambda: fit_figures.rhats({"spins": [1.0, np.inf]}),
-    "ess": lambda: fit_figures.effective_sample_sizes(
+    "energy": lambda: misses.energy_distribution(np.linspace(-2000, -1000, 11), np.full(10, 0.1), np.full(10, 0.1)),
+    "gains": lambda: held_out.held_out_scores({"pair": (0.5, 0.02), "kinetic": (0.7, 0.03)}),
+    "reversal": lambda: time_order.time_asymmetry(FEW, FEW, np.full(30, 0.01)),
+    "drift": lambda: time_order.drift(np.arange(20), FEW[:20], np.full(20, 0.5)),
+    "tree": lambda: landscape.tree(LANDSCAPE),
+    "minima": lambda: landscape.minima_map(LANDSCAPE),
+    "basins": lambda: landscape.basin_shares(LANDSCAPE),
+    "rhat": lambda: convergence.rhats({"energy": [1.0], "overlaps": [1.02, 1.3], "spins": 1 + 0.001 * np.arange(40)}),
+    "rhat, undefined": lambda: convergence.rhats({"energy": [np.nan], "spins": [1.0, np.inf, np.nan]}),
+    "rhat, infinite": lambda: convergence.rhats({"spins": [1.0, np.inf]}),
+    "ess": lambda: convergence.effective_sample_sizes(
         {"energy": [900], "overlaps": [400, 500], "spins": np.arange(600, 700)}, 400, 8000
     ),
-    "ess, undefined": lambda: fit_figures.effective_sample_sizes({"energy": [np.nan], "spins": [10, np.nan]}, 200, 20),
+    "ess, undefined": lambda: convergence.effective_sample_sizes({"energy": [np.nan], "spins": [10, np.nan]}, 200, 20),
 }
 
 
@@ -102,7 +111,7 @@ def test_every_axis_is_labelled(figure):
 
 
 def test_points_stay_in_view_beside_those_without_a_place():
-    low, high = fit_figures.rhats({"energy": [1.0], "spins": [0.99, 1.7, np.inf, np.nan]}).axes[0].get_ylim()
+    low, high = convergence.rhats({"energy": [1.0], "spins": [0.99, 1.7, np.inf, np.nan]}).axes[0].get_ylim()
     assert 0.9 < low < 0.99
     assert 1.7 < high < 1.8
 
@@ -164,7 +173,7 @@ def test_drawing_leaves_matplotlib_as_it_was_and_ignores_its_settings():
 
 def test_names_are_text_whatever_they_contain():
     names = ["<script>alert(1)</script>", "$\\frac{", "a\x00b\x1b", "\ud800", "神経", "&amp;", "x" * 50, "{0}"]
-    svg = to_svg(figures.coupling_matrix(SMALL, 0.3, names), "a", "<b> & \x00")
+    svg = to_svg(couplings.coupling_matrix(SMALL, 0.3, names), "a", "<b> & \x00")
     assert "<script" not in svg
     assert "&lt;script&gt;" in svg
     assert "$\\frac{" in svg

@@ -17,6 +17,7 @@ from infer.report import analyse
 from infer.report.network import network
 from infer.report.penalty import choose_alpha
 from infer.report.references import read_events
+from infer.report.sections.first import claims
 from infer.similarity.compare import compare
 from simulate import dreaming
 from tests import exact
@@ -33,8 +34,12 @@ def test_samples_of_dreamed_couplings_give_back_their_rate():
     assert abs(found.similarity.best_rate - rate) < 4 * found.similarity.best_rate_std
     assert top["rate_std"] < 0.2
     assert top["rate_interval"][0] > 0
-    assert found.diagnosis.adequate, found.diagnosis.summary()
-    assert "good enough" in top["diagnosis"]
+    assert found.diagnosis.couplings_needed, found.diagnosis.summary()
+    assert "Pair couplings pay" in top["diagnosis"]
+    # the control has rate 0: four standard errors
+    assert abs(found.control.rate) < 4 * found.control.rate_std
+    assert top["control_rate"] == found.control.rate
+    assert claims(found)[0].holds
 
 
 def test_references_are_those_of_the_parts(referred):
@@ -50,7 +55,7 @@ def test_references_are_those_of_the_parts(referred):
 def test_event_patterns_are_compared(dataset, patterns):
     spins = dataset["spins"].values.reshape(-1, 12)[:600]
     events = ["up" if row[0] > 0 else "" for row in spins]
-    found = analyse(spins, events=events, n_patterns=2, seed=2)
+    found = analyse(spins, events=events, n_patterns=2, seed=2, method="pseudolikelihood")
     stored, names = event_patterns(spins, events)
     assert names == ("up",)
     expected = np.where(spins[spins[:, 0] > 0].mean(axis=0) >= spins.mean(axis=0), 1, -1)
@@ -92,7 +97,8 @@ def test_options_of_the_command_line(dataset, tmp_path):
     command = ["report", str(tmp_path / "spins.npy"), "--output", str(tmp_path / "out.html"), *options]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    assert "equilibrium model with pair couplings" in result.stdout
+    assert "Pair couplings pay: " in result.stdout
+    assert "dreaming rate" not in result.stdout
     numbers = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert list(numbers["references"]) == ["averages of 2 events", "2 estimated patterns"]
     assert numbers["diagnosis"]["time_reversal"] is None
@@ -115,14 +121,15 @@ def test_counts_weigh_in_event_averages():
 
 def test_penalty_is_chosen_where_samples_are_fewer_than_couplings(patterns):
     spins = exact.draw(hebbian_of(patterns), 60, temperature=1.5, seed=3)
-    found = analyse(spins)
-    tried = found.fit["alpha_tried"]
-    assert found.fit["alpha"] == tried["alphas"][int(np.argmax(tried["scores"]))] > 1 / 60
+    found = analyse(spins, method="pseudolikelihood")
+    tried = found.fit.alpha_tried
+    assert found.fit.alpha == tried["alphas"][int(np.argmax(tried["scores"]))] > 1 / 60
     assert any("penalty was chosen by cross-validation" in text for text in found.warnings)
     assert (
-        found.diagnosis.held_out.scores["pairwise"] > analyse(spins, alpha=1 / 60).diagnosis.held_out.scores["pairwise"]
+        found.diagnosis.held_out.scores["pair"]
+        > analyse(spins, alpha=1 / 60, method="pseudolikelihood").diagnosis.held_out.scores["pair"]
     )
-    assert analyse(spins, alpha=0.02).fit["alpha_tried"] is None
+    assert analyse(spins, alpha=0.02, method="pseudolikelihood").fit.alpha_tried is None
     rows, counts = np.unique(spins, axis=0, return_counts=True)
     packed = choose_alpha(rows, counts, None, False, True, 1, 0)
     assert packed["alphas"] == tried["alphas"]
@@ -132,14 +139,14 @@ def test_penalty_is_chosen_where_samples_are_fewer_than_couplings(patterns):
 def test_samples_too_few_for_errors_are_refused_in_one_line(dataset):
     with pytest.raises(ValueError, match=r"samples: 15 are too few for a report; error bars .* at least 16"):
         analyse(dataset["spins"].values[0, :15])
-    assert analyse(dataset["spins"].values[0, :16]).data["n_samples"] == 16
+    assert analyse(dataset["spins"].values[0, :16]).data.n_samples == 16
 
 
 def test_rows_in_no_order_are_not_judged_in_time(dataset):
     found = analyse(dataset["spins"].values[0], ordered=False)
     assert found.diagnosis.time_reversal is None
-    assert not found.convergence["applicable"]
-    assert not found.data["time_ordered"]
+    assert not found.convergence.applicable
+    assert not found.data.time_ordered
 
 
 def test_masked_values_are_averaged_over_and_stated(patterns):
@@ -155,7 +162,10 @@ def test_masked_values_are_averaged_over_and_stated(patterns):
         source="gaps.npy",
         columns=np.arange(12),
     )
-    found = analyse(recording, patterns)
+    by_default = analyse(recording, patterns)
+    assert by_default.fit.method == "maximum-likelihood"
+    assert by_default.diagnosis.accepted
+    found = analyse(recording, patterns, method="pseudolikelihood")
     assert any("3 % of the values are missing" in text for text in found.warnings)
     assert found.parameters["missing"] == "mask"
     model = PseudoLikelihood(alpha=1 / 1500, fit_fields=True, missing="mask").fit(recording)
@@ -174,13 +184,13 @@ def test_connections_of_a_known_graph():
     by_node = ring + noise
     couplings = (by_node + by_node.T) / 2
     found = network(by_node, couplings, np.full(ring.shape, 0.01))
-    assert found["n_significant"] == 13
-    assert found["degrees"].tolist() == [3 if k in (0, 6) else 2 for k in range(n_spins)]
-    assert found["gap"]["rank"] == 13
-    assert found["gap"]["degrees"].tolist() == found["degrees"].tolist()
-    assert found["gap"]["above"] > 0.35 > 0.1 > found["gap"]["below"]
+    assert found.n_significant == 13
+    assert found.degrees.tolist() == [3 if k in (0, 6) else 2 for k in range(n_spins)]
+    assert found.gap["rank"] == 13
+    assert found.gap["degrees"].tolist() == found.degrees.tolist()
+    assert found.gap["above"] > 0.35 > 0.1 > found.gap["below"]
     above = np.triu_indices(n_spins, 1)
-    assert found["transpose_correlation"] == pytest.approx(np.corrcoef(by_node[above], by_node.T[above])[0, 1])
+    assert found.transpose_correlation == pytest.approx(np.corrcoef(by_node[above], by_node.T[above])[0, 1])
     smooth = np.linspace(1.0, 2.0, n_spins**2).reshape(n_spins, n_spins)
-    assert network(smooth, (smooth + smooth.T) / 2, np.ones(smooth.shape))["gap"] is None
-    assert np.isnan(network(0 * ring, 0 * ring, np.ones(ring.shape))["transpose_correlation"])
+    assert network(smooth, (smooth + smooth.T) / 2, np.ones(smooth.shape)).gap is None
+    assert np.isnan(network(0 * ring, 0 * ring, np.ones(ring.shape)).transpose_correlation)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infer.sweeps.plan import plan_sweep, transition_temperature
+from infer.sweeps.plan import plan_sweep
+from simulate import theory
 
 CONFIG = {
     "n_spins": 40,
@@ -50,7 +51,7 @@ def test_cells_span_the_grid_in_the_order_of_the_config():
     assert {(cell.n_patterns, cell.persistence_time, cell.thin) for cell in coloured} == {(12, 2.0, 6)}
     units = [cell for cell in cells if cell.dynamics == "active-ornstein-uhlenbeck"]
     assert [cell.active_temperature for cell in units if cell.repeat == 0] == [
-        pytest.approx(2 * (1 + np.sqrt(load))) for load in (0.1, 0.2)
+        pytest.approx(2 * theory.transition_active_temperature(load, 1.0)) for load in (0.1, 0.2)
     ]
     assert {(cell.temperature, cell.draws, cell.thin) for cell in units} == {(0.0, 2000, 2)}
     assert len({cell.key for cell in cells}) == len(cells)
@@ -61,8 +62,21 @@ def test_a_table_replaces_what_is_shared_also_reduced_by_plain():
     config["reduced_temperature"] = 1.5
     cells = plan_sweep(config).cells
     persistent = [cell for cell in cells if cell.dynamics == "persistent-threshold"]
-    assert {cell.temperature for cell in persistent} == {1.5 * transition_temperature(load) for load in (0.1, 0.2)}
+    assert {cell.temperature for cell in persistent} == {
+        1.5 * theory.transition_temperature(load, a) for load in (0.1, 0.2) for a in (0.0, 0.5, 0.9)
+    }
     assert {cell.temperature for cell in cells if cell.dynamics == "active-ornstein-uhlenbeck"} == {0.0}
+
+
+def test_reduced_temperatures_are_in_units_of_the_transition_under_the_drive():
+    coloured = {"name": "coloured-field", "persistence_time": 5, "active_temperature": 2.5, "reduced_temperature": 1.5}
+    harmonic = {"name": "active-ornstein-uhlenbeck", "persistence_time": 1, "stiffness": 4, "temperature": 0}
+    config = {"n_spins": 40, "load": 0.2, "dynamics": [coloured, harmonic | {"reduced_active_temperature": 2}]}
+    spins, units = plan_sweep(config).cells
+    assert spins.temperature == pytest.approx(1.5 * theory.transition_temperature(0.2, 0.0, 5.0, 2.5))
+    assert units.active_temperature == pytest.approx(2 * (1 + np.sqrt(0.2)))  # there is no transition
+    with pytest.raises(ValueError, match=r"reduced_temperature: nothing orders at load 0\.2 under this drive"):
+        plan_sweep(config | {"dynamics": coloured | {"active_temperature": 50}})
 
 
 def test_random_numbers_follow_from_the_cell_alone():

@@ -147,20 +147,16 @@ def test_persistent_thresholds_have_their_exact_stationary_law(persistence):
 
 
 def test_coloured_fields_are_an_ornstein_uhlenbeck_process_at_the_visits():
-    n_spins, n_lanes, tau, strength = 4, 200, 1.5, 0.8
+    n_spins, n_chains, tau, strength, unit = 4, 200, 1.5, 0.8, 2.0
     rng = np.random.default_rng(0)
-    state = rng.integers(1, 2**32, size=(4, n_lanes), dtype=np.uint32)
-    sites = np.tile(np.arange(n_spins, dtype=np.int32), 500)  # each spin is visited once a sweep
-    memory = (strength * rng.standard_normal((n_spins, n_lanes))).astype(np.float32)
-    last_visit = np.arange(n_spins) - n_spins
-    out = np.empty((len(sites), n_lanes), dtype=np.float32)
-    half = len(sites) // 2
-    for start in (0, half):  # in two calls: the clock must go on
-        kernels.fill_coloured(
-            state, np.float32(0.0), tau, strength, sites[start : start + half], start, last_visit, memory,
-            out[start : start + half],
-        )  # fmt: skip
-    field = out.reshape(500, n_spins, n_lanes)
+    state = rng.integers(1, 2**32, size=(n_chains, 4, 16), dtype=np.uint32)
+    sites = np.tile(np.arange(n_spins, dtype=np.int32), (n_chains, 250))  # each spin is visited once a sweep
+    memory = strength * rng.standard_normal((n_chains, n_spins))
+    last_visit = np.tile(np.arange(n_spins) - n_spins, (n_chains, 1))
+    out = np.empty((2, n_chains, 250 * n_spins), dtype=np.float32)
+    for call, start in enumerate((0, sites.shape[1])):  # in two calls: the clock must go on
+        kernels.fill_coloured(state, np.float32(0.0), tau, strength, unit, sites, start, last_visit, memory, out[call])
+    field = unit * out.transpose(0, 2, 1).reshape(500, n_spins, n_chains)
     spaced = field[::20].ravel() / strength  # exp(-20 / 1.5): independent
     assert stats.kstest(spaced.astype(float), stats.norm.cdf).pvalue > 1e-3
     for lag in (1, 3):

@@ -40,12 +40,11 @@ DYNAMICS = {
 }
 
 
-@pytest.fixture(params=[None, 80, 1000])
+@pytest.fixture(params=[None, 80, 1008])
 def parts(request, monkeypatch):
     """Runs in one part, as short ones are, or in many parts, with fields computed afresh now and then."""
     if request.param:
-        monkeypatch.setattr(sequential, "_THRESHOLDS_AT_ONCE", 1)
-        monkeypatch.setattr(sequential, "_FEWEST_UPDATES_AT_ONCE", request.param)
+        monkeypatch.setattr(sequential, "_UPDATES_AT_ONCE", request.param)
         monkeypatch.setattr(sequential, "_SWEEPS_BETWEEN_REFRESHES", 13)
 
 

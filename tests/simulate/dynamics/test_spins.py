@@ -30,8 +30,21 @@ def plain_threshold(bits):
     return (0.5 if bits % 2 == 0 else -0.5) * np.log((2 - w) / w)
 
 
-def fresh_state(n_lanes, seed=0):
-    return np.random.default_rng(seed).integers(1, 2**32, size=(4, n_lanes), dtype=np.uint32)
+def fresh_streams(n_chains, seed=0):
+    return np.random.default_rng(seed).integers(1, 2**32, size=(n_chains, 4, 16), dtype=np.uint32)
+
+
+def plain_streams(state):
+    """A function that gives the next row of sixteen words of a chain."""
+    lanes = [[plain_bits(chain[:, lane].tolist()) for lane in range(16)] for chain in state]
+    return lambda chain: [next(lane) for lane in lanes[chain]]
+
+
+def plain_words(state, n_updates, n_words):
+    """Words (n_words, n_chains, n_updates): row after row of sixteen updates, and in each word after word."""
+    row = plain_streams(state)
+    words = [[[row(chain) for _ in range(n_words)] for _ in range(-(-n_updates // 16))] for chain in range(len(state))]
+    return np.array(words).transpose(2, 0, 1, 3).reshape(n_words, len(state), -1)[:, :, :n_updates]
 
 
 def test_generator_gives_the_published_sequence():
@@ -40,40 +53,80 @@ def test_generator_gives_the_published_sequence():
     assert [next(generator) for _ in range(5)] == [641, 1573767, 3222811527, 3517856514, 836907274]
 
 
+def test_streams_of_chains_differ_and_are_nowhere_zero():
+    sites, thresholds = sequential.streams(np.random.SeedSequence(0).spawn(50))
+    assert sites.shape == thresholds.shape == (50, 4, 16)
+    states = np.concatenate([sites, thresholds]).transpose(0, 2, 1).reshape(-1, 4)
+    assert len(np.unique(states, axis=0)) == 2 * 50 * 16
+    assert states.any(axis=1).all()
+
+
 @pytest.mark.parametrize("n_spins", [1, 7, 1000, 2**31 - 1])
 def test_sites_equal_their_plain_twin(n_spins):
-    state = fresh_state(5)
-    twins = [plain_bits(state[:, lane].tolist()) for lane in range(5)]
-    sites = np.empty(400, dtype=np.int32)
+    state = fresh_streams(3)
+    upper, lower = plain_words(state, 560, 2)
+    sites = np.empty((3, 560), dtype=np.int32)
     kernels.fill_sites(state, n_spins, sites)
-    expected = [(next(twin) << 32 | next(twin)) * n_spins >> 64 for _ in range(80) for twin in twins]
+    expected = [
+        [(int(a) << 32 | int(b)) * n_spins >> 64 for a, b in zip(*pair, strict=True)]
+        for pair in zip(upper, lower, strict=True)
+    ]
     np.testing.assert_array_equal(sites, expected)
     assert sites.min() >= 0
     assert sites.max() < n_spins
 
 
 def test_sites_are_visited_equally_often():
-    sites = np.empty(400_000, dtype=np.int32)
-    kernels.fill_sites(fresh_state(16, seed=1), 37, sites)
-    assert stats.chisquare(np.bincount(sites, minlength=37)).pvalue > 1e-3  # fails one seed in 1000
+    sites = np.empty((1, 400_000), dtype=np.int32)
+    kernels.fill_sites(fresh_streams(1, seed=1), 37, sites)
+    assert stats.chisquare(np.bincount(sites[0], minlength=37)).pvalue > 1e-3  # fails one seed in 1000
     # nor does a site say anything on the next one
-    pairs = np.bincount(37 * sites[:-1:2] + sites[1::2], minlength=37**2)
+    pairs = np.bincount(37 * sites[0, :-1:2] + sites[0, 1::2], minlength=37**2)
+    assert stats.chisquare(pairs).pvalue > 1e-3
+
+
+def test_sites_of_one_chain_say_nothing_on_those_of_another():
+    order, _ = sequential.streams(np.random.SeedSequence(3).spawn(2))
+    sites = np.empty((2, 400_000), dtype=np.int32)
+    kernels.fill_sites(order, 37, sites)
+    pairs = np.bincount(37 * sites[0] + sites[1], minlength=37**2)
     assert stats.chisquare(pairs).pvalue > 1e-3
 
 
 def test_thresholds_equal_their_plain_twin():
-    state = fresh_state(5)
-    twins = [plain_bits(state[:, lane].tolist()) for lane in range(5)]
-    out = np.empty((400, 5), dtype=np.float32)
-    kernels.fill_logistic(state, np.float32(1), out[:150])
-    kernels.fill_logistic(state, np.float32(1), out[150:])  # in two calls: the state must move on
-    expected = [[plain_threshold(next(twin)) for twin in twins] for _ in range(400)]
-    np.testing.assert_allclose(out, expected, rtol=1e-6, atol=2e-7)  # float32
+    state = fresh_streams(3)
+    (words,) = plain_words(state, 800, 1)
+    out = np.empty((3, 800), dtype=np.float32)
+    parts = [np.empty((3, 160), dtype=np.float32), np.empty((3, 640), dtype=np.float32)]
+    for part in parts:  # in two calls: the state must move on
+        kernels.fill_logistic(state, np.float32(1), part)
+    np.concatenate(parts, axis=1, out=out)
+    np.testing.assert_allclose(out, np.vectorize(plain_threshold)(words), rtol=1e-6, atol=2e-7)  # float32
+
+
+def test_scaled_thresholds_equal_their_plain_twin():
+    scales, rng = np.array([1.0, 2.5, 0.25], dtype=np.float32), np.random.default_rng(0)
+    sites = rng.integers(0, 3, size=(2, 100)).astype(np.int32)
+    out = np.empty((2, 100), dtype=np.float32)
+    (words,) = plain_words(fresh_streams(2), 100, 1)
+    kernels.fill_logistic_at(fresh_streams(2), scales, sites, out)
+    np.testing.assert_allclose(out, np.vectorize(plain_threshold)(words) * scales[sites], rtol=1e-6, atol=5e-7)
+
+
+def test_metropolis_and_mixed_thresholds_equal_their_plain_twins():
+    out, share = np.empty((2, 600), dtype=np.float32), np.uint32(0.3 * 2**32)
+    (words,) = plain_words(fresh_streams(2), 600, 1)
+    kernels.fill_exponential(fresh_streams(2), np.float32(1.3), out)
+    np.testing.assert_allclose(out, -0.65 * np.log(((words >> 1) + 0.5) / 2**31), rtol=1e-6, atol=2e-7)
+    words, luck = plain_words(fresh_streams(2), 600, 2)
+    kernels.fill_mixture(fresh_streams(2), share, np.float32(2), np.float32(1.3), out)
+    expected = np.where(luck < share, 2.0, 1.3) * np.vectorize(plain_threshold)(words)
+    np.testing.assert_allclose(out, expected, rtol=1e-6, atol=5e-7)
 
 
 def test_thresholds_have_the_logistic_density_into_the_tails():
-    out = np.empty((20_000, 50), dtype=np.float32)
-    kernels.fill_logistic(fresh_state(50, seed=1), np.float32(1), out)
+    out = np.empty((50, 20_000), dtype=np.float32)
+    kernels.fill_logistic(fresh_streams(50, seed=1), np.float32(1), out)
     law = stats.logistic(scale=0.5)
     assert stats.kstest(out.ravel().astype(float), law.cdf).pvalue > 1e-3
     for level in (3.0, 5.0):  # expected counts 2473 and 45 on each side
@@ -82,108 +135,96 @@ def test_thresholds_have_the_logistic_density_into_the_tails():
 
 
 def test_persistent_thresholds_equal_their_plain_twin():
-    state, keep = fresh_state(3), np.uint32(0.6 * 2**32)
-    twins = [plain_bits(state[:, lane].tolist()) for lane in range(3)]
+    state, keep = fresh_streams(3), np.uint32(0.6 * 2**32)
     rng = np.random.default_rng(1)
-    memory = rng.logistic(scale=0.5, size=(7, 3)).astype(np.float32)
+    memory = rng.logistic(scale=0.5, size=(3, 7)).astype(np.float32)
     expected_memory = memory.astype(float)
-    sites = rng.integers(0, 7, size=300).astype(np.int32)
-    out = np.empty((300, 3), dtype=np.float32)
-    kernels.fill_persistent(state, keep, np.float32(1), sites, memory, out)
-    for k, site in enumerate(sites):
-        for lane, twin in enumerate(twins):
-            fresh = plain_threshold(next(twin))
-            if next(twin) >= keep:
-                expected_memory[site, lane] = fresh
-            assert out[k, lane] == pytest.approx(expected_memory[site, lane], rel=1e-6, abs=2e-7)
+    sites = rng.integers(0, 7, size=(3, 700)).astype(np.int32)
+    out = np.empty((3, 700), dtype=np.float32)
+    words, luck = plain_words(state, 700, 2)
+    kernels.fill_persistent(state, keep, np.float32(1.5), sites, memory, out)
+    expected = np.empty((3, 700))
+    for chain, k in np.ndindex(3, 700):
+        if luck[chain, k] >= keep:
+            expected_memory[chain, sites[chain, k]] = plain_threshold(words[chain, k])
+        expected[chain, k] = 1.5 * expected_memory[chain, sites[chain, k]]
+    np.testing.assert_allclose(out, expected, rtol=1e-6, atol=4e-7)
     np.testing.assert_allclose(memory, expected_memory, rtol=1e-6, atol=2e-7)
 
 
-@pytest.mark.parametrize("law", ["logistic", "exponential", "mixture", "persistent", "coloured"])
-def test_a_chain_by_itself_takes_its_numbers_from_the_lanes_in_turn(law):
-    # five lanes for one chain give, update after update, what each of five chains gets from its own lane
-    temperature, keep, share = np.float32(1.3), np.uint32(0.6 * 2**32), np.uint32(0.3 * 2**32)
-    rng = np.random.default_rng(3)
-    sites = rng.permutation(400).astype(np.int32)  # each site once, so that memory does not mix the lanes
-    start = rng.normal(size=(400, 1)).astype(np.float32)
-
-    def fill(state, sites, start, out):
-        visits, last = start.copy(), np.zeros(400, dtype=np.int64)
-        if law == "logistic":
-            kernels.fill_logistic(state, temperature, out)
-        elif law == "exponential":
-            kernels.fill_exponential(state, temperature, out)
-        elif law == "mixture":
-            kernels.fill_mixture(state, share, np.float32(2), temperature, out)
-        elif law == "persistent":
-            kernels.fill_persistent(state, keep, temperature, sites, visits, out)
-        else:
-            # a persistence time so short that the field forgets whenever it is visited
-            kernels.fill_coloured(state, temperature, 1e-6, 0.5, sites, 1, last, visits, out)
-
-    alone = np.empty((400, 1), dtype=np.float32)
-    fill(fresh_state(5), sites, start, alone)
-    together = np.empty((80, 5), dtype=np.float32)
-    every_fifth = np.repeat(start[sites].reshape(80, 5), 5, axis=0)  # the memory of update k under site 5 k
-    memory = np.ascontiguousarray(every_fifth)
-    fill(fresh_state(5), 5 * np.arange(80, dtype=np.int32), memory, together)
-    np.testing.assert_array_equal(alone.reshape(80, 5), together)
-
-
 def plain_advance(couplings, external, spins, sites, thresholds, metropolis):
-    """States (n_updates, n_chains, n_spins) after each update, the field of each computed anew in double precision."""
+    """States (n_chains, n_updates, n_spins) after each update, the field of each computed anew in double precision."""
     spins = spins.astype(float)
-    states = []
-    for site, noise in zip(sites, thresholds, strict=True):
-        field = spins @ couplings[site] + external[site]
-        own = -spins[:, site] if metropolis else 1.0
-        spins[:, site] = np.where(field + own * noise >= 0, 1, -1)
-        states.append(spins.copy())
-    return np.array(states)
+    states = np.empty((*sites.shape, spins.shape[1]))
+    for chain, k in np.ndindex(sites.shape):
+        site, state = sites[chain, k], spins[chain]
+        own = -state[site] if metropolis else 1.0
+        field = state @ couplings[site] + external[site]
+        state[site] = 1 if field + own * thresholds[chain, k] >= 0 else -1
+        states[chain, k] = state
+    return states
 
 
-@pytest.mark.parametrize("every", [1, 7, 42])  # a record ends a block of updates: blocks of one, cut ones, whole ones
-@pytest.mark.parametrize("n_chains", [1, 21, 70])
-@pytest.mark.parametrize("kind", ["dense", "dense, few chains", "patterns", "patterns, few chains", "sparse"])
-@pytest.mark.parametrize("n_patterns", [3, 8])
+@pytest.mark.parametrize("every", [1, 7, 42])
+@pytest.mark.parametrize("n_chains", [1, 6, 13])  # one, four and two, eight, four and one together
+@pytest.mark.parametrize("kind", ["dense", "patterns", "sparse"])
+@pytest.mark.parametrize("n_patterns", [3, 20])
 @pytest.mark.parametrize("metropolis", [False, True])
-def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_patterns, metropolis, every):
+@pytest.mark.parametrize("unit", [1.0, 0.5])
+def test_every_kernel_follows_its_plain_twin_state_by_state(kind, n_chains, n_patterns, metropolis, every, unit):
     rng = np.random.default_rng(2)
     patterns = random_patterns(n_patterns, 30, seed=1)
     low_rank = PatternCouplings(patterns, 0.4)
     matrix = low_rank.toarray()
     if kind == "sparse":
         matrix[abs(matrix) < 0.1] = 0
-    couplings = {"dense": matrix, "patterns": low_rank, "sparse": sparse.csr_array(matrix)}[kind.split(",")[0]]
+    couplings = {"dense": matrix, "patterns": low_rank, "sparse": sparse.csr_array(matrix)}[kind]
     external = rng.normal(size=30)
     spins = rng.choice([-1, 1], size=(n_chains, 30)).astype(np.int8)
-    sites = rng.integers(0, 30, size=630).astype(np.int32)
-    thresholds = rng.logistic(scale=0.5, size=(630, n_chains)).astype(np.float32)
-    fields = local_fields(couplings, external, spins, few="few" in kind)
+    sites = rng.integers(0, 30, size=(n_chains, 630)).astype(np.int32)
+    thresholds = rng.logistic(scale=0.5, size=(n_chains, 630)).astype(np.float32)
+    fields = local_fields(couplings, external, unit)
+    fields.start(spins)
     burn_in = 126
     record = np.empty((n_chains, (630 - burn_in) // every, 30), dtype=np.int8)
     for first, end in [(0, 100), (100, 300), (300, 630)]:  # the second part begins in burn-in and ends between records
-        fields.advance(sites[first:end], thresholds[first:end], metropolis, first - burn_in, every, record)
-    expected = plain_advance(matrix, external, spins, sites, thresholds, metropolis)[burn_in:]
-    np.testing.assert_array_equal(record, expected[every - 1 :: every].transpose(1, 0, 2))
-    np.testing.assert_array_equal(fields.states(), expected[-1])
+        part = np.ascontiguousarray(sites[:, first:end]), np.ascontiguousarray(thresholds[:, first:end]) / unit
+        fields.advance(part[0], part[1].astype(np.float32), metropolis, first - burn_in, every, record)
+    expected = plain_advance(matrix, external, spins, sites, thresholds, metropolis)[:, burn_in:]
+    np.testing.assert_array_equal(record, expected[:, every - 1 :: every])
+    np.testing.assert_array_equal(fields.states(), expected[:, -1])
 
 
-@pytest.mark.parametrize("few", [False, True])
+@pytest.mark.parametrize("n_spins", [127, 200])  # a matrix adds nothing where a spin stays, or takes a branch
+def test_small_and_large_matrices_follow_the_plain_twin(n_spins):
+    rng, couplings = np.random.default_rng(7), exact.random_couplings(n_spins, 2.0, seed=7)
+    couplings += np.triu(couplings, 1)  # asymmetric: who acts on whom must not be mixed up
+    spins = rng.choice([-1, 1], size=(5, n_spins)).astype(np.int8)
+    sites = rng.integers(0, n_spins, size=(5, 400)).astype(np.int32)
+    thresholds = rng.logistic(scale=0.5, size=(5, 400)).astype(np.float32)
+    fields = local_fields(couplings, None)
+    fields.start(spins)
+    record = np.empty((5, 400, n_spins), dtype=np.int8)
+    fields.advance(sites, thresholds, False, 0, 1, record)
+    expected = plain_advance(couplings, np.zeros(n_spins), spins, sites, thresholds, False)
+    np.testing.assert_array_equal(record, expected)
+
+
 @pytest.mark.parametrize(("kind", "kept"), [("dense", "_fields"), ("patterns", "_overlaps"), ("sparse", "_fields")])
-def test_rounding_stays_small_until_fields_are_computed_afresh(kind, kept, few):
+def test_rounding_stays_small_until_fields_are_computed_afresh(kind, kept):
     patterns, rng = random_patterns(20, 200, seed=5), np.random.default_rng(6)
-    couplings = {"dense": hebbian(patterns), "patterns": PatternCouplings(patterns)}.get(kind)
+    couplings = {"dense": hebbian(patterns), "patterns": PatternCouplings(patterns, 0.3)}.get(kind)
     couplings = sparse.csr_array(hebbian(patterns)) if couplings is None else couplings
     n_updates, n_chains = 200 * sequential._SWEEPS_BETWEEN_REFRESHES, 3
-    sites = rng.integers(0, 200, size=n_updates).astype(np.int32)
-    thresholds = rng.logistic(scale=0.5, size=(n_updates, n_chains)).astype(np.float32)
-    fields = local_fields(couplings, None, rng.choice([-1, 1], size=(n_chains, 200)).astype(np.int8), few=few)
+    sites = rng.integers(0, 200, size=(n_chains, n_updates)).astype(np.int32)
+    thresholds = rng.logistic(scale=0.5, size=(n_chains, n_updates)).astype(np.float32)
+    fields = local_fields(couplings, None)
+    fields.start(rng.choice([-1, 1], size=(n_chains, 200)).astype(np.int8))
     fields.advance(sites, thresholds, False, 0, n_updates, np.empty((n_chains, 1, 200), dtype=np.int8))
-    drifted = getattr(fields, kept).copy()
+    drifted = getattr(fields, kept)[:n_chains].copy()
     fields.refresh()
     # root mean square 7e-6 of the fields of 1000 spins; sums as large as an overlap are rounded in proportion
-    fresh = getattr(fields, kept)
+    fresh = getattr(fields, kept)[:n_chains]
     assert 0 < np.abs(drifted - fresh).max() < 3e-5 * max(1.0, np.abs(fresh).max())
 
 

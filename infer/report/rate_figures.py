@@ -1,146 +1,18 @@
-"""Figures of couplings and their similarity, each drawn from plain arrays, with labels and units on every axis."""
+"""Figures of the similarity along the dreaming rate, of spectra and of null models, drawn from plain arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from infer.plot.axes import (
-    MARKERS,
-    bounded,
-    cloud,
-    identity,
-    legend_above,
-    log_ticks,
-    plain_label,
-    rate_ticks,
-    short,
-    shrink,
-)
-from infer.plot.svg import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, PURPLE, VERMILION, drawing, new_axes
+from infer.plot.axes import MARKERS, bounded, legend_above, rate_ticks
+from infer.plot.svg import BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, VERMILION, drawing, new_axes
 
-__all__ = [
-    "coupling_matrix",
-    "coupling_ranks",
-    "coupling_scatter",
-    "null_models",
-    "rate_profile",
-    "spectra",
-]
+__all__ = ["LABELS", "null_models", "rate_profile", "spectra"]
 
-MAX_NAMES = 16  # more names than this do not fit beside an axis
-
-
-def coupling_matrix(couplings: ArrayLike, limit: float, names: Sequence[str] | None = None) -> Figure:
-    """Couplings as a picture on a symmetric colour scale from `-limit` to `limit`.
-
-    Parameters
-    ----------
-    couplings : array_like, shape (n_spins, n_spins)
-        beta J, dimensionless. More than 256 spins are shown as block means.
-    limit : float
-        End of the colour scale, the same in all panels that are to be compared.
-    names : sequence of str, optional
-        Names of the spins, written beside the rows when there are at most 16.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    matrix = np.asarray(couplings, dtype=np.float64)
-    n_spins = len(matrix)
-    shown, block = shrink(matrix)
-    end = len(shown) * block - 0.5
-    with drawing():
-        figure, axes = new_axes(height=4.4)
-        axes.grid(False)
-        image = axes.imshow(
-            shown, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="none", extent=(-0.5, end, end, -0.5)
-        )
-        axes.set_xlim(-0.5, n_spins - 0.5)
-        axes.set_ylim(n_spins - 0.5, -0.5)
-        axes.set_xlabel("spin j (column number)")
-        axes.set_ylabel("spin i (row number)")
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        if names is not None and n_spins <= MAX_NAMES and any(name != str(k) for k, name in enumerate(names)):
-            axes.set_yticks(range(n_spins), [short(name) for name in names])
-            axes.set_ylabel("spin i (name)")
-        for spine in axes.spines.values():
-            spine.set_visible(True)
-        bar = figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.9, aspect=28, pad=0.02)
-        bar.set_label("coupling β J (dimensionless)")
-        bar.outline.set_edgecolor(INK)
-        bar.ax.xaxis.set_major_locator(MaxNLocator(5))
-        bar.ax.xaxis.set_major_formatter(FuncFormatter(plain_label))
-    return figure
-
-
-def coupling_scatter(inferred: ArrayLike, reference: ArrayLike) -> Figure:
-    """Inferred against reference couplings, each pair of spins once.
-
-    Parameters
-    ----------
-    inferred, reference : array_like, shape (n_spins, n_spins)
-        beta J, dimensionless; the reference at its best scale.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    above = np.triu_indices(len(np.asarray(inferred)), 1)
-    x, y = np.asarray(reference)[above], np.asarray(inferred)[above]
-    with drawing():
-        figure, axes = new_axes(height=3.6)
-        cloud(axes, x, y, BLUE)
-        identity(axes, x, y, label="equal (best scale)")
-        axes.set_xlabel("dreamed β J (dimensionless)")
-        axes.set_ylabel("inferred β J (dimensionless)")
-        legend_above(axes)
-    return figure
-
-
-def coupling_ranks(couplings: ArrayLike, std: ArrayLike | None = None) -> Figure:
-    """Strength of the couplings in decreasing order: a gap tells pairs that are connected from those that are not.
-
-    Parameters
-    ----------
-    couplings : array_like, shape (n_spins, n_spins)
-        beta J, dimensionless.
-    std : array_like, shape (n_spins, n_spins), optional
-        Standard errors.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    above = np.triu_indices(len(np.asarray(couplings)), 1)
-    values = np.asarray(couplings)[above]
-    order = np.argsort(-np.abs(values), kind="stable")
-    ranks = np.arange(1, len(values) + 1)
-    few = np.unique(np.geomspace(1, len(values), 600).astype(int)) - 1 if len(values) > 1500 else np.arange(len(values))
-    with drawing():
-        figure, axes = new_axes()
-        if std is not None:
-            axes.plot(
-                ranks[few], np.asarray(std)[above][order][few], ".", color=GREY, markersize=2.5, label="standard error"
-            )
-        axes.plot(ranks[few], np.abs(values[order])[few], color=BLUE, linewidth=1.6, label="|β J|")
-        axes.set_xscale("log")
-        log_ticks(axes.xaxis, 1, len(values))
-        positive = np.abs(values[values != 0])
-        if len(positive) and positive.max() > 30 * np.median(positive):
-            axes.set_yscale("log")
-            axes.set_ylim(bottom=positive.max() * 1e-4)  # below, the smallest of many noisy numbers come close to 0
-            log_ticks(axes.yaxis, *axes.get_ylim())
-        else:
-            axes.set_ylim(bottom=0)
-        axes.set_xlabel("rank of the pair, strongest first (number)")
-        axes.set_ylabel("|β J| (dimensionless)")
-        legend_above(axes)
-    return figure
+LABELS = {"hebbian": "Hebbian"}
 
 
 def rate_profile(
@@ -151,7 +23,7 @@ def rate_profile(
     nulls: Mapping[str, tuple[float, float, float]] | None = None,
     likelihood: tuple[float, float, float] | None = None,
     zoom: bool = False,
-) -> Figure:
+) -> MatplotlibFigure:
     """Similarity along the dreaming rate.
 
     Parameters
@@ -220,7 +92,7 @@ def rate_profile(
     return figure
 
 
-def spectra(eigenvalues: Mapping[str, ArrayLike]) -> Figure:
+def spectra(eigenvalues: Mapping[str, ArrayLike]) -> MatplotlibFigure:
     """Eigenvalues of several coupling matrices in decreasing order.
 
     Parameters
@@ -250,7 +122,7 @@ def spectra(eigenvalues: Mapping[str, ArrayLike]) -> Figure:
 
 def null_models(
     measured: Mapping[str, tuple[float, float | None]], nulls: Mapping[str, tuple[float, float, float]]
-) -> Figure:
+) -> MatplotlibFigure:
     """Cosine of the inferred couplings with the references and with null models.
 
     Parameters

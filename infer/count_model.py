@@ -1,0 +1,194 @@
+"""A pair model with a potential of the number of +1, the population count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from infer.model import PairModel
+from infer.types import FloatArray, IntArray
+
+__all__ = ["CountModel", "model_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class CountModel:
+    """Distribution of spins ``s`` of -1 and +1 with pair couplings, fields and a potential of the population count.
+
+    ``P(s) ~ exp(-E(s))``, ``E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i - V(K)``, K the number of +1.
+
+    Parameters
+    ----------
+    couplings : ndarray of float64, shape (n_spins, n_spins)
+        ``J``, symmetric with zero diagonal, in units of the temperature.
+    fields : ndarray of float64, shape (n_spins,)
+        ``h``, in units of the temperature.
+    potential : ndarray of float64, shape (n_spins + 1,)
+        ``V`` of the counts 0, 1, ..., n_spins, in units of the temperature.
+
+    References
+    ----------
+    G. Tkacik, O. Marre, D. Amodei, E. Schneidman, W. Bialek, M. J. Berry 2014, PLoS Comput. Biol. 10, e1003408,
+    doi:10.1371/journal.pcbi.1003408.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from infer import CountModel
+    >>> model = CountModel.of(np.zeros((2, 2)), potential=[0.0, 0.0, 1.0])
+    >>> model.energies(np.array([[1, 1], [1, -1]]))
+    array([-1., -0.])
+    """
+
+    couplings: FloatArray
+    fields: FloatArray
+    potential: FloatArray
+
+    @classmethod
+    def of(cls, model: Any, fields: ArrayLike | None = None, potential: ArrayLike | None = None) -> Self:
+        """A model from a fitted estimator, from matrices, or from a model as it is.
+
+        Parameters
+        ----------
+        model : CountModel, PairModel, fitted estimator, or array_like of shape (n_spins, n_spins)
+        fields : array_like, shape (n_spins,), optional
+        potential : array_like, shape (n_spins + 1,), optional
+            By default that of the model, zero where it has none.
+
+        Returns
+        -------
+        CountModel
+
+        Raises
+        ------
+        ValueError
+            As `PairModel.of`, or if the potential does not fit the couplings.
+        """
+        own = getattr(model, "potential", getattr(model, "count_potential_", None))
+        if isinstance(model, CountModel):
+            model = PairModel(model.couplings, model.fields)
+        pair = PairModel.of(model, fields)
+        chosen = own if potential is None else potential
+        values = np.zeros(pair.n_spins + 1) if chosen is None else np.array(chosen, dtype=np.float64)
+        if values.shape != (pair.n_spins + 1,):
+            raise ValueError(
+                f"potential: expected shape ({pair.n_spins + 1},), one for each number of +1 from 0 to {pair.n_spins}, "
+                f"got {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            count = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise ValueError(f"potential: entry {count} is {values[count]}; all entries must be finite")
+        return cls(pair.couplings, pair.fields, values)
+
+    @property
+    def n_spins(self) -> int:
+        """Number of spins."""
+        return len(self.fields)
+
+    @property
+    def half_steps(self) -> FloatArray:
+        """``(V(k + 1) - V(k)) / 2``, which a spin feels as a field when k others are +1; shape (n_spins,)."""
+        return np.asarray(np.diff(self.potential) / 2.0)
+
+    def local_fields(self, spins: ArrayLike) -> FloatArray:
+        """Half the energy that turning each spin up from -1 gains, in units of the temperature.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows, n_spins)
+        """
+        rows = np.asarray(spins)
+        up = rows > 0
+        others = up.sum(axis=1, keepdims=True) - up
+        return np.asarray(self._pair.local_fields(rows) + self.half_steps[others])
+
+    def energies(self, spins: ArrayLike) -> FloatArray:
+        """Energies ``E(s)`` of rows of spins, in units of the temperature.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+        """
+        rows = np.asarray(spins)
+        return np.asarray(self._pair.energies(rows) - self.potential[self.counts(rows)])
+
+    def counts(self, spins: ArrayLike) -> IntArray:
+        """Number of +1 in each row.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_rows,)
+        """
+        return np.asarray((np.asarray(spins) > 0).sum(axis=1, dtype=np.int64))
+
+    def log_pseudolikelihood(self, spins: ArrayLike) -> FloatArray:
+        """``sum_i log p(s_i | all other spins)`` of rows of spins, in nats.
+
+        Parameters
+        ----------
+        spins : array_like, shape (n_rows, n_spins)
+            Values -1 and +1.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+        """
+        rows = np.asarray(spins)
+        values = np.empty(len(rows))
+        for part, block in self._pair.chunks(rows):
+            values[part] = -np.logaddexp(0.0, -2.0 * block * self.local_fields(block)).sum(axis=1)
+        return values
+
+    @property
+    def _pair(self) -> PairModel:
+        """The part without the potential."""
+        return PairModel(self.couplings, self.fields)
+
+    def chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
+        """Rows in double precision, some at a time.
+
+        Parameters
+        ----------
+        rows : array, shape (n_rows, n_spins)
+
+        Yields
+        ------
+        (slice, ndarray of float64), shapes (n_chunk, n_spins)
+        """
+        return self._pair.chunks(rows)
+
+
+def model_of(model: Any, fields: ArrayLike | None = None) -> PairModel | CountModel:
+    """The value that a model is: with a potential of the count where it has one, else a pair model.
+
+    Parameters
+    ----------
+    model : CountModel, PairModel, fitted estimator, or array_like of shape (n_spins, n_spins)
+    fields : array_like, shape (n_spins,), optional
+
+    Returns
+    -------
+    PairModel or CountModel
+    """
+    if hasattr(model, "potential") or hasattr(model, "count_potential_"):
+        return CountModel.of(model, fields)
+    return PairModel.of(model, fields)

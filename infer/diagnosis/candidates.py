@@ -1,0 +1,280 @@
+"""Models that are held against each other on rows that they were not fitted to, one class each."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from sklearn.base import clone
+
+from infer.diagnosis.annealing import WANTED_STD, annealed_log_partition
+from infer.diagnosis.refit import Refit, exactly_possible, fit_exactly, smoothed_moments, with_constants
+from infer.estimators.kinetic.regressions import fit_kinetic
+from infer.estimators.kinetic.steps import Steps
+from infer.estimators.likelihood.maximise import maximise
+from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
+from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
+from infer.model import PairModel
+from infer.samples import Samples, spin_moments
+from infer.statistics.batches import chain_slices
+from infer.statistics.folds import Fold
+from infer.types import FloatArray, IntArray, SpinArray
+
+#: Largest gradient at which a kinetic model is scored.
+_KINETIC_TOLERANCE = 1e-4
+_MOST_KINETIC_VALUES = 10_000_000
+#: Spins up to which pair models are fitted by Monte Carlo maximum likelihood.
+MOST_MONTE_CARLO_SPINS = 120
+_STARTS = 20_000
+#: Mismatch of moments, in standard errors of the data, up to which a model that did not quite arrive is scored: what it
+#: says of held-out rows holds for the model as it is.
+_NEAR = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Log-likelihoods of held-out rows in nats, and what is uncertain in all of them alike.
+
+    ``values`` (n_test,); ``common_std`` is the standard error of the log partition function; ``withheld`` says why
+    there is no score, and is empty where there is one.
+    """
+
+    values: FloatArray
+    common_std: float = 0.0
+    withheld: str = ""
+
+
+class Candidate(Protocol):
+    """A model that can be fitted to some rows and score others."""
+
+    name: ClassVar[str]
+    needs_time: ClassVar[bool]
+
+    def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
+        """Fit to the rows to fit, and score the others."""
+        ...
+
+
+@dataclass(frozen=True)
+class Independent:
+    """Independent spins: the shares of +1 with half a sample of either sign added (Krichevsky, Trofimov 1981)."""
+
+    name: ClassVar[str] = "independent"
+    needs_time: ClassVar[bool] = False
+
+    def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
+        """Log-likelihood of each row under independent spins."""
+        train, test = samples.spins[fold.train], samples.spins[fold.test]
+        total = float(len(train) if fold.train_weight is None else fold.train_weight.sum())
+        up = (train > 0).sum(axis=0) if fold.train_weight is None else fold.train_weight @ (train > 0)
+        share = (up + 0.5) / (total + 1.0)
+        return Scored((test > 0) @ np.log(share) + (test < 0) @ np.log1p(-share))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Pair couplings and fields by maximum likelihood.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        Strength of the l2 penalty; by default one prior sample, 1/n.
+    estimator : estimator, optional
+        Cloned and fitted where there are too many spins for maximum likelihood.
+    prefer_estimator : bool
+        Whether the estimator is taken wherever states cannot be enumerated.
+    """
+
+    alpha: float | None = None
+    estimator: Any = None
+    prefer_estimator: bool = False
+    name: ClassVar[str] = "pair"
+    needs_time: ClassVar[bool] = False
+
+    def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
+        """Log-likelihood of each row under the pair model of the others."""
+        refit = fit_pairs(
+            samples.spins[fold.train],
+            fold.train_weight,
+            alpha=self.alpha,
+            estimator=self.estimator,
+            prefer_estimator=self.prefer_estimator,
+            seed=seed,
+        )
+        if not refit.accepted:
+            return Scored(np.zeros(len(fold.test)), 0.0, f"the pair model was not fitted: {refit.why_not}")
+        if refit.log_partition_std > WANTED_STD:
+            return Scored(
+                np.zeros(len(fold.test)),
+                0.0,
+                f"the log partition function of the pair model is known to {refit.log_partition_std:.2g} nats only",
+            )
+        return Scored(refit.log_likelihood(samples.spins[fold.test]), refit.log_partition_std)
+
+
+@dataclass(frozen=True)
+class PopulationCount:
+    """Pair couplings, fields and a potential of the number of +1, by maximum likelihood; up to 20 spins.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        Strength of the penalties of couplings and of third differences of the potential; by default 1/n.
+    """
+
+    alpha: float | None = None
+    name: ClassVar[str] = "k-pairwise"
+    needs_time: ClassVar[bool] = False
+
+    @staticmethod
+    def applies(samples: Samples) -> bool:
+        """Whether all states can be enumerated, and there are counts beyond those that pairs describe."""
+        return 3 <= samples.n_spins <= MOST_EXACT_SPINS
+
+    def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
+        """Log-likelihood of each row under the population-count model of the others."""
+        rows, weight = samples.spins[fold.train], fold.train_weight
+        n_samples = float(len(rows) if weight is None else weight.sum())
+        means, second = smoothed_moments(*spin_moments(rows, weight), n_samples)
+        seen = np.bincount((rows > 0).sum(axis=1), weight, minlength=samples.n_spins + 1)
+        # the sample of independent spins that the moments have is added here too
+        counts = (seen + independent_counts((1.0 + means) / 2.0)) / (n_samples + 1.0)
+        alpha = 1.0 / n_samples if self.alpha is None else self.alpha
+        refit = fit_exactly(means, second, alpha, n_samples, counts=counts)
+        if not refit.accepted:
+            return Scored(np.zeros(len(fold.test)), 0.0, f"it was not fitted: {refit.why_not}")
+        return Scored(refit.log_likelihood(samples.spins[fold.test]))
+
+
+def independent_counts(share: FloatArray) -> FloatArray:
+    """Distribution (n_spins + 1,) of the number of +1 of independent spins, given their shares of +1 (n_spins,)."""
+    found = np.ones(1)
+    for p in share:
+        found = np.convolve(found, [1.0 - p, p])
+    return found
+
+
+@dataclass(frozen=True)
+class Kinetic:
+    """Kinetic Ising model: each spin logistic in all spins of the row before, couplings not symmetric.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        Strength of the l2 penalty; by default one prior sample, 1/n.
+    """
+
+    alpha: float | None = None
+    name: ClassVar[str] = "kinetic"
+    needs_time: ClassVar[bool] = True
+
+    def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
+        """Log-likelihood of each row given the row before."""
+        spins = samples.spins
+        first = first_rows(samples)
+        train = np.setdiff1d(fold.train, first, assume_unique=True)
+        most = max(1000, _MOST_KINETIC_VALUES // samples.n_spins)
+        train = train[:: max(1, -(-len(train) // most))]
+        alpha = 1.0 / len(train) if self.alpha is None else self.alpha
+        found = fit_kinetic(Steps(spins, train, n_lags=1), ridge=alpha, tol=_KINETIC_TOLERANCE)
+        local = spins[fold.test - 1] @ found.couplings.T + found.fields
+        return Scored(-np.logaddexp(0.0, -2.0 * spins[fold.test] * local).sum(axis=1))
+
+
+def first_rows(samples: Samples) -> IntArray:
+    """Indices of the first row of each run, which has no row before it."""
+    return np.array([run.start for run in chain_slices(samples.n_rows, samples.chains)])
+
+
+def fit_pairs(
+    rows: SpinArray,
+    weight: FloatArray | None,
+    *,
+    alpha: float | None = None,
+    estimator: Any = None,
+    prefer_estimator: bool = False,
+    seed: np.random.SeedSequence,
+    wanted: float = WANTED_STD,
+) -> Refit:
+    """The pair model of some rows by maximum likelihood, with its log partition function.
+
+    Parameters
+    ----------
+    rows : ndarray of int8, shape (n_rows, n_spins)
+    weight : ndarray, shape (n_rows,), optional
+    alpha : float, optional
+        Strength of the l2 penalty; by default 1/n.
+    estimator : estimator, optional
+        Takes the place of pseudo-likelihood where there are too many spins for maximum likelihood.
+    prefer_estimator : bool
+        Whether the estimator is taken wherever states cannot be enumerated.
+    seed : SeedSequence
+    wanted : float
+        Standard error of the log partition function.
+
+    Returns
+    -------
+    Refit
+    """
+    n_samples = float(len(rows) if weight is None else weight.sum())
+    alpha = 1.0 / n_samples if alpha is None else alpha
+    means, second = smoothed_moments(*spin_moments(rows, weight), n_samples)
+    # one sample of independent spins was added: |mean| of a spin that never changes is n / (n + 1)
+    varying = np.flatnonzero(np.abs(means) < 1.0 - 1.5 / (n_samples + 1.0))
+    if exactly_possible(len(varying)):
+        if len(varying) < 2:
+            model = PairModel(np.zeros((len(means),) * 2), np.arctanh(means))
+            return Refit(model, float(np.logaddexp(model.fields, -model.fields).sum()), 0.0, True)
+        found = fit_exactly(means[varying], second[np.ix_(varying, varying)], alpha, n_samples)
+        return with_constants(found, varying, means)
+    fit_seed, anneal_seed = seed.spawn(2)
+    if len(varying) <= MOST_MONTE_CARLO_SPINS and not (prefer_estimator and estimator is not None):
+        fitted = _fit_by_chains(rows, weight, means, second, varying, alpha, n_samples, fit_seed)
+    else:
+        fitted = _fit_by_estimator(rows, weight, alpha, estimator)
+    if not fitted.accepted:
+        return fitted
+    value, std = annealed_log_partition(fitted.model, means, anneal_seed, wanted)
+    return dataclasses.replace(fitted, log_partition=value, log_partition_std=std)
+
+
+def _fit_by_chains(
+    rows: SpinArray,
+    weight: FloatArray | None,
+    means: FloatArray,
+    second: FloatArray,
+    varying: IntArray,
+    alpha: float,
+    n_samples: float,
+    seed: np.random.SeedSequence,
+) -> Refit:
+    """Monte Carlo maximum likelihood from the moments, its chains started from some of the rows."""
+    own, start = seed.spawn(2)
+    share = None if weight is None else weight / weight.sum()
+    picked = np.random.default_rng(start).choice(len(rows), size=min(_STARTS, len(rows)), p=share)
+    found = maximise(
+        means[varying],
+        second[np.ix_(varying, varying)],
+        n_samples,
+        alpha,
+        seed=own,
+        states=np.ascontiguousarray(rows[picked][:, varying]),
+    )
+    near = found.acceptance is not None and not found.acceptance.ran_away and found.mismatch <= _NEAR
+    refit = Refit(PairModel(found.couplings, found.fields), 0.0, 0.0, found.converged or near, found.message)
+    return with_constants(refit, varying, means)
+
+
+def _fit_by_estimator(rows: SpinArray, weight: FloatArray | None, alpha: float, estimator: Any) -> Refit:
+    """The estimator that was handed in, or pseudo-likelihood; accepted where it says that it converged."""
+    model = clone(estimator) if estimator is not None else PseudoLikelihood(alpha=alpha)
+    if "errors" in model.get_params():
+        model.set_params(errors=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the fit to all rows has said what there is to say
+        model.fit(rows, sample_weight=weight)
+    converged = bool(getattr(model, "converged_", True))
+    return Refit(PairModel.of(model), 0.0, 0.0, converged, "" if converged else "it did not converge")

@@ -1,0 +1,73 @@
+"""What a check of the diagnosis is, the correction for several of them, and numbers as its sentences show them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.model import PairModel
+from infer.samples import Samples
+
+
+class Check(Protocol):
+    """A check of a model against samples: a class whose `run` returns an instance with the result.
+
+    ``name`` is what `Diagnosis.missed` calls it. ``p_value`` is the chance of a deviation as large if the model were
+    right, ``effect`` the size of the deviation in plain words, ``verdict`` a sentence.
+    """
+
+    name: ClassVar[str]
+
+    @property
+    def p_value(self) -> float:
+        """Chance of a deviation as large if the model were right."""
+        ...
+
+    @property
+    def effect(self) -> str:
+        """How large the deviation is, in plain words."""
+        ...
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        ...
+
+    @classmethod
+    def run(cls, model: PairModel, samples: Samples, seed: np.random.SeedSequence) -> Self | None:
+        """The check of a model against samples; None where it does not apply."""
+        ...
+
+
+def holm(p_values: list[float], false_alarms: float) -> NDArray[np.bool_]:
+    """Which null hypotheses stand after Holm's step-down correction (1979, Scand. J. Statist. 6, 65)."""
+    order = np.argsort(p_values, kind="stable")
+    stands = np.ones(len(p_values), dtype=bool)
+    for place, k in enumerate(order):
+        if p_values[k] > false_alarms / (len(p_values) - place):
+            break
+        stands[k] = False
+    return stands
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with two significant digits, three above 10."""
+    value = 100.0 * share
+    return f"{value:.3g} %" if value >= 10 else f"{value:.2g} %"
+
+
+def nats(value: float, std: float | None = None) -> str:
+    """A number of nats per row; as many digits as its standard error allows."""
+    if std is None or not math.isfinite(std) or std <= 0:
+        return f"{value:.2g}"
+    digits = int(np.clip(1 - math.floor(math.log10(std)), 0, 6))
+    return f"{value:.{digits}f} +- {std:.{digits}f}"
+
+
+def spin_name(samples: Any, spin: int) -> str:
+    """A spin by its name, or by its number."""
+    names = samples.names
+    return f"spin {spin}" if names is None or names[spin] == str(spin) else str(names[spin])

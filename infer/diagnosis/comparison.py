@@ -1,0 +1,259 @@
+"""Models of samples held against each other: log-likelihood of rows that they were not fitted to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from infer.diagnosis.candidates import Candidate, Independent, Kinetic, Pair, PopulationCount, first_rows
+from infer.files.json import to_plain_dict
+from infer.samples import Samples
+from infer.statistics.batches import batch_labels
+from infer.statistics.folds import N_FOLDS, contiguous_folds
+from infer.types import FloatArray, IntArray
+from infer.wording import with_error
+
+__all__ = ["ModelComparison", "compare_models"]
+
+#: Samples above which one fold is enough: a quarter of them tells the score to a few thousandths.
+MANY_SAMPLES = 40_000
+#: Rows times squared number of spins above which it is, too.
+MANY_OPERATIONS = 1e9
+_FEWEST_TRAINING = 8
+#: Standard errors beyond which one model counts as better than another.
+SIGMAS = 2.0
+#: Which model each is compared with.
+BASELINES = {"pair": "independent", "k-pairwise": "pair", "kinetic": "pair"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelComparison:
+    """Log-likelihoods of held-out rows under several models, per row and in nats.
+
+    Attributes
+    ----------
+    scores, scores_std : dict of float
+        Mean log-likelihood of a held-out row under "independent" spins, the "pair" model, the "k-pairwise" model (pair
+        couplings and a potential of the number of +1; up to 20 spins) and, where rows are in time order, the "kinetic"
+        Ising model (given the row before), with standard errors.
+    over_independent : dict of tuple
+        Gain of each other model on independent spins, and standard error.
+    gains : dict of tuple
+        Differences, such as "pair - independent": nats per row and standard error, that of the partition function
+        included; all from the same rows.
+    withheld : dict of str
+        Models without a score, and why.
+    n_folds, n_rows : int
+        Folds evaluated, and held-out samples that scores are means of.
+    first_rows_left_out : bool
+        Whether the first row of each run was left out for all models, since the kinetic one has nothing to say of it.
+    """
+
+    scores: dict[str, float]
+    scores_std: dict[str, float]
+    gains: dict[str, tuple[float, float]]
+    over_independent: dict[str, tuple[float, float]]
+    withheld: dict[str, str]
+    n_folds: int
+    n_rows: int
+    first_rows_left_out: bool
+
+    @property
+    def best(self) -> str:
+        """The model of the highest score."""
+        return max(self.scores, key=self.scores.__getitem__)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence for each difference."""
+        return " ".join(_sentence(name, *gain) for name, gain in self.gains.items()) + "".join(
+            f" No score of the {name} model: {why}." for name, why in self.withheld.items()
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf"."""
+        return to_plain_dict(self)
+
+    def __repr__(self) -> str:
+        """Scores in nats per row."""
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in self.scores.items())
+        return f"ModelComparison({shown} nats per held-out row)"
+
+
+def compare_models(
+    samples: Any,
+    *,
+    models: Sequence[Candidate] | None = None,
+    chains: Any = None,
+    ordered: bool | None = None,
+    n_folds: int = N_FOLDS,
+    seed: int | np.random.SeedSequence = 0,
+) -> ModelComparison:
+    """Compare models of samples by the log-likelihood of rows that they were not fitted to.
+
+    Independent spins; pair couplings and fields by maximum likelihood; the same with a potential of the number of +1,
+    up to 20 spins; and, where rows are in time order, a kinetic Ising model, which predicts each row from the one
+    before. All models are fitted to the same rows and scored on the same rows; folds are blocks of time or whole runs.
+
+    Parameters
+    ----------
+    samples : array (n_rows, n_spins) of +-1, Dataset, Recording or Samples
+    models : sequence of Candidate, optional
+        In place of those above.
+    chains : array of int (n_rows,), optional
+        The run that each row belongs to.
+    ordered : bool, optional
+        False for rows in no order in time.
+    n_folds : int
+        At least 2. Of more than 40,000 samples, or of very many spins, only the first fold is evaluated.
+    seed : int or SeedSequence
+
+    Returns
+    -------
+    ModelComparison
+
+    Raises
+    ------
+    ValueError
+        If samples are malformed or too few.
+
+    Notes
+    -----
+    The pair model uses what the other spins of the same row say, the kinetic model what the row before says: the better
+    score shows where there is more to know. The log partition function is exact up to 20 spins, and by annealed
+    importance sampling above; where its error is more than 0.002 nats the pair model has no score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from infer import compare_models
+    >>> spins = np.random.default_rng(0).choice([-1, 1], size=(400, 4))
+    >>> compare_models(spins).best
+    'independent'
+    """
+    given = Samples.of(samples, chains=chains, ordered=ordered)
+    if n_folds < 2:
+        raise ValueError(f"n_folds must be at least 2, got {n_folds}")
+    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    candidates = (Independent(), Pair(), PopulationCount(), Kinetic()) if models is None else models
+    return held_out_scores(given, candidates, n_folds=n_folds, seed=root)
+
+
+def held_out_scores(
+    samples: Samples, candidates: Sequence[Candidate], *, n_folds: int, seed: np.random.SeedSequence
+) -> ModelComparison:
+    """Scores of candidates on the same folds and rows; see :func:`compare_models`."""
+    weight = samples.weight
+    n_samples = samples.n_samples
+    if n_samples < 2 * _FEWEST_TRAINING:
+        raise ValueError(f"samples: {n_samples:g} are too few for held-out scores; at least {2 * _FEWEST_TRAINING}")
+    n_folds = min(n_folds, max(2, int(n_samples) // _FEWEST_TRAINING))
+    in_time = samples.ordered and weight is None and len(first_rows(samples)) < samples.n_rows / 2
+    candidates = [
+        each
+        for each in candidates
+        if (in_time or not each.needs_time) and (not isinstance(each, PopulationCount) or each.applies(samples))
+    ]
+    skipped = first_rows(samples) if any(each.needs_time for each in candidates) else np.empty(0, dtype=np.int64)
+    fold_seed, fit_seed = seed.spawn(2)
+    large = n_samples > MANY_SAMPLES or samples.n_rows * samples.n_spins**2 > MANY_OPERATIONS
+    n_evaluated = 1 if large else n_folds
+    folds = contiguous_folds(
+        samples.n_rows,
+        weight=weight,
+        counted=samples.weight_kind == "counts",
+        chains=samples.chains,
+        ordered=samples.ordered,
+        n_folds=n_folds,
+        n_evaluated=n_evaluated,
+        seed=fold_seed,
+    )
+    values: dict[str, list[FloatArray]] = {each.name: [] for each in candidates}
+    variance = dict.fromkeys(values, 0.0)
+    withheld: dict[str, str] = {}
+    places, weights = [], []
+    for fold, each_seed in zip(folds, fit_seed.spawn(n_evaluated), strict=True):
+        judged = fold
+        if len(skipped):
+            test = np.setdiff1d(fold.test, skipped, assume_unique=True)
+            judged = type(fold)(fold.train, test, fold.train_weight, None)
+        places.append(judged.test)
+        weights.append(np.ones(len(judged.test)) if judged.test_weight is None else judged.test_weight)
+        for candidate, own_seed in zip(candidates, each_seed.spawn(len(candidates)), strict=True):
+            if candidate.name in withheld:
+                continue
+            found = candidate.score(samples, judged, own_seed)
+            if found.withheld:
+                withheld[candidate.name] = found.withheld
+                continue
+            values[candidate.name].append(found.values)
+            # what is common to the rows of a fold counts for its share of all rows
+            variance[candidate.name] += (found.common_std * weights[-1].sum()) ** 2
+    place, weighed = np.concatenate(places), np.concatenate(weights)
+    order = np.argsort(place, kind="stable")
+    total = float(weighed.sum())
+    together = {name: np.concatenate(parts)[order] for name, parts in values.items() if name not in withheld}
+    weighed = weighed[order]
+    batches = _batches(samples, place[order])
+    scores, scores_std = {}, {}
+    for name, each in together.items():
+        mean, std = mean_with_error(each, weighed, batches)
+        scores[name], scores_std[name] = mean, math.hypot(std, math.sqrt(variance[name]) / total)
+
+    def gain(name: str, base: str) -> tuple[float, float]:
+        mean, std = mean_with_error(together[name] - together[base], weighed, batches)
+        return mean, math.hypot(std, math.sqrt(variance[name] + variance[base]) / total)
+
+    gains = {
+        f"{name} - {base}": gain(name, base)
+        for name, base in BASELINES.items()
+        if name in together and base in together
+    }
+    first = "independent"
+    over = {name: gain(name, first) for name in together if name != first and first in together}
+    return ModelComparison(scores, scores_std, gains, over, withheld, n_evaluated, round(total), len(skipped) > 0)
+
+
+def _batches(samples: Samples, place: IntArray) -> IntArray | None:
+    """Batch of each held-out row: contiguous in time; None where rows have no order."""
+    if not samples.ordered:
+        return None
+    labels = batch_labels(samples.n_rows, samples.chains)[place]
+    return np.asarray(np.unique(labels, return_inverse=True)[1])
+
+
+def mean_with_error(values: FloatArray, weight: FloatArray, batches: IntArray | None) -> tuple[float, float]:
+    """Weighted mean and its standard error, from batches where there are any.
+
+    The error of few batches is widened as Student's t distribution is, so that two standard errors mean what they do
+    for many.
+    """
+    total = float(weight.sum())
+    mean = float(weight @ values / total)
+    if batches is None:
+        # a row with a count is that many independent samples
+        return mean, math.sqrt(float(weight @ (values - mean) ** 2) / total / max(total - 1.0, 1.0))
+    sums = np.bincount(batches, weights=weight * (values - mean))
+    n = len(sums)
+    std = float(np.sqrt(np.sum(sums**2) * n / max(n - 1, 1)) / total)
+    return mean, std * float(stats.t.ppf(0.975, max(n - 1, 1)) / stats.norm.ppf(0.975))
+
+
+def _sentence(name: str, gain: float, std: float) -> str:
+    """One sentence on a difference of scores."""
+    model, base = name.split(" - ")
+    names = {"pair": "Pair couplings", "k-pairwise": "The population-count model", "kinetic": "The kinetic model"}
+    bases = {"independent": "independent spins", "pair": "the pair model"}
+    size = f"{with_error(gain, std)} nats per row"
+    if gain > SIGMAS * std:
+        return (
+            f"{names[model]} predict{'' if model == 'pair' else 's'} held-out rows better than {bases[base]}: {size}."
+        )
+    if gain < -SIGMAS * std:
+        return f"{names[model]} predict{'' if model == 'pair' else 's'} held-out rows worse than {bases[base]}: {size}."
+    return f"{names[model]} and {bases[base]} predict held-out rows alike: {size}."

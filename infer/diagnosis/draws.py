@@ -1,0 +1,182 @@
+"""Rows drawn from a fitted model: sets of as many rows as the samples have, and sums over parts of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from infer.estimators.likelihood.enumeration import enumerate_states
+from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
+from infer.model import PairModel
+from infer.statistics.uncertainty import convergence
+from infer.types import FloatArray, SpinArray
+from simulate.dynamics.sampling import sample
+from simulate.dynamics.spins import PersistentGlauber
+
+#: R-hat of the model's chains above which nothing is said to pass.
+MIXED_R_HAT = 1.1
+#: Rows drawn in all, where the samples are few.
+ROWS = 400_000
+FEWEST_SETS, MOST_SETS = 20, 499
+#: Values held at once; fewer sets are drawn of larger samples.
+MOST_VALUES = 250_000_000
+N_CHAINS = 256
+BURN_IN = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Independent samples of a model.
+
+    Attributes
+    ----------
+    sets : ndarray of int8, shape (n_sets, n_rows, n_spins)
+        Each set has as many rows as the samples that it is held against.
+    r_hat : float
+        Largest R-hat of the chains, half of them started from the samples and half from independent spins, over
+        energy, number of +1 and leading modes; 1 where all states were enumerated.
+    exact_moments : tuple of ndarray, or None
+        Means and second moments by enumeration.
+    """
+
+    sets: NDArray[np.int8]
+    r_hat: float
+    exact_moments: tuple[FloatArray, FloatArray] | None
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the chains agree."""
+        return bool(self.r_hat <= MIXED_R_HAT)
+
+    @property
+    def rows(self) -> SpinArray:
+        """All rows, shape (n_sets * n_rows, n_spins)."""
+        return self.sets.reshape(-1, self.sets.shape[2])
+
+    @cached_property
+    def moments(self) -> tuple[FloatArray, FloatArray]:
+        """Means and second moments, exact where they are known, else of all draws."""
+        if self.exact_moments is not None:
+            return self.exact_moments
+        first, second = np.zeros(self.sets.shape[2]), np.zeros((self.sets.shape[2],) * 2)
+        for rows in self.sets:
+            for start in range(0, len(rows), 16_384):
+                block = rows[start : start + 16_384].astype(np.float32)
+                first += block.sum(axis=0, dtype=np.float64)
+                second += block.T @ block
+        n = self.sets.shape[0] * self.sets.shape[1]
+        return first / n, second / n
+
+
+def number_of_sets(n_rows: int, n_spins: int) -> int:
+    """Sets to draw: enough rows in all, and no more than memory holds."""
+    n_sets = int(np.clip(ROWS // n_rows, FEWEST_SETS, MOST_SETS))
+    return max(4, min(n_sets, MOST_VALUES // (n_rows * n_spins)))
+
+
+def draw(
+    model: PairModel,
+    n_rows: int,
+    starts: SpinArray,
+    means: FloatArray,
+    seed: np.random.SeedSequence,
+    n_jobs: int | None = 1,
+) -> Draws:
+    """Draw sets of independent rows: from all states up to 20 spins, else from chains of heat-bath updates.
+
+    Parameters
+    ----------
+    model : PairModel
+    n_rows : int
+        Rows of a set.
+    starts : ndarray of int8, shape (n_starts, n_spins)
+        Rows of the samples that half of the chains start from.
+    means : ndarray, shape (n_spins,)
+        Of the independent spins that the other half starts from.
+    seed : SeedSequence
+    n_jobs : int or None
+        Threads of the chains; the result does not depend on it.
+
+    Returns
+    -------
+    Draws
+    """
+    n_sets = number_of_sets(n_rows, model.n_spins)
+    if model.n_spins <= MOST_EXACT_SPINS:
+        return _from_states(model, n_sets, n_rows, np.random.default_rng(seed))
+    return _from_chains(model, n_sets, n_rows, starts, means, seed, n_jobs)
+
+
+def _from_states(model: PairModel, n_sets: int, n_rows: int, rng: np.random.Generator) -> Draws:
+    """Draws from the probabilities of all states."""
+    states = enumerate_states(model.couplings, model.fields)
+    cumulative = np.cumsum(states.probability.ravel())
+    place = np.searchsorted(cumulative, rng.random(n_sets * n_rows) * cumulative[-1], side="right")
+    left, right = np.divmod(np.minimum(place, len(cumulative) - 1), states.probability.shape[1])
+    rows = np.empty((len(place), model.n_spins), dtype=np.int8)
+    n_left = states.left.shape[1]
+    rows[:, :n_left] = states.left.astype(np.int8)[left]
+    rows[:, n_left:] = states.right.astype(np.int8)[right]
+    return Draws(rows.reshape(n_sets, n_rows, -1), 1.0, states.moments())
+
+
+def _from_chains(
+    model: PairModel,
+    n_sets: int,
+    n_rows: int,
+    starts: SpinArray,
+    means: FloatArray,
+    seed: np.random.SeedSequence,
+    n_jobs: int | None,
+) -> Draws:
+    """Draws from chains; rows of a set lie ``n_sets`` sweeps apart in a chain, so that they are nearly independent."""
+    start_seed, chain_seed = seed.spawn(2)
+    rng = np.random.default_rng(start_seed)
+    n_chains = int(np.clip(n_rows // 2, 8, N_CHAINS))
+    half = n_chains // 2
+    initial = np.where(rng.random((n_chains, model.n_spins)) < (1.0 + means) / 2.0, 1, -1).astype(np.int8)
+    initial[:half] = starts[rng.integers(0, len(starts), size=half)]
+    a_set = -(-n_rows // n_chains)
+    dynamics = PersistentGlauber(couplings=model.couplings, temperature=1.0, persistence=0.0, fields=model.fields)
+    drawn = sample(
+        dynamics,
+        draws=a_set * n_sets,
+        chains=n_chains,
+        burn_in=BURN_IN,
+        thin=1,
+        seed=chain_seed,
+        n_jobs=n_jobs,
+        initial=initial,
+        check=False,  # R-hat is part of the answer
+    )
+    states = drawn["spins"].transpose("chain", "draw", "spin").values
+    r_hat = chains_r_hat(states, model)
+    parts = np.empty((n_sets, n_rows, model.n_spins), dtype=np.int8)
+    for k in range(n_sets):
+        parts[k] = states[:, k::n_sets].reshape(-1, model.n_spins)[:n_rows]
+    return Draws(parts, r_hat, None)
+
+
+def chains_r_hat(states: NDArray[np.int8], model: PairModel, n_modes: int = 3) -> float:
+    """Largest R-hat of chains (n_chains, n_draws, n_spins): energy, number of +1, leading modes of the couplings."""
+    if states.shape[1] < 4:
+        return float("nan")
+    # R-hat of a few hundred draws a chain says enough
+    seen = states[:, :: max(1, states.shape[1] // 250)]
+    rows = np.ascontiguousarray(seen).reshape(-1, model.n_spins)
+    _, vectors = np.linalg.eigh(model.couplings)
+    watched = np.column_stack([model.energies(rows), rows.sum(axis=1), rows @ vectors[:, -n_modes:]])
+    data = xr.Dataset({"watched": (("chain", "draw", "quantity"), watched.reshape(*seen.shape[:2], -1))})
+    values = convergence(data)["watched_r_hat"].values
+    return float(np.nanmax(values)) if np.any(~np.isnan(values)) else float("nan")
+
+
+def parts_of(n_rows: int, n_parts: int) -> list[slice]:
+    """Contiguous parts of nearly equal length."""
+    edges = (np.arange(n_parts + 1) * n_rows) // n_parts
+    return [slice(int(a), int(b)) for a, b in pairwise(edges) if b > a]

@@ -1,0 +1,365 @@
+"""Statistics that a model was not fitted to, less their regression on those that it was; null distribution by draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.diagnosis.blocks import smallest_p_value
+from infer.diagnosis.draws import Draws, parts_of
+from infer.diagnosis.indicators import IndicatorSums, above_pairs, apply_above_pairs, indicator_sums, rarer_state
+from infer.model import PairModel
+from infer.types import FloatArray, IntArray, SpinArray
+
+#: Spins up to which statistics are regressed on all means and pairs, and beyond which on those that belong to them.
+MOST_FULL_SPINS = 50
+#: Parts of a set that replicates are put together from, where sets are few.
+N_PARTS = 16
+N_REPLICATES = 999
+_FEWEST_DIRECT = 199
+_TRAINING_ROWS = 10_000
+_RIDGE = 1e-4
+N_ENERGY_BINS = 12
+MOST_PAIRS = 2_000
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What is counted in rows: triples of rarer states, the number of +1 in bins, the energy in bins.
+
+    Parameters
+    ----------
+    model : PairModel
+    rare : ndarray of int8, shape (n_spins,)
+        Rarer state of each spin.
+    triples : ndarray of int64, shape (n_triples, 3)
+    count_bins : ndarray of int64, shape (n_spins + 1,)
+        Bin of each number of +1.
+    energy_edges : ndarray
+        Inner edges of the bins of the energy.
+    pairs : ndarray of int64, shape (n_pairs, 2)
+        Pairs of spins whose coincidences are held against the model's, to judge the fit.
+    """
+
+    model: PairModel
+    rare: SpinArray
+    triples: IntArray
+    count_bins: IntArray
+    energy_edges: FloatArray
+    pairs: IntArray
+
+    def moments(self, k: int) -> IntArray:
+        """The spin, or the pair of spins, of the k-th of "means and correlations"."""
+        n_spins = len(self.rare)
+        return np.array([k]) if k < n_spins else self.pairs[k - n_spins]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Statistics of each group, in their order; a distribution in one bin says nothing and has none."""
+        bins = int(self.count_bins[-1]) + 1, len(self.energy_edges) + 1
+        return {
+            "third moments": len(self.triples),
+            "number of +1": bins[0] if bins[0] > 1 else 0,
+            "energy": bins[1] if bins[1] > 1 else 0,
+            "means and correlations": len(self.rare) + len(self.pairs),
+        }
+
+    @property
+    def bins(self) -> tuple[int, int]:
+        """Bins of the number of +1 and of the energy that are counted."""
+        sizes = self.sizes
+        return sizes["number of +1"], sizes["energy"]
+
+    def labels(self, rows: SpinArray) -> tuple[IntArray, IntArray]:
+        """Bins of the number of +1 and of the energy of each row."""
+        up = (rows > 0).sum(axis=1)
+        return self.count_bins[up], np.searchsorted(self.energy_edges, self.model.energies(rows), side="right")
+
+    def binned(self, rows: SpinArray, parts: Sequence[slice], weight: FloatArray | None = None) -> FloatArray:
+        """Sums over parts of the indicators of all bins, (n_parts, n_bins)."""
+        table = []
+        for values, size in zip(self.labels(rows), self.bins, strict=True):
+            if size:
+                table.append(
+                    [
+                        np.bincount(values[part], None if weight is None else weight[part], minlength=size)
+                        for part in parts
+                    ]
+                )
+        return (
+            np.concatenate([np.asarray(t, dtype=np.float64) for t in table], axis=1)
+            if table
+            else np.zeros((len(parts), 0))
+        )
+
+
+def choose_statistics(model: PairModel, draws: Draws, triples: IntArray) -> Statistics:
+    """Bins that the model fills: at least two expected rows for a number of +1, equal shares for the energy."""
+    means, _ = draws.moments
+    n_sets, _, n_spins = draws.sets.shape
+    counts = np.zeros(n_spins + 1)
+    energies = []
+    for rows in draws.sets:
+        counts += np.bincount((rows > 0).sum(axis=1), minlength=n_spins + 1)
+        energies.append(model.energies(rows))
+    pairs = np.argwhere(np.triu(np.ones((n_spins, n_spins), dtype=bool), 1))
+    pairs = pairs[np.unique(np.linspace(0, len(pairs) - 1, min(len(pairs), MOST_PAIRS)).astype(np.int64))]
+    count_bins, edges = merged_bins(counts / n_sets, 2.0), energy_edges(np.concatenate(energies))
+    return Statistics(model, rarer_state(means), triples, count_bins, edges, pairs)
+
+
+def merged_bins(expected: FloatArray, least: float) -> IntArray:
+    """Bin of each value: values in order, neighbours put together until at least so much is expected in a bin."""
+    labels = np.empty(len(expected), dtype=np.int64)
+    current, filled = 0, 0.0
+    for value, size in enumerate(expected):
+        labels[value] = current
+        filled += size
+        if filled >= least:
+            current, filled = current + 1, 0.0
+    # what is left over at the end joins the last full bin
+    last = max(current - 1, 0)
+    return np.minimum(labels, last)
+
+
+def energy_edges(energies: FloatArray, n_bins: int = N_ENERGY_BINS) -> FloatArray:
+    """Inner edges between bins of about equal shares, half-way between energies that differ by more than rounding."""
+    ordered = np.sort(energies)
+    scale = max(float(np.abs(ordered).max()), 1.0)
+    # the last starts of levels that lie apart by more than rounding
+    starts = np.flatnonzero(np.diff(ordered) > 1e-9 * scale) + 1
+    if not len(starts):
+        return np.empty(0)
+    wanted = np.append(np.arange(1, n_bins) / n_bins, 0.99) * len(ordered)
+    places = starts[np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)]
+    places = np.unique(places)
+    return 0.5 * (ordered[places - 1] + ordered[places])
+
+
+class FullRegression:
+    """Statistics less their linear regression, in the model, on all spins and pairs of spins."""
+
+    def __init__(self, statistics: Statistics, draws: Draws) -> None:
+        self.statistics = statistics
+        n_spins = draws.sets.shape[2]
+        self._pairs = np.triu_indices(n_spins, 1)
+        n_features = n_spins * (n_spins + 1) // 2
+        rows = draws.rows
+        wanted = min(len(rows), max(_TRAINING_ROWS, 12 * n_features))
+        rows = rows[np.linspace(0, len(rows) - 1, wanted).astype(np.int64)]
+        inside = rows == statistics.rare
+        x = inside.astype(np.float32)
+        i, j = self._pairs
+        features = np.concatenate([x, x[:, i] * x[:, j]], axis=1)
+        features -= features.mean(axis=0)
+        gram = features.T @ features / np.float32(len(rows))
+        gram = gram.astype(np.float64)
+        gram[np.diag_indices(n_features)] += _RIDGE * np.diag(gram) + 1e-9
+        cross = np.zeros((n_features, len(statistics.triples) + sum(statistics.bins)))
+        a, b, c = statistics.triples.T
+        n_triples = len(a)
+        for start in range(0, n_triples, 256):
+            part = slice(start, min(start + 256, n_triples))
+            products = x[:, a[part]] * x[:, b[part]] * x[:, c[part]]
+            cross[:, part] = features.T @ products / len(rows)
+        column = n_triples
+        for values, n_bins in zip(statistics.labels(rows), statistics.bins, strict=True):
+            for k in range(n_bins):
+                cross[:, column] = features.T @ (values == k).astype(np.float32) / len(rows)
+                column += 1
+        self._coefficients = np.linalg.solve(gram, cross)
+
+    def apply(self, sums: IndicatorSums, binned: FloatArray) -> FloatArray:
+        """Means over each part of what is left of the statistics, (n_parts, n_statistics)."""
+        i, j = self._pairs
+        features = np.concatenate([sums.first, sums.second[:, i, j]], axis=1)
+        return np.concatenate([sums.third, binned], axis=1) - features @ self._coefficients
+
+
+class LocalRegression:
+    """Statistics less their regression on what belongs to them.
+
+    Triples: their own three spins and pairs. Bins: all spins, the square of the number of +1, and the energy.
+    """
+
+    def __init__(self, statistics: Statistics, draws: Draws, sums: IndicatorSums) -> None:
+        self.statistics = statistics
+        self._triples, _ = above_pairs(sums.total(), statistics.triples, 0.5)
+        rows = draws.rows
+        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 40_000)).astype(np.int64)]
+        features = self._features_of_rows(rows)
+        features -= features.mean(axis=0)
+        scale = features.std(axis=0)
+        features /= np.where(scale > 0, scale, 1.0)
+        gram = features.T @ features / len(rows)
+        gram[np.diag_indices(len(gram))] += _RIDGE
+        n_bins = statistics.bins
+        cross = np.zeros((len(gram), sum(n_bins)))
+        column = 0
+        for values, size in zip(statistics.labels(rows), n_bins, strict=True):
+            for k in range(size):
+                cross[:, column] = features.T @ (values == k) / len(rows)
+                column += 1
+        self._bins = np.linalg.solve(gram, cross) / np.where(scale > 0, scale, np.inf)[:, None]
+
+    def _features_of_rows(self, rows: SpinArray) -> FloatArray:
+        """Indicators, square of the number of rarer states, pair part of the energy in indicators."""
+        x = (rows == self.statistics.rare).astype(np.float64)
+        total = x @ self.statistics.rare.astype(np.float64)
+        return np.column_stack([x, total**2, np.einsum("ri,ri->r", x @ self._signed(), x)])
+
+    def _signed(self) -> FloatArray:
+        """Couplings between indicators, up to a factor."""
+        rare = self.statistics.rare.astype(np.float64)
+        return self.statistics.model.couplings * np.outer(rare, rare)
+
+    def apply(self, sums: IndicatorSums, binned: FloatArray) -> FloatArray:
+        """Means over each part of what is left of the statistics, (n_parts, n_statistics)."""
+        rare = self.statistics.rare.astype(np.float64)
+        square = np.einsum("pij,i,j->p", sums.second, rare, rare)
+        energy = np.einsum("pij,ij->p", sums.second, self._signed())
+        features = np.column_stack([sums.first, square, energy])
+        return np.concatenate(
+            [apply_above_pairs(sums, self.statistics.triples, self._triples), binned - features @ self._bins], axis=1
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """What is left of the statistics, of the samples and of replicates drawn from the model.
+
+    ``observed`` (k,) and ``replicates`` (n_replicates, k) have mean zero in the model; ``std`` (k,) is the standard
+    error of the model's own sets, ``expected`` (k,) what the model predicts after a refit to the samples' means and
+    pairs, ``seen`` (k,) the samples' statistics.
+    """
+
+    seen: FloatArray
+    expected: FloatArray
+    observed: FloatArray
+    replicates: FloatArray
+    std: FloatArray
+    ratio: FloatArray
+
+
+def residuals(
+    statistics: Statistics,
+    draws: Draws,
+    rows: SpinArray,
+    weight: FloatArray | None,
+    batches: NDArray[np.int64] | None,
+    seed: np.random.SeedSequence,
+) -> Residuals:
+    """Residual statistics of the samples and of replicates.
+
+    Parameters
+    ----------
+    statistics : Statistics
+    draws : Draws
+    rows : ndarray of int8, shape (n_rows, n_spins)
+    weight : ndarray, shape (n_rows,), optional
+    batches : ndarray of int64, shape (n_rows,), optional
+        Contiguous batches that the long-run variance of the samples comes from; None for independent rows.
+    seed : SeedSequence
+        Of the replicates.
+
+    Returns
+    -------
+    Residuals
+    """
+    n_sets, n_rows, n_spins = draws.sets.shape
+    direct = n_sets >= _FEWEST_DIRECT
+    parts = parts_of(n_rows, 1 if direct else N_PARTS)
+    found = []
+    for each in draws.sets:
+        found.append((indicator_sums(each, statistics.rare, statistics.triples, parts), statistics.binned(each, parts)))
+    regression: FullRegression | LocalRegression
+    if n_spins <= MOST_FULL_SPINS:
+        regression = FullRegression(statistics, draws)
+    else:
+        pooled = IndicatorSums(
+            *(np.stack([getattr(s, name).sum(axis=0) for s, _ in found]) for name in vars(found[0][0]))
+        )
+        regression = LocalRegression(statistics, draws, pooled)
+    i, j = statistics.pairs.T
+
+    def every(sums: IndicatorSums, binned: FloatArray) -> FloatArray:
+        """What is left of the statistics, and the means and pairs as they are, (n_parts, k)."""
+        return np.concatenate([regression.apply(sums, binned), sums.first, sums.second[:, i, j]], axis=1)
+
+    table = np.stack([every(*each) for each in found]) / n_rows  # (n_sets, n_parts, k)
+    whole = [slice(0, len(rows))]
+    own = indicator_sums(rows, statistics.rare, statistics.triples, whole, weight)
+    own_bins = statistics.binned(rows, whole, weight)
+    total = float(own.sizes[0])
+    observed = every(own, own_bins)[0] / total
+    seen = np.concatenate([own.third, own_bins, own.first, own.second[:, i, j]], axis=1)[0] / total
+    if direct:
+        sets = table[:, 0]
+        # samples and sets are exchangeable: all are measured from the mean of all
+        centre = (sets.sum(axis=0) + observed) / (n_sets + 1)
+        replicates = sets - centre
+        spread = sets.std(axis=0, ddof=1)
+    else:
+        centre = table.sum(axis=1).mean(axis=0)
+        picks = np.random.default_rng(seed).integers(0, n_sets, size=(N_REPLICATES, len(parts)))
+        deviations = table - table.mean(axis=0)
+        # recombined parts spread by 1 - 1/n_sets, and the centre has an error of its own
+        widening = np.sqrt((1 + 1 / n_sets) / (1 - 1 / n_sets))
+        replicates = np.zeros((N_REPLICATES, table.shape[2]))
+        for part in range(len(parts)):
+            replicates += deviations[picks[:, part], part]
+        replicates *= widening
+        spread = np.sqrt((table.var(axis=0, ddof=1)).sum(axis=0))
+    ratio = np.ones(len(observed)) if batches is None else variance_ratios(statistics, rows, batches)
+    residual = observed - centre
+    return Residuals(seen, seen - residual, residual / np.sqrt(ratio), replicates, spread, ratio)
+
+
+def variance_ratios(statistics: Statistics, rows: SpinArray, batches: NDArray[np.int64]) -> FloatArray:
+    """Long-run variance of each residual statistic of the samples over the variance of a row, at least 1; (k,)."""
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(batches)) + 1, [len(rows)]])
+    parts = [slice(int(a), int(b)) for a, b in pairwise(edges)]
+    sums = indicator_sums(rows, statistics.rare, statistics.triples, parts)
+    scale = len(parts) / max(len(parts) - 1, 1) / len(rows)
+    ratios = []
+    if len(statistics.triples):
+        coefficients, variance = above_pairs(sums.total(), statistics.triples, 0.5)
+        left = apply_above_pairs(sums, statistics.triples, coefficients)
+        left -= np.outer(sums.sizes / len(rows), left.sum(axis=0))
+        ratios.append(scale * np.sum(left**2, axis=0) / variance)
+    up = (rows > 0).sum(axis=1).astype(np.float64)
+    features = np.column_stack([np.ones(len(rows)), up, up**2, statistics.model.energies(rows)])
+    scales = np.abs(features).max(axis=0)
+    features /= np.where(scales > 0, scales, 1.0)
+    for values, size in zip(statistics.labels(rows), statistics.bins, strict=True):
+        if not size:
+            continue
+        inside = (values[:, None] == np.arange(size)).astype(np.float64)
+        left = inside - features @ np.linalg.lstsq(features, inside, rcond=None)[0]
+        variance = np.mean(left**2, axis=0)
+        sums_of = np.add.reduceat(left, edges[:-1], axis=0)
+        ratios.append(scale * np.sum(sums_of**2, axis=0) / np.where(variance > 1e-12, variance, np.inf))
+    i, j = statistics.pairs.T
+    moments = np.concatenate([sums.first, sums.second[:, i, j]], axis=1)
+    share = moments.sum(axis=0) / len(rows)
+    left = moments - np.outer(sums.sizes, share)
+    variance = share * (1.0 - share)
+    ratios.append(scale * np.sum(left**2, axis=0) / np.where(variance > 0, variance, np.inf))
+    return np.maximum(np.concatenate(ratios), 1.0)
+
+
+def scores(found: Residuals, group: slice, n_samples: float) -> tuple[FloatArray, FloatArray]:
+    """z of the samples and of the replicates; no error is taken as smaller than that of one row more or less."""
+    std = np.hypot(found.std[group], 1.0 / n_samples)
+    return found.observed[group] / std, found.replicates[:, group] / std
+
+
+def group_p_value(z: FloatArray, null: FloatArray) -> tuple[dict[str, float], float]:
+    """p-values of the sum of squares and of the largest |z|, and of the smaller of the two."""
+    everything = np.abs(np.vstack([z, null]))
+    several, p_value = smallest_p_value([np.sum(everything**2, axis=1), everything.max(axis=1)])
+    return dict(zip(("all together", "largest"), several, strict=True)), p_value

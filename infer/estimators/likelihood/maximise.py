@@ -1,0 +1,202 @@
+"""Maximum likelihood from means and second moments: by enumeration for few spins, by Monte Carlo for more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.estimators.likelihood.acceptance import Acceptance, check
+from infer.estimators.likelihood.chain_moments import ChainMoments
+from infer.estimators.likelihood.enumeration import Enumeration, enumerate_states, minimise_exactly
+from infer.estimators.likelihood.monte_carlo import Problem, climb, moment_errors
+from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
+from infer.estimators.likelihood.terms import Parameters, Penalty, Terms
+from infer.statistics.dichotomised import dichotomised_gaussian
+from infer.statistics.pair_tables import EmptyPairs, empty_pairs
+from infer.types import FloatArray
+
+N_CHAINS = 128
+REFERENCE_STATES = 20_000
+ROUNDS = 5  # of checks on fresh chains, each of which is a further Newton step if it does not accept
+MOST_UPDATES = 200
+EXACT_TOLERANCE = 1e-8
+EXACT_ITERATIONS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class MomentFit:
+    """Maximum-likelihood parameters of given moments, and whether they are known to be that.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        Couplings, fields and the potential of the count (zero unless it was fitted).
+    converged : bool
+    message : str
+        Why not, and what to do; empty when converged.
+    mismatch : float
+        "exact": largest difference of moments. "pcd": root mean square difference of moments on fresh chains, in units
+        of the data's standard errors, noise of the chains taken off.
+    noise : float
+        Of the chains, in the same units; 0 for "exact".
+    n_iter : int
+    empty : EmptyPairs
+    acceptance : Acceptance or None
+        Of Monte Carlo fits.
+    enumeration : Enumeration or None
+        Of exact fits: probabilities of all states.
+    terms : Terms
+    penalty : Penalty
+    """
+
+    parameters: Parameters
+    converged: bool
+    message: str
+    mismatch: float
+    noise: float
+    n_iter: int
+    empty: EmptyPairs
+    acceptance: Acceptance | None
+    enumeration: Enumeration | None
+    terms: Terms
+    penalty: Penalty
+
+    @property
+    def couplings(self) -> FloatArray:
+        """Couplings (n_spins, n_spins)."""
+        return self.parameters.couplings
+
+    @property
+    def fields(self) -> FloatArray:
+        """Fields (n_spins,)."""
+        return self.parameters.fields
+
+    @property
+    def model_moments(self) -> ChainMoments | None:
+        """Moments of the model on fresh chains, of Monte Carlo fits."""
+        return None if self.acceptance is None else self.acceptance.moments
+
+
+def maximise(
+    means: FloatArray,
+    second_moments: FloatArray,
+    n_samples: float,
+    alpha: float | None = None,
+    fit_fields: bool = True,
+    seed: int | np.random.SeedSequence = 0,
+    *,
+    counts: FloatArray | None = None,
+    smoothness: float = 0.0,
+    method: str = "auto",
+    states: NDArray[np.int8] | None = None,
+    errors: FloatArray | None = None,
+    n_chains: int = N_CHAINS,
+    max_iter: int | None = None,
+    tol: float | None = None,
+    names: tuple[str, ...] | None = None,
+    progress: bool = False,
+) -> MomentFit:
+    r"""
+    Couplings and fields of maximum likelihood from means and second moments; no rows are needed.
+
+    Maximises :math:`\sum_{i<j} J_{ij} \langle s_i s_j \rangle + \sum_i h_i \langle s_i \rangle - \log Z -
+    \frac\alpha2 \sum_{i<j} J_{ij}^2`. At most 20 spins are enumerated (Newton's method). More are sampled by persistent
+    chains that start from independent spins; the end is measured on fresh chains from the data and from independent
+    spins.
+
+    Parameters
+    ----------
+    means : ndarray (n_spins,)
+        Of spins that vary.
+    second_moments : ndarray (n_spins, n_spins)
+    n_samples : float
+        How many independent rows the moments come from, about.
+    alpha : float, optional
+        Strength of the penalty; 1 / n_samples by default.
+    fit_fields : bool
+    seed : int or SeedSequence
+    counts : ndarray (n_spins + 1,), optional
+        Shares of the rows with 0, 1, ... spins at +1: fits a potential of the count too.
+    smoothness : float
+        Penalty of its third differences.
+    method : {"auto", "exact", "pcd"}
+    states : int8 array (n_states, n_spins), optional
+        Rows of the data, in random order, to start chains from. By default states with their moments are drawn.
+    errors : ndarray (size,), optional
+        Standard errors of the moments, in the order of `Terms`; by default those of n_samples independent rows.
+    n_chains : int
+    max_iter : int, optional
+    tol : float, optional
+        "exact": largest difference of moments. "pcd": root mean square difference of moments; by default a fifth of
+        the data's errors.
+    names : tuple of str, optional
+        Of the spins, for the message.
+    progress : bool
+
+    Returns
+    -------
+    MomentFit
+    """
+    strength = 1.0 / n_samples if alpha is None else float(alpha)
+    terms = Terms(len(means), fit_fields, counts is not None)
+    penalty = Penalty(terms, strength, smoothness)
+    empty = empty_pairs(means, second_moments, fit_fields)
+    endless = strength == 0.0 and bool(len(empty))
+    if method == "exact" or (method == "auto" and terms.n_spins <= MOST_EXACT_SPINS):
+        data = terms.pack(second_moments, means, counts)
+        limit = EXACT_TOLERANCE if tol is None else tol
+        minimum = minimise_exactly(terms, penalty, data, limit, EXACT_ITERATIONS if max_iter is None else max_iter)
+        parameters = terms.unpack(minimum.point)
+        message = ""
+        if endless or minimum.unbounded:
+            message = endless_message(empty, names)
+        elif minimum.gradient_norm > limit:
+            message = (
+                f"no convergence in {minimum.n_iter} Newton steps: moments differ by up to {minimum.gradient_norm:.2g} "
+                f"> tol = {limit:.2g}; raise max_iter or tol, or pass alpha > 0 (say 0.01)"
+            )
+        states_of_all = enumerate_states(parameters.couplings, parameters.fields, parameters.potential)
+        return MomentFit(
+            parameters, not message, message, minimum.gradient_norm, 0.0, minimum.n_iter, empty, None, states_of_all,
+            terms, penalty,
+        )  # fmt: skip
+    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    drawn, climbing, checking = root.spawn(3)
+    if states is None:
+        states = dichotomised_gaussian(means, second_moments, REFERENCE_STATES, np.random.default_rng(drawn))
+    if errors is None:
+        errors = moment_errors(terms, means, second_moments, counts, n_samples)
+    if tol is not None:
+        errors = np.full(terms.size, tol / 0.2)
+    problem = Problem(terms, penalty, means, second_moments, counts, errors, n_samples, states[:REFERENCE_STATES])
+    most = MOST_UPDATES if max_iter is None else max_iter
+    vector, known, n_iter, part = problem.start(), None, 0, 1.0
+    for _ in range(ROUNDS):
+        found = climb(problem, vector, climbing, known, n_chains=n_chains, max_iter=most - n_iter, progress=progress)
+        vector, n_iter = found.vector, n_iter + found.n_iter
+        step = part * problem.last_step(vector, found.moments) if found.arrived else np.zeros(terms.size)
+        accepted = check(problem, vector + step, found.moments.variance, checking, n_chains=n_chains)
+        if accepted.accepted or not found.arrived or n_iter >= most:
+            vector = vector + step
+            break
+        if accepted.ran_away:
+            known, part = None, part / 3.0  # the step went astray: the model before it was seen to stay near the data
+        else:
+            # chains may have found a state that those of the climb never met: their measurement knows of it
+            vector, known = vector + step, accepted.moments
+    message = endless_message(empty, names) if endless else accepted.reason
+    return MomentFit(
+        terms.unpack(vector), not message, message, accepted.mismatch, accepted.noise, n_iter, empty, accepted, None,
+        terms, penalty,
+    )  # fmt: skip
+
+
+def endless_message(empty: EmptyPairs, names: tuple[str, ...] | None) -> str:
+    """Say that there is no finite maximum, why, and what to do."""
+    why = empty.sentence(names) or "some states of a few spins never occur"
+    return (
+        f"{why}, so that the best couplings are infinite and those returned mean little; pass alpha > 0 (say 0.01, or "
+        "alpha=None for one prior sample) to keep couplings finite, or give more samples"
+    )

@@ -1,0 +1,160 @@
+"""Curvature of the likelihood from states of a model, and Newton directions by preconditioned conjugate gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.estimators.likelihood.terms import Penalty, Terms
+from infer.types import FloatArray
+
+MOST_PRODUCTS = 60  # conjugate gradient steps for one direction
+
+
+class SampledCurvature:
+    """Covariance of the statistics over some states, shrunk towards that of nearly independent spins, plus penalty.
+
+    It acts on centred parameters (`Terms.centred`), in which pairs and fields hardly mix. The shrinkage keeps
+    directions in check that the states say little of: with S states for P parameters the relative error of
+    the covariance is about sqrt(P / S).
+
+    Parameters
+    ----------
+    terms : Terms
+    penalty : Penalty
+    states : int8 array (n_states, n_spins)
+    centre : ndarray (n_spins,)
+        Means of the spins.
+    second_moments : ndarray (n_spins, n_spins)
+        Of the data, which the covariance is shrunk towards.
+    shrinkage : float
+        Weight of that, between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        penalty: Penalty,
+        states: NDArray[np.int8],
+        centre: FloatArray,
+        second_moments: FloatArray,
+        shrinkage: float,
+    ) -> None:
+        self.terms, self.penalty, self.shrinkage = terms, penalty, shrinkage
+        self._deviations = states.astype(np.float32) - centre.astype(np.float32)
+        self._counts = (states > 0).sum(axis=1) if terms.n_counts else None
+        means = centre if terms.fit_fields else np.zeros(len(centre))
+        self._pairs = np.maximum(pair_variances(terms, centre, means, second_moments), 1e-12)
+        self._fields = second_moments - np.outer(means, means)
+        np.fill_diagonal(self._fields, np.maximum(1.0 - means**2, 1e-12))
+        self._inverse_fields = np.linalg.pinv(self._fields, rcond=1e-10, hermitian=True)
+        if terms.n_counts:
+            assert self._counts is not None
+            share = np.bincount(self._counts, minlength=terms.n_spins + 1) / len(states)
+            free = share[terms.first_count :]
+            self._count_covariance = np.diag(free + 1.0 / len(states)) - np.outer(free, free)
+            block = self._count_covariance + penalty.on_counts
+            self._inverse_counts = np.linalg.inv(block + 1e-9 * np.trace(block) / len(block) * np.eye(len(block)))
+
+    def covariance(self, direction: FloatArray) -> FloatArray:
+        """Covariance of the statistics, over the states, with the energy of a direction; (size,)."""
+        terms = self.terms
+        part = terms.unpack(direction)
+        x = self._deviations
+        weight = np.einsum("ki,ki->k", x @ (0.5 * part.couplings).astype(np.float32), x).astype(np.float64)
+        weight += x @ part.fields.astype(np.float32)
+        if self._counts is not None:
+            weight += part.potential[self._counts]
+        weight = (weight - weight.mean()) / len(x)
+        single = weight.astype(np.float32)
+        counts: FloatArray | None = None
+        if self._counts is not None:
+            counts = np.asarray(np.bincount(self._counts, weights=weight, minlength=terms.n_spins + 1))
+        return terms.pack(((x * single[:, None]).T @ x).astype(np.float64), (single @ x).astype(np.float64), counts)
+
+    def target(self, direction: FloatArray) -> FloatArray:
+        """The covariance that the sampled one is shrunk towards, applied to a direction."""
+        terms = self.terms
+        result = np.zeros_like(direction)
+        result[: terms.n_pairs] = self._pairs * direction[: terms.n_pairs]
+        own = slice(terms.n_pairs, terms.n_pairs + terms.n_fields)
+        if terms.fit_fields:
+            result[own] = self._fields @ direction[own]
+        if terms.n_counts:
+            result[own.stop :] = self._count_covariance @ direction[own.stop :]
+        return result
+
+    def apply(self, direction: FloatArray) -> FloatArray:
+        """The curvature applied to a direction (size,)."""
+        return (
+            (1.0 - self.shrinkage) * self.covariance(direction)
+            + self.shrinkage * self.target(direction)
+            + self.penalty.gradient(direction)
+        )
+
+    def precondition(self, gradient: FloatArray) -> FloatArray:
+        """About the inverse of the curvature, applied to a gradient (size,)."""
+        terms = self.terms
+        result = np.empty_like(gradient)
+        result[: terms.n_pairs] = gradient[: terms.n_pairs] / (self._pairs + self.penalty.alpha)
+        own = slice(terms.n_pairs, terms.n_pairs + terms.n_fields)
+        if terms.fit_fields:
+            result[own] = self._inverse_fields @ gradient[own]
+        if terms.n_counts:
+            result[own.stop :] = self._inverse_counts @ gradient[own.stop :]
+        return result
+
+    def inverse_diagonal(self) -> FloatArray:
+        """Diagonal (size,) of the inverse that `precondition` applies."""
+        parts = [1.0 / (self._pairs + self.penalty.alpha)]
+        if self.terms.fit_fields:
+            parts.append(np.diag(self._inverse_fields))
+        if self.terms.n_counts:
+            parts.append(np.diag(self._inverse_counts))
+        return np.concatenate(parts)
+
+
+def pair_variances(terms: Terms, centre: FloatArray, means: FloatArray, second_moments: FloatArray) -> FloatArray:
+    """
+    Variances (n_pairs,) of ``(s_i - c_i)(s_j - c_j)``.
+
+    Squares of spins are 1, so that they follow from means and second moments.
+    """
+    i, j = terms.above
+    c, d, pairs = centre[i], centre[j], second_moments[i, j]
+    a, b = 1.0 + c**2, 1.0 + d**2
+    square = a * b - 2 * a * d * means[j] - 2 * b * c * means[i] + 4 * c * d * pairs
+    mean = pairs - c * means[j] - d * means[i] + c * d
+    return np.asarray(square - mean**2)
+
+
+def solve(
+    apply: Callable[[FloatArray], FloatArray],
+    precondition: Callable[[FloatArray], FloatArray],
+    right: FloatArray,
+    accuracy: float,
+    most: int = MOST_PRODUCTS,
+) -> FloatArray:
+    """Solution of ``apply(x) = right`` by preconditioned conjugate gradients, to a relative accuracy."""
+    solution = np.zeros_like(right)
+    residual = right.copy()
+    ready = precondition(residual)
+    search = ready.copy()
+    size = first = float(residual @ ready)
+    for _ in range(most):
+        if size <= accuracy**2 * first or size <= 0.0:
+            break
+        curved = apply(search)
+        curvature = float(search @ curved)
+        if curvature <= 0.0:
+            break
+        length = size / curvature
+        solution += length * search
+        residual -= length * curved
+        ready = precondition(residual)
+        new = float(residual @ ready)
+        search = ready + (new / size) * search
+        size = new
+    return solution

@@ -1,0 +1,63 @@
+"""Large arrays of an analysis, which go to a NetCDF file beside the page and its JSON."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+__all__ = ["parted", "write_arrays"]
+
+#: Numbers from which an array counts as large.
+LARGE = 5_000
+
+
+def parted(numbers: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+    """Numbers without their large arrays, and the arrays by where they were.
+
+    Parameters
+    ----------
+    numbers : dict
+        Built of what JSON holds.
+
+    Returns
+    -------
+    dict
+        The same, with ``{"variable": name, "shape": [...]}`` in the place of each large array.
+    dict of ndarray
+        By name, such as "adequacy.moments.correlations.observed"; None is nan, "inf" infinity.
+    """
+    arrays: dict[str, NDArray[np.float64]] = {}
+
+    def without(value: Any, path: str) -> Any:
+        if isinstance(value, dict):
+            return {key: without(item, f"{path}.{key}" if path else key) for key, item in value.items()}
+        if not isinstance(value, list) or _size(value) < LARGE:
+            return value
+        try:
+            array = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):  # names, or rows of different lengths
+            return value
+        arrays[path] = array
+        return {"variable": path, "shape": list(array.shape)}
+
+    return without(numbers, ""), arrays
+
+
+def _size(value: Any) -> int:
+    """Numbers in nested lists of equal lengths."""
+    size = 1
+    while isinstance(value, list) and value:
+        size *= len(value)
+        value = value[0]
+    return size
+
+
+def write_arrays(path: Path, arrays: dict[str, NDArray[np.float64]]) -> None:
+    """Write arrays as compressed variables of a NetCDF file."""
+    variables = {
+        name: ([f"{name}.axis_{k}" for k in range(array.ndim)], array, {}, {"zlib": True, "complevel": 4})
+        for name, array in arrays.items()
+    }
+    xr.Dataset(variables).to_netcdf(path, engine="h5netcdf")

@@ -1,0 +1,357 @@
+"""The first screen of a report: what the samples are, the claims with their marks, and what to do next."""
+
+import math
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from infer.estimators.registry import METHODS
+from infer.report.layout import Number, interval_text, measured, named, number, readable, typeset
+from infer.report.results import Analysis
+from infer.report.section import Numbers
+from infer.report.sections.dreaming import dreaming_sentence
+from infer.report.sections.own_correlations import NO_PATTERNS
+from infer.wording import join
+
+__all__ = ["Card", "Claim", "Step", "cards", "claims", "first_line", "next_steps", "subtitle"]
+
+MARKS = {True: ("✓", "holds", "yes"), False: ("✗", "does not hold", "no"), None: ("–", "not judged", "open")}
+#: Rows in the rarer of its two states below which a spin is counted as rare.
+FEW_ROWS = 50
+_SIGMAS = 2.0
+
+
+@dataclass(frozen=True)
+class Card:
+    """A number, or a few words, with a name and a detail."""
+
+    name: str
+    number: str | Number
+    detail: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, whether it holds, the size of the effect, and the sentence that says so.
+
+    Parameters
+    ----------
+    key : str
+        Of the section that has the details.
+    statement : str
+    holds : bool or None
+        None where it was not judged.
+    effect : str
+        The size in a few words; may be empty.
+    text : str
+    """
+
+    key: str
+    statement: str
+    holds: bool | None
+    effect: str
+    text: str
+
+    @property
+    def mark(self) -> str:
+        """A sign that does not rest on its colour."""
+        return MARKS[self.holds][0]
+
+    @property
+    def outcome(self) -> str:
+        """The mark in words."""
+        return MARKS[self.holds][1]
+
+    @property
+    def kind(self) -> str:
+        """Name of the mark in the style sheet."""
+        return MARKS[self.holds][2]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do next, and the command that does it."""
+
+    text: str
+    command: str = ""
+
+
+def subtitle(analysis: Analysis) -> str:
+    """What the samples are and how couplings were fitted, in a line."""
+    data, fit = analysis.data, analysis.fit
+    text = f"{data.n_samples:,} samples of {data.n_spins} spins"
+    if data.n_rows != data.n_samples:
+        text += f" ({data.n_rows:,} different rows with weights)"
+    if data.n_chains is not None and data.n_chains > 1:
+        text += f" in {data.n_chains} runs"
+    stored = f"{data.n_patterns} stored patterns" if data.n_patterns else "no patterns given"
+    return f"{text}; {stored}; couplings by {fit.method.replace('-', ' ')} ({fit.chosen})."
+
+
+def first_line(analysis: Analysis) -> str:
+    """The answer in one line."""
+    found = analysis.diagnosis
+    if analysis.has_patterns:
+        claim = _dreamed(analysis)
+        answer = {
+            True: "The couplings are dreamed",
+            False: "The couplings cannot be told from those of equilibrium samples",
+            None: "How dreamed the couplings are is not determined",
+        }[claim.holds]
+        return f"{answer}: {claim.effect}."
+    if found.couplings_needed is False:
+        return (
+            f"These rows say nothing against independent spins: no couplings can be told from noise in "
+            f"{analysis.data.n_samples:,} samples."
+        )
+    parts = {
+        True: "Pair couplings pay",
+        None: "Couplings exist, but there are too few rows to estimate them all"
+        if found.independence is not None and found.independence.rejected
+        else "Whether pair couplings pay was not judged",
+    }[found.couplings_needed]
+    if not found.judged:
+        model = "what the pair model misses was not judged"
+    elif found.missed:
+        model = f"the pair model misses {join(list(found.missed))}"
+    else:
+        model = "the pair model misses nothing that these rows can show"
+    time = {
+        True: "nothing speaks against one model for all of the time",
+        False: "one equilibrium model is not enough over time",
+        None: "time was not judged, or not in full",
+    }[_time_holds(analysis)]
+    return f"{parts}; {model}; {time}."
+
+
+def _time_holds(analysis: Analysis) -> bool | None:
+    """Whether the record neither drifts nor has a direction in time."""
+    answers = (analysis.diagnosis.stationary, analysis.diagnosis.reversible)
+    return False if False in answers else None if None in answers else True
+
+
+def cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
+    """Rate and temperature where patterns are known, else size, activity and what was done on reading."""
+    return _dreaming_cards(analysis, numbers) if analysis.has_patterns else _data_cards(analysis, numbers)
+
+
+def _dreaming_cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
+    top = numbers["headline"]
+    how = "by likelihood, given the patterns" if _by_likelihood(analysis) else "most similar member of the family"
+    level = f"{100 * top['confidence']:g} %"
+    if top["rate_determined"]:
+        rate = Card(
+            "Dreaming rate λ",
+            Number(top["rate"], measured(top["rate"], top["rate_std"])),
+            f"{level} interval {interval_text(top['rate_interval'])}; 0 is Hebbian; {how}",
+        )
+    else:
+        rate = Card("Dreaming rate λ", "not determined", "no finite rate fits best, or its interval is open")
+    control = analysis.control
+    if control is not None and control.determined:
+        shown: str | Number = Number(top["control_rate"], measured(top["control_rate"], top["control_rate_std"]))
+        detail = "rate of equilibrium samples with Hebbian couplings at the fitted temperature; their true rate is 0"
+    else:
+        shown, detail = "not determined", "equilibrium samples of Hebbian couplings at the fitted temperature"
+    beta = Number(top["inverse_temperature"], measured(top["inverse_temperature"], top["inverse_temperature_std"]))
+    return [
+        rate,
+        Card("Equilibrium control", shown, detail),
+        Card(
+            "Inverse temperature β", beta, "scale of the couplings against the reference at this rate (dimensionless)"
+        ),
+        Card(
+            "Cosine with dreamed couplings",
+            number(top["cosine_best"]),
+            f"against {readable(top['cosine_hebbian'])} with Hebbian ones; 1 means the same up to scale",
+        ),
+    ]
+
+
+def _by_likelihood(analysis: Analysis) -> bool:
+    return analysis.dreaming is not None and analysis.dreaming.converged
+
+
+def _data_cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
+    data = numbers["data"]
+    rows = f"{analysis.data.n_samples:,} × {analysis.data.n_spins}"
+    n_runs = data["n_chains"] or 1
+    order = "in time order" if data["time_ordered"] else "in no order in time"
+    runs = f", {n_runs} runs" if n_runs > 1 else ""
+    found = [Card("Samples × spins", rows, f"{data['n_rows']:,} rows {order}{runs}")]
+    low, high = (_percent(share) for share in data["active_share_range"])
+    detail = f"of all values are +1; {low} to {high} by spin"
+    rare = _rare_spins(analysis)
+    if rare:
+        detail += f"; {rare} {'spins have' if rare > 1 else 'spin has'} fewer than {FEW_ROWS} rows in the rarer state"
+    found.append(Card("Activity", Number(data["active_share"], _percent(data["active_share"])), detail))
+    found.append(_reading(analysis))
+    return found
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.3g} %"
+
+
+def _rare_spins(analysis: Analysis) -> int:
+    """Spins with few rows in the rarer of their two states."""
+    rarer = (1.0 - np.abs(analysis.means)) / 2.0 * analysis.data.n_samples
+    return int((rarer < FEW_ROWS).sum())
+
+
+def _reading(analysis: Analysis) -> Card:
+    """What was done on reading."""
+    about = analysis.data.attributes
+    done = []
+    if "bin_width" in about:
+        spikes, sharing = int(about.get("spikes", 0)), int(about.get("spikes_sharing_a_bin", 0))
+        n_values = analysis.data.n_rows * analysis.data.n_spins
+        rate = readable(spikes / (n_values * float(about["bin_width"])), 2)
+        done.append(f"{spikes:,} spikes, {rate} per unit and unit of time on average")
+        if spikes:
+            done.append(f"{_percent(sharing / spikes)} of them share a bin with another spike of the same unit")
+    for key, text in (
+        ("dropped_rows", "{:,} rows dropped"),
+        ("filled_values", "{:,} missing values filled in"),
+        ("masked_values", "{:,} missing values averaged over"),
+        ("unobserved_values", "{:,} values unobserved"),
+    ):
+        if isinstance(about.get(key), int) and about[key] > 0:
+            done.append(text.format(about[key]))
+    if about.get("constant_spins") not in (None, "", "[]"):
+        done.append(f"spins that never change: {about['constant_spins']} ({about.get('constant')})")
+    if "threshold" in about:
+        done.append(f"real values, +1 above {about['threshold']}")
+    title = f"bins of {about['bin_width']:g}" if "bin_width" in about else "changed" if done else "as they are"
+    return Card("On reading", title, "; ".join(done) or "nothing was dropped, filled in or averaged over")
+
+
+def claims(analysis: Analysis) -> list[Claim]:
+    """The claims in the order of the page: dreaming first where patterns are known."""
+    found = [_couplings(analysis), _model(analysis), _time(analysis)]
+    return [_dreamed(analysis), *found] if analysis.has_patterns else found
+
+
+def _dreamed(analysis: Analysis) -> Claim:
+    top = analysis.headline()
+    statement = "The couplings are dreamed"
+    text = analysis.similarity.verdict
+    if not top["rate_determined"]:
+        why = "no finite rate fits best, or its interval is open"
+        return Claim("similarity", statement, None, why, typeset(f"{dreaming_sentence(analysis)} {text}"))
+    effect = f"rate {measured(top['rate'], top['rate_std'])}"
+    above, std = top["rate"], top["rate_std"]
+    if top["control_rate"] is not None:
+        effect += f", control {measured(top['control_rate'], top['control_rate_std'])}"
+        above, std = above - top["control_rate"], math.hypot(std, top["control_rate_std"])
+    holds = top["rate_interval"][0] > 0.0 and above > _SIGMAS * std
+    return Claim("similarity", statement, bool(holds), effect, typeset(text))
+
+
+def _couplings(analysis: Analysis) -> Claim:
+    found = analysis.diagnosis
+    gain = found.gains.get("pair - independent")
+    effect = "" if gain is None else f"{measured(*gain)} nats per row on held-out rows"
+    text = named(found.claims["couplings"], analysis.names)
+    return Claim("pays", "Pair couplings pay", found.couplings_needed, effect, typeset(text))
+
+
+def _model(analysis: Analysis) -> Claim:
+    found = analysis.diagnosis
+    holds = None if not found.judged else not found.missed
+    effect = ""
+    if found.judged:
+        checks = found.adequacy.model_checks
+        if found.missed:
+            size = max(checks[name].nats for name in found.missed)
+            about = "less than 0.0001" if size < 1e-4 else f"about {float(f'{size:.1g}'):g}"
+            effect = f"{about} nats per row to gain by a further term"
+        else:
+            effect = "nothing missed that these rows can show"
+    text = named(found.claims["model"], analysis.names)
+    return Claim("model", "Pairs are enough", holds, effect, typeset(text))
+
+
+def _time(analysis: Analysis) -> Claim:
+    found = analysis.diagnosis
+    names = {True: "no {} seen", False: "{}", None: "{} not judged"}
+    effect = ", ".join(
+        (
+            names[found.stationary].format("drift"),
+            {True: "same backwards", False: "a direction in time", None: "time reversal not judged"}[found.reversible],
+        )
+    )
+    text = named(found.claims["time"], analysis.names)
+    return Claim("time", "One equilibrium model is enough over time", _time_holds(analysis), effect, typeset(text))
+
+
+def next_steps(analysis: Analysis) -> list[Step]:
+    """What to do next, as commands."""
+    found, source = analysis.diagnosis, analysis.source
+    file = analysis.data.kind == "recording" and "." in source
+    data = shlex.quote(source) if file else "DATA"
+    options = _options(analysis.data.attributes)
+    report = f"reverie report {data}{options} --output report.html"
+    steps = []
+    if not found.accepted or (analysis.runaway is not None and analysis.runaway.ran_away):
+        method = "pseudolikelihood" if analysis.fit.method == "maximum-likelihood" else "maximum-likelihood"
+        if analysis.fit.method == "maximum-likelihood" and analysis.fit.alpha is not None:
+            steps.append(Step("Fit with a stronger penalty.", f"{report} --alpha {10 * analysis.fit.alpha:.1g}"))
+        else:
+            steps.append(Step("Fit by another method.", f"{report} --method {method}"))
+    if found.couplings_needed is False:
+        steps.append(Step("Record more rows: what is small here may show with more of them."))
+        if "bin_width" in analysis.data.attributes:
+            wider = 2 * float(analysis.data.attributes["bin_width"])
+            steps.append(
+                Step("Or take wider bins.", f"reverie report {data} --bin-width {wider:g} --output report.html")
+            )
+        return steps
+    if found.stationary is False:
+        steps.append(Step("The record drifts: fit parts of it, and compare their couplings."))
+        if analysis.data.kind == "recording":
+            steps.append(Step("Or, if rows stand in no order in time, say so.", f"{report} --no-time-order"))
+    kinetic = any(method.name == "kinetic" for method in METHODS)
+    if found.reversible is False and kinetic:
+        steps.append(
+            Step(
+                "Fit a kinetic model, which has a direction in time.",
+                f"reverie fit {data}{options} --method kinetic --output kinetic.nc",
+            )
+        )
+    if found.accepted:
+        missing = " --missing mask" if analysis.parameters["missing"] == "mask" else ""
+        method = f" --method {analysis.fit.method}"
+        steps.append(
+            Step(
+                "Keep couplings, fields and errors in a file.",
+                f"reverie fit {data}{options}{missing}{method} --output fit.nc",
+            )
+        )
+        steps.append(Step("Look at the energy landscape.", f"reverie landscape fit.nc --samples {data}{options}"))
+    if not analysis.has_patterns:
+        steps.append(
+            Step("Ask how dreamed the couplings are, if you know patterns.", f"{report} --patterns PATTERNS.npy")
+        )
+    return steps
+
+
+def _options(about: dict[str, Any]) -> str:
+    """Options that read the data as they were read here."""
+    text = f" --bin-width {about['bin_width']:g}" if "bin_width" in about else ""
+    if "threshold" in about:
+        text += f" --threshold {shlex.quote(str(about['threshold']))}"
+    if about.get("constant") in ("keep", "drop"):
+        text += f" --constant {about['constant']}"
+    return text
+
+
+def remarks(analysis: Analysis) -> list[str]:
+    """Sentences below the claims."""
+    texts = [] if analysis.has_patterns else [NO_PATTERNS]
+    texts += [f"Compared with {name}: {other.verdict}" for name, other in analysis.references.items()]
+    if analysis.data.kind == "simulation" and analysis.convergence.applicable:
+        texts.append(analysis.convergence.note)
+    return [typeset(text) for text in texts]

@@ -1,0 +1,247 @@
+"""Held-out scores against enumeration and scikit-learn, models whose order is known, independence and information."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from infer import compare_models
+from infer.diagnosis.annealing import annealed_log_partition
+from infer.diagnosis.candidates import (
+    Independent,
+    Kinetic,
+    Pair,
+    Scored,
+    fit_pairs,
+    independent_counts,
+)
+from infer.diagnosis.comparison import held_out_scores
+from infer.diagnosis.independence import independence_test
+from infer.diagnosis.multi_information import multi_information
+from infer.diagnosis.refit import fit_exactly, smoothed_moments
+from infer.estimators.likelihood.estimator import MaximumLikelihood
+from infer.model import PairModel
+from infer.samples import Samples
+from infer.statistics.folds import Fold
+from simulate import KineticIsing, sample
+from tests import exact
+
+N = 8
+COUPLINGS = exact.random_couplings(N, 0.8, seed=3)
+FIELDS = np.random.default_rng(0).normal(0.0, 0.3, size=N)
+
+
+def seed(value=0):
+    return np.random.SeedSequence(value)
+
+
+def coins(n_rows, n_spins, share=0.5, number=0):
+    return np.where(np.random.default_rng(number).random((n_rows, n_spins)) < share, 1, -1).astype(np.int8)
+
+
+@pytest.mark.parametrize("n_spins", [5, 14])
+def test_refits_have_the_moments_that_were_given(n_spins):
+    couplings = exact.random_couplings(n_spins, 0.6, seed=1)
+    fields = np.random.default_rng(1).normal(-0.5, 0.3, n_spins)
+    means, second = exact.moments(couplings, fields)
+    found = fit_exactly(means, second, 0.0, 1e6)
+    assert found.accepted
+    assert found.log_partition == pytest.approx(
+        exact.log_partition(found.model.couplings, found.model.fields), abs=1e-9
+    )
+    ours = exact.moments(found.model.couplings, found.model.fields)
+    np.testing.assert_allclose(ours[0], means, atol=1e-4)
+    np.testing.assert_allclose(ours[1], second, atol=1e-4)
+
+
+def test_refits_are_maximum_likelihood_of_one_more_independent_sample():
+    rows = exact.draw(COUPLINGS, 2000, FIELDS, seed=1)
+    found = fit_pairs(rows, None, seed=seed())
+    plain = MaximumLikelihood("exact", alpha=1 / 2000, fit_fields=True).fit(rows)
+    np.testing.assert_allclose(found.model.couplings, plain.couplings_, atol=5e-3)
+    means, second = smoothed_moments(np.array([1.0, 0.0]), np.array([[1.0, 0.5], [0.5, 1.0]]), 9.0)
+    np.testing.assert_allclose(means, [0.9, 0.0])
+    assert second[0, 1] == pytest.approx(0.45)
+    still = rows.copy()
+    still[:, 2] = 1
+    found = fit_pairs(still, None, seed=seed())
+    assert found.model.couplings[2].any() == False  # noqa: E712  a spin that never changes has no couplings
+    assert found.log_partition == pytest.approx(
+        exact.log_partition(found.model.couplings, found.model.fields), abs=1e-9
+    )
+
+
+def test_annealed_partition_functions_are_those_of_enumeration():
+    model = PairModel(COUPLINGS, FIELDS)
+    means = exact.moments(COUPLINGS, FIELDS)[0]
+    truth = exact.log_partition(COUPLINGS, FIELDS)
+    found = [annealed_log_partition(model, means, seed(k)) for k in range(6)]
+    for value, std in found:
+        assert std <= 0.002
+        assert abs(value - truth) < 5 * std
+
+
+def test_a_population_count_is_fitted_and_pays_where_it_is_planted():
+    states = exact.all_states(7)
+    up = (states > 0).sum(axis=1)
+    energy = exact.energies(exact.random_couplings(7, 0.4, seed=1), np.full(7, -0.3)) - 0.8 * np.isin(up, (0, 4))
+    p = np.exp(-energy) / np.exp(-energy).sum()
+    second = (states * p[:, None]).T @ states
+    found = fit_exactly(p @ states, second, 1e-9, 1e6, counts=np.bincount(up, p))
+    assert found.accepted
+    # the energy has this form: the fit is exact
+    np.testing.assert_allclose(np.exp(found.log_likelihood(states)), p, atol=1e-4)
+    rows = states[np.random.default_rng(0).choice(len(states), size=4000, p=p)]
+    compared = compare_models(rows)
+    gain, std = compared.gains["k-pairwise - pair"]
+    assert gain > 4 * std
+    assert compared.best == "k-pairwise"
+    expected = np.zeros(6)
+    for state in exact.all_states(5):
+        expected[(state > 0).sum()] += np.prod(np.where(state > 0, 0.1, 0.9))
+    np.testing.assert_allclose(independent_counts(np.full(5, 0.1)), expected, atol=1e-12)
+    # pair samples gain nothing by it
+    plain = compare_models(exact.draw(COUPLINGS, 2000, FIELDS, seed=5)).gains["k-pairwise - pair"]
+    assert plain[0] < 2 * plain[1]
+
+
+def test_kinetic_scores_are_those_of_scikit_learn():
+    rows = coins(400, 5)
+    rows[1:, 2] = np.where(np.random.default_rng(1).random(399) < 0.7, rows[:-1, 4], rows[1:, 2])
+    samples, fold = Samples.of(rows), Fold(np.arange(300), np.arange(300, 400))
+    ours = Kinetic(alpha=0.01).score(samples, fold, seed()).values
+    theirs = np.zeros(100)
+    for i in range(5):
+        # the logit of p(s_i = +1) is 2 (h + J s), so that scikit-learn's coefficients are 2 J
+        model = LogisticRegression(C=1 / (299 * 0.01 / 4), tol=1e-8, max_iter=500).fit(rows[:299], rows[1:300, i])
+        chance = model.predict_proba(rows[299:399])[:, 1]
+        theirs += np.log(np.where(rows[300:, i] > 0, chance, 1 - chance))
+    np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+def test_scores_are_log_likelihoods():
+    rows = exact.draw(COUPLINGS, 40_000, FIELDS, seed=1)
+    found = compare_models(rows)
+    weight = exact.boltzmann(COUPLINGS, FIELDS)
+    entropy = float(weight @ np.log(weight))
+    assert abs(found.scores["pair"] - entropy) < 4 * found.scores_std["pair"]
+    up = (1 + exact.moments(COUPLINGS, FIELDS)[0]) / 2
+    independent = float(np.sum(up * np.log(up) + (1 - up) * np.log(1 - up)))
+    assert abs(found.scores["independent"] - independent) < 4 * found.scores_std["independent"] + 1e-3
+    # independent rows: the row before says nothing that the means do not
+    assert abs(found.scores["kinetic"] - independent) < 4 * found.scores_std["kinetic"] + 2e-3
+    gain, std = found.gains["pair - independent"]
+    assert gain > 10 * std
+    assert found.best == "pair"
+    assert found.first_rows_left_out
+    assert found.n_rows == 39_999
+
+
+def test_memory_is_seen_by_the_kinetic_model():
+    J = np.random.default_rng(1).normal(0, 0.8 / np.sqrt(N), (N, N))
+    np.fill_diagonal(J, 0)
+    drawn = sample(KineticIsing(couplings=J, temperature=1.0), draws=1000, chains=2, burn_in=100, seed=0, check=False)
+    found = compare_models(drawn)
+    gain, std = found.gains["kinetic - pair"]
+    assert gain > 5 * std
+    assert found.best == "kinetic"
+    assert found.n_rows == 1998
+    assert "kinetic" not in compare_models(drawn, ordered=False).scores
+
+
+def test_all_models_are_scored_on_the_same_rows():
+    rows = coins(600, 4)
+    alone = compare_models(rows, models=(Independent(),))
+    assert alone.n_rows == 600
+    both = compare_models(rows, models=(Independent(), Kinetic()))
+    assert both.n_rows == 599
+    assert both.scores["independent"] == pytest.approx(alone.scores["independent"], abs=0.01)
+
+
+def test_counts_are_samples():
+    rows = exact.draw(COUPLINGS, 3000, FIELDS, seed=2)
+    distinct, counts = np.unique(rows, axis=0, return_counts=True)
+    found = held_out_scores(Samples.of(distinct, counts), (Independent(), Pair(), Kinetic()), n_folds=4, seed=seed())
+    assert found.n_rows == 3000
+    assert "kinetic" not in found.scores
+    plain = compare_models(rows, ordered=False)
+    for name in ("independent", "pair"):
+        assert found.scores[name] == pytest.approx(plain.scores[name], abs=4 * plain.scores_std[name])
+    assert found.gains["pair - independent"][1] == pytest.approx(plain.gains["pair - independent"][1], rel=0.15)
+
+
+def test_a_score_that_is_not_known_well_enough_is_withheld():
+    class Vague:
+        name, needs_time = "pair", False
+
+        def score(self, samples, fold, seed):
+            return Scored(np.zeros(len(fold.test)), withheld="it is not known")
+
+    found = compare_models(coins(200, 3), models=(Independent(), Vague()))
+    assert "pair" not in found.scores
+    assert not found.gains
+    assert "No score of the pair model: it is not known." in found.verdict
+
+
+def test_the_error_of_the_partition_function_is_that_of_whole_folds():
+    class Uncertain(Pair):
+        def score(self, samples, fold, seed):
+            return Scored(np.zeros(len(fold.test)), common_std=0.4)
+
+    found = compare_models(coins(400, 3), models=(Uncertain(),))
+    assert found.scores_std["pair"] == pytest.approx(0.4 / np.sqrt(4), rel=1e-6)
+
+
+def test_results_are_short_and_ready_for_json():
+    found = compare_models(coins(300, 4))
+    numbers = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert numbers["scores"]["pair"] == pytest.approx(found.scores["pair"])
+    assert numbers["verdict"] == found.verdict
+    assert len(repr(found)) < 200
+    assert "worse" in found.verdict or "alike" in found.verdict
+    with pytest.raises(ValueError, match="n_folds must be at least 2"):
+        compare_models(coins(300, 4), n_folds=1)
+    with pytest.raises(ValueError, match="too few"):
+        compare_models(coins(10, 4))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5])
+def test_independent_spins_are_not_rejected(share):
+    # exact at any share: p <= 0.05 in 5 % of 60 cases; more than 8 with probability 0.3 %
+    p = [independence_test(coins(400, 6, share, k), seed=seed(k), n_resampled=99).p_value for k in range(60)]
+    assert np.count_nonzero(np.array(p) <= 0.05) <= 8
+
+
+def test_spins_that_remember_are_not_taken_for_coupled_ones():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(coins(60, 6, 0.3), 20, axis=0)
+    rows = np.stack([np.roll(column, rng.integers(1200)) for column in rows.T], axis=1)
+    assert independence_test(rows, seed=seed()).p_value > 0.01
+    # without regard to time the same rows would be coupled
+    assert independence_test(rows, ordered=False, seed=seed()).rejected
+
+
+def test_one_strong_pair_stands_out():
+    rows = coins(400, 20)
+    rows[:, 7] = np.where(np.random.default_rng(1).random(400) < 0.4, rows[:, 3], rows[:, 7])
+    found = independence_test(rows, seed=seed())
+    assert found.rejected
+    assert found.pairs[0].tolist() == [3, 7]
+    assert found.z[0] > 5
+    distinct, counts = np.unique(rows[:, :8], axis=0, return_counts=True)
+    assert independence_test(distinct, counts=counts, seed=seed()).rejected
+
+
+def test_multi_information_is_that_of_the_states():
+    states = exact.all_states(3)
+    # three spins whose product is +1: pairs explain nothing
+    rows = np.repeat(states[states.prod(axis=1) == 1], 1000, axis=0)
+    found = multi_information(rows, None, 4000, 3 * np.log(2), 3)
+    assert found.all == pytest.approx(2 * np.log(2) + 3 / 8000)
+    assert found.independent == pytest.approx(3 * np.log(2) + 3 / 8000)
+    assert found.plain_share == pytest.approx(0.0, abs=1e-9)
+    assert abs(found.share) < 0.01
+    few = multi_information(coins(100, 12), None, 100, 8.0, 66)
+    assert "too few rows" in few.withheld
+    assert np.isnan(few.share)

@@ -1,0 +1,146 @@
+"""Statistics less their regression: bins, exactness of the null distribution, ties, long-run variance."""
+
+import numpy as np
+import pytest
+
+from infer.diagnosis.draws import MOST_VALUES, draw, number_of_sets
+from infer.diagnosis.residuals import (
+    FullRegression,
+    LocalRegression,
+    choose_statistics,
+    energy_edges,
+    group_p_value,
+    indicator_sums,
+    merged_bins,
+    residuals,
+    scores,
+    variance_ratios,
+)
+from infer.model import PairModel
+from infer.statistics.batches import batch_labels
+from infer.statistics.moments import choose_triples
+from tests import exact
+
+N = 6
+MODEL = PairModel(exact.random_couplings(N, 0.7, seed=3), np.random.default_rng(0).normal(-0.3, 0.3, N))
+TRIPLES = choose_triples(N, 100, np.random.SeedSequence(0))
+
+
+def seed(value=0):
+    return np.random.SeedSequence(value)
+
+
+def drawn(n_rows, number=0, model=MODEL):
+    means = exact.moments(model.couplings, model.fields)[0]
+    return draw(model, n_rows, np.ones((4, model.n_spins), dtype=np.int8), means, seed(number))
+
+
+def test_draws_have_the_moments_of_enumeration(monkeypatch):
+    means, second = exact.moments(MODEL.couplings, MODEL.fields)
+    found = drawn(1000)
+    np.testing.assert_allclose(found.moments[0], means, atol=1e-12)
+    np.testing.assert_allclose(found.rows.mean(axis=0), means, atol=5 / np.sqrt(len(found.rows)))
+    assert found.r_hat == 1.0
+    # the same from chains, which are thinned within a set: errors as of independent rows, five of them
+    monkeypatch.setattr("infer.diagnosis.draws.MOST_EXACT_SPINS", 2)
+    chains = drawn(1000)
+    np.testing.assert_allclose(chains.moments[0], means, atol=8 / np.sqrt(len(chains.rows)))
+    np.testing.assert_allclose(chains.moments[1], second, atol=8 / np.sqrt(len(chains.rows)))
+    assert chains.mixed
+    spread = chains.sets.mean(axis=1, dtype=float).std(axis=0) / np.sqrt((1 - means**2) / 1000)
+    np.testing.assert_allclose(spread, 1.0, atol=0.25)  # 400 sets: a spread is known to 3.5 %
+
+
+def test_chains_that_do_not_mix_are_seen(monkeypatch):
+    monkeypatch.setattr("infer.diagnosis.draws.MOST_EXACT_SPINS", 2)
+    couplings = np.full((N, N), 1.5)
+    np.fill_diagonal(couplings, 0.0)
+    assert not drawn(200, model=PairModel(couplings, np.zeros(N))).mixed
+
+
+def test_sets_are_many_for_few_rows_and_fit_into_memory():
+    assert number_of_sets(100, 10) == 499
+    assert number_of_sets(30_000, 10) == 20
+    assert number_of_sets(300_000, 200) * 300_000 * 200 <= MOST_VALUES
+
+
+def test_bins_hold_what_they_should():
+    assert merged_bins(np.array([0.5, 1.0, 5.0, 0.1, 0.2]), 1.0).tolist() == [0, 0, 1, 1, 1]
+    assert merged_bins(np.array([0.1, 0.2]), 1.0).tolist() == [0, 0]
+    values = np.repeat([0.0, 1.0, 2.0], [50, 30, 20])
+    # rounding makes no bins of its own
+    edges = energy_edges(values + 1e-13 * np.random.default_rng(0).normal(size=100), 4)
+    np.testing.assert_allclose(edges, [0.5, 1.5])
+    assert len(energy_edges(np.full(100, 0.7) + 1e-14 * np.arange(100))) == 0
+
+
+def test_full_regression_is_weighted_least_squares_over_all_states():
+    draws = drawn(2000)
+    statistics = choose_statistics(MODEL, draws, TRIPLES)
+    states, p = exact.all_states(N), exact.boltzmann(MODEL.couplings, MODEL.fields)
+    each = [slice(k, k + 1) for k in range(len(states))]
+    sums = indicator_sums(states, statistics.rare, TRIPLES, each)
+    found = FullRegression(statistics, draws).apply(sums, statistics.binned(states, each))
+    i, j = np.triu_indices(N, 1)
+    features = np.column_stack([np.ones(len(states)), sums.first, sums.second[:, i, j]])
+    target = np.concatenate([sums.third, statistics.binned(states, each)], axis=1)
+    root = np.sqrt(p)[:, None]
+    left = target - features @ np.linalg.lstsq(features * root, target * root, rcond=None)[0]
+    ours = found - p @ found
+    # coefficients come from 10 000 draws
+    assert np.sqrt(p @ (ours - left) ** 2).max() < 0.05
+    assert np.all(p @ ours**2 < 1.05 * (p @ left**2) + 1e-4)
+
+
+def test_local_regression_takes_out_means_and_pairs_of_its_own():
+    draws = drawn(2000)
+    statistics = choose_statistics(MODEL, draws, TRIPLES)
+    whole = [slice(0, len(draws.rows))]
+    sums = indicator_sums(draws.rows, statistics.rare, TRIPLES, whole)
+    regression = LocalRegression(statistics, draws, sums)
+    states, p = exact.all_states(N), exact.boltzmann(MODEL.couplings, MODEL.fields)
+    each = [slice(k, k + 1) for k in range(len(states))]
+    left = regression.apply(indicator_sums(states, statistics.rare, TRIPLES, each), statistics.binned(states, each))
+    left -= p @ left
+    x = (states == statistics.rare).astype(float)
+    for column, (a, b, c) in enumerate(TRIPLES):
+        for feature in (x[:, a], x[:, b], x[:, a] * x[:, b], x[:, b] * x[:, c]):
+            assert abs(p @ (left[:, column] * feature)) < 2e-3
+    energy = MODEL.energies(states)
+    np.testing.assert_allclose(p @ (left[:, len(TRIPLES) :] * energy[:, None]), 0.0, atol=0.02)
+
+
+@pytest.mark.parametrize("n_rows", [300, 4000])
+def test_p_values_of_the_model_itself_are_uniform(n_rows):
+    # sets drawn anew, no refit: p <= 0.1 in 10 % of 120 cases; 4 to 24 with probability 0.997
+    draws = drawn(n_rows, 1)
+    statistics = choose_statistics(MODEL, draws, TRIPLES)
+    alarms = 0
+    fresh = drawn(n_rows, 2)
+    for k in range(8):
+        found = residuals(statistics, draws, fresh.sets[k], None, None, seed(k))
+        for name, size in statistics.sizes.items():
+            start = sum(list(statistics.sizes.values())[: list(statistics.sizes).index(name)])
+            alarms += group_p_value(*scores(found, slice(start, start + size), n_rows))[1] <= 0.1
+    assert alarms <= 10  # of 32, correlated within a set
+
+
+def test_nothing_is_made_of_ties():
+    # all rows in one state but a few: coincidences are 0 everywhere, in the samples and in most replicates
+    z, null = np.zeros(5), np.zeros((199, 5))
+    null[0] = 1.0
+    several, p_value = group_p_value(z, null)
+    assert p_value == 1.0
+    assert several == {"all together": 1.0, "largest": 1.0}
+
+
+def test_long_run_variance_of_repeated_rows_is_seen():
+    rng = np.random.default_rng(0)
+    rows = exact.draw(MODEL.couplings, 1000, MODEL.fields, seed=rng)
+    statistics = choose_statistics(MODEL, drawn(1000), TRIPLES)
+    once = variance_ratios(statistics, rows, batch_labels(1000))
+    repeated = np.repeat(rows, 4, axis=0)
+    four = variance_ratios(statistics, repeated, batch_labels(4000, n_batches=50))
+    assert np.all(once >= 1.0)
+    assert np.median(once) < 1.4
+    assert 3.0 < np.median(four) < 5.0
