@@ -173,7 +173,7 @@ def _apply_hessians(
 ) -> None:
     """Apply the inverse Hessians of some nodes to their gradients, in place; zero where nothing moves."""
     n_spins = len(couplings)
-    n_used = max(int(np.clip(20 * n_spins, *HESSIAN_ROWS)), min(HESSIAN_ROWS[1], HESSIAN_PRODUCTS // n_spins))
+    n_used = max(int(np.clip(20 * n_spins, *HESSIAN_ROWS)), min(HESSIAN_ROWS[1], HESSIAN_PRODUCTS // max(n_spins, 1)))
     for node, hessian, n_hessian in rows.hessians(couplings, fields, n_used, nodes) if len(nodes) else ():
         moving = np.append(couplings[node] != 0 if sparse else np.ones(n_spins, dtype=bool), fit_fields)
         moving[node] = False
