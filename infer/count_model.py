@@ -171,9 +171,9 @@ class CountModel:
         ----------
         rows : array, shape (n_rows, n_spins)
 
-        Yields
-        ------
-        (slice, ndarray of float64), shapes (n_chunk, n_spins)
+        Returns
+        -------
+        iterator of (slice, ndarray of float64), shapes (n_chunk, n_spins)
         """
         return self._pair.chunks(rows)
 
