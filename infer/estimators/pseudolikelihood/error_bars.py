@@ -50,7 +50,11 @@ class ErrorBars(SpinEstimator):
         self.couplings_by_node_, _ = samples.expand(found.couplings, found.fields)
         self._varying, self._influence = samples.varying, None
         if self.errors and self.symmetrisation == "mean":
-            self._keep_errors(self._batch_influence(samples))
+            if samples.n_varying:
+                self._keep_errors(self._batch_influence(samples))
+            else:  # nothing was estimated
+                self.couplings_std_, self.fields_std_ = samples.expand_errors(found.couplings, found.fields)
+                self.errors_freedom_ = np.inf
 
     def _keep_errors(self, influence: Influence) -> None:
         """Standard errors of influences, and these themselves unless they are very large."""
