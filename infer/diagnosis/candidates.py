@@ -237,7 +237,7 @@ def fit_pairs(
         fitted = _fit_by_estimator(rows, weight, alpha, estimator)
     if not fitted.accepted:
         return fitted
-    value, std = annealed_log_partition(fitted.model, means, anneal_seed, wanted)
+    value, std = annealed_log_partition(fitted.model, anneal_seed, wanted)
     return dataclasses.replace(fitted, log_partition=value, log_partition_std=std)
 
 

@@ -21,7 +21,7 @@ from infer.wording import with_error
 __all__ = ["ModelComparison", "compare_models"]
 
 #: Samples above which one fold is enough: a quarter of them tells the score to a few thousandths.
-MANY_SAMPLES = 40_000
+MANY_SAMPLES = 20_000
 #: Rows times squared number of spins above which it is, too.
 MANY_OPERATIONS = 1e9
 _FEWEST_TRAINING = 8
@@ -115,7 +115,7 @@ def compare_models(
     ordered : bool, optional
         False for rows in no order in time.
     n_folds : int
-        At least 2. Of more than 40,000 samples, or of very many spins, only the first fold is evaluated.
+        At least 2. Of more than 20,000 samples, or of very many spins, only the first fold is evaluated.
     seed : int or SeedSequence
 
     Returns

@@ -184,7 +184,7 @@ def _picture(axes: Axes, found: EnergyLandscape) -> None:
     n_drawn = min(found.n_minima, MOST_DRAWN)
     axes.imshow(found.minima[:n_drawn] > 0, cmap=STATES, vmin=0, vmax=1, aspect="auto", interpolation="none")
     axes.grid(visible=False)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_yticks(np.arange(0, n_drawn, -(-n_drawn // 10)))
     if found.n_spins <= MOST_NAMED:
         size = 8 if found.n_spins <= 20 else 5
         axes.set_xticks(range(found.n_spins), [short(name) for name in found.names], rotation=90, fontsize=size)

@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import clone
 
 from infer import (
+    ContinuousDreamingModel,
     DreamingModel,
     GaussianCouplings,
     InteractionScreening,
@@ -40,8 +41,8 @@ SPIN_ESTIMATORS = [
 UNIT_ESTIMATORS = [
     GaussianCouplings(),
     ScoreMatching(quartic=False),
-    DreamingModel(PATTERNS, method="gaussian"),
-    DreamingModel(PATTERNS, method="score-matching"),
+    ContinuousDreamingModel(PATTERNS, method="gaussian"),
+    ContinuousDreamingModel(PATTERNS, method="score-matching"),
 ]
 MODES = ["r", "r+", "w+", "c"]
 

@@ -60,12 +60,12 @@ def minima_map(found: EnergyLandscape) -> MatplotlibFigure:
     numbered = all(name == str(k) for k, name in enumerate(found.names))
     places = np.arange(0, found.n_spins, -(-found.n_spins // MAX_NAMES))
     with drawing():
-        figure, axes = new_axes(height=1.6 + 0.2 * n_drawn)
+        figure, axes = new_axes(height=2.4 + 0.2 * n_drawn)
         axes.grid(False)
         axes.imshow(found.minima[:n_drawn], cmap="RdBu_r", vmin=-1.6, vmax=1.6, aspect="auto", interpolation="none")
         labels = [short(found.names[k], LONGEST_NAME) for k in places.tolist()]
         axes.set_xticks(places, labels, rotation=90)
-        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.set_yticks(np.arange(0, n_drawn, -(-n_drawn // 6)))
         axes.set_xlabel(f"spin ({'number' if numbered else 'name'})")
         axes.set_ylabel("minimum (number)")
     return figure
@@ -175,8 +175,7 @@ SECTION = Section(
             "Shares of the basins",
             lambda analysis: basin_shares(_landscape(analysis)),
             "Share of the rows in each basin beside its probability in the model. A departure is a state that the "
-            "model "
-            "makes too likely, or too rare.",
+            "model makes too likely, or too rare.",
             needs=_several,
         ),
     ],
