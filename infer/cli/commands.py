@@ -1,15 +1,13 @@
 """Command line: arguments in, exit status out."""
 
 import functools
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from infer.cli.console import complain, one_line_errors, wants_progress
+from infer.cli.console import complain, one_line_errors, stop_on_signals, wants_progress
 from infer.cli.landscape import landscape
 from infer.cli.options import (
     Alpha,
@@ -438,6 +436,5 @@ def _show_headline(analysis: Any) -> None:
 
 def main() -> None:
     """Entry point of the `reverie` command."""
-    # SIGTERM raises SystemExit, so that cleanup runs and unfinished files are removed
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    stop_on_signals()
     app()

@@ -1,15 +1,43 @@
 """Common parts of commands: errors and warnings as one line on standard error, and when to show progress."""
 
 import functools
+import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import typer
 
-__all__ = ["complain", "one_line_errors", "wants_progress", "warnings_on_one_line"]
+__all__ = ["complain", "one_line_errors", "stop_on_signals", "wants_progress", "warnings_on_one_line"]
+
+#: Seconds after which a signal that met a progress bar is sent again.
+_AGAIN = 0.02
+
+
+def stop_on_signals() -> None:
+    """SIGTERM raises SystemExit and SIGINT KeyboardInterrupt, so that cleanup runs and unfinished files are removed."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as for a command in the background of a shell
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raise, but not inside a progress bar: its lock would stay taken, and other threads would wait for it for ever."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).startswith("tqdm"):
+            again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
 
 
 def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:

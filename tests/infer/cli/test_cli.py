@@ -501,6 +501,22 @@ def test_status_and_one_line_from_the_shell(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_a_signal_waits_for_the_progress_bar_that_it_meets() -> None:
+    """Raised inside, it would leave the lock of the bar taken, and other threads would wait for it for ever."""
+    code = """
+import os, signal, time
+from infer.cli.console import stop_on_signals
+stop_on_signals()
+bar = {"__name__": "tqdm.std", "os": os, "signal": signal, "time": time}
+exec("def refresh(): os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.1); print(1, flush=True)", bar)
+bar["refresh"]()
+time.sleep(20)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15, check=False)
+    assert found.stdout == "1\n"  # the bar was left in peace
+    assert found.returncode == 143
+
+
 @pytest.mark.parametrize(("request_to_stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_requests_to_stop(tmp_path: Path, request_to_stop: signal.Signals, status: int) -> None:
     """Stopped in the middle of a simulation that would take hours."""
@@ -514,7 +530,10 @@ def test_requests_to_stop(tmp_path: Path, request_to_stop: signal.Signals, statu
             time.sleep(0.05)
         assert b"update" in written  # the simulation was under way
         process.send_signal(request_to_stop)
-        assert process.wait(timeout=30) == status
+        try:
+            assert process.wait(timeout=30) == status
+        finally:
+            process.kill()
         os.set_blocking(process.stderr.fileno(), True)
         rest = process.stderr.read().decode()
     assert "Traceback" not in rest
