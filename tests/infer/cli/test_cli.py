@@ -521,7 +521,11 @@ time.sleep(20)
 def test_requests_to_stop(tmp_path: Path, request_to_stop: signal.Signals, status: int) -> None:
     """Stopped in the middle of a simulation that would take hours."""
     command = [REVERIE, "simulate", "--output", "o.nc", "--draws", "1000", "--thin", "10000000", "--progress"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+
+    def heed_interrupts() -> None:  # which processes in the background of a shell ignore
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=heed_interrupts) as process:
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), False)
         written, deadline = b"", time.monotonic() + 60

@@ -531,6 +531,10 @@ def test_interrupted_it_says_what_is_kept(tmp_path: Path, config: Path, monkeypa
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(driver, "try_cell", interrupted)
-    result = invoke(config, "--output", tmp_path, "--n-jobs", 1)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell ignore it
+    try:
+        result = invoke(config, "--output", tmp_path, "--n-jobs", 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result.exit_code == 130
     assert result.stderr.startswith("error: interrupted; 0 of 24 cells are kept in ")
