@@ -521,11 +521,12 @@ time.sleep(20)
 def test_requests_to_stop(tmp_path: Path, request_to_stop: signal.Signals, status: int) -> None:
     """Stopped in the middle of a simulation that would take hours."""
     command = [REVERIE, "simulate", "--output", "o.nc", "--draws", "1000", "--thin", "10000000", "--progress"]
-
-    def heed_interrupts() -> None:  # which processes in the background of a shell ignore
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=heed_interrupts) as process:
+    # processes in the background of a shell ignore interrupts, and so would those that they start
+    heeding = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", heeding, *command]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), False)
         written, deadline = b"", time.monotonic() + 60
