@@ -12,6 +12,8 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 HERE = Path(__file__).parents[1]
+#: Letters of formulas in a sentence that stands without formulas.
+GREEK = {"alpha": "α", "lambda": "λ", "tau": "τ", "beta": "β"}
 NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
 
 
@@ -27,7 +29,8 @@ def title_and_sentence(cells: list[dict[str, Any]]) -> tuple[str, str]:
     text = "".join(cells[0]["source"])
     heading, _, rest = text.partition("\n")
     rest = re.sub(r"\[([^\]]*)\]\([^)]*\)|[*`$]", r"\1", " ".join(rest.split()))
-    return heading.lstrip("# ").strip(), re.split(r"(?<=[.?:])\s", rest.strip())[0].rstrip(":")
+    rest = re.sub(r"\\([a-z]+)", lambda match: GREEK.get(match[1], match[0]), rest)
+    return heading.lstrip("# ").strip(), re.split(r"(?<=[.?])\s", rest.strip())[0]
 
 
 def write_pictures() -> Path:
@@ -40,12 +43,16 @@ def write_pictures() -> Path:
 
 
 class Gallery(SphinxDirective):
-    """Cards that link to the notebooks."""
+    """Cards that link to the notebooks named, or to all."""
+
+    optional_arguments = 1
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         """One raw block of HTML; the pictures are static files."""
         cards = []
-        for path in NOTEBOOKS:
+        named = self.arguments[0].split() if self.arguments else [path.stem for path in NOTEBOOKS]
+        for path in (HERE / f"{name}.ipynb" for name in named):
             self.env.note_dependency(str(path))
             title, sentence = title_and_sentence(json.loads(path.read_text(encoding="utf-8"))["cells"])
             cards.append(
