@@ -18,7 +18,11 @@ from infer.cli.commands import app
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 #: The page of recipes has a test of its own.
-PAGES = [path for path in sorted(FOLDER.glob("*.md")) if "\n```" in path.read_text() and path.stem != "recipes"]
+PAGES = [
+    path
+    for path in sorted(FOLDER.glob("*.md"))
+    if "\n```" in path.read_text(encoding="utf-8") and path.stem != "recipes"
+]
 BLOCK = re.compile(r"(?:<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 #: What readers do before the commands of reverie work; `.ci/run` and the tests of the README do it.
