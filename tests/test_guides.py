@@ -17,12 +17,9 @@ from typer.testing import CliRunner
 from infer.cli.commands import app
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
-#: The page of recipes has a test of its own.
-PAGES = [
-    path
-    for path in sorted(FOLDER.glob("*.md"))
-    if "\n```" in path.read_text(encoding="utf-8") and path.stem != "recipes"
-]
+# recipes have a test of their own
+GUIDES = [path for path in sorted(FOLDER.glob("*.md")) if path.stem != "recipes"]
+PAGES = [path for path in GUIDES if "\n```" in path.read_text(encoding="utf-8")]
 BLOCK = re.compile(r"(?:<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 #: What readers do before the commands of reverie work; `.ci/run` and the tests of the README do it.
