@@ -41,6 +41,8 @@ myst_heading_anchors = 3
 nb_execution_mode = "off"  # notebooks stand as they are committed
 nb_merge_streams = True
 
+smartquotes = False  # quotation marks of options and code stay as they are
+
 autodoc_typehints = "none"  # types stand in the docstrings
 autodoc_member_order = "bysource"
 autosummary_generate = False

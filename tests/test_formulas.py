@@ -3,14 +3,15 @@
 import ast
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.extensions import extension
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "notebooks" / "extensions"))
-from docstrings import SPAN, blocks, escaped, to_rst  # noqa: E402
+DOCSTRINGS = extension("docstrings")
+blocks, escaped, to_rst = DOCSTRINGS.blocks, DOCSTRINGS.escaped, DOCSTRINGS.to_rst
 
 MODULES = sorted(path for package in ("simulate", "infer", "reverie") for path in (ROOT / package).rglob("*.py"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "notebooks").glob("*.md")])
@@ -29,7 +30,9 @@ def tags_in_docstring(text: str) -> list[str]:
     found = []
     for kind, lines in blocks(text.splitlines()):
         if kind in ("text", "item"):
-            running = SPAN.sub(lambda match: "" if match.group()[:1] in "`:" else match.group(), "\n".join(lines))
+            running = DOCSTRINGS.SPAN.sub(
+                lambda match: "" if match.group()[:1] in "`:" else match.group(), "\n".join(lines)
+            )
             found += TAG.findall(running)
     return found
 

@@ -35,7 +35,7 @@ class StopError(Exception):
 
 
 def run_command(line: str, patch: pytest.MonkeyPatch) -> str:
-    """Standard output of a command; a report is made up to the analysis, which is the same for all and has its tests."""
+    """Standard output of a command; a report is made up to the analysis, which has tests of its own."""
     if OUTSIDE.match(line):
         return ""
     program, *arguments = shlex.split(line, comments=True)

@@ -7,11 +7,12 @@ import inspect
 import re
 import textwrap
 import types
-from pathlib import Path
 
 import pytest
 from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import validate
+
+from tests.extensions import extension
 
 PACKAGES = ("simulate", "infer")
 # what readers need: a summary, every argument and result in the order of the signature, known sections
@@ -156,16 +157,6 @@ def test_docstring(name: str) -> None:
     assert complaints(name, PUBLIC[name]) == []
 
 
-def names_on_pages() -> list[str]:
-    """Names that the pages of the reference list, each with its module."""
-    found = []
-    for page in sorted((Path(__file__).parents[1] / "notebooks" / "api").glob("*.rst")):
-        text = page.read_text(encoding="utf-8")
-        for module, names in re.findall(r"^\.\. api:: (\S+)\n\n((?:   \S+\n?)+)", text, flags=re.MULTILINE):
-            found += [f"{module}.{name}" for name in names.split()]
-    return found
-
-
 def test_each_public_name_stands_on_one_page() -> None:
     exported = []
     modules = [importlib.import_module(package) for package in PACKAGES]
@@ -176,4 +167,4 @@ def test_each_public_name_stands_on_one_page() -> None:
                 modules.append(thing)
             else:
                 exported.append(f"{module.__name__}.{name}")
-    assert sorted(names_on_pages()) == sorted(exported)
+    assert sorted(f"{module}.{name}" for module, name in extension("listed").names_on_pages()) == sorted(exported)

@@ -1,4 +1,4 @@
-"""Directive `api`: a table of names of a module, then each with its documentation."""
+"""Directive `api`: a table of names of a module, then each with its documentation; names in guides link there."""
 
 import inspect
 from importlib import import_module
@@ -6,6 +6,8 @@ from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from listed import names_on_pages
+from sphinx.addnodes import pending_xref
 from sphinx.util.docutils import SphinxDirective
 
 #: Added by scikit-learn to every estimator.
@@ -39,7 +41,24 @@ class Api(SphinxDirective):
         return holder.children
 
 
+def link_names(app: Any, tree: nodes.document) -> None:
+    """Make links of names of the reference that guides and notebooks write as code."""
+    if app.env.docname.startswith("api/"):
+        return
+    known = {name: f"{module}.{name}" for module, name in names_on_pages()}
+    known |= {full: full for full in known.values()} | {full.removeprefix("simulate."): full for full in known.values()}
+    for literal in list(tree.findall(nodes.literal)):
+        target = known.get(literal.astext().partition("(")[0])
+        if target is not None and not isinstance(literal.parent, nodes.reference):
+            link = pending_xref(
+                "", refdomain="py", reftype="obj", reftarget=target, refexplicit=True, refdoc=app.env.docname
+            )
+            literal.replace_self(link)
+            link += literal
+
+
 def setup(app: Any) -> dict[str, bool]:
-    """Register the directive."""
+    """Register the directive and the links."""
     app.add_directive("api", Api)
+    app.connect("doctree-read", link_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

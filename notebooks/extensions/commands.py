@@ -7,6 +7,14 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 
+def paragraph(text: str) -> nodes.paragraph:
+    """Text with its code between backticks as literals."""
+    parts = " ".join(text.split()).split("`")
+    return nodes.paragraph(
+        "", "", *(nodes.literal("", part) if k % 2 else nodes.Text(part) for k, part in enumerate(parts))
+    )
+
+
 def option_list(command: click.Command, context: click.Context) -> nodes.definition_list:
     """Arguments and options with their help."""
     items = nodes.definition_list(classes=["options"])
@@ -17,7 +25,7 @@ def option_list(command: click.Command, context: click.Context) -> nodes.definit
         name, text = record
         # arguments of typer carry their help, too
         term = nodes.term("", "", nodes.literal("", " ".join(name.split())))
-        items += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", text.strip())))
+        items += nodes.definition_list_item("", term, nodes.definition("", paragraph(text)))
     return items
 
 
@@ -44,8 +52,8 @@ class Commands(SphinxDirective):
             inner = click.Context(command, info_name=word, parent=context)
             section = nodes.section(ids=[full.replace(" ", "-")], names=[full])
             section += nodes.title("", full)
-            for paragraph in (command.help or "").split("\n\n"):
-                section += nodes.paragraph("", " ".join(paragraph.split()))
+            for part in (command.help or "").split("\n\n"):
+                section += paragraph(part)
             usage = " ".join(command.collect_usage_pieces(inner))
             section += nodes.literal_block("", f"{full} {usage}", language="text")
             section += option_list(command, inner)
