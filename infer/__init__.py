@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from infer.model import PairModel
     from infer.recordings.recording import Recording, read_couplings, read_patterns, read_recording, read_spins
     from infer.report import Analysis, analyse, write_report
+    from infer.recordings.spike_times import SpikeTimes
     from infer.samples import Samples
     from infer.similarity.compare import Similarity, compare
     from infer.similarity.family import data_correlations
@@ -73,6 +74,7 @@ _HOME = {
     "Samples": "infer.samples",
     "ScoreMatching": "infer.estimators.continuous.estimators",
     "Similarity": "infer.similarity.result",
+    "SpikeTimes": "infer.recordings.spike_times",
     "SpinEstimator": "infer.estimators.base",
     "TemperatureBias": "infer.estimators.bias",
     "UnlearningSimilarity": "infer.similarity.unlearning",
@@ -135,6 +137,7 @@ __all__ = [
     "Samples",
     "ScoreMatching",
     "Similarity",
+    "SpikeTimes",
     "SpinEstimator",
     "TemperatureBias",
     "UnlearningSimilarity",
