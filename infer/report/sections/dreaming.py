@@ -1,4 +1,4 @@
-"""Section on dreaming: the couplings between Hebbian and dreamed couplings of the patterns, beside the control."""
+"""Section on dreaming: the couplings against the Hebbian and dreamed ones of the patterns, with the control."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def reference_profiles(profiles: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> M
 
 
 def control_sentence(analysis: Analysis) -> str:
-    """The rate of the equilibrium control, in a sentence."""
+    """Sentence on the rate of the equilibrium control."""
     found = analysis.control
     if found is None:
         return ""
@@ -93,7 +93,7 @@ def control_sentence(analysis: Analysis) -> str:
 
 
 def dreaming_sentence(analysis: Analysis) -> str:
-    """How dreamed the couplings are, beside the control."""
+    """Sentences on the dreaming rate and on the control."""
     found = analysis.dreaming
     if found is None:
         return analysis.similarity.verdict
@@ -146,7 +146,7 @@ def _map(key: str, title: str, caption: str) -> Figure:
 
 
 def null_bands(analysis: Analysis) -> dict[str, tuple[float, float, float]]:
-    """Mean and percentiles of the cosine of null models that have them."""
+    """Mean and percentiles of the cosine, for null models with several draws."""
     found = analysis.similarity.null_models
     return {name: (null["mean"], null["low"], null["high"]) for name, null in found.items() if "low" in null}
 
@@ -175,7 +175,7 @@ def _drawn_nulls(analysis: Analysis) -> MatplotlibFigure:
 
 
 def all_references(analysis: Analysis) -> dict[str, Similarity]:
-    """The main reference, then those that were asked for, by name."""
+    """The main reference, then the further ones, by name."""
     main = "stored patterns" if analysis.has_patterns else "own correlations"
     return {main: analysis.similarity, **analysis.references}
 
@@ -229,7 +229,7 @@ def measures(analysis: Analysis, numbers: Numbers) -> Table:
         (MEASURES.get(name, name.replace("_", " ")), number(value), number(values["at_hebbian"][name]))
         for name, value in values["at_best"].items()
     ]
-    # couplings and the correlations of the same samples share their noise, which then sets no limit
+    # couplings and correlations of the same samples share their noise, which then does not limit the cosine
     if values["noise_ceiling"] is not None and values["noise_ceiling"] >= values["at_best"]["cosine"]:
         rows.append(("largest cosine that the noise of the couplings allows", number(values["noise_ceiling"]), "–"))
     return Table("Similarity to the reference", ("measure", "at the best rate", "Hebbian"), rows)

@@ -1,4 +1,4 @@
-"""Section on the first claim: held-out rows under independent spins, pair couplings and further models."""
+"""Section on the first claim: log-likelihood of held-out rows under independent spins, pair couplings and others."""
 
 from collections.abc import Mapping
 
@@ -71,7 +71,7 @@ def _scores(analysis: Analysis, numbers: Numbers) -> Table:
 def _information(analysis: Analysis, numbers: Numbers) -> Table | None:
     """Entropies and the share of the multi-information."""
     found = numbers["diagnosis"]["information"]
-    if found is None or analysis.diagnosis.couplings_needed is False:  # the share would be one noise over another
+    if found is None or analysis.diagnosis.couplings_needed is False:  # the share would be a ratio of two noisy numbers
         return None
     rows: list[Row] = [
         ("entropy of independent spins (nats)", number(found["independent"])),

@@ -1,4 +1,4 @@
-"""Section on the second claim: the pair model's own draws beside the rows, in what was not fitted."""
+"""Section on the second claim: statistics of the rows that were not fitted, against draws of the pair model."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def agreement(
     observed_std, predicted_std : array_like, shape (n_moments,), optional
         Standard errors.
     quantity : str
-        What the moments are, with formula, for the labels of the axes.
+        Name and formula of the moments, for the labels of the axes.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def energy_distribution(edges: ArrayLike, observed: ArrayLike, predicted: ArrayL
     Parameters
     ----------
     edges : array_like, shape (n_bins + 1,)
-        Of the bins, energies in units of the temperature.
+        Edges of the bins; energies in units of the temperature.
     observed, predicted : array_like, shape (n_bins,)
         Shares of samples in the bins.
 

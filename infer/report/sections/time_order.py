@@ -1,4 +1,4 @@
-"""Section on the third claim: is the record the same in all its parts, and does it look the same backwards?"""
+"""Section on the third claim: drift of the record, and its time reversal."""
 
 import numpy as np
 from matplotlib.figure import Figure as MatplotlibFigure
@@ -47,7 +47,7 @@ def drift(time: ArrayLike, energy: ArrayLike, std: ArrayLike) -> MatplotlibFigur
     time : array_like, shape (n_blocks,)
         Middle of each block, in rows from the start of its run.
     energy, std : array_like, shape (n_blocks,)
-        Energy in standard deviations of single rows, and how much blocks scatter.
+        Mean energy of blocks in standard deviations of single rows, and the standard deviation of blocks.
 
     Returns
     -------
