@@ -51,7 +51,7 @@ class CountModel:
 
     @classmethod
     def of(cls, model: Any, fields: ArrayLike | None = None, potential: ArrayLike | None = None) -> Self:
-        """A model from a fitted estimator, from matrices, or from a model as it is.
+        """Model of a fitted estimator, of matrices, or a given model unchanged.
 
         Parameters
         ----------
@@ -92,11 +92,11 @@ class CountModel:
 
     @property
     def half_steps(self) -> FloatArray:
-        """``(V(k + 1) - V(k)) / 2``, which a spin feels as a field when k others are +1; shape (n_spins,)."""
+        """``(V(k + 1) - V(k)) / 2``, the field on a spin when k others are +1; shape (n_spins,)."""
         return np.asarray(np.diff(self.potential) / 2.0)
 
     def local_fields(self, spins: ArrayLike) -> FloatArray:
-        """Half the energy that turning each spin up from -1 gains, in units of the temperature.
+        """Half the decrease of the energy when each spin goes from -1 to +1, in units of the temperature.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class CountModel:
 
     @property
     def _pair(self) -> PairModel:
-        """The part without the potential."""
+        """The model without the potential."""
         return PairModel(self.couplings, self.fields)
 
     def chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
@@ -179,7 +179,7 @@ class CountModel:
 
 
 def model_of(model: Any, fields: ArrayLike | None = None) -> PairModel | CountModel:
-    """A model as a `CountModel` where it has a potential of the population count, else as a `PairModel`.
+    """Convert a model to a `CountModel` where it has a potential of the population count, else to a `PairModel`.
 
     Parameters
     ----------

@@ -169,8 +169,7 @@ def screening_roots(
 def node_curvatures(
     rows: SpinRows, couplings: FloatArray, fields: FloatArray, logarithm: bool = False
 ) -> Iterator[tuple[FloatArray, float]]:
-    """Second derivatives of the (logarithms of the) screening sums of all nodes, and the number of rows that they were
-    averaged over.
+    """Second derivatives of the (logarithms of the) screening sums of all nodes, and the number of rows averaged over.
 
     Parameters
     ----------

@@ -34,8 +34,7 @@ def minimise(
     function: Callable[[FloatArray], Local], start: FloatArray, tol: float, max_iter: int, step: Step | None = None
 ) -> Minimum:
     """
-    Minimise a convex function by Newton steps, each computed by conjugate gradients and halved until the function
-    decreases.
+    Minimise a convex function by Newton steps, computed by conjugate gradients and halved until it decreases.
 
     Parameters
     ----------

@@ -20,8 +20,7 @@ MOST_ORDERED = 300
 
 
 def network(by_node: Array | None, couplings: Array, std: Array) -> Network:
-    """Correlation of the two estimates of each coupling, couplings that differ from zero, and the gap in their
-    strengths.
+    """Correlation of the two estimates of each coupling, couplings that differ from zero, gap in their strengths.
 
     Parameters
     ----------

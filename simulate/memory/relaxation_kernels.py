@@ -35,8 +35,7 @@ def shuffled_orders(rng, orders):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def settle(outgoing, spins, rng, max_sweeps):
-    """Relax spins (n_spins,) in place, each sweep in a new random order; returns the sweeps used, -1 if max_sweeps were
-    too few.
+    """Relax spins (n_spins,) in place, each sweep in a new random order; returns the sweeps, -1 if too few.
 
     outgoing[i] are the couplings by which spin i acts on the others, the columns of the couplings: rows of a symmetric
     matrix. A spin flips only where the field opposes it by more than a tie (`TIE`). With symmetric couplings the energy

@@ -198,8 +198,7 @@ class GaussianMethod(ContinuousMethod):
 @dataclass(frozen=True, eq=False)
 class ScoreMatchingMethod(ContinuousMethod):
     r"""
-    Minimum of :math:`\langle |\psi|^2 / 2 + \nabla \cdot \psi \rangle` over (amplitude, rate, kappa, quartic); a
-    `Method`.
+    Minimum of :math:`\langle |\psi|^2 / 2 + \nabla \cdot \psi \rangle` over all parameters; a `Method`.
 
     The score :math:`\psi = (A U - \kappa) x - b x^3 + h` is kept as the pair of a matrix and the coefficient of minus
     the cubes; the fields are those that are best for the other parameters.
