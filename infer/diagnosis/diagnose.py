@@ -109,7 +109,7 @@ class Diagnosis:
 
     @property
     def couplings_needed(self) -> bool | None:
-        """True where couplings predict held-out rows better, False where rows say nothing against independent spins.
+        """True where couplings predict held-out rows better, False where independence of the spins is not rejected.
 
         None where independence is rejected but there are too few rows to estimate the couplings, or was not judged.
         """
@@ -202,12 +202,12 @@ def diagnose(
 ) -> Diagnosis:
     """Judge samples and a model of them: three separate claims, each with the size of the effect.
 
-    1. Do pair couplings pay? Log-likelihood of held-out rows under pair couplings, fitted anew by maximum likelihood,
-       against independent spins. Where there is no gain, a test of independence says whether the rows say anything
-       against independent spins, or whether there are too few of them to estimate the couplings that exist.
-    2. What does the pair model miss? Third moments, the number of +1 and the energy of the rows against draws of the
+    1. Gain of pair couplings: log-likelihood of held-out rows under pair couplings, fitted anew by maximum likelihood,
+       against independent spins. Where there is no gain, a test of independence tells whether the spins are
+       independent, or there are too few rows to estimate their couplings.
+    2. Deviations of the pair model: third moments, the number of +1 and the energy of the rows against draws of the
        fitted model (:func:`infer.diagnosis.adequacy.goodness_of_fit`).
-    3. Is one equilibrium model enough over time? Drift inside runs and from run to run, and time reversal.
+    3. Constancy over time: drift inside runs and from run to run, and time reversal.
 
     Parameters
     ----------

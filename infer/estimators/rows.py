@@ -63,7 +63,7 @@ class Responses:
     curvature: NDArray[np.float64]  # (n_targets,), <sech^2(h_r)>
     stretch: NDArray[np.float64]  # (n_targets,), <sech^2(h_r) h_r^2>
     loss: NDArray[np.float64]  # (n_targets,), <log(2 cosh(h_r))>
-    margins: NDArray[np.float64] | None  # (n_targets,), smallest s_r h_r, where asked for
+    margins: NDArray[np.float64] | None  # (n_targets,), smallest s_r h_r, where targets are named
 
 
 class SpinRows:

@@ -106,7 +106,7 @@ def _table_of_trials(source: str, arrays: list[NDArray[Any]]) -> Table:
     widths = {array.shape[1] for array in arrays}
     if len(widths) > 1:
         raise InputError(
-            f"{source}: trials have {min(widths)} to {max(widths)} columns; all need the same units, one a column"
+            f"{source}: trials have {min(widths)} to {max(widths)} columns; all need the same units, one per column"
         )
     chains = np.repeat(np.arange(len(arrays)), [len(array) for array in arrays])
     return Table(np.concatenate(arrays), chains=chains)

@@ -196,9 +196,9 @@ def read_recording(
     zero_one = zero_one and bin_width is None  # bins are spins already
     n_rows, n_columns = table.values.shape
     if n_rows < 2:
-        raise InputError(f"{source} has one row only; couplings need many samples, one a row (transpose the table?)")
+        raise InputError(f"{source} has one row only; couplings need many samples, one per row (transpose the table?)")
     if n_columns < 2:
-        raise InputError(f"{source} has one column only; couplings need at least two spins, one a column")
+        raise InputError(f"{source} has one column only; couplings need at least two spins, one per column")
     counts = None if table.counts is None else row_integers(source, "counts", table.counts, n_rows, 1)
     if counts is not None and counts.sum(dtype=np.float64) > MOST_SAMPLES:
         raise InputError(f"{source}: the counts add up to {counts.sum(dtype=np.float64):.4g} samples; check them")
@@ -319,7 +319,7 @@ def read_spins(data: Any, **options: Any) -> NDArray[np.int8]:
 
 
 def read_patterns(path: str | os.PathLike[str], *, key: str | None = None, zero_one: bool = False) -> NDArray[np.int8]:
-    """Read patterns from a file of any format that `read_recording` knows.
+    """Read patterns from a file of any format of `read_recording`.
 
     Parameters
     ----------

@@ -122,7 +122,7 @@ def explain_failure(problem: Problem, best: Estimate) -> str:
 
 
 def _warn_of_patterns(quality: FloatArray, wanted: int) -> None:
-    """Warn where fewer binary patterns were found than asked for."""
+    """Warn where fewer binary patterns were found than `wanted`."""
     if len(quality) < wanted or quality.min() < GOOD_QUALITY:
         good = int(np.sum(quality >= GOOD_QUALITY))
         warnings.warn(

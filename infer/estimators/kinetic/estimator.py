@@ -31,7 +31,7 @@ FLAT = 1e-9  # eigenvalue of the moments of the past below which a combination o
 class KineticCouplings(SpinEstimator):
     """Couplings of a kinetic Ising model, by which each row of spins acts on the next.
 
-    With ``update="parallel"`` all spins are set anew in every step, independently given the row before,
+    With ``update="parallel"`` all spins are updated in every step, independently given the row before,
 
     ``p(s_i(t) | s(t-1)) = 1 / (1 + exp(-2 s_i(t) h_i(t)))``, ``h_i(t) = h_i + sum_j J_ij s_j(t-1)``.
 

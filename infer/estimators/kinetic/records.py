@@ -14,7 +14,7 @@ LONGEST_INTERVAL = 0.1  # sweeps; couplings are too small by about this share
 
 @dataclass(frozen=True)
 class Records:
-    """Dynamics, updates and intervals of simulated rows, from their attributes; None where these do not tell."""
+    """Dynamics, updates and intervals of simulated rows, from their attributes; None where they are not given."""
 
     dynamics: str | None
     update: str | None

@@ -27,7 +27,7 @@ ROWS_TO_LOOK_AT = 20
 class Layout:
     """Delimiter (None: white space), names of the columns, and format of numbers.
 
-    `bits` says that a row is one word of 0 and 1, or of + and -.
+    With `bits` a row is one word of 0 and 1, or of + and -.
     """
 
     delimiter: str | None
@@ -36,7 +36,7 @@ class Layout:
     bits: bool = False
 
     def number(self, cell: str) -> float:
-        """A cell as a number, NaN where it is empty or says that the value is missing."""
+        """A cell as a number, NaN where it is empty or a word for a missing value."""
         if "_" in cell:  # Python reads 1_0 as 10
             raise ValueError(f"{cell!r} is not a number")
         if cell.strip().lower() in MISSING_WORDS:
@@ -85,7 +85,7 @@ def open_text(path: Path) -> TextIO:
 
 
 def layout_of(path: Path, mixed: bool = False) -> Layout:
-    """The layout, from the first rows; `mixed` says that rows of data may hold numbers and names."""
+    """The layout, from the first rows; with `mixed`, rows of data may hold numbers and names."""
     with open_text(path) as handle:
         lines = list(islice(skip_comments(path, handle), ROWS_TO_LOOK_AT))
     words = [line.strip() for line in lines if line.strip()]

@@ -137,7 +137,7 @@ def _unpack(path: Path, packed: NDArray[Any], n_spins: NDArray[Any]) -> NDArray[
     n_bytes = packed.shape[1]
     if n_spins.size != 1 or n_spins.dtype.kind not in "iu" or not 8 * (n_bytes - 1) < n_spins.item() <= 8 * n_bytes:
         raise InputError(
-            f"{path}: n_spins = {shown(n_spins.tolist())} does not go with {n_bytes} bytes a row in spins_packed"
+            f"{path}: n_spins = {shown(n_spins.tolist())} does not go with {n_bytes} bytes per row in spins_packed"
         )
     spins = np.unpackbits(packed, axis=1, count=n_spins.item()).view(np.int8)
     spins *= 2

@@ -43,7 +43,7 @@ def read_text(path: Path, content: str, key: str | None) -> Table:
 
 
 def _line_of_row(path: Path, layout: Layout, row: int) -> int:
-    """The line of the file, counted from 1 as editors do, on which a row of data stands."""
+    """The line of the file, counted from 1 as in editors, that contains a row of data."""
     with open_text(path) as handle:
         for number, (line, _) in enumerate(numbered(handle, layout)):
             if number == row:
