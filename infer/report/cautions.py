@@ -68,7 +68,7 @@ def collect(
     if diagnosis.stationary is False:
         found.append(
             "The record drifts: one set of couplings describes the average over it, and part of the couplings may "
-            "stand for changes that spins make together. Fit pieces of the record, and compare."
+            "come from common changes of spins. Fit parts of the record, and compare."
         )
     if watched.agree is False:
         found.append(
@@ -79,6 +79,6 @@ def collect(
     if watched.enough is False:
         found.append(
             f"The smallest effective sample size is {watched.least_ess:.0f} (threshold {watched.ess_threshold}): "
-            "neighbouring samples repeat each other. Error bars allow for it, as far as so short a record can tell."
+            "neighbouring samples are correlated. Error bars account for it as far as so short a record allows."
         )
     return tuple(dict.fromkeys(found))

@@ -169,8 +169,8 @@ def fill_gaps(given: Given, model: Any, how: str, seed: int) -> Given:
     share = float(np.mean(samples.spins == 0))
     warnings.warn(
         f"{100 * share:.2g} % of the values are missing. {how} were computed from samples in which a model fitted by "
-        "pseudo-likelihood filled the gaps, so that errors are a little too small and the goodness of fit leans to "
-        "the model.",
+        "pseudo-likelihood filled the gaps, so that errors are a little too small and the goodness of fit is "
+        "biased in favour of the model.",
         UserWarning,
         stacklevel=1,
     )

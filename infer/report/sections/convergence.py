@@ -101,9 +101,8 @@ SECTION = Section(
             "rhat",
             "Do the chains agree?",
             lambda analysis: rhats(_values(analysis, "r_hat"), analysis.convergence.r_hat_threshold or 1.01),
-            "R-hat compares the spread between chains with that within. Above the dashed line, chains have not seen "
-            "the "
-            "same states.",
+            "R-hat compares the spread between chains with that within. Above the dashed line, chains have not visited "
+            "the same states.",
             needs=_judged,
         ),
         Figure(
@@ -112,9 +111,8 @@ SECTION = Section(
             lambda analysis: effective_sample_sizes(
                 _values(analysis, "ess"), analysis.convergence.ess_threshold or 0.0, analysis.data.n_samples
             ),
-            "Neighbouring samples repeat each other. Below the dashed line, error bars are not to be trusted; the "
-            "dotted "
-            "line is the number of samples taken.",
+            "Neighbouring samples are correlated. Below the dashed line, error bars are unreliable; the dotted line is "
+            "the number of samples taken.",
             needs=_judged,
         ),
     ],

@@ -310,7 +310,7 @@ SECTION = Section(
                 "Every coupling is estimated twice, once by each of its two spins, then averaged. Samples of an "
                 "equilibrium model put all points on the dashed line up to noise (correlation "
                 f"{readable(analysis.network.transpose_correlation, 3)}); a wide cloud means too few samples, a "
-                "systematic departure couplings that act one way only."
+                "systematic departure means couplings that act in one direction only."
             ),
             needs=lambda analysis: analysis.couplings_by_node is not None,
         ),
@@ -319,9 +319,9 @@ SECTION = Section(
             "Couplings of a spin",
             _drawn_degrees,
             lambda analysis: (
-                "How many couplings the spins have that differ from 0 by more than "
-                f"{readable(analysis.network.z_threshold, 3)} standard errors, and how many above the gap in strength, "
-                "where there is one. Look for hubs on the right."
+                "Number of couplings of a spin that differ from 0 by more than "
+                f"{readable(analysis.network.z_threshold, 3)} standard errors, and of those above the gap in strength, "
+                "where there is one. Spins with many couplings are on the right."
             ),
             needs=lambda analysis: analysis.network.n_significant > 0,
         ),

@@ -282,9 +282,8 @@ def _references(analysis: Analysis, numbers: Numbers) -> Table | None:
 
 
 PROFILE_CAPTION = (
-    "From near the lower bound over Hebbian (0) to infinite rate; the axis is even in λ/(1 + λ). The cosine peaks at "
-    "the "
-    "best rate, whose interval is shaded. Bands are null models, 2.5th to 97.5th percentile."
+    "From near the lower bound over Hebbian (0) to infinite rate; the axis is linear in λ/(1 + λ). The cosine peaks at "
+    "the best rate, whose interval is shaded. Bands are null models, 2.5th to 97.5th percentile."
 )
 SECTION = Section(
     "similarity",
@@ -309,35 +308,31 @@ SECTION = Section(
         _map(
             "hebbian",
             "Hebbian couplings",
-            "Rate 0, scaled to fit. What the inferred couplings lack, or have besides, is what dreaming has to "
-            "explain.",
+            "Rate 0, scaled to fit. Dreaming has to explain the difference from the inferred couplings.",
         ),
         Figure(
             "scatter",
             "Inferred against dreamed",
             lambda analysis: coupling_scatter(analysis.similarity.couplings, analysis.similarity.reference_couplings),
             "Every pair of spins once (stronger colour: more pairs). Points along the dashed line agree; scatter of "
-            "equal "
-            "width all along is noise of the estimate, a bend or a second branch is structure outside the family.",
+            "constant width is noise of the estimate, a bend or a second branch is structure outside the family.",
             needs=_has_patterns,
         ),
         Figure(
             "spectra",
             "Spectra",
             _drawn_spectra,
-            "Dreaming presses the large eigenvalues together and keeps the eigenvectors. The inferred eigenvalues "
-            "should "
-            "follow the dreamed ones; a Hebbian spectrum spreads more widely at the top.",
+            "Dreaming makes the large eigenvalues more equal and keeps the eigenvectors. The inferred eigenvalues "
+            "should follow the dreamed ones; a Hebbian spectrum is wider at the top.",
             needs=_has_patterns,
         ),
         Figure(
             "nulls",
             "Is it more than chance?",
             _drawn_nulls,
-            "Shuffled eigenvalues keep the subspace of the reference and lose its spectrum, random couplings keep "
-            "nothing; "
-            "bars run from the 2.5th to the 97.5th percentile. The first two rows share their noise (bar: one standard "
-            "error), so their difference is known better than either.",
+            "Shuffled eigenvalues keep the subspace of the reference but not its spectrum, random couplings keep "
+            "neither; bars run from the 2.5th to the 97.5th percentile. The first two rows share their noise (bar: one "
+            "standard error), so that the error of their difference is smaller.",
             needs=_has_patterns,
         ),
         Figure(
@@ -345,8 +340,7 @@ SECTION = Section(
             "Other references",
             _drawn_references,
             "The inferred couplings along the dreaming families of different references. Look for the reference with "
-            "the "
-            "highest peak; how far right it peaks is measured on a scale of its own for each reference.",
+            "the highest peak; rates of different references are measured on different scales.",
             needs=lambda analysis: bool(analysis.references),
         ),
     ],

@@ -119,7 +119,7 @@ def first_line(analysis: Analysis) -> str:
     else:
         model = "the pair model misses nothing that these rows can show"
     time = {
-        True: "nothing speaks against one model for all of the time",
+        True: "no evidence against one model over time",
         False: "one equilibrium model is not enough over time",
         None: "time was not judged, or not in full",
     }[_time_holds(analysis)]
@@ -302,7 +302,7 @@ def next_steps(analysis: Analysis) -> list[Step]:
         else:
             steps.append(Step("Fit by another method.", f"{report} --method {method}"))
     if found.couplings_needed is False:
-        steps.append(Step("Record more rows: what is small here may show with more of them."))
+        steps.append(Step("Record more rows: small effects may become significant."))
         if "bin_width" in analysis.data.attributes:
             wider = 2 * float(analysis.data.attributes["bin_width"])
             steps.append(
@@ -317,7 +317,7 @@ def next_steps(analysis: Analysis) -> list[Step]:
             half = f"reverie report {data}{options} --stop {middle:g} --output first_half.html"
         steps.append(Step("The record drifts: fit parts of it, and compare their couplings.", half))
         if analysis.data.kind == "recording" and not half:
-            steps.append(Step("Or, if rows stand in no order in time, say so.", f"{report} --no-time-order"))
+            steps.append(Step("Or state it, if rows are in no order in time.", f"{report} --no-time-order"))
     kinetic = any(method.name == "kinetic" for method in METHODS)
     if found.reversible is False and kinetic:
         steps.append(
@@ -342,7 +342,7 @@ def next_steps(analysis: Analysis) -> list[Step]:
         steps.append(Step("Look at the energy landscape.", f"reverie landscape fit.nc --samples {data}{options}"))
     if not analysis.has_patterns:
         steps.append(
-            Step("Ask how dreamed the couplings are, if you know patterns.", f"{report} --patterns PATTERNS.npy")
+            Step("Compare the couplings with dreamed ones, if patterns are known.", f"{report} --patterns PATTERNS.npy")
         )
     return steps
 

@@ -105,11 +105,11 @@ def _landscape(analysis: Analysis) -> EnergyLandscape:
 
 def _text(analysis: Analysis) -> str:
     text = (
-        f"{_landscape(analysis).verdict} A minimum is a state whose energy no flip of one spin lowers; its basin holds "
-        "the states from which steepest descent leads to it."
+        f"{_landscape(analysis).verdict} A minimum is a state whose energy is lowered by no flip of a single spin; its "
+        "basin holds the states from which steepest descent leads to it."
     )
     if not analysis.diagnosis.accepted:
-        text += " The fit was not accepted, and so the landscape is not to be trusted."
+        text += " The fit was not accepted, and so the landscape is unreliable."
     return text
 
 

@@ -220,37 +220,35 @@ SECTION = Section(
             "means",
             "Means",
             "⟨sᵢ⟩",
-            "Mean of each spin. Points on the dashed line: the model has it right. Bars: standard errors.",
+            "Mean of each spin. Points on the dashed line: the model reproduces them. Bars: standard errors.",
         ),
         _moments(
             "correlations",
             "Correlations",
             "covariance",
             "Covariances ⟨sᵢsⱼ⟩ − ⟨sᵢ⟩⟨sⱼ⟩ of pairs of spins, which were fitted. A departure from the line means a fit "
-            "that did not settle or a penalty that is too strong. Bars: standard errors.",
+            "that did not converge or a penalty that is too strong. Bars: standard errors.",
         ),
         _moments(
             "third moments",
             "Third moments",
             "3rd cumulant",
             "Third cumulants of triples of spins, which were not fitted. A slope other than 1, or a cloud wider than "
-            "the "
-            "error bars, points to interactions of three or more spins, or to a common drive.",
+            "the error bars, points to interactions of three or more spins, or to a common drive.",
         ),
         Figure(
             "count",
             "Number of spins at +1",
             _drawn_count,
-            "Not fitted either: it feels correlations of every order. Look for tails or peaks of the data that the "
-            "model "
-            "lacks. Shaded: standard errors.",
+            "Not fitted either; it depends on correlations of every order. Look for tails or peaks of the data that "
+            "the model lacks. Shaded: standard errors.",
         ),
         Figure(
             "energy",
             "Energy",
             _drawn_energy,
-            "Energy under the fitted model. If the data sit higher or lower than the model’s own draws, the model puts "
-            "its weight on other states than the data do.",
+            "Energy under the fitted model. If energies of the data are higher or lower than those of the model’s own "
+            "draws, the model has other typical states than the data.",
         ),
     ],
     [_checks, _table_of_moments],
