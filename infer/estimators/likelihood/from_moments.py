@@ -68,8 +68,7 @@ def fit_from_moments(
     Parameters
     ----------
     means : array-like (n_spins,)
-        :math:`\langle s_i \rangle` of spins of -1 and +1, between -1 and 1. For a probability p of being active it is 2
-        p - 1.
+        :math:`\langle s_i \rangle` of spins of -1 and +1, between -1 and 1; ``2 p - 1`` for the probability p of +1.
     second_moments : array-like (n_spins, n_spins)
         :math:`\langle s_i s_j \rangle`; the diagonal is ignored. For covariances c it is ``c + outer(means, means)``.
     n_samples : float

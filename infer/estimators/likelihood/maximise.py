@@ -182,10 +182,7 @@ def maximise(
             vector = vector + step
             break
         if accepted.ran_away:
-            known, part = (
-                None,
-                part / 3.0,
-            )  # the model ran away: go back to the one before
+            known, part = None, part / 3.0  # the model ran away: go back to the one before
         else:
             # fresh chains may have found a state that the earlier ones missed: their moments include it
             vector, known = vector + step, accepted.moments
