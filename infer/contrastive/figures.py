@@ -41,7 +41,7 @@ def learning_curve(rule: ContrastiveRule, mean_signal: float = 0.0) -> Figure:
     Parameters
     ----------
     rule : simulate.contrastive.ContrastiveRule
-        With a threshold.
+        Rule with a threshold.
     mean_signal : float
         (free + clamped) / 2, in units of the signal.
 

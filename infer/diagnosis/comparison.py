@@ -115,7 +115,7 @@ def compare_models(
     ordered : bool, optional
         False for rows in no order in time.
     n_folds : int
-        At least 2. Of more than 20,000 samples, or of very many spins, only the first fold is evaluated.
+        Number of folds, at least 2. For more than 20,000 samples, or very many spins, only the first is evaluated.
     seed : int or SeedSequence
 
     Returns

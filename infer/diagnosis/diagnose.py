@@ -86,7 +86,7 @@ class Diagnosis:
         Rate of false alarms of all checks of the model together, and of time reversal and of drift each.
     n_samples, n_spins : int
     names : tuple of str, or None
-        Of the spins.
+        Names of the spins.
     """
 
     held_out: ModelComparison

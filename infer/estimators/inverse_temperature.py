@@ -39,7 +39,7 @@ class InverseTemperature:
     std : float or None
         Standard error; None where the value is infinite.
     interval : tuple of float
-        At ``confidence``, in the unit of ``value``; open on one side where the value is infinite.
+        Interval at ``confidence``, in the unit of ``value``; open on one side where the value is infinite.
     confidence : float
     n_samples : float
         Effective number of samples of the rows.

@@ -38,9 +38,9 @@ class PenaltyPath:
     alphas : ndarray (n_alphas,)
         Penalties, from strong to weak.
     couplings : ndarray (n_alphas, n_spins, n_spins)
-        Of the penalised fits.
+        Couplings of the penalised fits.
     fields : ndarray (n_alphas, n_spins)
-        Of the penalised fits.
+        Fields of the penalised fits.
     n_couplings : int array (n_alphas,)
         Pairs with a coupling.
     score : ndarray (n_alphas,)
@@ -215,7 +215,7 @@ def penalty_path(
     Parameters
     ----------
     estimator : SpinEstimator
-        With a parameter ``alpha``: `InteractionScreening`, or `PseudoLikelihood` with penalty "l1".
+        Estimator with a parameter ``alpha``: `InteractionScreening`, or `PseudoLikelihood` with penalty "l1".
     X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
     alphas : array-like (n_alphas,)
         Penalties, in any order.

@@ -38,7 +38,7 @@ def disconnectivity_graph(found: EnergyLandscape) -> Figure:
     Parameters
     ----------
     found : EnergyLandscape
-        Of many minima, the lowest 30 are drawn.
+        Landscape; at most the lowest 30 minima are drawn.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def minima_picture(found: EnergyLandscape) -> Figure:
     Parameters
     ----------
     found : EnergyLandscape
-        Of many minima, the lowest 30 are drawn.
+        Landscape; at most the lowest 30 minima are drawn.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def transition_tables(found: EnergyLandscape) -> Figure:
     Parameters
     ----------
     found : EnergyLandscape
-        With samples in time order.
+        Landscape with samples in time order.
 
     Returns
     -------

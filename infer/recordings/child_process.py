@@ -23,7 +23,7 @@ from typing import Any
 from infer.errors import InputError
 
 SECONDS = 4.0  # seconds of processor time for a small file, which takes milliseconds
-BYTES_PER_SECOND = 10_000_000  # additional time for a large file
+BYTES_PER_SECOND = 10_000_000  # bytes of a large file for each additional second
 STARTING_SECONDS = 60.0  # for Python itself and libraries to start on a busy machine
 PATIENCE = 15.0  # factor for the wall-clock time on a busy machine
 IDLE_SECONDS = 30.0

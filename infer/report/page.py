@@ -157,7 +157,7 @@ def fitting(numbers: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[
 def write_report(analysis: Analysis, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     """Write the page and, beside it under the same stem, the JSON with every number on it.
 
-    Of large analyses, arrays of more than 5,000 numbers go to a third file, ``report-arrays.nc``, whose variables the
+    For large analyses, arrays of more than 5,000 numbers go to a third file, ``report-arrays.nc``, whose variables the
     JSON names in their place.
 
     Parameters

@@ -137,7 +137,7 @@ class RateByLikelihood(_Result):
     method : str
     rate, rate_std : float
     rate_interval : tuple of float
-        At ``confidence``.
+        Interval at ``confidence``.
     confidence : float
     inverse_temperature, inverse_temperature_std, slope, slope_std : float
     converged : bool

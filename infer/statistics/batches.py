@@ -297,7 +297,7 @@ def batch_roots(contributions: np.ndarray, shares: np.ndarray) -> tuple[np.ndarr
     roots : array (n_batches, ...)
         The sum of their outer squares is the covariance of `batch_means_covariance`.
     degrees_of_freedom : float
-        As of `LongRunCovariance`.
+        As in `LongRunCovariance`.
     """
     concentration = float(np.sum(shares**2))
     expected = np.multiply.outer(shares.astype(contributions.dtype), contributions.sum(axis=0))

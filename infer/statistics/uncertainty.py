@@ -278,8 +278,7 @@ def _root(covariance: ArrayLike | None, factor: ArrayLike | None, size: int) -> 
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
     if values[0] < -1e-8 * np.abs(values).max():
         raise ValueError(f"the covariance has a negative eigenvalue, {values[0]:.3g}: it is no covariance")
-    # zero eigenvalues are computed with rounding errors, whose square root would be far above rounding: they are set to
-    # 0
+    # zero eigenvalues are set to 0 exactly, since the square root of a rounding error is far above rounding
     zero = len(values) * np.finfo(np.float64).eps * np.abs(values).max()
     return (vectors * np.sqrt(np.where(values > zero, values, 0.0))).T
 

@@ -141,7 +141,7 @@ def learning_window(rule: ContrastiveRule, mean_signal: float = 0.0) -> tuple[fl
     Parameters
     ----------
     rule : ContrastiveRule
-        With a threshold above 0.
+        Rule with a threshold above 0.
     mean_signal : float, default 0
         (free + clamped) / 2, in units of the signal.
 

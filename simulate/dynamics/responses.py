@@ -46,7 +46,7 @@ class Response(ABC):
         Parameters
         ----------
         eigenvalues : ndarray, shape (n_modes,)
-            Of the couplings.
+            Eigenvalues of the couplings.
 
         Returns
         -------

@@ -84,7 +84,7 @@ def entropy_production(dynamics: Any, parity: Literal["even", "odd", "hidden"] =
     Parameters
     ----------
     dynamics : ActiveOrnsteinUhlenbeck
-        With harmonic or spherical potential.
+        Units in a harmonic or spherical potential.
     parity : {"even", "odd", "hidden"}
 
     Returns

@@ -29,7 +29,7 @@ def stationary_covariance(dynamics: Any) -> NDArray[np.float64]:
     Parameters
     ----------
     dynamics : ActiveOrnsteinUhlenbeck
-        With harmonic or spherical potential.
+        Units in a harmonic or spherical potential.
 
     Returns
     -------

@@ -52,7 +52,7 @@ class ContinuousDreamingModel(DreamingEstimator):
     fit_fields : bool, default False
         Whether to fit also an external field to every unit, in units of temperature.
     quartic : bool, default True
-        With "score-matching": fit the quartic term b; otherwise it is zero.
+        Whether "score-matching" fits the quartic term b; otherwise it is zero.
     n_batches : int, optional
         Number of batches for the standard errors. Default: see `infer.statistics.uncertainty.batch_labels`.
         Batches should be several times longer than the autocorrelation time.

@@ -93,7 +93,7 @@ class DreamingModel(DreamingEstimator):
     rate_interval_ : tuple of float
         95 % interval of the rate; `confidence_interval` gives others.
     degrees_of_freedom_ : float
-        Of Student's t, for intervals: effective number of batches minus one.
+        Degrees of freedom of Student's t for intervals: effective number of batches minus one.
     batch_correlation_ : float
         Correlation between successive batches; clearly positive means that the standard errors are too small.
     couplings_ : ndarray (n_spins, n_spins)

@@ -105,14 +105,14 @@ def check(
     ----------
     problem : Problem
     vector : ndarray (size,)
-        The fit.
+        Parameters of the fit.
     left : ndarray (size,)
         Variance of the noise of the gradient at the end of the fit.
     seed : SeedSequence
     n_chains : int
-        In all.
+        Total number of chains.
     most_draws : int
-        Of a chain.
+        Largest number of draws of a chain.
     noise : float
         Noise, in units of the data's errors, at which the chains end.
 
@@ -267,14 +267,14 @@ def runaway(
     ----------
     model : PairModel
     means : ndarray (n_spins,)
-        Of the data.
+        Means of the data.
     second_moments : ndarray (n_spins, n_spins)
     states : int8 array (n_states, n_spins), optional
         Rows of the data. By default states with the data's means and second moments are drawn.
     fit_fields : bool
         Whether the model has fields; without, a state and its inverse are the same.
     n_chains : int
-        Of each kind.
+        Number of chains of each kind.
     n_sweeps : int
         Number of sweeps of each chain, the first half of which is left out.
     seed : int or SeedSequence

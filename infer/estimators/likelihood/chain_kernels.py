@@ -122,7 +122,7 @@ def anneal_chains(state, couplings, shift, centre, fields, steps, spins, schedul
     Parameters
     ----------
     state, couplings, steps, spins
-        As of `sweep_chains`; spins start from independent spins in the fields.
+        As in `sweep_chains`; spins start from independent spins in the fields.
     shift : float32 array (n_spins,)
         J c.
     centre : float64 array (n_spins,)

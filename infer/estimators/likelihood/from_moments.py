@@ -80,7 +80,7 @@ def fit_from_moments(
     method : {"auto", "exact", "pcd"}, default "auto"
         "auto" is "exact" up to 20 spins, "pcd" above.
     n_chains, max_iter, tol
-        As of `MaximumLikelihood`.
+        As in `MaximumLikelihood`.
     seed : int or SeedSequence, default 0
 
     Returns

@@ -44,7 +44,7 @@ class MomentFit:
     n_iter : int
     empty : EmptyPairs
     acceptance : Acceptance or None
-        Of Monte Carlo fits.
+        Checks on fresh chains, for Monte Carlo fits.
     enumeration : Enumeration or None
         Probabilities of all states, for exact fits.
     terms : Terms

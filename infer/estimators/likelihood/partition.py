@@ -73,7 +73,7 @@ def log_partition(
     couplings : array-like (n_spins, n_spins), PairModel, CountModel or fitted estimator
         Symmetric couplings, which contain 1/T; the diagonal is ignored. A potential of the count is part of the energy.
     fields : array-like (n_spins,), optional
-        Containing 1/T.
+        Fields, which contain 1/T.
     method : {"auto", "exact", "ais"}
         "auto" is "exact" up to 20 spins, "ais" above.
     n_chains : int

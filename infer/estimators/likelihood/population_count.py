@@ -38,7 +38,7 @@ class KPairwise(LikelihoodEstimator):
     fit_fields : bool or "auto", default "auto"
         Whether to fit fields; otherwise they are zero. "auto": True except for samples of simulations without fields.
     tol, max_iter, n_chains
-        As of `MaximumLikelihood`.
+        As in `MaximumLikelihood`.
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     constant : {"field", "error"}, default "field"
@@ -67,7 +67,7 @@ class KPairwise(LikelihoodEstimator):
     count_potential_std_ : ndarray (n_spins + 1,)
         Standard errors of V; 0 where V is 0 by choice.
     mismatch_, mismatch_noise_, tol_, converged_, n_iter_
-        As of `MaximumLikelihood`.
+        As in `MaximumLikelihood`.
 
     References
     ----------
