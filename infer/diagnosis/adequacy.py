@@ -54,7 +54,7 @@ def goodness_of_fit(
     fields : array (n_spins,), optional
         Inferred fields; zero by default, or those of the model.
     sample_weight : array (n_rows,), optional
-        How often each row was seen, or how much it counts.
+        Count or weight of each row.
     chains : array of int (n_rows,), optional
         The time-ordered run that each row belongs to.
     ordered : bool, optional

@@ -79,7 +79,7 @@ class Diagnosis:
     drift : Drift or None
         None where it was not judged.
     without_time : str
-        Why time reversal and drift were not judged; empty where they were.
+        Reason why time reversal and drift were not judged; empty where they were.
     converged : bool
         Whether the fit of the model converged (its ``converged_``); True for couplings that were given.
     false_alarms : float
@@ -218,7 +218,7 @@ def diagnose(
     fields : array (n_spins,), optional
         Fields that go with an array as ``model``; zero by default.
     sample_weight : array (n_rows,), optional
-        How often each row was seen, or how much it counts; such rows have no order in time.
+        Count or weight of each row; such rows have no order in time.
     chains : array of int (n_rows,), optional
         The time-ordered run that each row belongs to.
     ordered : bool, optional

@@ -52,7 +52,7 @@ def ledoit_wolf_strength(
     spins : int8 array (n_rows, n_spins)
     means : array (n_spins,)
     weight : array of whole numbers (n_rows,), optional
-        How often each row was seen.
+        Count of each row.
 
     Returns
     -------

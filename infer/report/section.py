@@ -34,7 +34,7 @@ class Figure:
     draw : callable
         Takes an `Analysis`, returns a matplotlib figure drawn inside :func:`infer.plot.svg.drawing`.
     caption : str or callable
-        What to look for; a callable takes the `Analysis`.
+        Text under the figure; a callable takes the `Analysis`.
     needs : callable
         Whether an `Analysis` has the numbers that are drawn.
     """

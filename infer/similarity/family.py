@@ -133,7 +133,7 @@ def data_correlations(spins: ArrayLike, counts: ArrayLike | None = None, *, chun
     ----------
     spins : array (n_rows, n_spins) of +-1
     counts : array (n_rows,), optional
-        How often each row was seen.
+        Count of each row.
     chunk_size : int
         Number of rows processed at a time.
 
