@@ -96,8 +96,8 @@ def above_pairs(sums: IndicatorSums, triples: IntArray, least: float) -> tuple[F
     r"""Coefficients and variance of ``r``, the product of three indicators less its regression on singles and pairs.
 
     ``r(x) = x_i x_j x_k + ...`` is uncorrelated with all functions of one and of two of the three indicators. Under the
-    probabilities ``p`` of the eight states, ``r(x) = (-1)^(3 - |x|) v / p(x)`` with the variance ``v = 1 / sum_x 1 /
-    p(x)``.
+    probabilities ``p`` of the eight states, ``r(x) = (-1)^(3 - |x|) v / p(x)`` with the variance
+    ``v = 1 / sum_x 1 / p(x)``.
 
     Parameters
     ----------

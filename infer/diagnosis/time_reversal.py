@@ -127,12 +127,13 @@ def time_reversal_test(
     .. math:: A_{ij}(\tau) = \langle \delta s_i(t+\tau)\,\delta s_j(t)\rangle
               - \langle \delta s_j(t+\tau)\,\delta s_i(t)\rangle
 
-    of all pairs of spins, and, for energy and leading principal components y, :math:`B_{ab}(\tau) = \langle
-    y_a^2(t+\tau)\, y_b(t)\rangle - \langle y_a^2(t)\, y_b(t+\tau)\rangle` of third order, vanish when the record looks
-    the same backwards; spins count as even under time reversal. Each of them is divided by its standard error and their
-    squares are summed. The null distribution is that of the record with each block reversed or not at random: reversal
-    changes the sign of a block's contribution to A and B and leaves all symmetric statistics unchanged. The two orders
-    are combined by their smaller p-value, whose own distribution comes from the same randomisation.
+    of all pairs of spins, and, for energy and leading principal components y,
+    :math:`B_{ab}(\tau) = \langle y_a^2(t+\tau)\, y_b(t)\rangle - \langle y_a^2(t)\, y_b(t+\tau)\rangle` of third order,
+    vanish when the record looks the same backwards; spins count as even under time reversal. Each of them is divided by
+    its standard error and their squares are summed. The null distribution is that of the record with each block
+    reversed or not at random: reversal changes the sign of a block's contribution to A and B and leaves all symmetric
+    statistics unchanged. The two orders are combined by their smaller p-value, whose own distribution comes from the
+    same randomisation.
 
     Parameters
     ----------

@@ -73,8 +73,8 @@ def temperature_bias(
     spread. A temperature estimated from their size is therefore too low, so that systems seem closer to criticality, or
     deeper in an ordered phase, than they are. Both parts follow from fits that leave one group of samples out at a time
     (delete-group jackknife): with the fit :math:`J`, the fits :math:`J^{(k)}` without group k of K, and their mean
-    :math:`\bar J`, the bias of each coupling is :math:`b = (K - 1)(\bar J - J)`, its variance :math:`v = \frac{K -
-    1}{K} \sum_k (J^{(k)} - \bar J)^2`, and over all pairs
+    :math:`\bar J`, the bias of each coupling is :math:`b = (K - 1)(\bar J - J)`, its variance
+    :math:`v = \frac{K - 1}{K} \sum_k (J^{(k)} - \bar J)^2`, and over all pairs
 
     .. math:: \frac{g - 1}{g} = \frac{\sum b J}{\sum J^2}, \qquad
               \frac{T_{apparent}}{T} = \frac1g \sqrt{\frac{\sum (J^2 - v)}{\sum J^2}},

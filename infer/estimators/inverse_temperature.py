@@ -101,9 +101,9 @@ def inverse_temperature(
     Parameters
     ----------
     couplings : array_like, shape (n_spins, n_spins), PairModel or fitted estimator
-        Symmetric couplings ``J`` of ``E = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i``. For the energy ``+ sum J s
-        s + sum h s`` of D-Wave pass ``-J`` and ``-h``, where J has each pair once: write it at both places of the
-        matrix.
+        Symmetric couplings ``J`` of ``E = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i``. For the energy
+        ``+ sum J s s + sum h s`` of D-Wave pass ``-J`` and ``-h``, where J has each pair once: write it at both places
+        of the matrix.
     samples : array_like (n_samples, n_spins), xarray.Dataset, Samples or Recording
         Spins of -1 and +1. Rows of a run follow each other in time; counted states are independent.
     fields : array_like, shape (n_spins,), optional

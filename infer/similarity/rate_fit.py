@@ -164,10 +164,10 @@ def interval_from_residuals(
     r"""Interval of the best rate from the couplings alone, with the residuals of the best fit as noise.
 
     The least-squares fit of scale and t = log(1 + rate max eig(G)) to all pairs of spins has, at pair (i, j), the
-    influence :math:`\psi_{ij}`. Pairs that share a spin may be correlated, others not, so the variance is :math:`\sum_i
-    (\sum_j \psi_{ij})^2 - \sum_{i<j} \psi_{ij}^2` (Fafchamps, Gubert 2007; Aronow, Samii, Assenova 2015, doi
-    10.1093/pan/mpv018), and at least that of independent pairs. It is the jackknife over spins, corrected for counting
-    every pair twice.
+    influence :math:`\psi_{ij}`. Pairs that share a spin may be correlated, others not, so the variance is
+    :math:`\sum_i (\sum_j \psi_{ij})^2 - \sum_{i<j} \psi_{ij}^2` (Fafchamps, Gubert 2007; Aronow, Samii, Assenova 2015,
+    doi 10.1093/pan/mpv018), and at least that of independent pairs. It is the jackknife over spins, corrected for
+    counting every pair twice.
     """
     z = stats.norm.ppf((1.0 + confidence) / 2.0)
     interior = np.isfinite(rate) and rate > lowest_searched(family)

@@ -272,7 +272,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
             record[:, draw] = x.T
         if not np.isfinite(record).all():
             raise ValueError(
-                f"units ran off to infinity: the time step {1 / self.steps_per_unit:.3g} is too long for them; "
+                f"units diverged to infinity: the time step {1 / self.steps_per_unit:.3g} is too long for them; "
                 f"give a shorter time_step, such as {0.3 / self.steps_per_unit:.2g}"
             )
         return record, velocity.T if coloured else None

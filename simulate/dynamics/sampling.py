@@ -74,8 +74,8 @@ def sample(
         from their last states, with the memory of their spins (persistent thresholds, coloured noise), and with new
         random numbers that follow from the seed and the number of continuations so far. `chains` and `seed` are those
         of the run by default, and `burn_in` is 0. Continuing the same run twice gives the same samples, unless seeds
-        differ. Join both runs with ``xarray.concat([first, second], "draw", coords="minimal", compat="override",
-        join="override")``.
+        differ. Join both runs with
+        ``xarray.concat([first, second], "draw", coords="minimal", compat="override", join="override")``.
     progress : bool, default False
         Show a progress bar.
     effective_size : int, optional

@@ -38,11 +38,12 @@ class DreamingModel(DreamingEstimator):
     "pseudolikelihood"
         The mean log pseudo-likelihood :math:`\sum_i \log p(s_i \mid \text{rest})`, by Newton's method.
     "hybrid-rbm"
-        The likelihood, in the restricted Boltzmann machine of binary visible and Gaussian hidden units, :math:`P(s, y)
-        \propto \exp(-\frac12 y^T K^{-1} y + \sqrt{\beta / N}\, y^T \xi s + h \cdot s)` with :math:`K = (1+\lambda)(I +
-        \lambda C)^{-1}`, which gives the model when y is integrated out. K is positive definite for all rates above the
-        bound. Averages come from persistent chains that alternate between the layers (`simulate.BlockGibbs`), the step
-        from the natural gradient. Chains must mix. Far below the transition they do not, and there is a warning.
+        The likelihood, in the restricted Boltzmann machine of binary visible and Gaussian hidden units,
+        :math:`P(s, y) \propto \exp(-\frac12 y^T K^{-1} y + \sqrt{\beta / N}\, y^T \xi s + h \cdot s)` with
+        :math:`K = (1+\lambda)(I + \lambda C)^{-1}`, which gives the model when y is integrated out. K is positive
+        definite for all rates above the bound. Averages come from persistent chains that alternate between the layers
+        (`simulate.BlockGibbs`), the step from the natural gradient. Chains must mix. Far below the transition they do
+        not, and there is a warning.
 
     Standard errors are those of the sandwich `H^-1 V H^-1`, with V the long-run covariance of the score from batch
     means inside chains. They are valid for autocorrelated samples, and for samples that the model describes

@@ -101,10 +101,11 @@ def maximise(
     r"""
     Couplings and fields of maximum likelihood from means and second moments; no rows are needed.
 
-    Maximises :math:`\sum_{i<j} J_{ij} \langle s_i s_j \rangle + \sum_i h_i \langle s_i \rangle - \log Z - \frac\alpha2
-    \sum_{i<j} J_{ij}^2`. Up to 20 spins are enumerated (Newton's method). Above, persistent chains that start from
-    independent spins give the moments, and the result is checked on fresh chains from the data and from independent
-    spins.
+    Maximises :math:`\sum_{i<j} J_{ij} \langle s_i s_j \rangle + \sum_i h_i \langle s_i \rangle - \log Z -
+    \frac\alpha2 \sum_{i<j} J_{ij}^2`.
+
+    Up to 20 spins are enumerated (Newton's method). Above, persistent chains that start from independent spins give the
+    moments, and the result is checked on fresh chains from the data and from independent spins.
 
     Parameters
     ----------

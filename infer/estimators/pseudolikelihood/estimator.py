@@ -50,11 +50,11 @@ class PseudoLikelihood(ErrorBars):
     Parameters
     ----------
     penalty : {"l2", "l1", "elasticnet", "firth", None}, default="l2"
-        Penalty on the couplings of each node: ``alpha/2 sum_j J_ij^2``, ``alpha sum_j |J_ij|``, or ``alpha sum_j
-        (l1_ratio |J_ij| + (1 - l1_ratio)/2 J_ij^2)``. "firth" adds ``1/2 log det`` of the Fisher information to each
-        node's log-likelihood of all samples (Firth 1993), which removes the bias of order ``1 / n_samples`` and keeps
-        couplings finite where samples are separable; meant for few samples, since its time grows as ``n_samples
-        n_spins^3``. "firth" and None ignore ``alpha``.
+        Penalty on the couplings of each node: ``alpha/2 sum_j J_ij^2``, ``alpha sum_j |J_ij|``, or
+        ``alpha sum_j (l1_ratio |J_ij| + (1 - l1_ratio)/2 J_ij^2)``. "firth" adds ``1/2 log det`` of the Fisher
+        information to each node's log-likelihood of all samples (Firth 1993), which removes the bias of order
+        ``1 / n_samples`` and keeps couplings finite where samples are separable; meant for few samples, since its time
+        grows as ``n_samples n_spins^3``. "firth" and None ignore ``alpha``.
     alpha : float, optional
         Strength of the penalty, relative to the mean (per sample) negative log pseudo-likelihood. Default: that of one
         prior sample, 1/n_samples; 0.0: no penalty. A larger value (say 0.01) keeps couplings small where the data alone

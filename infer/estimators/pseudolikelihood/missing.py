@@ -1,13 +1,13 @@
 """Fits to samples with missing values, which are drawn repeatedly from the fitted model.
 
 Let ``g(s, theta)`` be the gradient of the log pseudo-likelihood of a complete sample. Its mean vanishes at the true
-parameters. Where being missing does not depend on the missing values, a sample completed by a draw from ``p(missing |
-observed; theta)`` at the true ``theta`` has the distribution of a complete sample, so the mean of ``g`` over completed
-samples vanishes there as well: the fixed point of drawing and fitting is consistent (stochastic EM; G. Celeux, J.
-Diebolt 1985; S. F. Nielsen 2000, Bernoulli 6, 457, doi:10.2307/3318671). To leave missing neighbours out of the local
-field is not consistent: it fits the model of the observed spins, whose couplings differ by ``sum_k f_k J_ik J_kj`` to
-lowest order (``f_k``: share missing). For Hebbian couplings this is the effect of a change of the dreaming rate by
-``-f``.
+parameters. Where being missing does not depend on the missing values, a sample completed by a draw from
+``p(missing | observed; theta)`` at the true ``theta`` has the distribution of a complete sample, so the mean of ``g``
+over completed samples vanishes there as well: the fixed point of drawing and fitting is consistent (stochastic EM; G.
+Celeux, J. Diebolt 1985; S. F. Nielsen 2000, Bernoulli 6, 457, doi:10.2307/3318671). To leave missing neighbours out of
+the local field is not consistent: it fits the model of the observed spins, whose couplings differ by
+``sum_k f_k J_ik J_kj`` to lowest order (``f_k``: share missing). For Hebbian couplings this is the effect of a change
+of the dreaming rate by ``-f``.
 
 An error shrinks in each round by the share of information that is missing. First the same random numbers are used in
 every round, so that changes from round to round are smooth, until they are small compared with standard errors; then
