@@ -83,7 +83,7 @@ def simulate(
     n_spins: Annotated[int, typer.Option(min=2, help="Number of spins, for random patterns.")] = 100,
     n_patterns: Annotated[int, typer.Option(min=1, help="Number of random patterns.")] = 20,
     patterns: Annotated[
-        Path | None, typer.Option(help="Patterns of +-1 from a file, one a row, in place of random.")
+        Path | None, typer.Option(help="File of patterns of +-1, one per row, in place of random ones.")
     ] = None,
     rate: Annotated[float, typer.Option(help="Dreaming rate of the couplings; 0 is Hebbian.")] = 0.0,
     temperature: Annotated[float, typer.Option(help="Temperature, above 0.")] = 1.2,
@@ -124,7 +124,7 @@ def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
     method: Annotated[
-        Method, typer.Option(help="How couplings are fitted: by an objective, or in closed form (mean field).")
+        Method, typer.Option(help="Method of fitting couplings: an objective, or a closed form (mean field).")
     ] = DEFAULT_METHOD,
     alpha: Annotated[
         float | None,
@@ -230,7 +230,7 @@ def report(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="How couplings are fitted. [default: maximum-likelihood for recordings, pseudolikelihood for "
+            help="Method of fitting couplings. [default: maximum-likelihood for recordings, pseudolikelihood for "
             "simulations and for more than 120 spins]"
         ),
     ] = None,
@@ -248,7 +248,7 @@ def report(
     *,
     selection: dict[str, Any],
 ) -> None:
-    """Write a report on a recording: do couplings pay, what does the pair model miss, is one model enough over time."""
+    """Write a report on a recording: gain of couplings, deviations of the pair model, drift and time reversal."""
     from infer.fits import check_output
     from infer.recordings.recording import match_events, match_patterns, read_patterns, read_recording
     from infer.report.analysis import analyse
@@ -296,7 +296,7 @@ def sweep(
             help="Store (SQLite file), or a folder for it; an existing store is resumed. [default: CONFIG.sqlite here]"
         ),
     ] = None,
-    backend: Annotated[Backend | None, typer.Option(help="Where cells are computed. [default: processes]")] = None,
+    backend: Annotated[Backend | None, typer.Option(help="Place of the computation. [default: processes]")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute failed cells again.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers. [default: the config's]")] = None,
@@ -410,7 +410,7 @@ def synapse(
 
 
 def _show_headline(analysis: Any) -> None:
-    """The numbers to read first, and what the reader is warned of."""
+    """Print the headline numbers, the claims and the warnings of a report."""
     from infer.report.layout import terminal
     from infer.report.sections.first import claims, first_line
 

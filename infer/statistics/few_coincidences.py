@@ -1,4 +1,4 @@
-"""Errors of couplings of pairs of spins that seldom take one of their four joint values."""
+"""Errors of couplings for pairs of spins that rarely take one of their four joint values."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from infer.statistics.pair_tables import pair_shares
 from infer.types import FloatArray
 
 FEW = 10.0
-"""Rows in a cell of a pair's table, counted or expected of independent spins, below which errors come from here."""
+"""Rows in a cell of a pair's table (counted, or expected for independent spins) below which errors are from here."""
 
 BISECTIONS = 60
-FARTHEST = 30.0  # couplings per temperature, searched for the ends of intervals
+FARTHEST = 30.0  # largest coupling (in units of the temperature) in the search for the ends of intervals
 
 
 @dataclass(frozen=True, eq=False)
 class FewCoincidences:
-    """Pairs with few rows in a cell of their table, and what these tables say of the couplings.
+    """Pairs with few rows in a cell of their table, with errors and intervals of their couplings from these tables.
 
     Parameters
     ----------
     pairs : ndarray of int64, shape (n_pairs, 2)
         Indices i < j of the spins.
     counts : ndarray of float64, shape (n_pairs, 4)
-        Rows in the cells (+, +), (+, -), (-, +), (-, -); without fields the two cells of equal signs share theirs.
+        Rows in the cells (+, +), (+, -), (-, +), (-, -); without fields, two cells that differ by a flip of both spins
+        share their rows equally.
     fit_fields : bool
         Whether the model has fields.
     """
@@ -48,7 +49,7 @@ class FewCoincidences:
         """
         with np.errstate(divide="ignore"):
             std = np.sqrt((1.0 / np.maximum(self.counts, 0.0)).sum(axis=1)) / 4.0
-        # without fields both cells of a pair of opposite states hold half of their rows, which this counts right
+        # without fields both cells of opposite states hold half of their rows, so the sum over four cells stays correct
         std[self.empty] = np.nan
         return std
 
@@ -88,7 +89,7 @@ class FewCoincidences:
         return (self.counts[:, cells] <= 1e-9 * self.counts.sum(axis=1, keepdims=True)).any(axis=1)
 
     def _profile(self, coupling: FloatArray) -> FloatArray:
-        """Largest log-likelihood of the tables at couplings, over the fields that there are.
+        """Largest log-likelihood of the tables at given couplings, over the fields where the model has them.
 
         A table with given margins and given log odds ratio ``4 J`` maximises the likelihood: its first cell solves a
         quadratic equation.
@@ -117,15 +118,15 @@ def few_coincidences(
     means: FloatArray, second_moments: FloatArray, n_samples: float, fit_fields: bool
 ) -> FewCoincidences:
     """
-    Pairs of spins with fewer than ten rows in a cell of their table, counted or expected of independent spins.
+    Pairs of spins with fewer than ten rows in a cell of their table, counted, or expected for independent spins.
 
     Parameters
     ----------
     means : ndarray of float64, shape (n_spins,)
-        Of spins that vary.
+        Means of spins that vary.
     second_moments : ndarray of float64, shape (n_spins, n_spins)
     n_samples : float
-        Number of samples that the rows are worth.
+        Effective number of samples of the rows.
     fit_fields : bool
 
     Returns

@@ -48,7 +48,7 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of a cell: its numbers, or the error that it raised."""
+    """Numbers of a cell, or the error that it raised."""
 
     key: str
     numbers: dict[str, float] = field(default_factory=dict)
@@ -67,7 +67,7 @@ def try_cell(cell: Cell) -> Outcome:
 
 
 def compute_cell(cell: Cell) -> dict[str, float]:
-    """Patterns, couplings, samples, fit, convergence and theory of one cell.
+    """Compute a cell: patterns, couplings, samples, fit, convergence and theory.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def compute_cell(cell: Cell) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If the dynamics or the fit refuse the values of the cell.
+        If values of the cell are invalid for the dynamics or the fit.
     """
     patterns = random_patterns(cell.n_patterns, cell.n_spins, seed=cell.pattern_seed())
     dynamics = cell.build(hebbian(patterns))

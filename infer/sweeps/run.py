@@ -47,7 +47,7 @@ def sweep(
     inverse temperature and dreaming rate (`DreamingModel`, for continuous units `ContinuousDreamingModel`), judges
     convergence, and adds predictions of theory. Cells that the store holds already are not computed again, so that a
     sweep that was stopped, even killed, resumes when it is called again. The numbers are the same, to the last bit,
-    whatever the order of the cells, the number of workers and of restarts (on processors of the same kind).
+    for any order of the cells and any number of workers and restarts (on processors of the same kind).
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def sweep(
         Address of a Dask scheduler (tcp://host:port), for backend "dask"; reverie must be installed on its workers.
         Without one, the current `distributed.Client`.
     seed : int, optional
-        Replaces that of the config.
+        Seed in place of that of the config.
     retry_failed : bool, default False
-        Compute the cells that failed again.
+        Whether to compute failed cells again.
     progress : bool, default False
         Show a progress bar with the remaining time.
 
@@ -137,13 +137,13 @@ def sweep(
 def default_store(
     config: Mapping[str, Any] | str | os.PathLike[str], store: str | os.PathLike[str] | None = None
 ) -> Path:
-    """The file that results go to: as given, or named after the config, in the folder given or the working directory.
+    """File of the results: as given, or named after the config, in the given folder or the working directory.
 
     Parameters
     ----------
     config : mapping or path-like
     store : path-like, optional
-        A file, or a folder that exists.
+        A file, or an existing folder.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def default_store(
 def _compute(waiting: list[Cell], kept: Store, run_cells: RunCells, total: int, progress: bool) -> None:
     """Compute cells on the workers; results are returned in any order and written by this process."""
     with (
-        # threads that compute cells change these for the whole process: they are restored here
+        # threads that compute cells change these settings for the whole process, so they are restored here
         threadpool_limits(limits=1, user_api="blas"),
         warnings.catch_warnings(),
         tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar,

@@ -50,11 +50,11 @@ def thermal_unlearn(
     epsilon : float, default 0.01
         Strength of one dream, dimensionless, > 0.
     method : {"monte-carlo", "mean-field"}
-        How the correlations are computed.
+        Method of computing the correlations.
     burn_in, draws : int
-        Sweeps of a Monte Carlo run that are discarded, and that are averaged over.
+        Numbers of sweeps of a Monte Carlo run that are discarded, and that are averaged over.
     seed : int, SeedSequence, Generator or None
-        Of the Monte Carlo runs: same seed, same couplings.
+        Seed of the Monte Carlo runs; the same seed gives the same couplings.
     progress : bool, default False
         Show a progress bar.
 
@@ -82,7 +82,7 @@ def thermal_unlearn(
         raise ValueError(f"method must be 'monte-carlo' or 'mean-field', got {method!r}")
     rng = np.random.default_rng(seed)
     shift: NDArray[np.float64] | None = None
-    # synchronising threads takes longer than the products of small matrices
+    # one thread: synchronising threads takes longer than products of small matrices
     with threadpool_limits(limits=1 if len(result) < 500 else None, user_api="blas"):
         for _ in tqdm(range(n_dreams), disable=not progress, unit="dream"):
             if method == "mean-field":

@@ -26,7 +26,7 @@ def read_text(path: Path, content: str, key: str | None) -> Table:
     ]
     for attempt in attempts:
         with open_text(path) as handle, warnings.catch_warnings():
-            warnings.simplefilter("error")  # numpy warns of "1.0" read as int8, which is for the next attempt
+            warnings.simplefilter("error")  # numpy warns of "1.0" read as int8; the next attempt reads floats
             lines = after_names(skip_comments(path, handle), layout)
             try:
                 values = np.loadtxt(lines, delimiter=layout.delimiter, comments=None, quotechar='"', ndmin=2, **attempt)
@@ -43,7 +43,7 @@ def read_text(path: Path, content: str, key: str | None) -> Table:
 
 
 def _line_of_row(path: Path, layout: Layout, row: int) -> int:
-    """The line of the file, counted from 1 as editors do, on which a row of data stands."""
+    """The line of the file, counted from 1 as in editors, that contains a row of data."""
     with open_text(path) as handle:
         for number, (line, _) in enumerate(numbered(handle, layout)):
             if number == row:
@@ -71,7 +71,7 @@ def _read_bits(path: Path, layout: Layout) -> Table:
 
 
 def _read_cells(path: Path, layout: Layout, content: str) -> Table | None:
-    """Columns of numbers and columns of text; a row of another length or a cell that is no number is named."""
+    """Columns of numbers and columns of text; errors name rows of another length and cells that are not numbers."""
     width = len(layout.names) if layout.names else None
     rows: list[list[str]] = []
     with open_text(path) as handle:
@@ -130,7 +130,7 @@ def read_spike_text(path: Path, key: str | None) -> SpikeTimes:
 
 
 def _plain(words: list[str]) -> Any:
-    """Whole numbers where all words are, else the words."""
+    """Integers where all words are integers, else the words."""
     try:
         return np.array([int(word) for word in words], dtype=np.int64)
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Section on the energy landscape of few spins: minima, the tree of saddles between them, shares of the rows."""
+"""Section on the energy landscape of few spins: minima, saddles between them, and shares of the rows."""
 
 import numpy as np
 from matplotlib.figure import Figure as MatplotlibFigure
@@ -13,7 +13,7 @@ from infer.report.results import Analysis
 from infer.report.section import Figure, Numbers, Section
 from infer.report.sections.couplings import LONGEST_NAME, MAX_NAMES
 
-MOST_DRAWN = 16  # numbers of minima that fit along an axis
+MOST_DRAWN = 16  # minima whose numbers fit along an axis
 MOST_ROWS = 30
 Row = tuple[str | Number, ...]
 
@@ -46,7 +46,7 @@ def tree(found: EnergyLandscape) -> MatplotlibFigure:
 
 
 def minima_map(found: EnergyLandscape) -> MatplotlibFigure:
-    """The lowest minima, one row each: which spins are +1.
+    """Map of the lowest minima: states of all spins, one row per minimum.
 
     Parameters
     ----------
@@ -105,11 +105,11 @@ def _landscape(analysis: Analysis) -> EnergyLandscape:
 
 def _text(analysis: Analysis) -> str:
     text = (
-        f"{_landscape(analysis).verdict} A minimum is a state whose energy no flip of one spin lowers; its basin holds "
-        "the states from which steepest descent leads to it."
+        f"{_landscape(analysis).verdict} A minimum is a state whose energy is lowered by no flip of a single spin; its "
+        "basin holds the states from which steepest descent leads to it."
     )
     if not analysis.diagnosis.accepted:
-        text += " The fit was not accepted, and so the landscape is not to be trusted."
+        text += " The fit was not accepted, and so the landscape is unreliable."
     return text
 
 
@@ -143,7 +143,7 @@ def _minima(analysis: Analysis, numbers: Numbers) -> Table:
 
 
 def _accuracy(analysis: Analysis, numbers: Numbers) -> Table | None:
-    """Entropies of rows and models, and what share pairs explain."""
+    """Entropies of rows and models, and the share that pairs explain."""
     found = numbers["landscape"]["accuracy"]
     if found is None:
         return None
