@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from infer.landscape.result import EnergyLandscape
     from infer.model import PairModel
     from infer.recordings.recording import Recording, read_couplings, read_patterns, read_recording, read_spins
-    from infer.report import Analysis, analyse, write_report
     from infer.recordings.spike_times import SpikeTimes
+    from infer.report import Analysis, analyse, write_report
     from infer.samples import Samples
     from infer.similarity.compare import Similarity, compare
     from infer.similarity.family import data_correlations
