@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
@@ -14,7 +13,6 @@ from typing import Any
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from infer.errors import InputError
@@ -157,12 +155,7 @@ def default_store(
 
 def _compute(waiting: list[Cell], kept: Store, run_cells: RunCells, total: int, progress: bool) -> None:
     """Compute cells on the workers; results are returned in any order and written by this process."""
-    with (
-        # threads that compute cells change these for the whole process: they are restored here
-        threadpool_limits(limits=1, user_api="blas"),
-        warnings.catch_warnings(),
-        tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar,
-    ):
+    with tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar:
         for outcome in run_cells(waiting):
             kept.put(outcome)
             bar.update()

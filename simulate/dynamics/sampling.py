@@ -13,12 +13,12 @@ import numpy as np
 import xarray as xr
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number, first_place, seed_sequence
 from simulate.dynamics.convergence import bounded_convergence, convergence, warn_unless_settled
 from simulate.dynamics.dynamics import Dynamics, Schedule, Start
+from simulate.threads import one_blas_thread
 
 __all__ = ["sample", "trajectory"]
 
@@ -299,7 +299,7 @@ def _run(
     with (
         # here as well as in each thread: the limit holds for the whole process, and the first thread to end would lift
         # it for those that still compute
-        threadpool_limits(limits=1, user_api="blas"),
+        one_blas_thread(),
         tqdm(total=chains.number * schedule.duration, disable=not progress, unit="update", unit_scale=True) as bar,
     ):
         lock = threading.Lock()
@@ -328,7 +328,7 @@ def _trajectories(
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     # matrix products inside a group run on the thread of the group: groups are computed in parallel, and the rounding
     # of a product must not depend on the number of threads
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         return dynamics.trajectories(seeds, start, schedule, advanced)
 
 

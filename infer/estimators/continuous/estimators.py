@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Real
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from infer.checks import name_spins, row_chunks
 from infer.estimators.continuous.score_matching import Moments, linear_cubes, match_scores, moments_of
 from infer.estimators.covariances import invert_covariance, repeat_rows
 from infer.samples import Samples
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -319,7 +319,7 @@ class ScoreMatching(ContinuousEstimator):
         self.n_iter_, self.converged_ = 1, not np.any(self.quartics_ < 0.0)
         if not self.converged_:
             units = name_spins(np.flatnonzero(self.quartics_ < 0.0)).replace("spin", "unit")
-            warnings.warn(
+            warn(
                 f"the quartic terms of {units} are negative, so that the fitted potential confines nothing (more "
                 "weight in the tails than a Gaussian has); pass quartic=False, or use GaussianCouplings",
                 ConvergenceWarning,

@@ -16,7 +16,6 @@ from infer.checks import constant_spins, name_spins
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.pseudolikelihood.influence import Influence, batch_influence
-from infer.estimators.rows import one_blas_thread
 from infer.samples import Samples
 from infer.statistics.uncertainty import (
     block_bootstrap_indices,
@@ -24,6 +23,7 @@ from infer.statistics.uncertainty import (
     posterior_dataset,
 )
 from infer.types import FloatArray
+from simulate.threads import one_blas_thread
 
 #: Largest size of the influences of batches that a fit keeps for replicates, in bytes.
 MOST_KEPT = 1 << 29
