@@ -11,7 +11,58 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["one_blas_thread"]
+__all__ = ["Stop", "StoppedError", "one_blas_thread"]
+
+#: Longest time to wait for tasks that were told to stop; a part of a chain takes milliseconds, compilation seconds.
+SECONDS_TO_STOP = 30.0
+
+
+class StoppedError(Exception):
+    """Raised in a task that was told to stop."""
+
+
+class Stop:
+    """Stops the tasks of a pool of threads when the caller is interrupted: threads themselves cannot be ended.
+
+    Used as a context around the pool: where an exception, such as that of Ctrl-C, leaves it, tasks are told to stop,
+    and the exception goes on once they have. Tasks run inside `task` and call `check` between parts of their work. In
+    another process, where a copy arrives, nothing is checked.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+        self._tasks = 0
+        self._change = threading.Condition()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stop, ()
+
+    def __enter__(self) -> Stop:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is not None:
+            with self._change:
+                self._told = True
+                self._change.wait_for(lambda: self._tasks == 0, timeout=SECONDS_TO_STOP)
+
+    def check(self) -> None:
+        """Raise `StoppedError` where tasks are to stop."""
+        if self._told:
+            raise StoppedError
+
+    @contextmanager
+    def task(self) -> Iterator[None]:
+        """One task, from its beginning to its end."""
+        with self._change:
+            self.check()
+            self._tasks += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._tasks -= 1
+                self._change.notify_all()
 
 
 class _Limit:

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from simulate.checks import check_count, check_number, first_place, seed_sequence
 from simulate.dynamics.convergence import bounded_convergence, convergence, warn_unless_settled
 from simulate.dynamics.dynamics import Dynamics, Schedule, Start
-from simulate.threads import one_blas_thread
+from simulate.threads import Stop, one_blas_thread
 
 __all__ = ["sample", "trajectory"]
 
@@ -297,22 +297,13 @@ def _run(
     edges = np.cumsum([0, *dynamics.group_sizes(chains.number, effective_n_jobs(n_jobs))])
     groups = [slice(int(a), int(b)) for a, b in pairwise(edges)]
     with (
-        # here as well as in each thread: the limit holds for the whole process, and the first thread to end would lift
-        # it for those that still compute
         one_blas_thread(),
         tqdm(total=chains.number * schedule.duration, disable=not progress, unit="update", unit_scale=True) as bar,
+        Stop() as stop,
     ):
-        lock = threading.Lock()
-
-        def advanced(ticks: int) -> None:
-            with lock:
-                bar.update(ticks)
-
+        advanced = _Progress(stop, bar if progress else None)
         parts = Parallel(n_jobs=n_jobs, **({"require": "sharedmem"} if progress else {"prefer": "threads"}))(
-            delayed(_trajectories)(
-                dynamics, seeds[group], chains.start[group], schedule, advanced if progress else _nothing
-            )
-            for group in groups
+            delayed(_trajectories)(dynamics, seeds[group], chains.start[group], schedule, advanced) for group in groups
         )
     states, memories = zip(*parts, strict=True)
     kept = [memory for memory in memories if memory is not None]
@@ -324,16 +315,28 @@ def _trajectories(
     seeds: list[np.random.SeedSequence],
     start: Start,
     schedule: Schedule,
-    advanced: Callable[[int], Any],
+    advanced: _Progress,
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     # matrix products inside a group run on the thread of the group: groups are computed in parallel, and the rounding
     # of a product must not depend on the number of threads
-    with one_blas_thread():
+    with advanced.stop.task(), one_blas_thread():
         return dynamics.trajectories(seeds, start, schedule, advanced)
 
 
-def _nothing(ticks: int) -> None:
-    """Replacement of the progress bar where none is shown (can be pickled)."""
+class _Progress:
+    """Called by chains as they advance: moves the progress bar, if there is one, and stops chains if told to."""
+
+    def __init__(self, stop: Stop, bar: Any = None) -> None:
+        self.stop, self.bar, self.lock = stop, bar, threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:  # in another process
+        return _Progress, (self.stop,)
+
+    def __call__(self, ticks: int) -> None:
+        self.stop.check()
+        if self.bar is not None:
+            with self.lock:
+                self.bar.update(ticks)
 
 
 def _starts(initial: ArrayLike, dynamics: Dynamics, chains: int) -> NDArray[Any]:
