@@ -288,12 +288,13 @@ class ScoreMatching(ContinuousEstimator):
         ------
         ValueError
             If a value is not finite (the message gives row and column), units never change, the data do not determine
-            the couplings, or a parameter is out of range.
+            the couplings, all units take two values only, or a parameter is out of range.
 
         Warns
         -----
         ConvergenceWarning
-            If a quartic term is negative, so that the fitted potential confines nothing.
+            If a quartic term is negative, so that the fitted potential confines nothing, or is set to zero, since the
+            unit takes two values only.
         """
         self._validate_params()
         samples, weight = self._read(X, sample_weight, reset=True)
@@ -305,14 +306,10 @@ class ScoreMatching(ContinuousEstimator):
         centre = scaled.first if self.fit_fields else np.zeros_like(scale)
         if not self.alpha:
             _inverse(scaled.second - np.outer(centre, centre), "alpha=0.01")
+        quartic = np.full(len(scale), self.quartic)
         if self.quartic:
-            few = linear_cubes(scaled, self.fit_fields)
-            if len(few):
-                raise ValueError(
-                    f"too few different values for a quartic potential in {name_spins(few).replace('spin', 'unit')}: "
-                    "pass quartic=False, or fit spins with PseudoLikelihood"
-                )
-        found = match_scores(scaled, self.quartic, self.fit_fields, float(self.alpha))
+            quartic[self._units_of_few_values(scaled)] = False
+        found = match_scores(scaled, quartic, self.fit_fields, float(self.alpha))
         self.row_couplings_ = found[0] / np.outer(scale, scale)
         self.couplings_ = (self.row_couplings_ + self.row_couplings_.T) / 2.0
         self.fields_, self.stiffnesses_, self.quartics_ = found[1] / scale, found[2] / scale**2, found[3] / scale**4
@@ -326,6 +323,16 @@ class ScoreMatching(ContinuousEstimator):
                 stacklevel=2,
             )
         return self
+
+    def _units_of_few_values(self, moments: Moments) -> NDArray[np.intp]:
+        """Units whose values any quartic term fits, with a warning; an error where these are all."""
+        few = linear_cubes(moments, self.fit_fields)
+        if len(few):
+            text = f"too few different values for a quartic potential in {name_spins(few).replace('spin', 'unit')}"
+            if len(few) == len(moments.first):
+                raise ValueError(f"{text}: pass quartic=False, or fit spins with PseudoLikelihood")
+            warn(f"{text}: the quartic terms of these are set to zero", ConvergenceWarning, stacklevel=3)
+        return few
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Minus the mean score-matching objective, ``-<sum_i psi_i^2 / 2 + d psi_i / d x_i>``; the larger the better.
