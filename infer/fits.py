@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from infer.errors import InputError
@@ -19,6 +18,7 @@ from infer.recordings.child_process import try_reading
 from infer.recordings.formats.netcdf import read_arrays
 from infer.recordings.read import one_line_errors
 from infer.recordings.recording import Recording, read_couplings
+from simulate.threads import one_blas_thread
 
 __all__ = ["check_output", "compare_file", "fit_recording", "write_netcdf", "write_similarity"]
 
@@ -266,7 +266,7 @@ def compare_file(
     with (
         tqdm(total=2, disable=not progress, desc="compare", unit="step") as steps,
         # one thread: the last bits of a matrix product depend on the number of threads, and results must not
-        threadpool_limits(limits=1, user_api="blas"),
+        one_blas_thread(),
     ):
         couplings = read_couplings(path, key=key)
         found: dict[str, NDArray[Any]] = {}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from infer.estimators.likelihood.partition import log_partition
 from infer.model import PairModel
+from simulate.user_warnings import collected_warnings
 
 #: Largest standard error, in nats, that the partition function may add to a log-likelihood per row.
 WANTED_STD = 0.002
@@ -31,10 +30,9 @@ def annealed_log_partition(
     value, std : float
         ``std`` is infinite where few chains dominate the weighted mean.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
+    with collected_warnings(ConvergenceWarning) as caught:
         found = log_partition(
             model, method="ais", precision=0.9 * wanted, random_state=int(seed.generate_state(1)[0] >> 1)
         )
-    unsure = any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+    unsure = bool(caught)
     return found.value, np.inf if unsure else found.std

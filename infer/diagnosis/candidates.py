@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -22,6 +21,7 @@ from infer.samples import Samples, spin_moments
 from infer.statistics.batches import chain_slices
 from infer.statistics.folds import Fold
 from infer.types import FloatArray, IntArray, SpinArray
+from simulate.user_warnings import collected_warnings, libraries_silenced
 
 #: Largest gradient at which a kinetic model is scored.
 _KINETIC_TOLERANCE = 1e-4
@@ -273,8 +273,7 @@ def _fit_by_estimator(rows: SpinArray, weight: FloatArray | None, alpha: float, 
     model = clone(estimator) if estimator is not None else PseudoLikelihood(alpha=alpha)
     if "errors" in model.get_params():
         model.set_params(errors=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the fit to all rows has given its warnings already
+    with collected_warnings(), libraries_silenced():  # the fit to all rows has given its warnings already
         model.fit(rows, sample_weight=weight)
     converged = bool(getattr(model, "converged_", True))
     return Refit(PairModel.of(model), 0.0, 0.0, converged, "" if converged else "it did not converge")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -19,6 +18,7 @@ from infer.model import PairModel, SpinModel
 from infer.samples import Samples
 from infer.statistics.batches import student_quantile
 from infer.types import FloatArray
+from simulate.user_warnings import warn
 
 __all__ = ["Fit", "SpinEstimator", "without_errors"]
 
@@ -306,7 +306,7 @@ class SpinEstimator(BaseEstimator):
             text = f"{name_spins(indices, names)} never change: no coupling to them can be estimated"
             if self.constant == "error":
                 raise ValueError(f"{text}; drop these columns, or pass constant='field' to keep them without couplings")
-            warnings.warn(
+            warn(
                 f"{text}; they are kept without couplings (drop these columns, or pass constant='error' to refuse)",
                 ConvergenceWarning,
                 stacklevel=6,

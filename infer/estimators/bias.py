@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,9 @@ from tqdm.auto import tqdm
 from infer.checks import name_spins
 from infer.estimators.base import SpinEstimator, without_errors
 from infer.estimators.columns import VaryingSpins
-from infer.estimators.rows import one_blas_thread
 from infer.statistics.uncertainty import batch_labels
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import collected_warnings, warn
 
 FloatArray = NDArray[np.float64]
 
@@ -119,8 +119,7 @@ def temperature_bias(
     """
     if n_groups < 2:
         raise ValueError(f"n_groups must be at least 2, got {n_groups}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the fit warns of constant spins
+    with collected_warnings(ConvergenceWarning):  # the fit warns of constant spins
         samples = clone(estimator).prepare(X, sample_weight)
     if len(samples.varying) < 2:
         raise ValueError("fewer than two spins vary: there are no couplings whose bias could be estimated")
@@ -134,8 +133,7 @@ def temperature_bias(
     above = samples.varying[first], samples.varying[second]
 
     def fit(weight: FloatArray) -> tuple[FloatArray, bool]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # replaced by one warning below
+        with collected_warnings(ConvergenceWarning):  # replaced by one warning below
             model = clone(plain).fit(array, sample_weight=weight)
         return model.couplings_[above], bool(model.converged_)
 
@@ -144,7 +142,7 @@ def temperature_bias(
         fits = list(tqdm(run, total=n_groups, disable=not progress, desc="jackknife", unit="fit"))
     converged = bool(full.converged_) and all(done for _, done in fits)
     if not converged:
-        warnings.warn(
+        warn(
             "not all fits without a group of samples converged (couplings may be infinite), so that the bias is not "
             "known; give more samples, or take an estimator that keeps couplings finite (penalty='firth')",
             ConvergenceWarning,

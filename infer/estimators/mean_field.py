@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,9 @@ from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.batch_errors import RowBatches
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.covariances import invert_covariance, ledoit_wolf_strength
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -377,7 +378,7 @@ class MeanField(SpinEstimator):
             couplings, fields, n_clipped = mean_field_couplings(means, shrunk, self.method)
         if n_clipped:
             instead = "the double root" if self.method == "tap" else "the naive coupling"
-            warnings.warn(
+            warn(
                 f"{n_clipped} of {n * (n - 1) // 2} pairs have no real solution of the {self.method} equations and got "
                 f"{instead}: correlations are too strong (or too noisy) for this method; pass shrinkage, or use "
                 "PseudoLikelihood",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -16,7 +15,9 @@ from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.batch_errors import MOST_SPINS, RowBatches, pair_errors
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.newton import Local, Minimum, Pairs, minimise
-from infer.estimators.rows import CHUNK_ROWS, SpinRows, one_blas_thread
+from infer.estimators.rows import CHUNK_ROWS, SpinRows
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -250,14 +251,14 @@ class MinimumProbabilityFlow(SpinEstimator):
         self.gradient_norm_ = minimum.gradient_norm
         converged = minimum.gradient_norm <= self.tol and not minimum.unbounded
         if minimum.unbounded:
-            warnings.warn(
+            warn(
                 "the samples determine some spins by the others, so that the best couplings are infinite and those "
                 "returned are not reliable; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
                 ConvergenceWarning,
                 stacklevel=5,
             )
         elif not converged:
-            warnings.warn(
+            warn(
                 f"no convergence in {minimum.n_iter} Newton steps: largest gradient {minimum.gradient_norm:.2g} > "
                 f"tol = {self.tol:.2g}; raise max_iter or tol, or pass alpha > 0 (say 0.01)",
                 ConvergenceWarning,

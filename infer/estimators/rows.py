@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
-from threadpoolctl import ThreadpoolController
 
 from infer.checks import release_pages
 from infer.estimators.packed import PackedSpins, Tiles
@@ -28,15 +25,6 @@ COLLAPSE_BYTES = 1 << 27  # memory for the distinct rows
 
 
 T = TypeVar("T")
-
-_thread_pools = cache(ThreadpoolController)  # finding the libraries takes longer than a small fit
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Limit matrix products to one thread; ``n_jobs`` threads each work on their own chunk."""
-    with _thread_pools().limit(limits=1, user_api="blas"):
-        yield
 
 
 def in_order(work: Callable[[slice], T], chunks: list[slice], n_threads: int) -> Iterator[T]:

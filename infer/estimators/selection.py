@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +19,10 @@ from infer.estimators.likelihood.partition import refuse_gaps
 from infer.estimators.newton import Local, Minimum, Pairs, minimise
 from infer.estimators.probability_flow import margin_chunks, row_share
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
 from infer.model import PairModel
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import collected_warnings, warn
 
 FloatArray = NDArray[np.float64]
 
@@ -249,8 +250,7 @@ def penalty_path(
     strengths = np.sort(np.unique(np.asarray(alphas, dtype=np.float64)))[::-1]
     if not len(strengths) or strengths.min() < 0 or not np.isfinite(strengths).all():
         raise ValueError(f"alphas must be numbers of at least 0, got {np.asarray(alphas).tolist()}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # every fit would warn of constant spins
+    with collected_warnings(ConvergenceWarning):  # every fit would warn of constant spins
         samples = clone(estimator).prepare(X, sample_weight)
     given = samples.samples
     refuse_gaps(given.spins, "a path of penalties")
@@ -282,7 +282,7 @@ def penalty_path(
             held.append(np.mean(unseen))
             held_std.append(np.std(unseen, ddof=1) / np.sqrt(n_folds))
     if bad:
-        warnings.warn(
+        warn(
             f"{bad} of {len(strengths)} refits without penalty did not converge (some spins may be determined by the "
             "others), so that their score and extended BIC are not known: give more samples, larger alphas, or use "
             "cross-validation",
@@ -376,7 +376,7 @@ def decimate(
             kept[gone] = False
             bar.update(len(gone))
     if bad:
-        warnings.warn(
+        warn(
             f"{bad} of {len(steps)} fits did not converge (some spins may be determined by the others): give more "
             "samples, or use InteractionScreening, whose penalty keeps couplings finite",
             ConvergenceWarning,

@@ -7,7 +7,6 @@ recolours them in dark mode.
 
 import io
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from infer.wording import clean_text
+from simulate.user_warnings import libraries_silenced
 
 __all__ = [
     "BLUE",
@@ -125,9 +125,8 @@ def to_svg(figure: Figure, prefix: str, label: str) -> str:
         the same figure.
     """
     buffer = io.BytesIO()
-    with drawing(), warnings.catch_warnings():
-        # letters missing in the layout font are drawn with the reader's own fonts
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+    # letters missing in the layout font, of which matplotlib warns, are drawn with the reader's own fonts
+    with drawing(), libraries_silenced():
         canvas = FigureCanvasSVG(figure)
         canvas.print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ElementTree.fromstring(buffer.getvalue())

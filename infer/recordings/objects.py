@@ -4,7 +4,6 @@ This is the only module that distinguishes objects of other libraries. It compar
 that no library is imported.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from infer.errors import InputError
 from infer.recordings.spike_times import SpikeTimes, find_columns, find_trials, spikes_of_labels, times_of_unit
 from infer.recordings.table import Table
+from simulate.user_warnings import libraries_silenced
 
 KINDS = {
     "pynapple": ("TsGroup", "TsdFrame", "TsdTensor", "Tsd"),
@@ -35,8 +35,7 @@ def kind_of_object(data: Any) -> str | None:
 
 def recording_of_object(data: Any, spikes: bool) -> tuple[str, Table | SpikeTimes]:
     """Name of the object in messages, and its values, or its spike times if requested or if it holds nothing else."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # warnings of these libraries do not concern users
+    with libraries_silenced():  # what these libraries warn of does not concern users
         return _recording_of_object(data, spikes)
 
 

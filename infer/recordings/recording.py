@@ -1,7 +1,6 @@
 """Recordings of two-valued units: from files to rows of spins, checked, with names, counts and runs."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +19,7 @@ from infer.recordings.table import Table
 from infer.recordings.two_values import binarised, complete, constant_columns, filled, two_valued
 from infer.samples import Samples
 from infer.wording import shown
+from simulate.user_warnings import warn
 
 __all__ = [
     "InputError",
@@ -269,7 +269,7 @@ def read_recording(
             raise InputError(f"{source}: patterns of shape {found.values.shape} do not go with {n_columns} spins")
         patterns = complete(f"{source}, patterns", found, False)[:, columns]
     for text in attributes.get("warnings", ()):
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warn(text, UserWarning, stacklevel=2)
     return Recording(
         spins,
         weights=weights,

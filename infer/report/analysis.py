@@ -2,7 +2,6 @@
 
 import os
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +20,7 @@ from infer.report.results import Analysis
 from infer.similarity.compare import compare
 from infer.similarity.family import data_correlations
 from infer.wording import clean_text
+from simulate.user_warnings import collected_warnings, warn
 
 __all__ = ["Analysis", "analyse"]
 
@@ -100,9 +100,8 @@ def analyse(
     n_steps = 5 if xi is None else 6
     with (
         tqdm(total=n_steps, disable=not progress, desc="analyse", unit="step") as bar,
-        warnings.catch_warnings(record=True) as caught,
+        collected_warnings() as caught,
     ):
-        warnings.simplefilter("always")
         with _step("couplings", bar, seconds):
             fitted, fit, filled = steps.fit_and_fill(given, method, alpha, fit_fields, n_jobs, seed)
             judged = filled.samples
@@ -114,7 +113,7 @@ def analyse(
                 try:
                     dreaming = steps.fit_rate(judged, xi, fit_fields)
                 except ValueError as error:  # the patterns do not determine a rate; the comparison warns of it too
-                    warnings.warn(f"no dreaming rate by likelihood: {error}", RuntimeWarning, stacklevel=1)
+                    warn(f"no dreaming rate by likelihood: {error}", RuntimeWarning, stacklevel=1)
                 else:
                     control = steps.equilibrium_control(filled, dreaming, pairs.fields, fit_fields, n_jobs, seed)
         with _step("similarity", bar, seconds):

@@ -1,7 +1,5 @@
 """Warnings about the numbers of a report."""
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,12 +7,13 @@ from infer.diagnosis.diagnose import Diagnosis
 from infer.estimators.likelihood.acceptance import Runaway
 from infer.report.results import Convergence, DataSummary, FitSummary
 from infer.wording import clean_text
+from simulate.user_warnings import UserNotice
 
 IGNORED = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 
 def collect(
-    caught: list[warnings.WarningMessage],
+    caught: list[UserNotice],
     data: DataSummary,
     fit: FitSummary,
     couplings_std: NDArray[np.float64],
@@ -30,7 +29,7 @@ def collect(
         # warnings of this package are sentences; those of libraries are shown with their class
         kind = "" if issubclass(item.category, UserWarning) else f"{item.category.__name__}: "
         if not issubclass(item.category, IGNORED):
-            found.append(kind + clean_text(str(item.message)))
+            found.append(kind + clean_text(item.message))
     raised = bool(found)
     above = np.triu_indices(n_spins, 1)
     if n_samples < n_spins**2 and np.isfinite(couplings_std[above]).any():

@@ -1,6 +1,5 @@
 """Strength of the penalty of a report's fit, chosen by cross-validation where there are few samples."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.statistics.folds import contiguous_folds
+from simulate.user_warnings import collected_warnings
 
 #: Strengths that are compared, besides a standard normal prior on every coupling.
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -43,8 +43,7 @@ def choose_alpha(
         judged = float(len(fold.test) if fold.test_weight is None else fold.test_weight.sum())
         for k, alpha in enumerate(alphas):
             model = PseudoLikelihood("l2", alpha, fit_fields=fit_fields, tol=TOLERANCE, n_jobs=n_jobs)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the fit to all samples gives the same warnings
+            with collected_warnings():  # the fit to all samples gives the same warnings
                 model.fit(spins[fold.train], sample_weight=fold.train_weight)
                 totals[k] += judged * model.score(spins[fold.test], sample_weight=fold.test_weight)
         weight += judged

@@ -1,7 +1,6 @@
 """Further patterns that couplings are compared with: average states during events, and estimated patterns."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from infer.estimators.dreaming.estimator import DreamingModel
 from infer.recordings.events import event_patterns
+from simulate.user_warnings import warn
 
 
 def other_patterns(
@@ -35,7 +35,7 @@ def other_patterns(
         try:
             model = DreamingModel(n_patterns=n_patterns, fit_fields=fit_fields, random_state=seed).fit(samples)
         except ValueError as error:
-            warnings.warn(f"no patterns were estimated: {error}", RuntimeWarning, stacklevel=2)
+            warn(f"no patterns were estimated: {error}", RuntimeWarning, stacklevel=2)
         else:
             found[f"{n_patterns} estimated patterns"] = model.patterns_
     return found

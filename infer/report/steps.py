@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from infer.samples import Samples
 from infer.wording import clean_text
 from simulate.dynamics.sampling import sample
 from simulate.dynamics.spins import PersistentGlauber
+from simulate.user_warnings import warn
 
 PSEUDOLIKELIHOOD, MAXIMUM_LIKELIHOOD = "pseudolikelihood", "maximum-likelihood"
 #: Spins up to which the report has an energy landscape: all states are enumerated within seconds.
@@ -167,7 +167,7 @@ def fill_gaps(given: Given, model: Any, how: str, seed: int) -> Given:
     """Fill missing values with draws from a model fitted by pseudo-likelihood."""
     samples = given.samples
     share = float(np.mean(samples.spins == 0))
-    warnings.warn(
+    warn(
         f"{100 * share:.2g} % of the values are missing. {how} were computed from samples in which a model fitted by "
         "pseudo-likelihood filled the gaps, so that errors are a little too small and the goodness of fit is "
         "biased in favour of the model.",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
 from infer.model import PairModel, fitted_estimator
+from simulate.threads import one_blas_thread
 
 FloatArray = NDArray[np.float64]
 
@@ -21,12 +22,12 @@ BLOCK_BYTES = 2**28
 SPINS_FOR_THREADS = 300
 
 
-def blas_threads(n_spins: int) -> threadpool_limits:
+def blas_threads(n_spins: int) -> AbstractContextManager[None]:
     """Context in which products of matrices of few spins use one thread.
 
     Starting more threads takes longer than such a product, up to ten times as long on a busy machine.
     """
-    return threadpool_limits(limits=1 if n_spins <= SPINS_FOR_THREADS else None, user_api="blas")
+    return one_blas_thread(n_spins <= SPINS_FOR_THREADS)
 
 
 def unpack_couplings(couplings: Any) -> tuple[FloatArray, Any]:

@@ -12,12 +12,13 @@ from scipy.linalg import cho_factor, cho_solve
 
 from infer.checks import constant_spins
 from infer.estimators.pseudolikelihood.nodes import fit_nodes
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
 from infer.files.json import to_plain_dict
 from infer.samples import Samples
 from infer.statistics.batches import batch_labels
 from infer.types import FloatArray
 from infer.wording import join, number, p_text
+from simulate.threads import one_blas_thread
 
 __all__ = ["CouplingDifference", "compare_recordings"]
 

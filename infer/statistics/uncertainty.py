@@ -6,7 +6,6 @@ The numerics of batches live in `infer.statistics.batches` and are exported from
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -27,6 +26,7 @@ from infer.statistics.batches import (
     covariance_from_batches,
     student_quantile,
 )
+from simulate.user_warnings import libraries_silenced
 
 __all__ = [
     "LongRunCovariance",
@@ -135,8 +135,7 @@ def convergence(data: xr.Dataset) -> xr.Dataset:
         # constant in every chain, with different values: no variance within chains, so that R-hat is infinite
         frozen = moving & ((variable.max("draw") == variable.min("draw")).all("chain"))
         single = variable.to_dataset(name=name)
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with libraries_silenced(), np.errstate(all="ignore"):
             r_hat, ess = arviz.rhat(single)[name], arviz.ess(single)[name]
         result[f"{name}_r_hat"] = r_hat.where(moving).where(~frozen, np.inf)
         result[f"{name}_ess"] = ess.where(moving)
@@ -292,7 +291,6 @@ def _split(points: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np.n
 
 def _arviz() -> ModuleType:
     """arviz, imported when first needed: the import is slow and, in 0.23, warns of a change of interface."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with libraries_silenced():
         import arviz
     return arviz

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import process_time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from infer.estimators.dreaming.continuous_model import ContinuousDreamingModel
 from infer.estimators.dreaming.estimator import DreamingModel
@@ -21,6 +17,8 @@ from infer.sweeps.plan import Cell
 from infer.wording import one_line
 from simulate import hebbian, random_patterns, sample, theory
 from simulate.dynamics.convergence import convergence
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import collected_warnings, libraries_silenced
 
 __all__ = ["NUMBERS", "Outcome", "compute_cell", "try_cell"]
 
@@ -86,9 +84,9 @@ def compute_cell(cell: Cell) -> dict[str, float]:
     """
     patterns = random_patterns(cell.n_patterns, cell.n_spins, seed=cell.pattern_seed())
     dynamics = cell.build(hebbian(patterns))
-    with _one_thread(), warnings.catch_warnings():
-        # warnings are replaced by numbers: convergence of the fit, correlation of batches, R-hat
-        warnings.simplefilter("ignore")
+    # the rounding of a matrix product must not depend on the number of threads; warnings are replaced by numbers:
+    # convergence of the fit, correlation of batches, R-hat
+    with one_blas_thread(), collected_warnings(), libraries_silenced():
         samples = sample(
             dynamics,
             cell.draws,
@@ -128,7 +126,7 @@ def _predictions(dynamics: Any, patterns: NDArray[np.int8]) -> dict[str, float]:
     rate = slope = formula_rate = formula_slope = math.nan
     with suppress(ValueError):
         rate, slope = theory.dreaming_rate(dynamics), theory.effective_slope(dynamics)
-    with _one_thread(), suppress(ValueError):
+    with one_blas_thread(), suppress(ValueError):
         if dynamics.variable == "spins":
             formula_rate, formula_slope = theory.fitted_rate_and_slope(dynamics)
         else:
@@ -144,22 +142,6 @@ def _predictions(dynamics: Any, patterns: NDArray[np.int8]) -> dict[str, float]:
 def _fit_covariance(covariance: NDArray[np.float64], patterns: NDArray[np.int8]) -> tuple[float, float]:
     """Rate and slope of the Gaussian closest to one of this covariance: N rows that have exactly these moments."""
     rows = np.linalg.cholesky(covariance).T * math.sqrt(len(covariance))
-    with _one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # rows without an order have no batches
+    with one_blas_thread(), collected_warnings():  # rows without an order have no batches
         model = ContinuousDreamingModel(patterns).fit(rows)
     return (model.rate_, model.slope_) if model.converged_ else (math.nan, math.nan)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Limit matrix products to one thread: their rounding must not depend on the number of threads.
-
-    The limit holds for the whole process and is not lifted in workers of a cluster, where another thread may still
-    compute.
-    """
-    limits = threadpool_limits(limits=1, user_api="blas")
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            limits.restore_original_limits()

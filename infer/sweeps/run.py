@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from infer.errors import InputError
@@ -27,6 +26,7 @@ __all__ = ["default_store", "sweep"]
 
 BACKENDS = ("loky", "threading", "dask")
 SECONDS_FOR_WORKERS = 60.0
+SECONDS_BETWEEN_LOOKS = 0.02
 RunCells = Callable[[list[Cell]], Iterator[Outcome]]
 
 
@@ -157,12 +157,7 @@ def default_store(
 
 def _compute(waiting: list[Cell], kept: Store, run_cells: RunCells, total: int, progress: bool) -> None:
     """Compute cells on the workers; results are returned in any order and written by this process."""
-    with (
-        # threads that compute cells change these settings for the whole process, so they are restored here
-        threadpool_limits(limits=1, user_api="blas"),
-        warnings.catch_warnings(),
-        tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar,
-    ):
+    with tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar:
         for outcome in run_cells(waiting):
             kept.put(outcome)
             bar.update()
@@ -206,11 +201,11 @@ def _on_cluster(client: Any) -> RunCells:
             raise TimeoutError(f"the Dask cluster has no worker after {SECONDS_FOR_WORKERS:g} seconds") from None
 
     def run_cells(cells: list[Cell]) -> Iterator[Outcome]:
-        from distributed import KilledWorker, as_completed
+        from distributed import KilledWorker
 
         futures = client.map(try_cell, cells, pure=False)
         try:
-            for future, result in as_completed(futures, loop=client.loop, with_results=True, raise_errors=False):
+            for future, result in _completed(futures, client):
                 if future.status == "error":
                     error = future.exception()
                     if isinstance(error, KilledWorker):
@@ -227,6 +222,33 @@ def _on_cluster(client: Any) -> RunCells:
             client.cancel(futures)
 
     return run_cells
+
+
+def _completed(futures: list[Any], client: Any) -> Iterator[tuple[Any, Any]]:
+    """Futures and their results as they are ready; a TimeoutError where the cluster has no worker for too long.
+
+    Dask itself waits for new workers without end.
+    """
+    from distributed import as_completed
+
+    ready = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
+    served = asked = monotonic()
+    while not ready.is_empty():
+        if ready.has_ready():
+            yield from ready.next_batch(block=False)
+            continue
+        sleep(SECONDS_BETWEEN_LOOKS)
+        if monotonic() - asked < min(1.0, SECONDS_FOR_WORKERS / 4):
+            continue
+        with suppress(OSError):  # of a lost scheduler: futures are lost with it
+            if client.ncores():
+                served = monotonic()
+        asked = monotonic()
+        if asked - served > SECONDS_FOR_WORKERS:
+            raise TimeoutError(
+                f"the Dask cluster has lost all of its workers, and no other has come for {SECONDS_FOR_WORKERS:g} "
+                "seconds; results so far are kept, run again to resume"
+            )
 
 
 @contextmanager

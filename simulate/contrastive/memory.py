@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from simulate.contrastive.response import chemotaxis_kernel
 from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth
 from simulate.couplings import check_couplings, hebbian
 from simulate.memory import relaxation_kernels as kernels
+from simulate.user_warnings import warn
 
 __all__ = ["free_correlations", "learn_patterns", "memory_rule"]
 
@@ -221,4 +221,4 @@ def _free(
 
 def _warn_of(unsettled: int, total: int) -> None:
     if unsettled:
-        warnings.warn(f"{unsettled} of {total} free states did not come to rest", RuntimeWarning, stacklevel=3)
+        warn(f"{unsettled} of {total} free states did not come to rest", RuntimeWarning, stacklevel=3)

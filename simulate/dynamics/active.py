@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +22,7 @@ from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical, spherica
 from simulate.dynamics.responses import LinearUnits
 from simulate.dynamics.spin_dynamics import generator_state
 from simulate.dynamics.threshold_kernels import fill_normals
+from simulate.user_warnings import warn
 
 __all__ = ["ActiveOrnsteinUhlenbeck"]
 
@@ -138,7 +138,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
                 f"twice the time of the stiffest mode (default {0.1 / self.stiffest:.3g})"
             )
         if step > 0.5:
-            warnings.warn(
+            warn(
                 f"time_step {time_step:g} is coarse: variances of the stiffest mode will be off by about "
                 f"{100 * step**2 / 4:.0f} %; {0.1 / self.stiffest:.3g} keeps them within 0.3 %",
                 RuntimeWarning,

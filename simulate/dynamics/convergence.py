@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from simulate.couplings import PatternCouplings
 from simulate.dynamics.dynamics import Dynamics
+from simulate.user_warnings import libraries_silenced, warn
 
 __all__ = ["bounded_convergence", "convergence", "warn_unless_settled"]
 
@@ -92,7 +92,7 @@ def warn_unless_settled(found: xr.Dataset, draws: int) -> None:
     worst = np.nan if np.isnan(found["r_hat"]).all() else float(np.nanmax(found["r_hat"]))
     if draws >= _FEWEST_DRAWS and worst > _LARGEST_R_HAT:
         name = str(found["quantity"].values[int(np.nanargmax(found["r_hat"]))])
-        warnings.warn(
+        warn(
             f"the run has not settled: R-hat of the {name} is {worst:.3g} (above {_LARGEST_R_HAT}), the chains differ "
             "from each other; raise burn_in or draws, or analyse the chains separately",
             RuntimeWarning,
@@ -123,7 +123,6 @@ def _leading_overlaps(couplings: Any, states: NDArray[np.float64]) -> list[NDArr
 
 def _arviz() -> ModuleType:
     """arviz, imported when first needed: it takes seconds to load, and 0.x warns of a change of interface."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with libraries_silenced():
         import arviz
     return arviz

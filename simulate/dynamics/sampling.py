@@ -13,12 +13,12 @@ import numpy as np
 import xarray as xr
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number, first_place, seed_sequence
 from simulate.dynamics.convergence import bounded_convergence, convergence, warn_unless_settled
 from simulate.dynamics.dynamics import Dynamics, Schedule, Start
+from simulate.threads import Stop, one_blas_thread
 
 __all__ = ["sample", "trajectory"]
 
@@ -297,22 +297,13 @@ def _run(
     edges = np.cumsum([0, *dynamics.group_sizes(chains.number, effective_n_jobs(n_jobs))])
     groups = [slice(int(a), int(b)) for a, b in pairwise(edges)]
     with (
-        # here as well as in each thread: the limit is global, and the first thread to end would lift it for those that
-        # still compute
-        threadpool_limits(limits=1, user_api="blas"),
+        one_blas_thread(),
         tqdm(total=chains.number * schedule.duration, disable=not progress, unit="update", unit_scale=True) as bar,
+        Stop() as stop,
     ):
-        lock = threading.Lock()
-
-        def advanced(ticks: int) -> None:
-            with lock:
-                bar.update(ticks)
-
+        advanced = _Progress(stop, bar if progress else None)
         parts = Parallel(n_jobs=n_jobs, **({"require": "sharedmem"} if progress else {"prefer": "threads"}))(
-            delayed(_trajectories)(
-                dynamics, seeds[group], chains.start[group], schedule, advanced if progress else _nothing
-            )
-            for group in groups
+            delayed(_trajectories)(dynamics, seeds[group], chains.start[group], schedule, advanced) for group in groups
         )
     states, memories = zip(*parts, strict=True)
     kept = [memory for memory in memories if memory is not None]
@@ -324,16 +315,28 @@ def _trajectories(
     seeds: list[np.random.SeedSequence],
     start: Start,
     schedule: Schedule,
-    advanced: Callable[[int], Any],
+    advanced: _Progress,
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     # matrix products inside a group use the thread of the group: groups are computed in parallel, and rounding errors
     # of a product must not depend on the number of threads
-    with threadpool_limits(limits=1, user_api="blas"):
+    with advanced.stop.task(), one_blas_thread():
         return dynamics.trajectories(seeds, start, schedule, advanced)
 
 
-def _nothing(ticks: int) -> None:
-    """Replacement of the progress bar where none is shown; it can be pickled."""
+class _Progress:
+    """Called by chains as they advance: moves the progress bar, if there is one, and stops chains if told to."""
+
+    def __init__(self, stop: Stop, bar: Any = None) -> None:
+        self.stop, self.bar, self.lock = stop, bar, threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:  # in another process
+        return _Progress, (self.stop,)
+
+    def __call__(self, ticks: int) -> None:
+        self.stop.check()
+        if self.bar is not None:
+            with self.lock:
+                self.bar.update(ticks)
 
 
 def _starts(initial: ArrayLike, dynamics: Dynamics, chains: int) -> NDArray[Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
@@ -11,6 +9,7 @@ from tqdm.auto import tqdm
 from simulate.checks import check_count, check_number, check_patterns
 from simulate.couplings import full_matrix, hebbian
 from simulate.memory import relaxation_kernels as kernels
+from simulate.user_warnings import warn
 
 __all__ = ["perceptron"]
 
@@ -87,7 +86,7 @@ def perceptron(
         taught = kernels.learn_margins(result, states, margin, 1.0 / n_spins, symmetric, normalised)
         if taught == 0:
             return result
-    warnings.warn(
+    warn(
         f"margin {margin:g} was not reached: {taught} of {xi.size} spins were still below it in pass {max_passes}; "
         "ask for a smaller margin, store fewer patterns or raise max_passes",
         RuntimeWarning,

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number
 from simulate.couplings import check_couplings, full_matrix
 from simulate.memory import relaxation_kernels as kernels
+from simulate.threads import one_blas_thread
 
 __all__ = ["mean_field_correlations", "thermal_unlearn"]
 
@@ -83,7 +83,7 @@ def thermal_unlearn(
     rng = np.random.default_rng(seed)
     shift: NDArray[np.float64] | None = None
     # one thread: synchronising threads takes longer than products of small matrices
-    with threadpool_limits(limits=1 if len(result) < 500 else None, user_api="blas"):
+    with one_blas_thread(len(result) < 500):
         for _ in tqdm(range(n_dreams), disable=not progress, unit="dream"):
             if method == "mean-field":
                 correlations, shift = _solve(result / temperature, shift)

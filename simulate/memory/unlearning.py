@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number, check_patterns
 from simulate.couplings import full_matrix, hebbian
 from simulate.memory import relaxation_kernels as kernels
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 __all__ = ["daydream", "eigenvector_dreaming", "unlearn"]
 
@@ -190,7 +190,7 @@ def eigenvector_dreaming(
         raise ValueError(f"choice must be 'leading' or 'all', got {choice!r}")
     rng = np.random.default_rng(seed)
     # one thread: synchronising threads takes longer than products of small matrices
-    with threadpool_limits(limits=1 if len(result) < 500 else None, user_api="blas"):
+    with one_blas_thread(len(result) < 500):
         vectors = np.ascontiguousarray(np.linalg.eigh(result)[1])
 
         def dream(count: int) -> int:
@@ -210,7 +210,7 @@ def _in_parts(run: Any, total: int, result: NDArray[np.float64], progress: bool,
             unsettled += run(count)
             bar.update(count)
     if unsettled:
-        warnings.warn(
+        warn(
             f"{unsettled} of {total} relaxations did not reach a fixed point in {_MAX_SWEEPS} sweeps",
             RuntimeWarning,
             stacklevel=3,

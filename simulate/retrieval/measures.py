@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +24,7 @@ from simulate.retrieval.relaxation import (
     summarise,
     unopposed,
 )
+from simulate.user_warnings import warn
 
 __all__ = ["basins", "capacity", "fixed_points", "overlaps", "relax", "stability"]
 
@@ -108,7 +108,7 @@ def relax(
     rng = np.random.default_rng(seed_sequence(seed))
     kernels.settle_all(outgoing, rows, rng, check_count(max_sweeps, "max_sweeps", low=1), sweeps)
     if (sweeps < 0).any():
-        warnings.warn(
+        warn(
             f"{(sweeps < 0).sum()} of {len(rows)} states did not settle in {max_sweeps} sweeps: raise max_sweeps"
             " (asymmetric couplings may have no fixed point)",
             RuntimeWarning,

@@ -9,12 +9,12 @@ import numpy as np
 import xarray as xr
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from simulate.checks import check_patterns, first_place
 from simulate.couplings import full_matrix
 from simulate.memory import relaxation_kernels as kernels
+from simulate.threads import one_blas_thread
 
 
 def summarise(result: xr.Dataset, keep: str, independent: str, threshold: float) -> xr.Dataset:
@@ -56,10 +56,10 @@ def in_parallel(
 
     def alone(*task: Any) -> Any:
         # rounding errors of a matrix product must not depend on the number of threads
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             return run(*task)
 
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         results = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
             delayed(alone)(*task) for task in tasks
         )

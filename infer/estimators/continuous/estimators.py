@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Real
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from infer.checks import name_spins, row_chunks
 from infer.estimators.continuous.score_matching import Moments, linear_cubes, match_scores, moments_of
 from infer.estimators.covariances import invert_covariance, repeat_rows
 from infer.samples import Samples
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -288,12 +288,13 @@ class ScoreMatching(ContinuousEstimator):
         ------
         ValueError
             If a value is not finite (the message gives row and column), units never change, the data do not determine
-            the couplings, or a parameter is out of range.
+            the couplings, all units take two values only, or a parameter is out of range.
 
         Warns
         -----
         ConvergenceWarning
-            If a quartic term is negative, so that the fitted model cannot be normalised.
+            If a quartic term is negative, so that the fitted model cannot be normalised, or is set to zero, since
+            the unit takes two values only.
         """
         self._validate_params()
         samples, weight = self._read(X, sample_weight, reset=True)
@@ -305,27 +306,33 @@ class ScoreMatching(ContinuousEstimator):
         centre = scaled.first if self.fit_fields else np.zeros_like(scale)
         if not self.alpha:
             _inverse(scaled.second - np.outer(centre, centre), "alpha=0.01")
+        quartic = np.full(len(scale), self.quartic)
         if self.quartic:
-            few = linear_cubes(scaled, self.fit_fields)
-            if len(few):
-                raise ValueError(
-                    f"too few different values for a quartic potential in {name_spins(few).replace('spin', 'unit')}: "
-                    "pass quartic=False, or fit spins with PseudoLikelihood"
-                )
-        found = match_scores(scaled, self.quartic, self.fit_fields, float(self.alpha))
+            quartic[self._units_of_few_values(scaled)] = False
+        found = match_scores(scaled, quartic, self.fit_fields, float(self.alpha))
         self.row_couplings_ = found[0] / np.outer(scale, scale)
         self.couplings_ = (self.row_couplings_ + self.row_couplings_.T) / 2.0
         self.fields_, self.stiffnesses_, self.quartics_ = found[1] / scale, found[2] / scale**2, found[3] / scale**4
         self.n_iter_, self.converged_ = 1, not np.any(self.quartics_ < 0.0)
         if not self.converged_:
             units = name_spins(np.flatnonzero(self.quartics_ < 0.0)).replace("spin", "unit")
-            warnings.warn(
+            warn(
                 f"the quartic terms of {units} are negative, so that the fitted potential confines nothing (more "
                 "weight in the tails than a Gaussian has); pass quartic=False, or use GaussianCouplings",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         return self
+
+    def _units_of_few_values(self, moments: Moments) -> NDArray[np.intp]:
+        """Units whose values any quartic term fits, with a warning; an error where these are all."""
+        few = linear_cubes(moments, self.fit_fields)
+        if len(few):
+            text = f"too few different values for a quartic potential in {name_spins(few).replace('spin', 'unit')}"
+            if len(few) == len(moments.first):
+                raise ValueError(f"{text}: pass quartic=False, or fit spins with PseudoLikelihood")
+            warn(f"{text}: the quartic terms of these are set to zero", ConvergenceWarning, stacklevel=3)
+        return few
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Minus the mean score-matching objective, ``-<sum_i psi_i^2 / 2 + d psi_i / d x_i>``; larger is better.

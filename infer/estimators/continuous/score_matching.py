@@ -53,7 +53,7 @@ def moments_of(samples: FloatArray, weight: FloatArray | None = None) -> Moments
 
 
 def match_scores(
-    moments: Moments, quartic: bool = False, fit_fields: bool = True, alpha: float = 0.0
+    moments: Moments, quartic: bool | NDArray[np.bool_] = False, fit_fields: bool = True, alpha: float = 0.0
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     r"""
     Couplings, fields and potentials by score matching, in closed form.
@@ -65,8 +65,8 @@ def match_scores(
     Parameters
     ----------
     moments : Moments
-    quartic : bool
-        Whether to fit b_i; otherwise they are zero.
+    quartic : bool or ndarray of bool (n_units,)
+        Whether to fit b_i (of these units); otherwise they are zero.
     fit_fields : bool
         Whether to fit h_i; otherwise they are zero.
     alpha : float
@@ -91,14 +91,13 @@ def match_scores(
     u, v = solved[:, :n], solved[:, n:]
     u_own, v_own = np.diag(u[:n]), np.diag(v[:n])
     # a_i has no penalty: with w = -gamma u_i - beta v_i, gamma = 1 - alpha w_ii, beta = -b_i
-    if quartic:
+    beta, fitted = np.zeros(n), np.broadcast_to(quartic, n)
+    if fitted.any():
         cube_u, cube_v = np.einsum("ki,ki->i", with_cube, u), np.einsum("ki,ki->i", with_cube, v)
         left = moments.sixth - cube_v
-        beta = (cube_u - 3.0 * np.diag(moments.second) * (1.0 - alpha * u_own)) / (
-            left * (1.0 - alpha * u_own) - alpha * cube_u * v_own
-        )
-    else:
-        beta = np.zeros(n)
+        above = cube_u - 3.0 * np.diag(moments.second) * (1.0 - alpha * u_own)
+        below = left * (1.0 - alpha * u_own) - alpha * cube_u * v_own
+        beta[fitted] = above[fitted] / below[fitted]
     gamma = (1.0 + alpha * beta * v_own) / (1.0 - alpha * u_own)
     weights = -(gamma * u + beta * v)
     couplings = weights[:n].T.copy()

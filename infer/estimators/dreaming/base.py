@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from infer.estimators.base import SpinEstimator
 from infer.estimators.dreaming.errors import Estimate, Grouping, Method, RateTest, rate_test, sandwich
@@ -22,6 +20,8 @@ from infer.samples import Samples
 from infer.statistics.uncertainty import laplace_posterior, student_quantile
 from infer.types import FloatArray
 from simulate.couplings import dreaming
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 
 class DreamingEstimator(SpinEstimator):
@@ -123,7 +123,7 @@ class DreamingEstimator(SpinEstimator):
         """
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         problem = build_problem(self, X, sample_weight, None, seed)
-        with _one_thread():
+        with one_blas_thread():
             best = problem.method.fit(rate=None if problem.rate_matters else 0.0)
             inner, _ = sandwich(best, problem.grouping, problem.method.weight)
         self._unpack(problem, best, inner.covariance)
@@ -132,11 +132,11 @@ class DreamingEstimator(SpinEstimator):
         self.rate_interval_ = self.confidence_interval()
         nothing = without_signal(problem, best)
         if nothing is not None:
-            warnings.warn(nothing, UserWarning if self.converged_ else ConvergenceWarning, stacklevel=2)
+            warn(nothing, UserWarning if self.converged_ else ConvergenceWarning, stacklevel=2)
         elif not self.converged_:
-            warnings.warn(explain_failure(problem, best), ConvergenceWarning, stacklevel=2)
+            warn(explain_failure(problem, best), ConvergenceWarning, stacklevel=2)
         if inner.batch_correlation > max(0.3, 5.0 / np.sqrt(inner.n_batches)):
-            warnings.warn(
+            warn(
                 f"successive batches of {len(best.scores) // inner.n_batches} rows are still correlated "
                 f"({inner.batch_correlation:.2f}): the standard errors are too small; draw longer chains, or ask for "
                 "fewer and longer batches with n_batches",
@@ -246,7 +246,7 @@ class DreamingEstimator(SpinEstimator):
         if not problem.rate_matters:
             raise ValueError("these patterns give the same couplings at all rates: there is nothing to test")
         start = problem.start(self)
-        with _one_thread():
+        with one_blas_thread():
             return rate_test(problem.method, problem.modes, problem.grouping, start, float(rate))
 
     def posterior(
@@ -290,8 +290,3 @@ class DreamingEstimator(SpinEstimator):
             },
         )
         return result.assign(slope=result["inverse_temperature"] * (1.0 + result["rate"]))
-
-
-def _one_thread() -> threadpool_limits:
-    """Matrix products on one thread: the matrices are too narrow for more threads to help."""
-    return threadpool_limits(limits=1, user_api="blas")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from infer.estimators.dreaming.modes import PatternModes
 from infer.statistics.uncertainty import LongRunCovariance, batch_means_covariance
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -149,7 +149,7 @@ def rate_test(method: Method, modes: PatternModes, grouping: Grouping, start: Es
     converged = bool(restricted.converged and full.converged)
     if not converged:
         which = "over all parameters" if restricted.converged else f"at the rate {rate:g}"
-        warnings.warn(
+        warn(
             f"the fit {which} did not converge, so that the tests of the rate are not reliable: raise max_iter "
             "or tol, or give more samples",
             ConvergenceWarning,

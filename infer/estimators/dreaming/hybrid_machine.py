@@ -9,7 +9,6 @@ the energy without self-terms is :math:`\frac A2 \sum_k w_k(\lambda) (m_k^2 - 1)
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +20,7 @@ from infer.estimators.dreaming.errors import Estimate, Grouping
 from infer.estimators.dreaming.likelihood import PatternSamples, PseudoLikelihoodMethod
 from infer.estimators.dreaming.modes import PatternModes
 from simulate.dynamics.block_gibbs import LayerChains
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -334,7 +334,7 @@ class HybridMachineMethod:
     def _warn_of_chains(self, found: Measurement) -> None:
         """Warn where the chains do not mix well enough."""
         if found.r_hat > LARGEST_R_HAT:
-            warnings.warn(
+            warn(
                 f"the chains of the hybrid machine differ from each other (R-hat {found.r_hat:.2f}): they do not leave "
                 "the states that they started from, so that the likelihood is not that of all states; "
                 "method='pseudolikelihood' needs no chains",
@@ -342,7 +342,7 @@ class HybridMachineMethod:
                 stacklevel=4,
             )
         elif not found.enough:
-            warnings.warn(
+            warn(
                 f"{SWEEPS[1]} sweeps of {N_CHAINS} chains leave a noise of {found.chain_errors([0, 1])[1]:.2g} in the "
                 "rate, which is more than a fifth of what the samples leave; it is part of the standard errors",
                 ConvergenceWarning,

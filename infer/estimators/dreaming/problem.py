@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from infer.estimators.dreaming.modes import PatternModes
 from infer.estimators.dreaming.patterns import find_patterns
 from infer.statistics.uncertainty import batch_labels
 from simulate.checks import check_count, check_patterns
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -125,7 +125,7 @@ def _warn_of_patterns(quality: FloatArray, wanted: int) -> None:
     """Warn where fewer binary patterns were found than `wanted`."""
     if len(quality) < wanted or quality.min() < GOOD_QUALITY:
         good = int(np.sum(quality >= GOOD_QUALITY))
-        warnings.warn(
+        warn(
             f"only {good} of {wanted} patterns of +-1 were found clearly in the correlations: the rate refers to "
             "patterns_, which may not be what is stored; ask for fewer patterns, or give more samples",
             UserWarning,

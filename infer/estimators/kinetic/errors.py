@@ -11,8 +11,8 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.kinetic.regressions import GROUP_BYTES, KineticFit, Metric, evaluate, regularised
 from infer.estimators.kinetic.steps import Steps
-from infer.estimators.rows import one_blas_thread
 from infer.statistics.batches import batch_labels, batch_roots, chain_slices
+from simulate.threads import one_blas_thread
 
 
 @dataclass(frozen=True)

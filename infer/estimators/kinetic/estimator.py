@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
@@ -21,6 +20,7 @@ from infer.estimators.kinetic.regressions import KineticFit, fit_kinetic, step_l
 from infer.estimators.kinetic.steps import Steps
 from infer.samples import Samples
 from infer.types import FloatArray
+from simulate.user_warnings import warn
 
 __all__ = ["KineticCouplings"]
 
@@ -389,13 +389,13 @@ class KineticCouplings(SpinEstimator):
                 "the rows do not determine all couplings (fewer rows than couplings of a spin, or spins that "
                 f"repeat others); {remedy}"
             )
-        warnings.warn(text, ConvergenceWarning, stacklevel=5)
+        warn(text, ConvergenceWarning, stacklevel=5)
 
     def _warn_of_gradients(self, found: KineticFit, samples: VaryingSpins) -> None:
         """Warn of spins that have not converged, with the remedy."""
         left = np.flatnonzero(found.largest_gradient > self.tol)
         if len(left):
-            warnings.warn(
+            warn(
                 f"{samples.named(left)} did not converge in {found.n_iter} passes: largest gradient "
                 f"{found.largest_gradient.max():.2g} > tol = {self.tol:.2g}; raise max_iter or tol",
                 ConvergenceWarning,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from infer.samples import Samples
+from simulate.user_warnings import warn
 
 LONGEST_INTERVAL = 0.1  # sweeps; couplings are too small by about this share
 
@@ -42,11 +42,8 @@ class Records:
             why = f"rows are {self.spacing:g} updates apart; sample with thin=1"
         else:
             return
-        warnings.warn(
-            f"the couplings predict the next row and are not those of the dynamics: {why}",
-            UserWarning,
-            stacklevel=5,
-        )
+        text = f"the couplings predict the next row and are not those of the dynamics: {why}"
+        warn(text, UserWarning, stacklevel=5)
 
     def interval_of_single_updates(self, given: float | None, n_spins: int) -> float:
         """Time between rows in sweeps, checked."""

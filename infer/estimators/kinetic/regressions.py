@@ -24,7 +24,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.kinetic.kinetic_kernels import fisher_weights, lasso_step, parallel_terms, step_terms
 from infer.estimators.kinetic.steps import Steps
-from infer.estimators.rows import one_blas_thread
+from simulate.threads import one_blas_thread
 
 METRIC_WORK = 1e10  # operations up to which the metric is computed from all steps
 METRIC_ROWS = (8000, 50)  # otherwise from this many steps, or this many per column where that is more

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,8 +16,9 @@ from infer.estimators.likelihood.maximise import N_CHAINS, REFERENCE_STATES, Mom
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.likelihood.standard_errors import moment_roots, parameter_errors
 from infer.estimators.likelihood.terms import Terms
-from infer.estimators.rows import one_blas_thread
 from infer.types import FloatArray, SpinArray
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 __all__ = ["MaximumLikelihood"]
 
@@ -103,7 +103,7 @@ class LikelihoodEstimator(SpinEstimator):
         unit = 1.0 if exactly or self.tol is None else 5.0 * self.tol
         self.mismatch_, self.mismatch_noise_ = unit * found.mismatch, unit * found.noise
         if not found.converged:
-            warnings.warn(found.message, ConvergenceWarning, stacklevel=7)
+            warn(found.message, ConvergenceWarning, stacklevel=7)
         attributes = self._attributes(found, samples)
         if roots is None:
             return Fit(found.couplings, found.fields, found.converged, found.n_iter, attributes=attributes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from infer.estimators.likelihood.maximise import N_CHAINS, MomentFit, maximise
 from infer.estimators.likelihood.standard_errors import independent_row_errors
 from infer.model import PairModel
 from infer.types import FloatArray
+from simulate.user_warnings import warn
 
 __all__ = ["MomentModel", "fit_from_moments"]
 
@@ -116,7 +116,7 @@ def fit_from_moments(
         first, second, n_samples, alpha, fit_fields, seed, method=method, n_chains=n_chains, max_iter=max_iter, tol=tol
     )
     if not fit.converged:
-        warnings.warn(fit.message, ConvergenceWarning, stacklevel=2)
+        warn(fit.message, ConvergenceWarning, stacklevel=2)
     std = independent_row_errors(fit, first, second, n_samples)
     return MomentModel(
         fit.couplings, fit.fields, std.couplings, std.fields, fit.converged, fit.mismatch, fit.n_iter

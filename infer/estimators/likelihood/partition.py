@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from infer.estimators.likelihood.chain_kernels import anneal_chains
 from infer.estimators.likelihood.chain_moments import independent_spins
 from infer.estimators.likelihood.chains import PersistentChains, chain_generators, padded
 from infer.estimators.likelihood.enumeration import enumerate_states
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -142,7 +142,7 @@ def log_partition(
             weights = np.concatenate([weights, path.log_weights(more, steps, seed.spawn(1)[0])])
             found = _estimate(weights)
     if found.effective_chains < len(weights) / 10:
-        warnings.warn(
+        warn(
             f"only {found.effective_chains:.1f} of {len(weights)} chains carry the partition function, so that its "
             "error is larger than stated: raise n_temperatures (say tenfold)",
             ConvergenceWarning,

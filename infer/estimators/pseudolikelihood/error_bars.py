@@ -16,7 +16,7 @@ from infer.checks import constant_spins, name_spins
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.pseudolikelihood.influence import Influence, batch_influence
-from infer.estimators.rows import one_blas_thread
+from infer.model import PairModel
 from infer.samples import Samples
 from infer.statistics.uncertainty import (
     block_bootstrap_indices,
@@ -24,6 +24,7 @@ from infer.statistics.uncertainty import (
     posterior_dataset,
 )
 from infer.types import FloatArray
+from simulate.threads import one_blas_thread
 
 #: Largest size of the influences of batches that a fit keeps for replicates, in bytes.
 MOST_KEPT = 1 << 29
@@ -125,7 +126,8 @@ class ErrorBars(SpinEstimator):
         -------
         xarray.Dataset
             "couplings" with dims (chain, draw, pair), one for each pair ``i < j`` of spins that vary, and, if they are
-            fitted, "fields" with dims (chain, draw, spin). The coordinate "pair" names the two spins.
+            fitted, "fields" with dims (chain, draw, spin). The coordinate "pair" names the two spins, as in "0-1", in
+            the order of `numpy.triu_indices`.
 
         Raises
         ------
@@ -205,6 +207,52 @@ class ErrorBars(SpinEstimator):
         )
         return result.rename({f"{name}_dim_0": dims[name] for name in found}).assign_coords(coords)
 
+    def log_likelihood(self, draws: xr.Dataset, X: Any) -> xr.Dataset:
+        """Log pseudo-likelihood of every sample for every draw, as `arviz.loo` needs it.
+
+        Parameters
+        ----------
+        draws : xarray.Dataset
+            From `posterior` or `bootstrap` of this fit.
+        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
+            Without missing values.
+
+        Returns
+        -------
+        xarray.Dataset
+            Variable "spins", dims (chain, draw, sample), in nats: ``sum_i log p(s_ki | rest of s_k)``. Leaving out one
+            sample after another takes samples as independent.
+
+        Raises
+        ------
+        ValueError
+            If X holds anything but +-1, or draws are not of the spins of this fit.
+
+        Examples
+        --------
+        >>> import arviz  # doctest: +SKIP
+        >>> posterior = model.posterior()  # doctest: +SKIP
+        >>> groups = {"posterior": posterior, "log_likelihood": model.log_likelihood(posterior, X)}  # doctest: +SKIP
+        >>> arviz.loo(arviz.InferenceData(**groups))  # arviz 0.2x  # doctest: +SKIP
+        >>> arviz.loo(xarray.DataTree.from_dict(groups))  # arviz 1.x  # doctest: +SKIP
+        """
+        check_is_fitted(self, "couplings_")
+        above, labels = self._pairs(), self._coordinates()["pair"]
+        if "couplings" not in draws or list(draws["couplings"].coords.get("pair", [])) != labels:
+            raise ValueError("draws must come from posterior() or bootstrap() of this fit")
+        spins = self._read(X, reset=False).spins
+        couplings = draws["couplings"].transpose("chain", "draw", "pair").values
+        fields = draws["fields"].transpose("chain", "draw", "spin").values if "fields" in draws else None
+        values = np.empty((*couplings.shape[:2], len(spins)))
+        matrix, field = np.zeros_like(self.couplings_), self.fields_.copy()
+        for at in np.ndindex(*couplings.shape[:2]):
+            matrix[above] = matrix.T[above] = couplings[at]
+            if fields is not None:
+                field[self._varying] = fields[at]
+            values[at] = PairModel(matrix, field).log_pseudolikelihood(spins)
+        coords = {name: draws[name].values for name in ("chain", "draw")} | {"sample": np.arange(len(spins))}
+        return xr.Dataset({"spins": (("chain", "draw", "sample"), values)}, coords=coords)
+
     def _refits(self, samples: Samples, n_replicates: int, rng: np.random.RandomState) -> dict[str, FloatArray]:
         """Fits of samples made of blocks drawn with replacement."""
         if samples.blocks:
@@ -249,13 +297,10 @@ class ErrorBars(SpinEstimator):
 
     def _coordinates(self) -> dict[str, Any]:
         """Labels of pairs and spins."""
-        first, second = self._pairs()
         labels = np.arange(len(self.couplings_)) if self.spin_names_ is None else np.array(self.spin_names_)
-        coords: dict[str, Any] = {
-            "pair": [f"{labels[i]}-{labels[j]}" for i, j in zip(first, second, strict=True)],
-            "first": ("pair", labels[first]),
-            "second": ("pair", labels[second]),
-        }
+        # no further coordinates of pairs, such as the first spin of each: summaries of arviz 1.x fail where variables
+        # do not share them
+        coords: dict[str, Any] = {"pair": [f"{labels[i]}-{labels[j]}" for i, j in zip(*self._pairs(), strict=True)]}
         return coords | ({"spin": labels[self._varying]} if self.fit_fields_ else {})
 
     def _parameters(self) -> tuple[dict[str, NDArray], dict[str, NDArray], dict[str, Any]]:

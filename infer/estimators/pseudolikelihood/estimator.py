@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -32,6 +32,7 @@ from infer.estimators.pseudolikelihood.sparse import fit_sparse_nodes
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.statistics.pair_tables import EmptyPairs, empty_pairs
+from simulate.user_warnings import collected_warnings, warn
 
 
 class PseudoLikelihood(ErrorBars):
@@ -240,9 +241,7 @@ class PseudoLikelihood(ErrorBars):
         self.n_iter_ = 0
 
         def fit(spins: NDArray[np.int8], last: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            with warnings.catch_warnings():
-                if not last:
-                    warnings.simplefilter("ignore", ConvergenceWarning)
+            with nullcontext() if last else collected_warnings(ConvergenceWarning):
                 inner.set_params(errors=last and self.errors)
                 inner.fit(gaps.samples.with_values(spins, gaps=False))
             self.n_iter_ += inner.n_iter_
@@ -258,7 +257,7 @@ class PseudoLikelihood(ErrorBars):
         if inner._influence is not None:
             self._keep_errors(widened(inner._influence, gaps.pair_shares))
         if not steady:
-            warnings.warn(
+            warn(
                 "fits and draws of missing values did not settle: too little was observed; pass alpha > 0 (say 0.01), "
                 "or leave out spins of which many values are missing",
                 ConvergenceWarning,
@@ -266,7 +265,7 @@ class PseudoLikelihood(ErrorBars):
             )
         apart = np.flatnonzero((gaps.pair_shares == 0).any(axis=0))
         if len(apart):
-            warnings.warn(
+            warn(
                 f"{name_spins(apart, gaps.samples.names)} are never observed together with some other spins: the "
                 "samples do not determine the couplings between these, which have no standard error",
                 ConvergenceWarning,
@@ -399,4 +398,4 @@ class PseudoLikelihood(ErrorBars):
             )
         else:
             return
-        warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        warn(text, ConvergenceWarning, stacklevel=3)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.estimators.pseudolikelihood.nodes import NodeFit
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
+from simulate.threads import one_blas_thread
 
 FloatArray = NDArray[np.float64]
 

@@ -26,7 +26,8 @@ from infer.estimators.pseudolikelihood.nodes import (
     Points,
     row_products,
 )
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
+from simulate.threads import one_blas_thread
 
 PAIRS = 12  # limited-memory pairs kept, at most
 INNER_ACCURACY = 1e-3  # relative residual at which conjugate gradients end

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import eigh
 
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
+from simulate.threads import one_blas_thread
 
 HISTORY_BYTES = 1 << 26  # memory for the limited-memory pairs
 HISTORY = 24  # most pairs kept

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from infer.estimators.pseudolikelihood.lasso_kernels import lasso_steps
 from infer.estimators.pseudolikelihood.nodes import LOSS_NOISE, OVERSHOOT, NodeFit, NodeSolver, Points, row_products
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
+from simulate.threads import one_blas_thread
 
 INNER_ACCURACY = 0.02  # of the quadratic models, relative to the violation of the optimality conditions
 INNER_SWEEPS = 200

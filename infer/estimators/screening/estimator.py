@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,8 +12,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.batch_errors import RowBatches, screening_errors
 from infer.estimators.columns import VaryingSpins
-from infer.estimators.rows import one_blas_thread
 from infer.estimators.screening.solver import ScreeningFit, screen_interactions
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 STRENGTH = {"rise": 0.4, "logrise": 0.8}  # c of the default alpha, Lokhov et al. 2018
 
@@ -195,4 +195,4 @@ class InteractionScreening(SpinEstimator):
                 f"{samples.named(left)} did not converge in {fit.n_iter} Newton steps: largest violation of the "
                 f"optimality conditions {self.residual_:.2g} > tol = {self.tol:.2g}; raise max_iter or tol"
             )
-        warnings.warn(text, ConvergenceWarning, stacklevel=6)
+        warn(text, ConvergenceWarning, stacklevel=6)

@@ -1,6 +1,7 @@
 """Numbers from csv, tsv and other delimited text, with the row, line and column of errors."""
 
-import warnings
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from infer.recordings.formats._layout import GZIP, Layout, after_names, layout_o
 from infer.recordings.spike_times import SpikeTimes, find_columns, find_trials, spikes_of_labels
 from infer.recordings.table import MISSING_WORDS, Table, place
 from infer.wording import shown
+
+#: Letters of numbers that are not whole: 1.0, 1e0, nan, inf.
+PART = re.compile("[.eEnN]")
 
 
 def read_text(path: Path, content: str, key: str | None) -> Table:
@@ -25,12 +29,12 @@ def read_text(path: Path, content: str, key: str | None) -> Table:
         {"dtype": float, "converters": layout.number},
     ]
     for attempt in attempts:
-        with open_text(path) as handle, warnings.catch_warnings():
-            warnings.simplefilter("error")  # numpy warns of "1.0" read as int8; the next attempt reads floats
+        with open_text(path) as handle:
             lines = after_names(skip_comments(path, handle), layout)
+            lines = _lines_of_data(lines, whole=attempt["dtype"] is np.int8)
             try:
                 values = np.loadtxt(lines, delimiter=layout.delimiter, comments=None, quotechar='"', ndmin=2, **attempt)
-            except (ValueError, UserWarning) as error:
+            except ValueError as error:
                 if isinstance(error, UnicodeDecodeError | InputError):
                     raise
                 failure = error
@@ -40,6 +44,21 @@ def read_text(path: Path, content: str, key: str | None) -> Table:
     if found is None:
         raise failure
     return found
+
+
+def _lines_of_data(lines: Iterator[str], whole: bool) -> Iterator[str]:
+    """The lines, or a ValueError where there are none, or where numbers are to be whole and some are written as 1.0.
+
+    numpy would read these as int8 with a warning, 1.5 as 1.
+    """
+    found = False
+    for line in lines:
+        if whole and PART.search(line):
+            raise ValueError("not all numbers are whole")
+        found = found or bool(line.strip())
+        yield line
+    if not found:
+        raise ValueError("no data")
 
 
 def _line_of_row(path: Path, layout: Layout, row: int) -> int:
