@@ -1,6 +1,6 @@
 """Common parts of the figures of a report: legends, scatter plots, ticks, names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +15,8 @@ from infer.wording import clean_text
 Array = NDArray[np.float64]
 
 MAX_PIXELS = 256  # a larger matrix is shown as block means, so that a report stays small
+MAX_NAMES = 12  # more names than this do not fit beside an axis
+LONGEST_NAME = 10
 MAX_POINTS = 1200  # more points than this are shown as a density
 DENSITY_BINS = 80
 CLOUD = "#2b8fd1"  # between light and dark blue: pictures keep their colours in dark mode
@@ -109,6 +111,32 @@ def short(name: str, length: int = 14) -> str:
     """A name that fits beside an axis."""
     name = clean_text(name)
     return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def spin_places(
+    n_spins: int, names: Sequence[str] | None, order: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], list[str], str]:
+    """Ticks and labels of an axis of spins, as many as there is room for, and whether they are names or numbers.
+
+    Parameters
+    ----------
+    n_spins : int
+    names : sequence of str, optional
+    order : ndarray of int64, shape (n_spins,), optional
+        Spins in the order in which they are drawn.
+
+    Returns
+    -------
+    places : ndarray of int64
+    labels : list of str
+    kind : str
+        "name" or "number".
+    """
+    numbered = names is None or all(name == str(k) for k, name in enumerate(names))
+    places = np.arange(0, n_spins, -(-n_spins // MAX_NAMES))
+    drawn = places if order is None else order[places]
+    labels = [str(k) if numbered or names is None else short(names[k], LONGEST_NAME) for k in drawn.tolist()]
+    return places, labels, "number" if numbered else "name"
 
 
 def bounded(rate: ArrayLike) -> Array:

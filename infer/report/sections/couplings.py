@@ -9,15 +9,13 @@ from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from infer.plot.axes import MAX_PIXELS, cloud, identity, legend_above, log_ticks, plain_label, short, shrink
+from infer.plot.axes import MAX_PIXELS, cloud, identity, legend_above, log_ticks, plain_label, shrink, spin_places
 from infer.plot.svg import BLUE, GREY, INK, VERMILION, drawing, new_axes
 from infer.report.layout import Number, Table, number, readable, with_error
 from infer.report.network import cluster_order
 from infer.report.results import Analysis
 from infer.report.section import Figure, Numbers, Section
 
-MAX_NAMES = 12  # more names than this do not fit beside an axis
-LONGEST_NAME = 10
 MOST_SPINS = 100
 Row = tuple[str | Number, ...]
 
@@ -50,10 +48,7 @@ def coupling_matrix(
     order = np.arange(n_spins) if order is None else np.asarray(order)
     shown, block = shrink(matrix[np.ix_(order, order)])
     end = len(shown) * block - 0.5
-    numbered = names is None or all(name == str(k) for k, name in enumerate(names))
-    places = np.arange(0, n_spins, -(-n_spins // MAX_NAMES))
-    labels = [str(k) if numbered or names is None else short(names[k], LONGEST_NAME) for k in order[places].tolist()]
-    kind = "number" if numbered else "name"
+    places, labels, kind = spin_places(n_spins, names, order)
     with drawing():
         figure, axes = new_axes(height=4.6)
         axes.grid(False)
