@@ -21,7 +21,7 @@ from infer.diagnosis.multi_information import CORRECTION, MultiInformation, mult
 from infer.diagnosis.refit import exactly_possible
 from infer.diagnosis.time_reversal import LAGS, TimeReversal, time_reversal_test
 from infer.estimators.likelihood.enumeration import enumerate_states
-from infer.files.json import to_plain_dict
+from infer.files.json import plain, to_plain_dict
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.similarity.replicates import blas_threads
@@ -168,7 +168,7 @@ class Diagnosis:
         dict
         """
         answers = ("couplings_needed", "missed", "stationary", "reversible", "gains", "claims", "verdict")
-        return to_plain_dict(self) | {name: _plain(getattr(self, name)) for name in answers}
+        return to_plain_dict(self) | {name: plain(getattr(self, name)) for name in answers}
 
     def summary(self) -> str:
         """The claims and checks for a terminal.
@@ -415,13 +415,6 @@ def _time_claim(found: Diagnosis) -> str:
     if found.time_reversal is None:
         parts.append(f"Time reversal was not judged: {found.without_time}.")
     return " ".join(parts)
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _summary(found: Diagnosis) -> str:

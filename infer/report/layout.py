@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from infer.wording import decimals
+
 __all__ = [
     "FigureCard",
     "Number",
@@ -104,26 +106,24 @@ def readable(value: Any, digits: int = 4) -> str:
     return f"{mantissa}×10".replace("-", "−") + str(int(exponent)).translate(SUPERSCRIPTS)
 
 
-def places(std: float) -> int:
-    """Decimals at which a standard error has two significant digits."""
-    return max(0, 1 - math.floor(math.log10(float(f"{std:.1e}"))))
-
-
 def measured(value: Any, std: Any) -> str:
     """A number with its standard error, both to two digits of the error; without an error, to three digits."""
     number_text, error = (item.text if isinstance(item, Number) else "" for item in with_error(value, std))
     return f"{number_text}{PLUS_MINUS}{error}" if error else number_text
 
 
-def with_error(value: Any, std: Any) -> tuple[Number, "str | Number"]:
+def with_error(value: Any, std: Any) -> tuple[Number, str | Number]:
     """A number and its standard error as two entries of a table; a dash where there is no finite error."""
     known = isinstance(std, (int, float)) and math.isfinite(std) and std > 0
     if not known or not isinstance(value, (int, float)) or not math.isfinite(value):
         return number(value, 3), "–"
     if std < 1e-5 or std >= 1e5:
         return number(value), number(std, 2)
-    decimals = places(std)
-    return tuple(Number(each, f"{each:,.{decimals}f}".replace("-", "−")) for each in (value, std))  # type: ignore[return-value]
+    digits = decimals(std)
+    return (
+        Number(value, f"{value:,.{digits}f}".replace("-", "−")),
+        Number(std, f"{std:,.{digits}f}"),
+    )
 
 
 def p_number(value: Any) -> Number:
