@@ -391,7 +391,7 @@ def _couplings_claim(found: Diagnosis) -> str:
         return text
     return (
         f"These rows say nothing against independent spins: couplings gain nothing on held-out rows ({size}), and pair "
-        f"correlations are as large as those of independent spins ({p_text(test.p_value)})."
+        f"correlations are no larger than those of independent spins ({p_text(test.p_value)})."
     )
 
 

@@ -255,7 +255,11 @@ def _couplings(analysis: Analysis) -> Claim:
     gain = found.gains.get("pair - independent")
     effect = "" if gain is None else f"{measured(*gain)} nats per row on held-out rows"
     text = named(found.claims["couplings"], analysis.names)
-    return Claim("pays", "Pair couplings pay", found.couplings_needed, effect, typeset(text))
+    statement = "Pair couplings pay"
+    if text.startswith(f"{statement}: "):  # the statement stands before the sentence
+        rest = text.removeprefix(f"{statement}: ")
+        text = rest[0].upper() + rest[1:]
+    return Claim("pays", statement, found.couplings_needed, effect, typeset(text))
 
 
 def _model(analysis: Analysis) -> Claim:

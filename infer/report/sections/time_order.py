@@ -96,8 +96,13 @@ def _tests(analysis: Analysis, numbers: Numbers) -> Table | None:
         if test is None:
             continue
         name = kind.replace("_", " ")
+        single = kind == "drift" and test["n_runs"] == 1
         rows += [
-            (f"{name}: {key}", number(test["rms_z"][key], 3), p_number(p_value))
+            (
+                f"{name}: {key.removesuffix(' within runs') if single else key}",
+                number(test["rms_z"][key], 3),
+                p_number(p_value),
+            )
             for key, p_value in test["p_values"].items()
         ]
         rows.append((f"{name}: all together", "–", p_number(test["p_value"])))
