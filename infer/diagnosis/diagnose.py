@@ -422,9 +422,8 @@ def _summary(found: Diagnosis) -> str:
     outcomes = {True: "passes", False: "FAILS", None: "not judged"}
     lines = [f"{found.n_samples:,} samples of {found.n_spins} spins"]
     lines += [f"  {claim}" for claim in found.claims.values()]
-    lines.append(f"  {'check':<24} {'judges':<9} {'p':>7}  {'outcome':<11} largest deviation")
+    lines.append(f"  {'check':<24} {'judges':<9} {'p':>8}  {'outcome':<11} largest deviation")
     for check in found.checks:
-        lines.append(
-            f"  {check.name:<24} {check.judges:<9} {check.p_value:>7.4f}  {outcomes[check.passed]:<11} {check.effect}"
-        )
+        chance = p_text(check.p_value).removeprefix("p ").removeprefix("= ")
+        lines.append(f"  {check.name:<24} {check.judges:<9} {chance:>8}  {outcomes[check.passed]:<11} {check.effect}")
     return "\n".join(lines)

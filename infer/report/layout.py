@@ -99,7 +99,7 @@ def readable(value: Any, digits: int = 4) -> str:
         return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
-    if 1e-3 <= abs(value) < 1e6:
+    if 1e-4 <= abs(value) < 1e6:
         places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
         return f"{value:,.{places}f}".replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
@@ -148,7 +148,11 @@ def typeset(text: str) -> str:
     return re.sub(
         r"(?<=[ (])-(?=\d)",
         "−",
-        text.replace(" +- ", PLUS_MINUS).replace("p <= ", f"p{SPACE}≤{SPACE}").replace("<=", "≤"),
+        re.sub(r"(?<=\d) %", f"{SPACE}%", text)
+        .replace(" +- ", PLUS_MINUS)
+        .replace("p <= ", f"p{SPACE}≤{SPACE}")
+        .replace("p = ", f"p{SPACE}={SPACE}")
+        .replace("<=", "≤"),
     )
 
 
@@ -169,9 +173,10 @@ def number(value: Any, digits: int = 4) -> Number:
     return Number(value, readable(value, digits))
 
 
-def interval_text(interval: Sequence[Any]) -> str:
-    """Both ends of an interval."""
-    return f"{readable(interval[0], 3)} to {readable(interval[1], 3)}"
+def interval_text(interval: Sequence[Any], std: Any = None) -> str:
+    """Both ends of an interval, to two digits of the standard error where there is one."""
+    low, high = (with_error(end, std)[0].text for end in interval)
+    return f"{low} to {high}"
 
 
 def entry(value: Any, digits: int | None = None) -> str | Number:

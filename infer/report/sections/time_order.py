@@ -133,10 +133,11 @@ def _movers(analysis: Analysis, numbers: Numbers) -> Table | None:
     if found is None or not found["largest"]:
         return None
     names = numbers["names"]
-    rows: list[Row] = [
-        (names[item["spin"]], number(item["first"], 3), number(item["last"], 3), number(item["z"], 2))
-        for item in found["largest"]
-    ]
+    rows: list[Row] = []
+    for item in found["largest"]:
+        std = abs((item["last"] - item["first"]) / item["z"]) if item["z"] else None
+        ends = (with_error(item[key], std)[0] for key in ("first", "last"))
+        rows.append((names[item["spin"]], *ends, number(item["z"], 2)))
     head = ("spin", "mean in the first quarter", "mean in the last quarter", "change / error")
     return Table("Spins that change most", head, rows)
 
