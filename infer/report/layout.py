@@ -148,7 +148,7 @@ def typeset(text: str) -> str:
     return re.sub(
         r"(?<=[ (])-(?=\d)",
         "−",
-        re.sub(r"(?<=\d) %", f"{SPACE}%", text)
+        re.sub(r"(?<=\d) ?%", f"{SPACE}%", text)
         .replace(" +- ", PLUS_MINUS)
         .replace("p <= ", f"p{SPACE}≤{SPACE}")
         .replace("p = ", f"p{SPACE}={SPACE}")

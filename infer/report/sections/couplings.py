@@ -293,7 +293,7 @@ def _spins(analysis: Analysis, numbers: Numbers) -> Table:
     rows: list[Row] = [
         (
             numbers["names"][k],
-            number(numbers["means"][k], 3),
+            with_error(numbers["means"][k], math.sqrt((1.0 - numbers["means"][k] ** 2) / analysis.data.n_samples))[0],
             number(numbers["fields"][k], 3),
             number(numbers["network"]["degrees"][k]),
         )

@@ -216,10 +216,11 @@ def _reading(analysis: Analysis) -> Card:
         several = occupied - (spikes - sharing)
         if 0 <= several <= occupied and occupied:
             done.append(f"{_percent(several / occupied)} of the bins with spikes hold several, which count as one")
+    masked = "averaged over" if analysis.fit.method == "pseudolikelihood" else "drawn from a model"
     for key, text in (
         ("dropped_rows", "{:,} rows dropped"),
         ("filled_values", "{:,} missing values filled in"),
-        ("masked_values", "{:,} missing values averaged over"),
+        ("masked_values", f"{{:,}} missing values {masked}"),
         ("unobserved_values", "{:,} values unobserved"),
     ):
         if isinstance(about.get(key), int) and about[key] > 0:
@@ -228,7 +229,7 @@ def _reading(analysis: Analysis) -> Card:
         done.append(f"spins that never change: {about['constant_spins']} ({about.get('constant')})")
     if "threshold" in about:
         done.append(f"real values, +1 above {about['threshold']}")
-    title = f"bin width {about['bin_width']:g}" if "bin_width" in about else "changed" if done else "as they are"
+    title = f"bin width {about['bin_width']:g}" if "bin_width" in about else "with changes" if done else "as they are"
     return Card("On reading", title, "; ".join(done) or "nothing was dropped, filled in or averaged over")
 
 
@@ -309,7 +310,8 @@ def next_steps(analysis: Analysis) -> list[Step]:
     file = "." in source
     data = shlex.quote(source) if file else "DATA"
     options = _options(analysis.data.attributes)
-    report = f"reverie report {data}{options} --output report.html"
+    order = "" if analysis.data.time_ordered else " --no-time-order"
+    report = f"reverie report {data}{options}{order} --output report.html"
     steps = []
     if not found.accepted or (analysis.runaway is not None and analysis.runaway.ran_away):
         method = "pseudolikelihood" if analysis.fit.method == "maximum-likelihood" else "maximum-likelihood"
@@ -332,7 +334,7 @@ def next_steps(analysis: Analysis) -> list[Step]:
             middle = float(about["first_bin_edge"]) + float(about["bin_width"]) * (analysis.data.n_rows // 2)
             half = f"reverie report {data}{options} --stop {middle:g} --output first_half.html"
         steps.append(Step("The record drifts: fit parts of it, and compare their couplings.", half))
-        if analysis.data.kind == "recording" and not half:
+        if analysis.data.kind == "recording" and not half and not order:
             steps.append(Step("Or, if rows stand in no order in time, say so.", f"{report} --no-time-order"))
     kinetic = any(method.name == "kinetic" for method in METHODS)
     if found.reversible is False and kinetic:
@@ -355,7 +357,10 @@ def next_steps(analysis: Analysis) -> list[Step]:
                 f"reverie fit {data}{options}{missing}{method} --output fit.nc",
             )
         )
-        steps.append(Step("Look at the energy landscape.", f"reverie landscape fit.nc --samples {data}{options}"))
+        complete = " --missing drop" if masked else ""  # a landscape needs whole rows
+        steps.append(
+            Step("Look at the energy landscape.", f"reverie landscape fit.nc --samples {data}{options}{complete}")
+        )
     if not analysis.has_patterns:
         steps.append(
             Step("Ask how dreamed the couplings are, if you know patterns.", f"{report} --patterns PATTERNS.npy")

@@ -7,6 +7,16 @@ from infer.report.results import Analysis
 from infer.report.section import Figure, Numbers, Section
 
 MOST_ROWS = 30
+ACCURACY = {
+    "entropy_independent": "entropy of independent spins, S₁ (bits)",
+    "entropy_model": "entropy of the pair model, S₂ (bits)",
+    "entropy_samples": "entropy of the rows, S_N (bits)",
+    "divergence_independent": "divergence of the rows from independent spins, D₁ (bits)",
+    "divergence_model": "divergence of the rows from the pair model, D₂ (bits)",
+    "r": "r = (S₁ − S₂) / (S₁ − S_N)",
+    "r_divergence": "r_D = (D₁ − D₂) / D₁",
+    "seen_once": "share of the rows whose state was seen once",
+}
 Row = tuple[str | Number, ...]
 
 
@@ -59,8 +69,14 @@ def _accuracy(analysis: Analysis, numbers: Numbers) -> Table | None:
     found = numbers["landscape"]["accuracy"]
     if found is None:
         return None
-    rows: list[Row] = [(name, number(value, 4)) for name, value in found.items() if isinstance(value, float)]
-    return Table("Accuracy of the pair model (plain, not corrected for bias)", ("quantity", "value"), rows)
+    rows: list[Row] = []
+    for key, name in ACCURACY.items():
+        value, error = with_error(found[key], found.get(f"{key}_std"))
+        rows.append((name, number(found[key]), error) if error == "–" else (name, value, error))
+    shown = 2 if all(row[-1] == "–" for row in rows) else 3  # no errors where all states were enumerated
+    head = ("quantity", "value", "standard error")[:shown]
+    rows = [row[:shown] for row in rows]
+    return Table("Accuracy of the pair model", head, rows, "Plain, not corrected for bias.")
 
 
 SECTION = Section(

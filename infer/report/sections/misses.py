@@ -179,10 +179,10 @@ def _checks(analysis: Analysis, numbers: Numbers) -> Table:
     rows: list[Row] = [
         (
             item.name,
+            outcomes[item.passed],
+            p_number(item.p_value),
             item.judges,
             typeset(named(item.effect, analysis.names)),
-            p_number(item.p_value),
-            outcomes[item.passed],
         )
         for item in analysis.diagnosis.checks
     ]
@@ -192,7 +192,7 @@ def _checks(analysis: Analysis, numbers: Numbers) -> Table:
     )
     if analysis.diagnosis.without_time:
         note += f" Not judged over time: {analysis.diagnosis.without_time}."
-    return Table("Checks", ("check", "judges the", "largest deviation", "p-value", "outcome"), rows, note)
+    return Table("Checks", ("check", "outcome", "p-value", "judges the", "largest deviation"), rows, note)
 
 
 def _table_of_moments(analysis: Analysis, numbers: Numbers) -> Table:
