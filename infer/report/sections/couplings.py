@@ -204,7 +204,7 @@ def _ranks_caption(analysis: Analysis) -> str:
         return text
     text += " Couplings near their standard error (dots) cannot be told from 0."
     beyond = int((errors > rank_limit(analysis.couplings, analysis.couplings_std)).sum())
-    return text + (f" {beyond:,} errors lie above the axis." if beyond else "")
+    return text + (f" {beyond:,} {'errors lie' if beyond > 1 else 'error lies'} above the axis." if beyond else "")
 
 
 def _range(degrees: Any) -> str:

@@ -192,7 +192,7 @@ def _checks(analysis: Analysis, numbers: Numbers) -> Table:
     )
     if analysis.diagnosis.without_time:
         note += f" Not judged over time: {analysis.diagnosis.without_time}."
-    return Table("Checks", ("check", "outcome", "p-value", "judges the", "largest deviation"), rows, note)
+    return Table("Checks", ("check", "outcome", "p", "judges the", "largest deviation"), rows, note)
 
 
 def _table_of_moments(analysis: Analysis, numbers: Numbers) -> Table:

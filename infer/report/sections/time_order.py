@@ -112,7 +112,7 @@ def _tests(analysis: Analysis, numbers: Numbers) -> Table | None:
     parts = (analysis.diagnosis.time_reversal, analysis.diagnosis.drift)
     times = [part.correlation_time for part in parts if part is not None]
     note = f"{'; '.join(notes)}; longest autocorrelation time: {readable(times[0], 3)} rows."
-    return Table("Drift and time reversal", ("test", "rms z", "p-value"), rows, note[0].upper() + note[1:])
+    return Table("Drift and time reversal", ("test", "rms z", "p"), rows, note[0].upper() + note[1:])
 
 
 def _entropy(analysis: Analysis, numbers: Numbers) -> Table | None:
