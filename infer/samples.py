@@ -61,6 +61,8 @@ class Samples:
         Whether 0 stands for a missing value.
     table : object, optional
         The object that held the values, where it is not an array, for scikit-learn's checks of types and column names.
+    source : str
+        File that a recording was read from, or the type of the object; empty for other data.
     """
 
     values: Any
@@ -74,6 +76,7 @@ class Samples:
     attributes: dict[str, Any] = field(default_factory=dict)
     gaps: bool = False
     table: Any = None
+    source: str = ""
 
     @classmethod
     def of(
@@ -274,6 +277,17 @@ class Samples:
             n_effective=None,
             table=None,
         )
+
+    def means(self) -> FloatArray:
+        """Weighted means of the spins; unlike `moments`, in time that grows with n_spins only.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_spins,)
+        """
+        if self.weight is None:
+            return np.asarray(self.spins.mean(axis=0, dtype=np.float64))
+        return np.asarray(np.einsum("r,ri->i", self.weight, self.spins) / self.weight.sum())
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
         """Weighted means and second moments of the spins.

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from infer.diagnosis.check import holm
+import numpy as np
+
+from infer.diagnosis.check import holm, percent
 from infer.diagnosis.draws import MIXED_R_HAT
 from infer.diagnosis.model_checks import MeansAndCorrelations, ModelCheck
 from infer.files.json import to_plain_dict
 from infer.wording import join, p_text
 
 __all__ = ["Adequacy"]
+
+#: Share of draws outside the numbers of +1 of the rows from which the model counts as having a state of its own.
+UNVISITED_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,7 +125,7 @@ class Adequacy:
 def verdict(found: Adequacy, false_alarms: float = 0.05) -> str:
     """Sentence or two on the deviations of the pair model, or on why they were not judged."""
     if not found.fit.accepted:
-        return f"What the pair model misses was not judged. {found.fit.verdict}"
+        return f"What the pair model misses was not judged. {found.fit.verdict}{_unvisited(found)}"
     if not found.mixed:
         return (
             "What the pair model misses was not judged: its own chains, from the rows and from independent spins, do "
@@ -140,6 +145,24 @@ def verdict(found: Adequacy, false_alarms: float = 0.05) -> str:
     names = join([f"{check.name} ({p_text(check.p_value)})" for check in failed])
     text = f"The pair model misses {names}: {largest.effect}."
     return f"{text} A term for that would gain about {largest.nats:.1g} nats per row."
+
+
+def _unvisited(found: Adequacy) -> str:
+    """Sentence on draws of the model outside the numbers of +1 that the rows have; empty for few of them."""
+    seen = np.flatnonzero(found.sum_of_spins["observed"])
+    predicted = np.asarray(found.sum_of_spins["predicted"])
+    low, high = int(seen[0]), int(seen[-1])
+    parts = (
+        (float(predicted[high + 1 :].sum()), f"more than {high}", "most"),
+        (float(predicted[:low].sum()), f"fewer than {low}", "fewest"),
+    )
+    share, which, extreme = max(parts)
+    if share < UNVISITED_SHARE:
+        return ""
+    return (
+        f" The model has a state that the data never visit: {percent(share)} of its draws have {which} spins at +1, "
+        f"the {extreme} that any row has."
+    )
 
 
 def _summary(found: Adequacy) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from infer.model import PairModel
 from infer.samples import Samples
+from infer.wording import decimals
 
 
 class Check(Protocol):
@@ -63,7 +64,7 @@ def nats(value: float, std: float | None = None) -> str:
     """A number of nats per row, with as many digits as its standard error justifies."""
     if std is None or not math.isfinite(std) or std <= 0:
         return f"{value:.2g}"
-    digits = int(np.clip(1 - math.floor(math.log10(std)), 0, 6))
+    digits = min(decimals(std), 6)
     return f"{value:.{digits}f} +- {std:.{digits}f}"
 
 

@@ -21,7 +21,7 @@ from infer.diagnosis.multi_information import CORRECTION, MultiInformation, mult
 from infer.diagnosis.refit import exactly_possible
 from infer.diagnosis.time_reversal import LAGS, TimeReversal, time_reversal_test
 from infer.estimators.likelihood.enumeration import enumerate_states
-from infer.files.json import to_plain_dict
+from infer.files.json import plain, to_plain_dict
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.similarity.replicates import blas_threads
@@ -168,7 +168,7 @@ class Diagnosis:
         dict
         """
         answers = ("couplings_needed", "missed", "stationary", "reversible", "gains", "claims", "verdict")
-        return to_plain_dict(self) | {name: _plain(getattr(self, name)) for name in answers}
+        return to_plain_dict(self) | {name: plain(getattr(self, name)) for name in answers}
 
     def summary(self) -> str:
         """The claims and checks for a terminal.
@@ -392,7 +392,7 @@ def _couplings_claim(found: Diagnosis) -> str:
         return text
     return (
         f"These rows say nothing against independent spins: couplings gain nothing on held-out rows ({size}), and pair "
-        f"correlations are as large as those of independent spins ({p_text(test.p_value)})."
+        f"correlations are no larger than those of independent spins ({p_text(test.p_value)})."
     )
 
 
@@ -418,21 +418,13 @@ def _time_claim(found: Diagnosis) -> str:
     return " ".join(parts)
 
 
-def _plain(value: Any) -> Any:
-    """Convert tuples to lists."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _summary(found: Diagnosis) -> str:
     """Claims and table of the checks for a terminal."""
     outcomes = {True: "passes", False: "FAILS", None: "not judged"}
     lines = [f"{found.n_samples:,} samples of {found.n_spins} spins"]
     lines += [f"  {claim}" for claim in found.claims.values()]
-    lines.append(f"  {'check':<24} {'judges':<9} {'p':>7}  {'outcome':<11} largest deviation")
+    lines.append(f"  {'check':<24} {'judges':<9} {'p':>8}  {'outcome':<11} largest deviation")
     for check in found.checks:
-        lines.append(
-            f"  {check.name:<24} {check.judges:<9} {check.p_value:>7.4f}  {outcomes[check.passed]:<11} {check.effect}"
-        )
+        chance = p_text(check.p_value).removeprefix("p ").removeprefix("= ")
+        lines.append(f"  {check.name:<24} {check.judges:<9} {chance:>8}  {outcomes[check.passed]:<11} {check.effect}")
     return "\n".join(lines)

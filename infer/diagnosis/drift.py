@@ -296,9 +296,13 @@ def _verdict(found: Drift) -> str:
             f"Drift was not judged: blocks of {found.block_length:,} rows are too short for an autocorrelation time of "
             f"{text}."
         )
-    compared = join(list(found.tests))
+    # of a single run there is nothing else to compare
+    compared = f" {join(list(found.tests))}" if found.n_runs > 1 else ""
     if found.stationary:
-        return f"No drift is seen {compared} ({p_text(found.p_value)}; {found.n_blocks} blocks)."
+        return f"No drift is seen{compared} ({p_text(found.p_value)}; {found.n_blocks} blocks)."
     which = [name for name, p in found.p_values.items() if p * len(found.tests) <= found.false_alarms]
-    text = f"The record drifts ({p_text(found.p_value)}; {join(which or list(found.p_values))})"
+    named = which or list(found.p_values)
+    if found.n_runs == 1:
+        named = [name.removesuffix(" within runs") for name in named]
+    text = f"The record drifts ({p_text(found.p_value)}; {join(named)})"
     return f"{text}: {found.effect}." if found.largest else f"{text}."

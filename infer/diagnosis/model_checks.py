@@ -245,7 +245,7 @@ class MeansAndCorrelations(ModelCheck):
         if self.accepted:
             return f"The model has the means and correlations of the rows, to {self.rms_z:.2g} standard errors."
         return (
-            f"The model does not have the means and correlations of the rows: they are off by {self.rms_z:.2g} "
+            f"The model does not have the means and correlations of the rows: they are off by {_size(self.rms_z)} "
             f"standard errors (root mean square); {self.effect}."
         )
 
@@ -270,6 +270,11 @@ CHECKS: dict[type[ModelCheck], str] = {
     NumberOfUp: "model",
     EnergyDistribution: "model",
 }
+
+
+def _size(z: float) -> str:
+    """A number of standard errors without an exponent."""
+    return f"{z:.2g}" if z < 10 else f"{z:,.0f}"
 
 
 def gain_text(check: ModelCheck) -> str:

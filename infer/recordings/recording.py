@@ -53,17 +53,14 @@ class Recording(Samples):
         kept or dropped), "notes" and "warnings" (sentences). For spike times also "bin_width", "first_bin_edge",
         "spikes" (in bins), "spikes_outside_bins", "spikes_sharing_a_bin" (with another one of the same unit),
         "unobserved_values" and "epochs".
-    gaps, table
+    gaps, table, source
         As for `infer.Samples`.
-    source : str
-        The file it was read from, or the type of the object.
     columns : ndarray of int64, shape (n_spins,)
         Numbers of the columns of the file that are the spins (all, unless constant ones were dropped).
     kept_rows : ndarray of int64, shape (n_rows,), or None
         Numbers of the rows of the file that are kept, where ``missing="drop"`` left some out; None: all.
     """
 
-    source: str = ""
     columns: NDArray[np.int64] = field(default_factory=lambda: np.arange(0))
     kept_rows: NDArray[np.int64] | None = None
 

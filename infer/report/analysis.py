@@ -91,8 +91,10 @@ def analyse(
         If the samples are not +-1, are fewer than 16, names, patterns or events do not fit them, or there is no such
         method.
     """
-    source = clean_text(source if source is not None else _source(samples))
     given = steps.check_given(samples, patterns, names, ordered)
+    if source is None:  # without folders, for privacy
+        source = os.path.basename(given.samples.source) or "samples in memory"
+    source = clean_text(source)
     xi = given.patterns
     if fit_fields is None:
         fit_fields = not given.samples.without_fields
@@ -127,7 +129,7 @@ def analyse(
             landscape = steps.landscape_of(fitted, given, judged, diagnosis.couplings_needed, seed)
         with _step("convergence", bar, seconds):
             watched = monitor(spins, judged.chains, judged.ordered, pairs, xi)
-    means = steps.means_of(judged)
+    means = judged.means()
     data = steps.summary_of_data(given, judged, means)
     return Analysis(
         source=source,
@@ -174,8 +176,3 @@ def _step(name: str, bar: Any, seconds: dict[str, float]) -> Iterator[None]:
     yield
     seconds[name] = round(time.perf_counter() - start, 3)
     bar.update()
-
-
-def _source(samples: Any) -> str:
-    """Name of the file that samples were read from, without folders, for privacy."""
-    return os.path.basename(str(getattr(samples, "source", ""))) or "samples in memory"

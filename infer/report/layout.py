@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from infer.wording import decimals
+
 __all__ = [
     "FigureCard",
     "Number",
@@ -97,16 +99,11 @@ def readable(value: Any, digits: int = 4) -> str:
         return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
-    if 1e-3 <= abs(value) < 1e6:
+    if 1e-4 <= abs(value) < 1e6:
         places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
         return f"{value:,.{places}f}".replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa}×10".replace("-", "−") + str(int(exponent)).translate(SUPERSCRIPTS)
-
-
-def places(std: float) -> int:
-    """Decimals at which a standard error has two significant digits."""
-    return max(0, 1 - math.floor(math.log10(float(f"{std:.1e}"))))
 
 
 def measured(value: Any, std: Any) -> str:
@@ -115,15 +112,18 @@ def measured(value: Any, std: Any) -> str:
     return f"{number_text}{PLUS_MINUS}{error}" if error else number_text
 
 
-def with_error(value: Any, std: Any) -> tuple[Number, "str | Number"]:
+def with_error(value: Any, std: Any) -> tuple[Number, str | Number]:
     """A number and its standard error as two entries of a table; a dash where there is no finite error."""
     known = isinstance(std, (int, float)) and math.isfinite(std) and std > 0
     if not known or not isinstance(value, (int, float)) or not math.isfinite(value):
         return number(value, 3), "–"
     if std < 1e-5 or std >= 1e5:
         return number(value), number(std, 2)
-    decimals = places(std)
-    return tuple(Number(each, f"{each:,.{decimals}f}".replace("-", "−")) for each in (value, std))  # type: ignore[return-value]
+    digits = decimals(std)
+    return (
+        Number(value, f"{value:,.{digits}f}".replace("-", "−")),
+        Number(std, f"{std:,.{digits}f}"),
+    )
 
 
 def p_number(value: Any) -> Number:
@@ -148,7 +148,11 @@ def typeset(text: str) -> str:
     return re.sub(
         r"(?<=[ (])-(?=\d)",
         "−",
-        text.replace(" +- ", PLUS_MINUS).replace("p <= ", f"p{SPACE}≤{SPACE}").replace("<=", "≤"),
+        re.sub(r"(?<=\d) ?%", f"{SPACE}%", text)
+        .replace(" +- ", PLUS_MINUS)
+        .replace("p <= ", f"p{SPACE}≤{SPACE}")
+        .replace("p = ", f"p{SPACE}={SPACE}")
+        .replace("<=", "≤"),
     )
 
 
@@ -169,9 +173,10 @@ def number(value: Any, digits: int = 4) -> Number:
     return Number(value, readable(value, digits))
 
 
-def interval_text(interval: Sequence[Any]) -> str:
-    """Both ends of an interval."""
-    return f"{readable(interval[0], 3)} to {readable(interval[1], 3)}"
+def interval_text(interval: Sequence[Any], std: Any = None) -> str:
+    """Both ends of an interval, to two digits of the standard error where there is one."""
+    low, high = (with_error(end, std)[0].text for end in interval)
+    return f"{low} to {high}"
 
 
 def entry(value: Any, digits: int | None = None) -> str | Number:

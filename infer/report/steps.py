@@ -22,6 +22,7 @@ from infer.report.penalty import choose_alpha
 from infer.report.results import DataSummary, FitSummary, RateByLikelihood
 from infer.samples import Samples
 from infer.wording import clean_text
+from simulate.couplings import hebbian
 from simulate.dynamics.sampling import sample
 from simulate.dynamics.spins import PersistentGlauber
 from simulate.user_warnings import warn
@@ -238,15 +239,14 @@ def equilibrium_control(
     if found.inverse_temperature <= 0:
         return None
     samples, n_spins = given.samples, given.samples.n_spins
-    xi = given.patterns.astype(np.float64)
-    hebbian = xi.T @ xi / n_spins
-    np.fill_diagonal(hebbian, 0.0)
     n_rows = min(given.n_samples, _MOST_CONTROL_VALUES // n_spins)
     chains = min(_CONTROL_CHAINS, max(2, n_rows // 4))
     rng = np.random.default_rng(seed)
     # couplings and fields contain 1/T, so the temperature of the dynamics is 1
     dynamics = PersistentGlauber(
-        couplings=hebbian * found.inverse_temperature, temperature=1.0, fields=fields if fit_fields else None
+        couplings=hebbian(given.patterns) * found.inverse_temperature,
+        temperature=1.0,
+        fields=fields if fit_fields else None,
     )
     starts = samples.spins[rng.integers(0, samples.n_rows, chains)]
     drawn = sample(
@@ -301,10 +301,3 @@ def summary_of_data(given: Given, samples: Samples, means: NDArray[np.float64]) 
         active_share_range=(float(shares.min()), float(shares.max())),
         attributes=readable_attributes(samples.attributes),
     )
-
-
-def means_of(samples: Samples) -> NDArray[np.float64]:
-    """Mean of every spin without a floating-point copy of all rows."""
-    if samples.weight is None:
-        return np.asarray(samples.spins.mean(axis=0, dtype=np.float64))
-    return np.asarray(np.einsum("r,ri->i", samples.weight, samples.spins) / samples.weight.sum())

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from infer.plot.axes import bounded, cloud, identity, legend_above, rate_ticks
 from infer.plot.svg import BLUE, COLOURS, GREY, drawing, new_axes
-from infer.report.layout import Number, Table, entry, interval_text, measured, number, readable, with_error
+from infer.report.layout import Number, Table, interval_text, measured, number, readable, with_error
 from infer.report.rate_figures import LABELS, null_models, rate_profile, spectra
 from infer.report.results import Analysis, determined
 from infer.report.section import Figure, Numbers, Section
@@ -105,8 +105,8 @@ def dreaming_sentence(analysis: Analysis) -> str:
         )
     text = (
         f"Fitted to the samples directly, by likelihood, the dreaming rate is {measured(found.rate, found.rate_std)} "
-        f"({100 * found.confidence:g} % interval {interval_text(found.rate_interval)}) and the inverse temperature "
-        f"{measured(found.inverse_temperature, found.inverse_temperature_std)}."
+        f"({100 * found.confidence:g} % interval {interval_text(found.rate_interval, found.rate_std)}) and the inverse "
+        f"temperature {measured(found.inverse_temperature, found.inverse_temperature_std)}."
     )
     return f"{text} {control_sentence(analysis)}".strip()
 
@@ -151,13 +151,18 @@ def null_bands(analysis: Analysis) -> dict[str, tuple[float, float, float]]:
     return {name: (null["mean"], null["low"], null["high"]) for name, null in found.items() if "low" in null}
 
 
+def _by_likelihood(analysis: Analysis) -> bool:
+    """Whether a rate by likelihood is drawn."""
+    return analysis.dreaming is not None and analysis.dreaming.determined
+
+
 def _drawn_profile(analysis: Analysis, zoom: bool = False) -> MatplotlibFigure:
     found, fitted = analysis.similarity, analysis.dreaming
     profile = {name: found.profile[name] for name in ("cosine", "pearson")}
     common = (found.rates, profile, found.best_rate, found.best_rate_interval)
     if not zoom:
         return rate_profile(*common, nulls=null_bands(analysis))
-    likelihood = None if fitted is None or not fitted.determined else (fitted.rate, *fitted.rate_interval)
+    likelihood = (fitted.rate, *fitted.rate_interval) if fitted is not None and _by_likelihood(analysis) else None
     return rate_profile(*common, likelihood=likelihood, zoom=True)
 
 
@@ -192,7 +197,7 @@ def rate_row(name: str, value: Any, std: Any, interval: Sequence[Any] | None = N
     finite = all(isinstance(each, (int, float)) and math.isfinite(each) for each in ends if each is not None)
     if interval is not None and not (finite and std is not None and determined(value, std, tuple(interval))):
         return (name, NOT_DETERMINED, "–", "–")
-    return (name, *with_error(value, std), "–" if interval is None else interval_text(interval))
+    return (name, *with_error(value, std), "–" if interval is None else interval_text(interval, std))
 
 
 def _rates(analysis: Analysis, numbers: Numbers) -> Table | None:
@@ -242,10 +247,10 @@ def _measures(analysis: Analysis, numbers: Numbers) -> Table | None:
 def _nulls(analysis: Analysis, numbers: Numbers) -> Table | None:
     if not analysis.has_patterns:
         return None
-    rows: list[Row] = [
-        (LABELS.get(name, name), *(entry(null.get(key), 3) for key in ("mean", "std", "low", "high")))
-        for name, null in numbers["similarity"]["null_models"].items()
-    ]
+    rows: list[Row] = []
+    for name, null in numbers["similarity"]["null_models"].items():
+        ends = ("–" if key not in null else with_error(null[key], null["std"])[0] for key in ("low", "high"))
+        rows.append((LABELS.get(name, name), *with_error(null["mean"], null["std"]), *ends))
     head = ("model", "mean", "standard deviation", "2.5th percentile", "97.5th percentile")
     return Table("Null models of the cosine", head, rows)
 
@@ -281,22 +286,29 @@ def _references(analysis: Analysis, numbers: Numbers) -> Table | None:
     return Table("How dreamed, by reference", head, rows, note)
 
 
-PROFILE_CAPTION = (
-    "From near the lower bound over Hebbian (0) to infinite rate; the axis is linear in λ/(1 + λ). The cosine peaks at "
-    "the best rate, whose interval is shaded. Bands are null models, 2.5th to 97.5th percentile."
-)
+def profile_caption(analysis: Analysis) -> str:
+    """Caption of the similarity along the rate."""
+    text = (
+        "From near the lower bound over Hebbian (0) to infinite rate; the axis is linear in λ/(1 + λ). The cosine peaks "
+        "at the best rate, whose interval is shaded."
+    )
+    return text + (" Bands are null models, 2.5th to 97.5th percentile." if null_bands(analysis) else "")
+
+
 SECTION = Section(
     "similarity",
     "How dreamed?",
     _text,
     [
-        Figure("profile", "Similarity along the dreaming rate", _drawn_profile, PROFILE_CAPTION, needs=_has_patterns),
+        Figure("profile", "Similarity along the dreaming rate", _drawn_profile, profile_caption, needs=_has_patterns),
         Figure(
             "zoom",
             "From Hebbian to the best rate",
             lambda analysis: _drawn_profile(analysis, zoom=True),
-            "If Hebbian (dotted) lies inside the shaded interval, the couplings cannot be told from Hebbian ones. The "
-            "diamond, where there is one, is the rate by likelihood with its interval.",
+            lambda analysis: (
+                "If Hebbian (dotted) lies inside the shaded interval, the couplings cannot be told from Hebbian ones."
+                + (" The diamond is the rate by likelihood with its interval." if _by_likelihood(analysis) else "")
+            ),
             needs=lambda analysis: analysis.has_patterns and math.isfinite(analysis.similarity.best_rate),
         ),
         _map(

@@ -1,12 +1,14 @@
 """The first screen of a report: size of the samples, claims with their marks, and next commands."""
 
 import math
+import re
 import shlex
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from infer.diagnosis.comparison import SIGMAS
 from infer.estimators.registry import METHODS
 from infer.report.layout import Number, interval_text, measured, named, number, readable, typeset
 from infer.report.results import Analysis
@@ -20,7 +22,6 @@ __all__ = ["Card", "Claim", "Step", "cards", "claims", "first_line", "next_steps
 MARKS = {True: ("✓", "holds", "yes"), False: ("✗", "does not hold", "no"), None: ("–", "not judged", "open")}
 #: A spin with fewer rows than this in the rarer of its two states is counted as rare.
 FEW_ROWS = 50
-_SIGMAS = 2.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _dreaming_cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
         rate = Card(
             "Dreaming rate λ",
             Number(top["rate"], measured(top["rate"], top["rate_std"])),
-            f"{level} interval {interval_text(top['rate_interval'])}; 0 is Hebbian; {how}",
+            f"{level} interval {interval_text(top['rate_interval'], top['rate_std'])}; 0 is Hebbian; {how}",
         )
     else:
         rate = Card("Dreaming rate λ", "not determined", "no finite rate fits best, or its interval is open")
@@ -209,13 +210,17 @@ def _reading(analysis: Analysis) -> Card:
         spikes, sharing = int(about.get("spikes", 0)), int(about.get("spikes_sharing_a_bin", 0))
         n_values = analysis.data.n_rows * analysis.data.n_spins
         rate = readable(spikes / (n_values * float(about["bin_width"])), 2)
-        done.append(f"{spikes:,} spikes, {rate} per unit and unit of time on average")
-        if spikes:
-            done.append(f"{_percent(sharing / spikes)} of them share a bin with another spike of the same unit")
+        done.append(f"{spikes:,} spikes, {rate} per cell and unit of time on average")
+        # bins with spikes less those with one: the others hold several
+        occupied = round(analysis.data.active_share * n_values)
+        several = occupied - (spikes - sharing)
+        if 0 <= several <= occupied and occupied:
+            done.append(f"{_percent(several / occupied)} of the bins with spikes hold several, which count as one")
+    masked = "averaged over" if analysis.fit.method == "pseudolikelihood" else "drawn from a model"
     for key, text in (
         ("dropped_rows", "{:,} rows dropped"),
         ("filled_values", "{:,} missing values filled in"),
-        ("masked_values", "{:,} missing values averaged over"),
+        ("masked_values", f"{{:,}} missing values {masked}"),
         ("unobserved_values", "{:,} values unobserved"),
     ):
         if isinstance(about.get(key), int) and about[key] > 0:
@@ -224,7 +229,7 @@ def _reading(analysis: Analysis) -> Card:
         done.append(f"spins that never change: {about['constant_spins']} ({about.get('constant')})")
     if "threshold" in about:
         done.append(f"real values, +1 above {about['threshold']}")
-    title = f"bins of {about['bin_width']:g}" if "bin_width" in about else "changed" if done else "as they are"
+    title = f"bin width {about['bin_width']:g}" if "bin_width" in about else "with changes" if done else "as they are"
     return Card("On reading", title, "; ".join(done) or "nothing was dropped, filled in or averaged over")
 
 
@@ -246,7 +251,7 @@ def _dreamed(analysis: Analysis) -> Claim:
     if top["control_rate"] is not None:
         effect += f", control {measured(top['control_rate'], top['control_rate_std'])}"
         above, std = above - top["control_rate"], math.hypot(std, top["control_rate_std"])
-    holds = top["rate_interval"][0] > 0.0 and above > _SIGMAS * std
+    holds = top["rate_interval"][0] > 0.0 and above > SIGMAS * std
     return Claim("similarity", statement, bool(holds), effect, typeset(text))
 
 
@@ -254,8 +259,20 @@ def _couplings(analysis: Analysis) -> Claim:
     found = analysis.diagnosis
     gain = found.gains.get("pair - independent")
     effect = "" if gain is None else f"{measured(*gain)} nats per row on held-out rows"
-    text = named(found.claims["couplings"], analysis.names)
+    text = _without_opening(named(found.claims["couplings"], analysis.names))
     return Claim("pays", "Pair couplings pay", found.couplings_needed, effect, typeset(text))
+
+
+#: Openings of sentences that repeat the statement and outcome that stand before them.
+_OPENINGS = re.compile(
+    "(Pair couplings pay|(Whether pair couplings pay|What the pair model misses) was not judged)[:.] (?=.)"
+)
+
+
+def _without_opening(text: str) -> str:
+    """A sentence without what the statement of its claim has said already."""
+    rest = _OPENINGS.sub("", text, count=1) if _OPENINGS.match(text) else text
+    return rest[0].upper() + rest[1:]
 
 
 def _model(analysis: Analysis) -> Claim:
@@ -270,7 +287,7 @@ def _model(analysis: Analysis) -> Claim:
             effect = f"{about} nats per row to gain by a further term"
         else:
             effect = "nothing missed that these rows can show"
-    text = named(found.claims["model"], analysis.names)
+    text = _without_opening(named(found.claims["model"], analysis.names))
     return Claim("model", "Pairs are enough", holds, effect, typeset(text))
 
 
@@ -290,10 +307,11 @@ def _time(analysis: Analysis) -> Claim:
 def next_steps(analysis: Analysis) -> list[Step]:
     """Commands to run next."""
     found, source = analysis.diagnosis, analysis.source
-    file = analysis.data.kind == "recording" and "." in source
+    file = "." in source
     data = shlex.quote(source) if file else "DATA"
     options = _options(analysis.data.attributes)
-    report = f"reverie report {data}{options} --output report.html"
+    order = "" if analysis.data.time_ordered else " --no-time-order"
+    report = f"reverie report {data}{options}{order} --output report.html"
     steps = []
     if not found.accepted or (analysis.runaway is not None and analysis.runaway.ran_away):
         method = "pseudolikelihood" if analysis.fit.method == "maximum-likelihood" else "maximum-likelihood"
@@ -316,7 +334,7 @@ def next_steps(analysis: Analysis) -> list[Step]:
             middle = float(about["first_bin_edge"]) + float(about["bin_width"]) * (analysis.data.n_rows // 2)
             half = f"reverie report {data}{options} --stop {middle:g} --output first_half.html"
         steps.append(Step("The record drifts: fit parts of it, and compare their couplings.", half))
-        if analysis.data.kind == "recording" and not half:
+        if analysis.data.kind == "recording" and not half and not order:
             steps.append(Step("Or state it, if rows are in no order in time.", f"{report} --no-time-order"))
     kinetic = any(method.name == "kinetic" for method in METHODS)
     if found.reversible is False and kinetic:
@@ -339,7 +357,10 @@ def next_steps(analysis: Analysis) -> list[Step]:
                 f"reverie fit {data}{options}{missing}{method} --output fit.nc",
             )
         )
-        steps.append(Step("Look at the energy landscape.", f"reverie landscape fit.nc --samples {data}{options}"))
+        complete = " --missing drop" if masked else ""  # a landscape needs whole rows
+        steps.append(
+            Step("Look at the energy landscape.", f"reverie landscape fit.nc --samples {data}{options}{complete}")
+        )
     if not analysis.has_patterns:
         steps.append(
             Step("Compare the couplings with dreamed ones, if patterns are known.", f"{report} --patterns PATTERNS.npy")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import MaxNLocator
 
+from infer.diagnosis.comparison import SIGMAS
 from infer.diagnosis.multi_information import CORRECTION
 from infer.plot.axes import MARKERS
 from infer.plot.svg import COLOURS, GREY, drawing, new_axes
@@ -46,12 +47,22 @@ def held_out_scores(gains: Mapping[str, tuple[float, float]]) -> MatplotlibFigur
 def _text(analysis: Analysis) -> str:
     text = analysis.diagnosis.claims["couplings"]
     gain = analysis.diagnosis.gains.get("kinetic - pair")
-    if gain is not None and gain[0] > 2 * gain[1]:
+    if gain is not None and gain[0] > SIGMAS * gain[1]:
         text += (
-            " A kinetic model, which predicts each row from the one before, is better still: successive rows depend on "
-            "each other."
+            " A kinetic model, which predicts each row from the one before, is better still: successive rows "
+            "depend on each other."
         )
     return f"{text} All models were fitted to the same rows and scored on the same other rows."
+
+
+def _caption(analysis: Analysis) -> str:
+    drawn = analysis.diagnosis.held_out.over_independent
+    text = "Log-likelihood of rows that were not fitted to, above that of independent spins; bars are standard errors."
+    if "pair" in drawn:
+        text += " Pair to the right of independent: couplings are worth having."
+    if "kinetic" in drawn:
+        text += " The kinetic model knows the row before instead of the rest of the row."
+    return text
 
 
 def _scores(analysis: Analysis, numbers: Numbers) -> Table:
@@ -108,9 +119,7 @@ SECTION = Section(
             "held-out",
             "Models compared on held-out rows",
             lambda analysis: held_out_scores(analysis.diagnosis.held_out.over_independent),
-            "Log-likelihood of rows that were not fitted to, above that of independent spins; bars are standard "
-            "errors. Pair to the right of independent: couplings improve the prediction. The kinetic model predicts "
-            "spins from the row before, the pair model from the rest of the row.",
+            _caption,
         ),
     ],
     [_scores, _information, _pairs],

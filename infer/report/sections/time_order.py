@@ -96,8 +96,13 @@ def _tests(analysis: Analysis, numbers: Numbers) -> Table | None:
         if test is None:
             continue
         name = kind.replace("_", " ")
+        single = kind == "drift" and test["n_runs"] == 1
         rows += [
-            (f"{name}: {key}", number(test["rms_z"][key], 3), p_number(p_value))
+            (
+                f"{name}: {key.removesuffix(' within runs') if single else key}",
+                number(test["rms_z"][key], 3),
+                p_number(p_value),
+            )
             for key, p_value in test["p_values"].items()
         ]
         rows.append((f"{name}: all together", "–", p_number(test["p_value"])))
@@ -107,7 +112,7 @@ def _tests(analysis: Analysis, numbers: Numbers) -> Table | None:
     parts = (analysis.diagnosis.time_reversal, analysis.diagnosis.drift)
     times = [part.correlation_time for part in parts if part is not None]
     note = f"{'; '.join(notes)}; longest autocorrelation time: {readable(times[0], 3)} rows."
-    return Table("Drift and time reversal", ("test", "rms z", "p-value"), rows, note[0].upper() + note[1:])
+    return Table("Drift and time reversal", ("test", "rms z", "p"), rows, note[0].upper() + note[1:])
 
 
 def _entropy(analysis: Analysis, numbers: Numbers) -> Table | None:
@@ -128,10 +133,11 @@ def _movers(analysis: Analysis, numbers: Numbers) -> Table | None:
     if found is None or not found["largest"]:
         return None
     names = numbers["names"]
-    rows: list[Row] = [
-        (names[item["spin"]], number(item["first"], 3), number(item["last"], 3), number(item["z"], 2))
-        for item in found["largest"]
-    ]
+    rows: list[Row] = []
+    for item in found["largest"]:
+        std = abs((item["last"] - item["first"]) / item["z"]) if item["z"] else None
+        ends = (with_error(item[key], std)[0] for key in ("first", "last"))
+        rows.append((names[item["spin"]], *ends, number(item["z"], 2)))
     head = ("spin", "mean in the first quarter", "mean in the last quarter", "change / error")
     return Table("Spins that change most", head, rows)
 
