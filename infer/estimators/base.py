@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from infer.checks import check_confidence, check_memory, name_spins
 from infer.estimators.blocks import block_score, check_blocks, varying_blocks
 from infer.estimators.columns import VaryingSpins, check_worth, varying_spins
-from infer.model import PairModel
+from infer.model import PairModel, SpinModel
 from infer.samples import Samples
 from infer.statistics.batches import student_quantile
 from infer.types import FloatArray
@@ -338,6 +338,11 @@ class SpinEstimator(BaseEstimator):
         half = student_quantile(check_confidence(confidence), self.errors_freedom_) * std
         return centre - half, centre + half
 
+    @property
+    def _model(self) -> SpinModel:
+        """The fitted model, whose pseudo-likelihood is the score."""
+        return PairModel.of(self)
+
     def score_samples(self, X: Any) -> FloatArray:
         """Log pseudo-likelihood of every sample, ``sum_i log p(s_ki | rest of s_k)``.
 
@@ -356,7 +361,7 @@ class SpinEstimator(BaseEstimator):
             If X holds anything but +-1, or another number of spins than the fit.
         """
         check_is_fitted(self, "couplings_")
-        return PairModel.of(self).log_pseudolikelihood(self._read(X, reset=False).spins)
+        return self._model.log_pseudolikelihood(self._read(X, reset=False).spins)
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log pseudo-likelihood per sample, ``mean_k sum_i log p(s_ki | rest of s_k)``.
@@ -383,8 +388,8 @@ class SpinEstimator(BaseEstimator):
         check_is_fitted(self, "couplings_")
         samples = self._read(X, sample_weight, reset=False)
         if samples.blocks:
-            return block_score(PairModel.of(self), samples)
-        return float(np.average(PairModel.of(self).log_pseudolikelihood(samples.spins), weights=samples.weight))
+            return block_score(self._model, samples)
+        return float(np.average(self._model.log_pseudolikelihood(samples.spins), weights=samples.weight))
 
 
 def without_errors(estimator: Any) -> Any:

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from infer.checks import binarise, check_spins
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.rows import Responses, SpinRows
-from infer.model import PairModel
+from infer.model import SpinModel
 from infer.samples import Samples
 
 ADDED_AT_ONCE = 8  # results of blocks that are added up in one go
@@ -251,14 +251,14 @@ def varying_blocks(
     return VaryingBlocks(samples, varying, constant, low[constant], fit_fields, blocks)
 
 
-def block_score(model: PairModel, samples: Samples) -> float:
+def block_score(model: SpinModel, samples: Samples) -> float:
     """Mean log pseudo-likelihood per sample of a model."""
     blocks, _, _ = read_blocks(samples)
     (found,) = blocks.reduce(_block_score, add, model)
     return float(found / (blocks.starts[-1] if blocks.weight is None else blocks.weight.sum()))
 
 
-def _block_score(block: Any, weight: NDArray | None, first: int, model: PairModel) -> Sums:
+def _block_score(block: Any, weight: NDArray | None, first: int, model: SpinModel) -> Sums:
     rows, total = _here(block, weight, None)
     values = model.log_pseudolikelihood(rows.spins)
     return (np.array(total * float(np.average(values, weights=rows.weight))),)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from infer.model import PairModel
+from infer.model import PairModel, fitted_estimator
 
 FloatArray = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ def unpack_couplings(couplings: Any) -> tuple[FloatArray, Any]:
     matrix = PairModel.of(couplings).couplings
     if not matrix.any():
         raise ValueError("couplings: all entries off the diagonal are 0, so that there is nothing to compare")
-    return matrix, couplings if hasattr(couplings, "couplings_") else None
+    return matrix, fitted_estimator(couplings)
 
 
 def check_draws(**counts: int) -> None:

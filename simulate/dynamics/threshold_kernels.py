@@ -68,7 +68,7 @@ def _logarithm(value):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _logistic(bits):
+def logistic_threshold(bits):
     """Threshold with the density of 1/2 log(u / (1 - u)) from 32 random bits.
 
     The lowest bit is the sign; the others make w uniform on (0, 1), and |z| = 1/2 log((2 - w) / w) has
@@ -118,7 +118,7 @@ def fill_logistic_lanes(state, out):
         part = out[first : first + len(words)]
         _fill_bits(state, bits, (len(part) + n_lanes - 1) // n_lanes)
         for at in range(len(part)):
-            part[at] = _logistic(words[at])
+            part[at] = logistic_threshold(words[at])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -231,7 +231,7 @@ def fill_coloured(state, temperature, tau, strength, unit, sites, clock, last_vi
                 sine = _half_sine(words[1, at])
                 normals[at] = radius * (float32(2.0) * sine * sine - float32(1.0))
             for at in range(count):
-                out[chain, first + at] = temperature * _logistic(words[2, at])
+                out[chain, first + at] = temperature * logistic_threshold(words[2, at])
             for at in range(count):
                 site, now = uint64(sites[chain, first + at]), clock + first + at
                 elapsed = (now - last_visit[chain, site]) / n_spins

@@ -8,26 +8,9 @@ vectorising.
 """
 
 import numpy as np
-from numba import float32, int32, njit, uint32
+from numba import float32, njit, uint32
 
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _logarithm(value):
-    """Natural logarithm of a positive normal float32 to 2e-7 (Cephes logf), without branches so that it vectorises."""
-    pattern = np.float32(value).view(np.int32)
-    exponent = int32(int32(pattern - int32(0x3F3504F3)) >> int32(23))
-    f = np.int32(pattern - int32(exponent << int32(23))).view(np.float32) - float32(1.0)
-    p = float32(7.0376836292e-2)
-    p = p * f + float32(-1.1514610310e-1)
-    p = p * f + float32(1.1676998740e-1)
-    p = p * f + float32(-1.2420140846e-1)
-    p = p * f + float32(1.4249322787e-1)
-    p = p * f + float32(-1.6668057665e-1)
-    p = p * f + float32(2.0000714765e-1)
-    p = p * f + float32(-2.4999993993e-1)
-    p = p * f + float32(3.3333331174e-1)
-    square = f * f
-    return f * square * p - float32(0.5) * square + f + float32(exponent) * float32(0.6931471805599453)
+from simulate.dynamics.threshold_kernels import logistic_threshold
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -54,10 +37,7 @@ def fill_thresholds(state, bits, out):
             s3[lane] = uint32(uint32(a3 << uint32(11)) | uint32(a3 >> uint32(21)))
         part = out[first : first + n_lanes]
         for lane in range(n_lanes):
-            # the lowest bit is the sign; the others make w uniform on (0, 1)
-            w = (float32(int32(bits[lane] >> uint32(1))) + float32(0.5)) * float32(2.0**-31)
-            sign = float32(0.5) - float32(int32(bits[lane] & uint32(1)))
-            part[lane] = _logarithm((float32(2.0) - w) / w) * sign
+            part[lane] = logistic_threshold(bits[lane])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils._param_validation import Interval
 
 from infer.count_model import CountModel
 from infer.estimators.columns import VaryingSpins
-from infer.estimators.likelihood.estimator import LikelihoodEstimator
+from infer.estimators.likelihood.estimator import LikelihoodEstimator, MaximumLikelihood
 from infer.estimators.likelihood.maximise import N_CHAINS, MomentFit
 from infer.types import FloatArray
 
@@ -91,18 +89,8 @@ class KPairwise(LikelihoodEstimator):
     model_: CountModel
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "method": [StrOptions({"auto", "exact", "pcd"})],
-        "alpha": [Interval(Real, 0, None, closed="left"), None],
+        **MaximumLikelihood._parameter_constraints,
         "smoothness": [Interval(Real, 0, None, closed="neither"), None],
-        "fit_fields": ["boolean", StrOptions({"auto"})],
-        "tol": [Interval(Real, 0, None, closed="neither"), None],
-        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
-        "n_chains": [Interval(Integral, 2, None, closed="left")],
-        "threshold": [Real, None],
-        "constant": [StrOptions({"field", "error"})],
-        "errors": ["boolean"],
-        "random_state": ["random_state"],
-        "progress": ["boolean"],
     }
 
     def __init__(
@@ -163,32 +151,7 @@ class KPairwise(LikelihoodEstimator):
         result[first + len(values) :] = values[-1] if elsewhere is None else elsewhere
         return result
 
-    def score_samples(self, X: Any) -> FloatArray:
-        """Log pseudo-likelihood of every sample, ``sum_i log p(s_ki | rest of s_k)``, in nats.
-
-        Parameters
-        ----------
-        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
-
-        Returns
-        -------
-        ndarray of float64, shape (n_samples,)
-        """
-        return self.model_.log_pseudolikelihood(self.read(X).spins)
-
-    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Mean log pseudo-likelihood per sample, ``mean_k sum_i log p(s_ki | rest of s_k)``, in nats.
-
-        Parameters
-        ----------
-        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
-        y : Ignored
-        sample_weight : array-like (n_samples,), optional
-
-        Returns
-        -------
-        float
-        """
-        check_is_fitted(self, "couplings_")
-        samples = self.read(X, sample_weight)
-        return float(np.average(self.model_.log_pseudolikelihood(samples.spins), weights=samples.weight))
+    @property
+    def _model(self) -> CountModel:
+        """The fitted model, its potential included."""
+        return self.model_

@@ -156,17 +156,20 @@ def test_a_grid_inside_another_has_the_same_numbers(tmp_path: Path, whole: pd.Da
     assert_same(inner, outer)
 
 
-def test_killed_at_random_moments_it_goes_on_where_it_was(tmp_path: Path, config: Path, whole: pd.DataFrame):
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.validation)])
+def test_killed_at_random_moments_it_goes_on_where_it_was(
+    tmp_path: Path, config: Path, whole: pd.DataFrame, kills: int
+):
     store = tmp_path / "killed.sqlite"
     script = Path(__file__).with_name("kill_and_resume.py")
-    command = [sys.executable, script, config, store, 10, 1]
+    command = [sys.executable, script, config, store, kills, 1]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     kept = found["kept"]
-    assert len(kept) >= 10
+    assert len(kept) >= kills
     assert kept == sorted(kept)  # nothing is lost
-    # and kills fell on different stages of the work; how many depends on what else the machine does meanwhile
-    assert len(set(kept)) >= 2
+    # and many kills fall on different stages of the work; on how many depends on what else the machine does meanwhile
+    assert kills < 10 or len(set(kept)) >= 2
     assert kept[0] < found["cells"] == len(whole)
     assert_same(read_sweep(store), whole)
     # nothing that was kept is done again: at most the cell at work at each kill is

@@ -1,0 +1,9 @@
+"""Settings of every test run."""
+
+import os
+
+# Test processes side by side share the processors: with threads of their own in the linear algebra they wait for one
+# another, which takes a third longer. Tests of threads set their number themselves.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
