@@ -12,7 +12,7 @@ from infer.errors import InputError
 from infer.model import PairModel, SpinModel
 from infer.types import FloatArray, IntArray
 
-__all__ = ["CountModel", "model_of"]
+__all__ = ["CountModel", "model_of", "pairs_only"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,4 +148,34 @@ def model_of(model: Any, fields: ArrayLike | None = None) -> PairModel | CountMo
     """
     if hasattr(model, "potential") or hasattr(model, "count_potential_"):
         return CountModel.of(model, fields)
+    return PairModel.of(model, fields)
+
+
+def pairs_only(model: Any, fields: ArrayLike | None, use: str) -> PairModel:
+    """A model as a `PairModel`, refused where it has a potential of the population count, which would be lost.
+
+    Parameters
+    ----------
+    model : PairModel, fitted estimator, or array_like of shape (n_spins, n_spins)
+    fields : array_like, shape (n_spins,), optional
+    use : str
+        What needs a pair model, for the message.
+
+    Returns
+    -------
+    PairModel
+
+    Raises
+    ------
+    InputError
+        If the model has a potential of the population count.
+    ValueError
+        As `PairModel.of`.
+    """
+    if hasattr(model, "potential") or hasattr(model, "count_potential_"):
+        raise InputError(
+            f"model: {use} takes pair models only, and this {type(model).__name__} has a potential of the number of +1 "
+            "besides couplings and fields; pass a pair model, such as MaximumLikelihood().fit(X), and compare the two "
+            "on held-out rows with compare_models(X)"
+        )
     return PairModel.of(model, fields)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from infer.count_model import pairs_only
 from infer.diagnosis.adequacy_result import Adequacy
 from infer.diagnosis.indicators import IndicatorSums, indicator_sums
 from infer.diagnosis.model_checks import (
@@ -73,7 +74,8 @@ def goodness_of_fit(
     Raises
     ------
     ValueError
-        If couplings, fields, samples, weights or chains are malformed or do not fit each other.
+        If couplings, fields, samples, weights or chains are malformed or do not fit each other, or the model has a
+        potential of the number of +1.
 
     Notes
     -----
@@ -84,7 +86,7 @@ def goodness_of_fit(
     the variance of independent rows, where that is above 1. The p-value of a group combines those of the sum of squares
     and of the largest deviation by the smaller of the two.
     """
-    pairs = PairModel.of(model, fields)
+    pairs = pairs_only(model, fields, "goodness_of_fit")
     given = check_samples(Samples.of(samples, sample_weight, chains=chains, ordered=ordered), pairs.n_spins)
     if n_triples < 1:
         raise ValueError(f"n_triples must be at least 1, got {n_triples}")

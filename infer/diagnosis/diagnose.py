@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from infer.count_model import pairs_only
 from infer.diagnosis import adequacy_result
 from infer.diagnosis.adequacy import Adequacy, adequacy_of, check_samples
 from infer.diagnosis.blocks import FEWEST_BLOCKS, collective_observables, time_blocks
@@ -239,8 +240,8 @@ def diagnose(
     Raises
     ------
     ValueError
-        If couplings, fields, samples, weights or chains are malformed, do not fit each other, or there are fewer than
-        16 samples.
+        If couplings, fields, samples, weights or chains are malformed, do not fit each other, there are fewer than 16
+        samples, or the model has a potential of the number of +1.
 
     Notes
     -----
@@ -264,7 +265,7 @@ def diagnose(
         raise ValueError(f"false_alarms must be between 0 and 1, got {false_alarms}")
     if n_folds < 2:
         raise ValueError(f"n_folds must be at least 2, got {n_folds}")
-    pairs = PairModel.of(model, fields)
+    pairs = pairs_only(model, fields, "diagnose")
     samples = check_samples(Samples.of(X, sample_weight, chains=chains, ordered=ordered), pairs.n_spins)
     model_seed, fold_seed, shift_seed, reversal_seed, drift_seed, fit_seed = np.random.SeedSequence(seed).spawn(6)
     sampled = SampledModel(pairs.couplings, pairs.fields)

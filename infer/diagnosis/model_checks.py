@@ -166,7 +166,7 @@ class ModelCheck:
     @classmethod
     def _effect(cls, found: Comparison, samples: Samples, group: slice, k: int) -> str:
         """The k-th statistic in plain words."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{cls.__name__} does not say how large its deviation is: write _effect()")
 
     @classmethod
     def _shares(cls, found: Comparison, group: slice, k: int) -> str:

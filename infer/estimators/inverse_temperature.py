@@ -13,6 +13,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from infer.checks import check_confidence, passing_rows
+from infer.count_model import CountModel, model_of
 from infer.files.json import to_plain_dict
 from infer.model import PairModel
 from infer.samples import Samples
@@ -100,10 +101,10 @@ def inverse_temperature(
 
     Parameters
     ----------
-    couplings : array_like, shape (n_spins, n_spins), PairModel or fitted estimator
-        Symmetric couplings ``J`` of ``E = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i``. For the energy
-        ``+ sum J s s + sum h s`` of D-Wave pass ``-J`` and ``-h``, where J has each pair once: write it at both places
-        of the matrix.
+    couplings : array_like, shape (n_spins, n_spins), PairModel, CountModel or fitted estimator
+        Symmetric couplings ``J`` of ``E = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i``. A potential of the number
+        of +1 is part of the energy, and is scaled by ``beta`` too. For the energy ``+ sum J s s + sum h s`` of D-Wave
+        pass ``-J`` and ``-h``, where J has each pair once: write it at both places of the matrix.
     samples : array_like (n_samples, n_spins), xarray.Dataset, Samples or Recording
         Spins of -1 and +1. Rows of a run follow each other in time; counted states are independent.
     fields : array_like, shape (n_spins,), optional
@@ -133,7 +134,7 @@ def inverse_temperature(
     >>> round(inverse_temperature([[0.0, 1.0], [1.0, 0.0]], spins).value, 4)  # arctanh(1/2)
     0.5493
     """
-    model = PairModel.of(couplings, fields)
+    model = model_of(couplings, fields)
     rows = Samples.of(samples)
     check_confidence(confidence)
     spins, weight = rows.spins, rows.weight
@@ -168,9 +169,12 @@ def inverse_temperature(
 class _Margins:
     """Spins times their local fields, ``s_i l_i``, of all rows, computed in every pass."""
 
-    def __init__(self, model: PairModel, spins: SpinArray, share: FloatArray) -> None:
+    def __init__(self, model: PairModel | CountModel, spins: SpinArray, share: FloatArray) -> None:
         self.model, self.spins, self.share = model, spins, share
-        nothing = 1e-12 * float((np.abs(model.couplings).sum(axis=1) + np.abs(model.fields)).max())  # rounding
+        strongest = float((np.abs(model.couplings).sum(axis=1) + np.abs(model.fields)).max())
+        if isinstance(model, CountModel):
+            strongest += float(np.abs(model.half_steps).max())
+        nothing = 1e-12 * strongest  # rounding
         self.least, self.most, self.largest, self.aligned = math.inf, -math.inf, 0.0, 0.0
         for part in passing_rows(spins):
             margins = self.of(part)[share[part] > 0]

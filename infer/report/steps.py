@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from infer.diagnosis.adequacy import FEWEST_SAMPLES
 from infer.diagnosis.candidates import MOST_MONTE_CARLO_SPINS
+from infer.errors import InputError
 from infer.estimators.dreaming.estimator import DreamingModel
 from infer.estimators.likelihood.acceptance import Runaway, runaway
 from infer.estimators.registry import find_method
@@ -138,7 +139,13 @@ def fit_couplings(
         "missing": "error" if samples.complete else "mask",
         "fit_fields": fit_fields,
     }
-    model = find_method(name).build({"alpha": alpha}, optional).fit(samples)
+    estimator = find_method(name).build({"alpha": alpha}, optional)
+    if getattr(estimator, "with_counts", False):
+        raise InputError(
+            f"method {name}: a report judges a pair model; `reverie fit --method {name}` fits this one, and the report "
+            "of a pair model compares both on held-out rows"
+        )
+    model = estimator.fit(samples)
     return Fitted(model, name, chosen, getattr(model, "alpha_", alpha), tried)
 
 

@@ -289,8 +289,8 @@ def _references(analysis: Analysis, numbers: Numbers) -> Table | None:
 def profile_caption(analysis: Analysis) -> str:
     """Caption of the similarity along the rate."""
     text = (
-        "From near the lower bound over Hebbian (0) to infinite rate; the axis is linear in λ/(1 + λ). The cosine peaks "
-        "at the best rate, whose interval is shaded."
+        "From near the lower bound over Hebbian (0) to infinite rate; the axis is linear in λ/(1 + λ). The cosine "
+        "peaks at the best rate, whose interval is shaded."
     )
     return text + (" Bands are null models, 2.5th to 97.5th percentile." if null_bands(analysis) else "")
 
