@@ -10,7 +10,7 @@ from scipy import stats
 
 from infer.estimators.columns import VaryingSpins
 from infer.samples import Samples
-from infer.statistics.batches import batch_labels, batch_roots, batch_sums
+from infer.statistics.batches import batch_times, long_batch_labels
 from infer.statistics.few_coincidences import FewCoincidences, few_coincidences
 from infer.statistics.pair_tables import fixed_pairs, pair_shares
 from infer.types import FloatArray
@@ -80,7 +80,7 @@ class RarePairs:
         best = self.few.best()
         lower, upper = self.few.interval(CONFIDENCE)
         near = np.where(couplings > 0.0, best - lower, upper - best) / stats.norm.ppf(0.5 + CONFIDENCE / 2.0)
-        return np.where(np.isfinite(near), np.fmax(near, self.few.std()), np.nan)
+        return np.where(np.isfinite(near), np.maximum(near, self.few.std()), np.nan)
 
     def interval(
         self, couplings: FloatArray, couplings_std: FloatArray, confidence: float, lower: FloatArray, upper: FloatArray
@@ -172,15 +172,9 @@ def _worth(samples: Samples, varying: NDArray[np.intp]) -> FloatArray | None:
     """
     if samples.blocks or samples.n_rows < 4:
         return None
-    labels = batch_labels(samples.n_rows, samples.chains)
-    sums, weights = batch_sums(samples.spins[:, varying], labels, samples.weight)
-    seen = weights > 0
-    if np.count_nonzero(seen) < 2:
-        return None
-    total = float(weights.sum())
-    roots, _ = batch_roots(sums[seen] / total, weights[seen] / total)
-    variance = 1.0 - (sums.sum(axis=0) / total) ** 2
-    times = samples.n_samples * (roots**2).sum(axis=0) / variance
+    spins = samples.spins[:, varying]
+    labels = long_batch_labels(spins, samples.chains, samples.weight)
+    times = batch_times(spins, labels, samples.weight, samples.chains)
     kept = np.clip((times - 1.0) / (times + 1.0), 0.0, 0.999)
     both = np.outer(kept, kept)
     return np.asarray((1.0 - both) / (1.0 + both))
