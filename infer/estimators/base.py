@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from infer.checks import check_confidence, check_memory, name_spins
 from infer.estimators.blocks import block_score, check_blocks, varying_blocks
 from infer.estimators.columns import VaryingSpins, check_worth, varying_spins
+from infer.estimators.rare_pairs import RarePairs, rare_pairs
 from infer.model import PairModel, SpinModel
 from infer.samples import Samples
 from infer.statistics.batches import student_quantile
@@ -71,7 +72,12 @@ class SpinEstimator(BaseEstimator):
     fields_ : ndarray of float64, shape (n_spins,)
         In units of the temperature.
     couplings_std_, fields_std_ : ndarray of float64, shapes (n_spins, n_spins) and (n_spins,)
-        Standard errors, where the estimator has them and ``errors=True``; NaN for spins that never change.
+        Standard errors, where the estimator has them and ``errors=True``; NaN for spins that never change and for pairs
+        that the samples do not determine.
+    undetermined_ : ndarray of bool, shape (n_spins, n_spins)
+        Pairs of spins that never take one of their four joint values, or obey a combination that never changes: the
+        likelihood has no finite maximum, a penalty sets the coupling, and its interval is open to one side. With
+        ``errors=True``.
     converged_ : bool
     n_iter_ : int
 
@@ -86,6 +92,9 @@ class SpinEstimator(BaseEstimator):
     fit_fields: bool | str = "auto"
     errors: bool = True
     fits_blocks: bool = False  # whether a fit works on the blocks of a Dask array; otherwise it reads them into memory
+
+    judges_pairs: bool = True  # whether couplings of pairs are judged by the tables of their joint values
+    _rare: RarePairs | None = None
 
     couplings_: FloatArray
     fields_: FloatArray
@@ -180,7 +189,7 @@ class SpinEstimator(BaseEstimator):
 
     def _keep(self, found: Fit, samples: VaryingSpins) -> None:
         """Set the attributes of a fit."""
-        for name in ("couplings_std_", "fields_std_"):
+        for name in ("couplings_std_", "fields_std_", "undetermined_"):
             self.__dict__.pop(name, None)
         couplings, self.fields_ = samples.expand(found.couplings, found.fields)
         self.couplings_ = (couplings + couplings.T) / 2.0
@@ -189,14 +198,29 @@ class SpinEstimator(BaseEstimator):
         self.spin_names_ = samples.names
         for name, value in found.attributes.items():
             setattr(self, name, value)
+        if self.errors and self.judges_pairs:
+            self._rare = rare_pairs(samples, self.couplings_, *self._prior_of_pairs(samples.n_samples))
+            none = np.zeros(self.couplings_.shape, dtype=bool)
+            self.undetermined_ = none if self._rare is None else self._rare.undetermined
         if found.couplings_std is not None and found.fields_std is not None:
-            self.couplings_std_, self.fields_std_ = samples.expand_errors(found.couplings_std, found.fields_std)
-            self.errors_freedom_ = float(found.freedom)
+            self._set_errors(*samples.expand_errors(found.couplings_std, found.fields_std), found.freedom)
+
+    def _prior_of_pairs(self, n_samples: float) -> tuple[float, float]:
+        """What a penalty means for the table of a pair: its quadratic strength, and rows added to each cell."""
+        return float(getattr(self, "alpha_", None) or 0.0), 0.0
+
+    def _set_errors(self, couplings_std: FloatArray, fields_std: FloatArray, freedom: float) -> None:
+        """Keep standard errors, made to hold for pairs that rarely coincide."""
+        if self._rare is not None:
+            couplings_std, fields_std = self._rare.errors(self.couplings_, couplings_std, fields_std)
+        self.couplings_std_, self.fields_std_, self.errors_freedom_ = couplings_std, fields_std, float(freedom)
 
     def __getattr__(self, name: str) -> Any:
         """Raise an error that gives the reason where there are no standard errors; the usual one for other names."""
         if name in ("couplings_std_", "fields_std_") and "couplings_" in self.__dict__:
             raise AttributeError(self._why_no_errors())
+        if name == "undetermined_" and "couplings_" in self.__dict__ and not self.errors:
+            raise AttributeError("pairs that samples do not determine were not looked for: fit with errors=True")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _why_no_errors(self) -> str:
@@ -317,6 +341,10 @@ class SpinEstimator(BaseEstimator):
     ) -> tuple[FloatArray, FloatArray]:
         """Intervals of all couplings or fields: estimate -+ Student's t quantile times standard error.
 
+        Couplings of pairs with fewer than ten independent rows in a cell of their table (counted, or expected of
+        independent spins) have intervals by profile likelihood of this table, moved by what the other spins explain.
+        Those of `undetermined_` pairs are open to the side of the empty cell: infinite.
+
         Parameters
         ----------
         confidence : float, default=0.95
@@ -336,6 +364,11 @@ class SpinEstimator(BaseEstimator):
             raise ValueError(f"parameter must be 'couplings' or 'fields', got {parameter!r}")
         centre, std = getattr(self, f"{parameter}_"), getattr(self, f"{parameter}_std_")
         half = student_quantile(check_confidence(confidence), self.errors_freedom_) * std
+        if self._rare is None:
+            return centre - half, centre + half
+        if parameter == "couplings":
+            return self._rare.interval(centre, std, confidence, centre - half, centre + half)
+        half[self.undetermined_.any(axis=1)] = np.inf
         return centre - half, centre + half
 
     @property

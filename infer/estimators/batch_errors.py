@@ -12,7 +12,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.rows import CHUNK_ROWS, SpinRows
 from infer.samples import Samples
-from infer.statistics.batches import batch_labels
+from infer.statistics.batches import batch_labels, long_batch_labels
 from infer.types import FloatArray
 
 __all__ = ["RowBatches", "node_curvatures", "pair_errors", "screening_errors", "screening_roots"]
@@ -53,7 +53,10 @@ class RowBatches:
         n_rows, weight, chains = samples.n_rows, samples.weight, samples.chains
         shares = np.full(n_rows, 1.0 / n_rows) if weight is None else weight / weight.sum()
         independent = weight is not None and chains is None
-        labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows) if independent else None)
+        if independent:
+            labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows))
+        else:
+            labels = long_batch_labels(samples.spins, chains, weight)
         edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), n_rows]
         if np.count_nonzero(np.add.reduceat(shares, edges[:-1])) < 2:
             return None

@@ -18,6 +18,7 @@ from infer.estimators.columns import VaryingSpins
 from infer.estimators.rows import Responses, SpinRows
 from infer.model import SpinModel
 from infer.samples import Samples
+from infer.statistics.batches import batch_labels
 
 ADDED_AT_ONCE = 8  # number of results of blocks that one task adds
 
@@ -80,6 +81,10 @@ class BlockRows(SpinRows):
     def chunk(self, rows: slice, dtype: DTypeLike) -> NDArray:
         picked = self.blocks.take(np.arange(rows.start, rows.stop))
         return np.ascontiguousarray(picked if self.columns is None else picked[:, self.columns], dtype=dtype)
+
+    def batches(self, chains: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Batch of each row, by number alone: rows are not read for it."""
+        return batch_labels(self.n_rows, chains)
 
     def second_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         mean, second = self.blocks.reduce(_block_moments, add, self.columns)

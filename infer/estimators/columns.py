@@ -93,6 +93,10 @@ class VaryingSpins:
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
         """Means (n_varying,) and second moments (n_varying, n_varying) of the spins that vary."""
+        return self._moments
+
+    @cached_property
+    def _moments(self) -> tuple[FloatArray, FloatArray]:
         return self.rows().second_moments()
 
     def share(self) -> FloatArray:

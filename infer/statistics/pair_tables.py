@@ -12,6 +12,8 @@ from infer.types import FloatArray
 SIGNS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 """Values of the first and the second spin of a pair, in the order of the cells of `pair_shares`."""
 
+SMALL = 1e-6  # part in a combination of length 1 that counts as none
+
 
 @dataclass(frozen=True, eq=False)
 class EmptyPairs:
@@ -120,3 +122,35 @@ def combination_is_fixed(
     if fit_fields:
         moments = np.block([[np.ones((1, 1)), means[None, :]], [means[:, None], second_moments]])
     return bool(np.linalg.eigvalsh(moments)[0] < tolerance)
+
+
+def fixed_pairs(
+    means: FloatArray, second_moments: FloatArray, fit_fields: bool = True, tolerance: float = 1e-10
+) -> NDArray[np.bool_]:
+    """
+    Pairs of spins that both take part in a combination ``c + sum_i u_i s_i`` that vanishes in all rows.
+
+    Parameters
+    ----------
+    means : ndarray of float64, shape (n_spins,)
+        Of spins that vary.
+    second_moments : ndarray of float64, shape (n_spins, n_spins)
+    fit_fields : bool
+        Whether the model has fields; without, c = 0.
+    tolerance : float
+        As of `combination_is_fixed`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_spins, n_spins)
+        Symmetric, False on the diagonal.
+    """
+    n = len(means)
+    moments = second_moments
+    if fit_fields:
+        moments = np.block([[second_moments, means[:, None]], [means[None, :], np.ones((1, 1))]])
+    values, vectors = np.linalg.eigh(moments)
+    open_ones = vectors[:n, values < tolerance]
+    found = np.abs(open_ones @ open_ones.T) > SMALL
+    np.fill_diagonal(found, False)
+    return np.asarray(found)

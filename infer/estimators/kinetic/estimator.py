@@ -126,6 +126,8 @@ class KineticCouplings(SpinEstimator):
     (5, 5)
     """
 
+    judges_pairs = False  # pairs of past and next values have tables of their own
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "update": [StrOptions({"parallel", "sequential"})],
         "n_lags": [Interval(Integral, 1, None, closed="left")],

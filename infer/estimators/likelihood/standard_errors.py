@@ -14,7 +14,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from infer.estimators.likelihood.maximise import MomentFit
 from infer.estimators.likelihood.sampled_curvature import SampledCurvature, pair_variances, solve
 from infer.estimators.likelihood.terms import Terms
-from infer.statistics.batches import batch_labels, batch_roots
+from infer.statistics.batches import batch_roots, long_batch_labels
 from infer.statistics.pair_tables import pair_shares
 from infer.types import FloatArray, IntArray, SpinArray
 
@@ -69,7 +69,7 @@ def moment_roots(
     """
     n_rows = len(spins)
     if ordered:
-        labels = batch_labels(n_rows, chains)
+        labels = long_batch_labels(spins, chains, weight)
         sums, shares = _batch_sums(terms, spins, weight, labels)
         seen = shares > 0
         return batch_roots(sums[seen], shares[seen] / shares[seen].sum())

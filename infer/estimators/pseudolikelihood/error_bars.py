@@ -54,13 +54,11 @@ class ErrorBars(SpinEstimator):
             if samples.n_varying:
                 self._keep_errors(self._batch_influence(samples))
             else:  # nothing was estimated
-                self.couplings_std_, self.fields_std_ = samples.expand_errors(found.couplings, found.fields)
-                self.errors_freedom_ = np.inf
+                self._set_errors(*samples.expand_errors(found.couplings, found.fields), np.inf)
 
     def _keep_errors(self, influence: Influence) -> None:
         """Keep standard errors, and the influences themselves unless they are very large."""
-        self.couplings_std_, self.fields_std_ = influence.std()
-        self.errors_freedom_ = influence.degrees_of_freedom
+        self._set_errors(*influence.std(), influence.degrees_of_freedom)
         self._influence = influence if influence.couplings.nbytes <= MOST_KEPT else None
 
     def _batch_influence(self, samples: VaryingSpins) -> Influence:

@@ -250,10 +250,12 @@ class PseudoLikelihood(ErrorBars):
         self.couplings_by_node_, self.fields_, steady = fit_by_completion(gaps, fit)
         self.couplings_ = (self.couplings_by_node_ + self.couplings_by_node_.T) / 2
         self.converged_, self.gradient_norm_ = inner.converged_ and steady, inner.gradient_norm_
-        for name in ("_varying", "_known", "alpha_", "fit_fields_", "spin_names_"):
+        for name in ("_varying", "_known", "alpha_", "fit_fields_", "spin_names_", "_rare"):
             setattr(self, name, getattr(inner, name))
-        for name in ("couplings_std_", "fields_std_", "_influence"):
+        for name in ("couplings_std_", "fields_std_", "undetermined_", "_influence"):
             self.__dict__.pop(name, None)
+        if self.errors:
+            self.undetermined_ = inner.undetermined_
         if inner._influence is not None:
             self._keep_errors(widened(inner._influence, gaps.pair_shares))
         if not steady:
@@ -360,6 +362,9 @@ class PseudoLikelihood(ErrorBars):
         alpha = self.penalty_strength(n_samples)
         share = {"l2": 0.0, "l1": 1.0, "elasticnet": float(self.l1_ratio)}.get(str(self.penalty), 0.0)
         return alpha * (1.0 - share), alpha * share
+
+    def _prior_of_pairs(self, n_samples: float) -> tuple[float, float]:
+        return self._ridge_and_sparsity(n_samples)[0], 0.5 if self.penalty == "firth" else 0.0
 
     def _endless(self, samples: VaryingSpins) -> str:
         """Text on pairs without one of their joint values, if no penalty keeps their couplings finite; else empty."""

@@ -85,7 +85,7 @@ def batch_influence(
     """
     n_rows, n_spins = rows.n_rows, len(couplings)
     independent = weight is not None and chains is None
-    labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows) if independent else None)
+    labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows)) if independent else rows.batches(chains)
     sign = None
     if weight is not None and independent:
         # random signs make rows independent, and the root gives each row its number of samples
