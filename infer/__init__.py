@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from infer.similarity.two_recordings import CouplingDifference, compare_recordings
     from infer.similarity.unlearning import UnlearningSimilarity, compare_unlearning
     from infer.sweeps.run import sweep
+    from infer.sweeps.sizes import extrapolate_sizes
     from infer.sweeps.table import average_repeats, read_sweep, sweep_map
 
 _HOME = {
@@ -85,6 +86,7 @@ _HOME = {
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
+    "extrapolate_sizes": "infer.sweeps.sizes",
     "fit_from_moments": "infer.estimators.likelihood.from_moments",
     "energy_landscape": "infer.landscape.landscape",
     "goodness_of_fit": "infer.diagnosis.adequacy",
@@ -148,6 +150,7 @@ __all__ = [
     "decimate",
     "diagnose",
     "energy_landscape",
+    "extrapolate_sizes",
     "fit_from_moments",
     "goodness_of_fit",
     "inverse_temperature",
