@@ -179,8 +179,8 @@ def _fit(method: str, samples: xr.Dataset, patterns: NDArray[np.int8], dynamics:
     else:
         model = ContinuousDreamingModel(patterns, method, quartic=isinstance(dynamics.potential, SoftSpin))  # type: ignore[arg-type]
     model.fit(samples)
-    names = ("rate", "inverse_temperature", "slope", "rate_std", "inverse_temperature_std", "slope_std")
-    return {name: getattr(model, f"{name}_") for name in (*names, *_TRUST)}
+    values = ("rate", "inverse_temperature", "slope", "rate_std", "inverse_temperature_std", "slope_std", *_TRUST)
+    return {name: getattr(model, f"{name}_") for name in values}
 
 
 def _predictions(dynamics: Any, patterns: NDArray[np.int8], method: str) -> dict[str, float]:

@@ -81,4 +81,9 @@ def _line(
     design = np.column_stack([np.ones_like(x), x]) / std[:, None]
     covariance = np.linalg.inv(design.T @ design)
     limit, change = covariance @ design.T @ (y / std)
-    return float(limit), float(change), covariance, float((((y - limit - change * x) / std) ** 2).sum())
+    return (
+        float(limit),
+        float(change),
+        np.asarray(covariance, dtype=np.float64),
+        float((((y - limit - change * x) / std) ** 2).sum()),
+    )
