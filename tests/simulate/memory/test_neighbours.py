@@ -26,7 +26,7 @@ def test_unlearning_at_high_temperature_is_the_formula():
 
 
 def test_unlearning_at_high_temperature_makes_memory_better():
-    patterns = random_patterns(20, 100, seed=1)
+    patterns = random_patterns(30, 150, seed=1)
     couplings = hebbian(patterns)
     gamma = 0.8 / np.linalg.eigvalsh(couplings)[-1]
     before = retrieval.basins(couplings, patterns, [0.1], n_repeats=2, seed=0)
