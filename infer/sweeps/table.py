@@ -31,6 +31,7 @@ def read_sweep(
     *,
     largest_r_hat: float = LARGEST_R_HAT,
     least_effective_size: float = LEAST_EFFECTIVE_SIZE,
+    largest_batch_correlation: float = LARGEST_BATCH_CORRELATION,
 ) -> pd.DataFrame:
     """Read the results of a sweep, finished or not.
 
@@ -43,6 +44,8 @@ def read_sweep(
         differ by more than about a third of their spread.
     least_effective_size : float, default 100
         Cells with a smaller effective sample size of these quantities are left open: R-hat cannot be told from so few.
+    largest_batch_correlation : float, default 0.5
+        Cells in which successive batches are more correlated are left open: their standard errors are too small.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def read_sweep(
     rows = []
     for cell in plan.cells:
         outcome = outcomes.get(cell.key)
-        status, reason = _judge(outcome, largest_r_hat, least_effective_size)
+        status, reason = _judge(outcome, largest_r_hat, least_effective_size, largest_batch_correlation)
         numbers = dict.fromkeys(NUMBERS, math.nan) | (outcome.numbers if outcome else {})
         if status != "settled":
             numbers |= dict.fromkeys(MEASURED, math.nan)
@@ -106,7 +109,9 @@ def _parameters(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _judge(outcome: Outcome | None, largest_r_hat: float, least_effective_size: float) -> tuple[str, str]:
+def _judge(
+    outcome: Outcome | None, largest_r_hat: float, least_effective_size: float, largest_batch_correlation: float
+) -> tuple[str, str]:
     """Status of a cell, and why it has no number."""
     if outcome is None:
         return "missing", "not computed yet"
@@ -122,7 +127,7 @@ def _judge(outcome: Outcome | None, largest_r_hat: float, least_effective_size: 
             return "open", f"effective size of the {quantity} is {size:.0f} (at least {least_effective_size:g})"
     if not numbers["converged"]:
         return "open", "the fit did not converge: the rate went to its bound or to infinity"
-    if numbers["batch_correlation"] > LARGEST_BATCH_CORRELATION:
+    if numbers["batch_correlation"] > largest_batch_correlation:
         correlation = numbers["batch_correlation"]
         return "open", f"successive batches are correlated ({correlation:.2f}): standard errors would be too small"
     return "settled", ""

@@ -83,14 +83,15 @@ def parallel_tempering(
     Hukushima, Nemoto 1996, J. Phys. Soc. Japan 65, 1604, doi:10.1143/JPSJ.65.1604; Swendsen, Wang 1986, Phys. Rev.
     Lett. 57, 2607.
     """
-    dynamics = Glauber(couplings, temperature, fields)  # checks them, and names them in the attributes
+    coldest = check_number(temperature, "temperature", low=0.0, open_low=True)
+    dynamics = Glauber(couplings, coldest, fields)  # checks them, and names them in the attributes
     matrix = full_matrix(dynamics.couplings)
     external = check_fields(fields, len(matrix))
     external = np.zeros(len(matrix)) if external is None else np.asarray(external, dtype=np.float64)
     if hottest is None:
-        hottest = max(1.2 * float(np.linalg.eigvalsh(matrix)[-1]), 2 * dynamics.temperature)
-    hottest = check_number(hottest, "hottest", low=dynamics.temperature, open_low=True)
-    ladder = np.geomspace(dynamics.temperature, hottest, check_count(n_temperatures, "n_temperatures", low=2))
+        hottest = max(1.2 * float(np.linalg.eigvalsh(matrix)[-1]), 2 * coldest)
+    hottest = check_number(hottest, "hottest", low=coldest, open_low=True)
+    ladder = np.geomspace(coldest, hottest, check_count(n_temperatures, "n_temperatures", low=2))
     counts = {"draws": check_count(draws, "draws", low=1), "burn_in": check_count(burn_in, "burn_in")}
     counts["thin"] = check_count(thin, "thin", low=1)
     n_chains = check_count(chains, "chains", low=1)
