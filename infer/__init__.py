@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from infer.similarity.two_recordings import CouplingDifference, compare_recordings
     from infer.similarity.unlearning import UnlearningSimilarity, compare_unlearning
     from infer.sweeps.run import sweep
+    from infer.sweeps.sizes import extrapolate_sizes
     from infer.sweeps.table import average_repeats, read_sweep, sweep_map
 
 _HOME = {
@@ -87,6 +88,7 @@ _HOME = {
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
+    "extrapolate_sizes": "infer.sweeps.sizes",
     "fit_from_moments": "infer.estimators.likelihood.from_moments",
     "energy_landscape": "infer.landscape.landscape",
     "goodness_of_fit": "infer.diagnosis.adequacy",
@@ -151,6 +153,7 @@ __all__ = [
     "decimate",
     "diagnose",
     "energy_landscape",
+    "extrapolate_sizes",
     "fit_from_moments",
     "goodness_of_fit",
     "inverse_temperature",

@@ -63,7 +63,7 @@ class FewCoincidences:
         """
         with np.errstate(divide="ignore"):
             std = np.sqrt((1.0 / np.maximum(self.independent_counts, 0.0)).sum(axis=1)) / 4.0
-        # without fields both cells of a pair of opposite states hold half of their rows, so the sum over four cells stays correct
+        # without fields both cells of a pair of opposite states hold half of their rows: the sum over four stays correct
         std[self.empty] = np.nan
         return std
 
@@ -131,7 +131,7 @@ class FewCoincidences:
                 return bound - (self._profile(near, table) - self._profile(coupling, table))
 
             found = self._in_parts(
-                lambda far, table, near: _falls_to_zero(inside, near, far, table, near),  # noqa: B023  used at once
+                lambda far, table, near: _falls_to_zero(inside, near, far, table, near),
                 np.full(len(near), sign * FARTHEST),
                 table,
                 near,

@@ -54,17 +54,28 @@ def sweep(
     config : mapping or path of a TOML file
         Keys (* needed; lists span the grid, a number is a list of one):
 
-        - `n_spins` *: number of spins N;
+        - `n_spins` *: number of spins N, or a list of them (`extrapolate_sizes`), at each of which every load must be a
+          whole number of patterns;
         - `repeats`: number of pattern sets (default 1); `seed`: of all random numbers (0); `chains`: for each cell (4);
         - `load` *: numbers of patterns over N; `temperature` * or `reduced_temperature` *, in units of the
           temperature at which spins order under their drive (`theory.transition_temperature`; 1 + sqrt(load) of units
           and without drive); `draws` (8000 a chain; 2000 of continuous units), `burn_in` (500) and `thin` (4; 2), in
           sweeps or units of time;
+        - `initial`: "random" states (the default); "patterns", chain k at pattern k, each of which counts as a steady
+          state of its own, settled where its halves agree (R-hat of energy and of overlap with its pattern);
+          "one-pattern", all chains at the first pattern, settled where they agree: samples of one retrieval state.
+          Methods that are conditional ("pseudolikelihood", "couplings") hold for samples within states; "hybrid-rbm"
+          sums over all states;
+        - `method` of fitting, or a list: "pseudolikelihood" (the default), "hybrid-rbm" (both `DreamingModel`) or
+          "couplings" (`compare` of `PseudoLikelihood`) of spins; "gaussian" (the default), "score-matching" (both
+          `ContinuousDreamingModel`) or "couplings" (`compare` of `GaussianCouplings`) of units. Methods see the same
+          samples, but find other rates, since driven samples are no members of the family that is fitted;
         - tables `[[dynamics]]` *, with `name` "persistent-threshold" (with `persistence`), "coloured-field"
           (`persistence_time`, and `active_temperature` or `reduced_active_temperature`, in units of 1 + sqrt(load)),
           "active-ornstein-uhlenbeck" (as before, but reduced by `theory.transition_active_temperature`; temperature 0
-          and spherical potential by default, harmonic with `stiffness`), or "glauber" and "metropolis" (equilibrium).
-          Each may have its own `load`, temperatures, `draws`, `burn_in` and `thin`.
+          and spherical potential by default, harmonic with `stiffness`), "soft-spin" (as before with `barrier`, fitted
+          by score matching of the units themselves, not of their signs), or "glauber" and "metropolis" (equilibrium).
+          Each may have its own `load`, temperatures, `draws`, `burn_in`, `thin`, `initial` and `method`.
     store : path-like, optional
         SQLite file of the results, `<name of the config>.sqlite` in the working directory by default. A folder means
         that name in it. It may be read (`read_sweep`) while the sweep runs.

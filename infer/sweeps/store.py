@@ -23,7 +23,7 @@ from infer.wording import shown
 __all__ = ["Store"]
 
 APPLICATION_ID = 0x72657665  # "reve", in the header of the file
-FORMAT = 1
+FORMAT = 2  # 2: sizes, methods and starts
 # increased when the numbers of a seed change, so that a table does not mix cells of two versions. 2: runs with
 # fewer than 16 chains; 3: sites of all spins, and predictions for persistent ones; 4: sites of each chain
 STREAMS = 4

@@ -18,7 +18,7 @@ __all__ = ["average_repeats", "describe_sweep", "read_sweep", "refuse_failures",
 
 # numbers that describe the steady state; not valid where it was not reached
 MEASURED = ("rate", "rate_std", "inverse_temperature", "inverse_temperature_std", "slope", "slope_std")
-COORDINATES = ("dynamics", "load", "temperature", "active_temperature", "persistence", "persistence_time", "stiffness")
+COORDINATES = ("dynamics", "initial", "method", "load", *PARAMETERS)
 
 LARGEST_R_HAT = 1.05
 LEAST_EFFECTIVE_SIZE = 100.0
@@ -31,6 +31,7 @@ def read_sweep(
     *,
     largest_r_hat: float = LARGEST_R_HAT,
     least_effective_size: float = LEAST_EFFECTIVE_SIZE,
+    largest_batch_correlation: float = LARGEST_BATCH_CORRELATION,
 ) -> pd.DataFrame:
     """Read the results of a sweep, finished or not.
 
@@ -43,6 +44,8 @@ def read_sweep(
         more than about a third of the spread within chains.
     least_effective_size : float, default 100
         Cells with a smaller effective sample size of these quantities are left open: R-hat is unreliable for so few.
+    largest_batch_correlation : float, default 0.5
+        Cells in which successive batches are more correlated are left open: their standard errors are too small.
 
     Returns
     -------
@@ -50,10 +53,11 @@ def read_sweep(
         One row for each cell of the grid, in its order: its parameters (`reduced_...` in units of the transition
         temperatures that `sweep` names); `status` ("settled", "open", "failed", or "missing" where it was not computed
         yet) and the `reason` for leaving it open or the error in which it failed; `rate`, `inverse_temperature` and
-        `slope` of the fitted dreaming model with standard errors `..._std`, nan unless settled; `r_hat_...`, `ess_...`
-        of energy and leading overlaps (the worst); `theory_rate`, `theory_slope` at leading order
+        `slope` of the fitted dreaming model with standard errors `..._std`, nan unless settled; `r_hat_...`,
+        `ess_...` of energy and leading overlaps (the worst), or, of chains that started at patterns, of energy and
+        overlap with the pattern, whose mean is `pattern_overlap`; `theory_rate`, `theory_slope` at leading order
         (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, expected from a fit to
-        infinitely many samples: for driven spins `theory.fitted_rate_and_slope`, for continuous units a fit to
+        infinitely many samples by the method of the cell: `theory.fitted_rate_and_slope`, for continuous units by "gaussian" a fit to
         `theory.stationary_covariance`; nan where not known.
 
     Raises
@@ -71,7 +75,7 @@ def read_sweep(
     rows = []
     for cell in plan.cells:
         outcome = outcomes.get(cell.key)
-        status, reason = _judge(outcome, largest_r_hat, least_effective_size)
+        status, reason = _judge(outcome, largest_r_hat, least_effective_size, largest_batch_correlation)
         numbers = dict.fromkeys(NUMBERS, math.nan) | (outcome.numbers if outcome else {})
         if status != "settled":
             numbers |= dict.fromkeys(MEASURED, math.nan)
@@ -88,6 +92,8 @@ def _parameters(cell: Cell) -> dict[str, Any]:
         scales = dict.fromkeys(REDUCED, math.nan)
     return {
         "dynamics": cell.dynamics,
+        "initial": cell.initial,
+        "method": cell.method,
         "n_spins": cell.n_spins,
         "n_patterns": cell.n_patterns,
         "load": cell.load,
@@ -103,7 +109,9 @@ def _parameters(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _judge(outcome: Outcome | None, largest_r_hat: float, least_effective_size: float) -> tuple[str, str]:
+def _judge(
+    outcome: Outcome | None, largest_r_hat: float, least_effective_size: float, largest_batch_correlation: float
+) -> tuple[str, str]:
     """Status of a cell, and the reason where it has no rate."""
     if outcome is None:
         return "missing", "not computed yet"
@@ -119,7 +127,7 @@ def _judge(outcome: Outcome | None, largest_r_hat: float, least_effective_size: 
             return "open", f"effective size of the {quantity} is {size:.0f} (at least {least_effective_size:g})"
     if not numbers["converged"]:
         return "open", "the fit did not converge: the rate went to its bound or to infinity"
-    if numbers["batch_correlation"] > LARGEST_BATCH_CORRELATION:
+    if numbers["batch_correlation"] > largest_batch_correlation:
         correlation = numbers["batch_correlation"]
         return "open", f"successive batches are correlated ({correlation:.2f}): standard errors would be too small"
     return "settled", ""
@@ -170,8 +178,9 @@ def sweep_map(table: pd.DataFrame, dynamics: str | None = None) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        Dims are those of load, temperature, active_temperature, persistence, persistence_time, stiffness and repeat
-        that take more than one value (reduced temperatures in place of temperatures where fewer of them differ);
+        Dims are those of initial, method, load, temperature, active_temperature, persistence, persistence_time,
+        stiffness, barrier, n_spins and repeat that take more than one value (reduced temperatures in place of
+        temperatures where fewer of them differ);
         parameters with one value are attributes. Points outside the grid, and open cells, are nan.
 
     Raises
@@ -190,11 +199,12 @@ def sweep_map(table: pd.DataFrame, dynamics: str | None = None) -> xr.Dataset:
     for plain, reduced in REDUCED.items():
         if table[reduced].nunique() < table[plain].nunique():
             axes[axes.index(plain)] = reduced
+    axes.append("n_spins")
     if "repeat" in table:
         axes.append("repeat")
     dims = [axis for axis in axes if table[axis].nunique(dropna=False) > 1] or ["load"]
     attributes = {axis: table[axis].iloc[0] for axis in axes if axis not in dims and table[axis].notna().iloc[0]}
-    kept = [name for name in table if name not in (*COORDINATES, *REDUCED.values(), "repeat")]
+    kept = [name for name in table if name not in (*COORDINATES, *REDUCED.values(), "n_spins", "repeat")]
     found = table.set_index(dims)[kept].to_xarray()
     return found.assign_attrs({name: getattr(value, "item", lambda v=value: v)() for name, value in attributes.items()})
 

@@ -34,20 +34,14 @@ def shuffled_orders(rng, orders):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def settle(outgoing, spins, rng, max_sweeps):
-    """Relax spins (n_spins,) in place, each sweep in a new random order; returns the sweeps, -1 if too few.
-
-    outgoing[i] are the couplings by which spin i acts on the others, the columns of the couplings: rows of a symmetric
-    matrix. A spin flips only where the field opposes it by more than a tie (`TIE`). With symmetric couplings the energy
-    then decreases with every flip, and a fixed point s_i h_i >= 0 is reached after finitely many; with asymmetric ones
-    there may be none. The last sweep, in which no spin flips, is counted.
-    """
+def settle_from(outgoing, spins, bias, rng, max_sweeps):
+    """As `settle`, in the fields sum_j J_ij (s_j - bias) of centred spins."""
     n_spins = len(spins)
     fields = np.zeros(n_spins)
     tolerance = np.zeros(n_spins)
     for i in range(n_spins):
         for j in range(n_spins):
-            fields[j] += outgoing[i, j] * spins[i]
+            fields[j] += outgoing[i, j] * (spins[i] - bias)
             tolerance[j] += TIE * abs(outgoing[i, j])
     orders = np.empty((1, n_spins), np.int64)
     for sweep in range(max_sweeps):
@@ -65,6 +59,18 @@ def settle(outgoing, spins, rng, max_sweeps):
         if flips == 0:
             return sweep + 1
     return -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def settle(outgoing, spins, rng, max_sweeps):
+    """Relax spins (n_spins,) in place, each sweep in a new random order; returns the sweeps, -1 if too few.
+
+    outgoing[i] are the couplings by which spin i acts on the others, the columns of the couplings: rows of a symmetric
+    matrix. A spin flips only where the field opposes it by more than a tie (`TIE`). With symmetric couplings the energy
+    then decreases with every flip, and a fixed point s_i h_i >= 0 is reached after finitely many; with asymmetric ones
+    there may be none. The last sweep, in which no spin flips, is counted.
+    """
+    return settle_from(outgoing, spins, 0.0, rng, max_sweeps)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -100,6 +106,34 @@ def daydream(couplings, patterns, n_steps, amount, rng, max_sweeps):
         unsettled += settle(couplings, spins, rng, max_sweeps) < 0
         subtract_outer(couplings, spins, amount)
         subtract_outer(couplings, patterns[rng.integers(0, n_patterns)], -amount)
+    return unsettled
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def unlearn_within(couplings, n_dreams, amount, largest, rng, max_sweeps):
+    """As `unlearn`, with couplings of absolute value `largest` at most."""
+    n_spins = len(couplings)
+    unsettled = 0
+    for _ in range(n_dreams):
+        unsettled += unlearn(couplings, 1, amount, rng, max_sweeps)
+        for i in range(n_spins):
+            for j in range(n_spins):
+                couplings[i, j] = min(max(couplings[i, j], -largest), largest)
+    return unsettled
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def centred_daydream(couplings, patterns, bias, n_steps, amount, rng, max_sweeps):
+    """As `daydream`, of spins minus their mean `bias`, from random states of that mean."""
+    n_patterns, n_spins = patterns.shape
+    spins = np.empty(n_spins)
+    unsettled = 0
+    for _ in range(n_steps):
+        for i in range(n_spins):
+            spins[i] = 1.0 if rng.random() < (1.0 + bias) / 2.0 else -1.0
+        unsettled += settle_from(couplings, spins, bias, rng, max_sweeps) < 0
+        subtract_outer(couplings, spins - bias, amount)
+        subtract_outer(couplings, patterns[rng.integers(0, n_patterns)] - bias, -amount)
     return unsettled
 
 

@@ -140,9 +140,9 @@ def test_joblib_context_is_heeded_and_the_process_left_as_it_was(tmp_path: Path)
 def test_everything_in_a_cell_is_computed_on_one_thread(monkeypatch: pytest.MonkeyPatch):
     threads = []
 
-    def formula(dynamics, compute=theory.fitted_rate_and_slope):
+    def formula(*arguments, compute=theory.fitted_rate_and_slope):
         threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
-        return compute(dynamics)
+        return compute(*arguments)
 
     monkeypatch.setattr(theory, "fitted_rate_and_slope", formula)
     with threadpool_limits(limits=2, user_api="blas"):
