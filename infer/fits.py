@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from infer.errors import InputError
 from infer.estimators.registry import find_method
 from infer.files.atomic import atomic_write, check_writable
+from infer.files.netcdf import write_datasets
 from infer.recordings.child_process import try_reading
 from infer.recordings.formats.netcdf import read_arrays
 from infer.recordings.read import one_line_errors
@@ -210,13 +211,15 @@ def write_netcdf(path: str | os.PathLike[str], dataset: xr.Dataset, patterns: ND
     ------
     ValueError
         If `path` cannot be written to.
+    OSError
+        If the disk is full.
     """
     storable = dataset.assign_attrs({name: _storable(value) for name, value in dataset.attrs.items()})
+    groups: dict[str | None, xr.Dataset] = {None: storable}
+    if patterns is not None:
+        groups["patterns"] = xr.Dataset({"patterns": (("pattern", "spin"), np.asarray(patterns, dtype=np.int8))})
     with atomic_write(path) as temporary:
-        storable.to_netcdf(temporary, engine="h5netcdf")
-        if patterns is not None:
-            group = xr.Dataset({"patterns": (("pattern", "spin"), np.asarray(patterns, dtype=np.int8))})
-            group.to_netcdf(temporary, group="patterns", mode="a", engine="h5netcdf")
+        write_datasets(temporary, groups)
 
 
 def _storable(value: Any) -> Any:
