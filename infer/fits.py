@@ -10,12 +10,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
 
 from infer.errors import InputError
 from infer.estimators.registry import find_method
 from infer.files.atomic import atomic_write, check_writable
 from infer.files.netcdf import write_datasets
+from infer.progress import shown_steps, step
 from infer.recordings.child_process import try_reading
 from infer.recordings.formats.netcdf import read_arrays
 from infer.recordings.read import one_line_errors
@@ -78,7 +78,7 @@ def fit_recording(
     n_jobs : int or None
         Number of threads.
     progress : bool
-        Show a progress bar.
+        Show the steps and their share of the time on standard error.
 
     Returns
     -------
@@ -116,10 +116,9 @@ def fit_recording(
             "random_state": seed,
         },
     )
-    steps = tqdm(total=4, disable=not progress, desc="fit", unit="step")
-    with steps:
-        model.fit(recording)
-        steps.update()
+    with shown_steps(progress):
+        with step("couplings"):
+            model.fit(recording)
         spins = model.complete(recording, seed) if masked else recording.spins
         square, names = ("spin", "other_spin"), list(recording.names or map(str, range(recording.n_spins)))
         variables: dict[str, Any] = {
@@ -131,15 +130,14 @@ def fit_recording(
         if std is not None:
             variables["couplings_std"] = (square, std)
             variables["fields_std"] = ("spin", model.fields_std_)
-            steps.update()
             # where the samples do not determine couplings their errors are not finite, and a bootstrap is not possible
             if n_replicates and np.isfinite(std).all() and hasattr(model, "bootstrap_couplings"):
                 above = np.triu_indices(recording.n_spins, 1)
-                replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
+                with step("bootstrap"):
+                    replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
                 variables["replicates"] = (("replicate", "pair"), replicates[:, *above].astype(np.float32))
-            steps.update()
-        score = float(model.score(recording))
-        steps.update(steps.total - steps.n)
+        with step("score"):
+            score = float(model.score(recording))
     alpha = getattr(model, "alpha_", getattr(model, "alpha", None))
     attributes = {
         **{name: value for name, value in recording.attributes.items() if name != "fields"},
@@ -254,7 +252,7 @@ def compare_file(
     seed : int
         Of null models.
     progress : bool
-        Show a progress bar.
+        Show the steps and their share of the time on standard error.
 
     Returns
     -------
@@ -268,7 +266,7 @@ def compare_file(
     from infer.similarity.compare import compare
 
     with (
-        tqdm(total=2, disable=not progress, desc="compare", unit="step") as steps,
+        shown_steps(progress),
         # the last bits of a matrix product depend on the number of threads: results must not depend on the machine
         threadpool_limits(limits=1, user_api="blas"),
     ):
@@ -284,9 +282,8 @@ def compare_file(
         if patterns is None and correlations is None:
             raise InputError(f"{path} holds neither patterns nor correlations to compare with; give --patterns FILE")
         replicates = _square(path, found["replicates"], len(couplings)) if "replicates" in found else None
-        steps.update()
-        similarity = compare(couplings, patterns, correlations=correlations, replicates=replicates, seed=seed)
-        steps.update()
+        with step("similarity"):
+            similarity = compare(couplings, patterns, correlations=correlations, replicates=replicates, seed=seed)
     return similarity
 
 
