@@ -50,12 +50,6 @@ def refuse(*arguments: Any, status: int = 1) -> str:
     return result.stderr
 
 
-@pytest.fixture(autouse=True)
-def without_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine commands take longer than the seconds after which they name their steps."""
-    monkeypatch.setattr("infer.progress.QUIET", 1e6)
-
-
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("samples") / "samples.nc"

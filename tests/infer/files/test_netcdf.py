@@ -30,7 +30,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_simulation_on_a_full_disk_ends_in_one_line(full_disk: Path) -> None:
     command = [Path(sys.executable).with_name("reverie"), "simulate", "--output", full_disk / "samples.nc"]
-    options = ["--n-spins", "50", "--draws", "5000", "--burn-in", "0", "--thin", "1", "--n-jobs", "1"]
+    options = ["--n-spins", "50", "--draws", "5000", "--burn-in", "0", "--thin", "1", "--n-jobs", "1", "--no-progress"]
     result = subprocess.run([*command, *options], capture_output=True, text=True)
     errors = [line for line in result.stderr.splitlines() if not line.startswith("warning: ")]
     assert (result.returncode, result.stdout, len(errors)) == (1, "", 1), result.stderr
