@@ -64,8 +64,13 @@ def test_a_terminal_shows_the_running_step_and_shares_of_the_time(monkeypatch: p
 def test_an_error_ends_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "QUIET", 0.02)
     monkeypatch.setattr("sys.stderr", io.StringIO())
-    with pytest.raises(KeyboardInterrupt), shown_steps(True), step("stopped"):
-        time.sleep(0.1)
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with shown_steps(True), step("stopped"):
+            time.sleep(0.1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert re.fullmatch(r"stopped \.+\n", progress.sys.stderr.getvalue())
-    assert progress._current is None
+    assert vars(progress)["_current"] is None
