@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from infer.errors import InputError
 from infer.estimators.registry import find_method
 from infer.files.atomic import atomic_write, check_writable
+from infer.files.netcdf import write_datasets
+from infer.progress import shown_steps, step
 from infer.recordings.child_process import try_reading
 from infer.recordings.formats.netcdf import read_arrays
 from infer.recordings.read import one_line_errors
@@ -77,7 +78,7 @@ def fit_recording(
     n_jobs : int or None
         Number of threads.
     progress : bool
-        Show a progress bar.
+        Show the steps and their share of the time on standard error.
 
     Returns
     -------
@@ -115,10 +116,9 @@ def fit_recording(
             "random_state": seed,
         },
     )
-    steps = tqdm(total=4, disable=not progress, desc="fit", unit="step")
-    with steps:
-        model.fit(recording)
-        steps.update()
+    with shown_steps(progress):
+        with step("couplings"):
+            model.fit(recording)
         spins = model.complete(recording, seed) if masked else recording.spins
         square, names = ("spin", "other_spin"), list(recording.names or map(str, range(recording.n_spins)))
         variables: dict[str, Any] = {
@@ -130,15 +130,14 @@ def fit_recording(
         if std is not None:
             variables["couplings_std"] = (square, std)
             variables["fields_std"] = ("spin", model.fields_std_)
-            steps.update()
             # where the samples do not determine couplings their errors are not finite, and a bootstrap is not possible
             if n_replicates and np.isfinite(std).all() and hasattr(model, "bootstrap_couplings"):
                 above = np.triu_indices(recording.n_spins, 1)
-                replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
+                with step("bootstrap"):
+                    replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
                 variables["replicates"] = (("replicate", "pair"), replicates[:, *above].astype(np.float32))
-            steps.update()
-        score = float(model.score(recording))
-        steps.update(steps.total - steps.n)
+        with step("score"):
+            score = float(model.score(recording))
     alpha = getattr(model, "alpha_", getattr(model, "alpha", None))
     attributes = {
         **{name: value for name, value in recording.attributes.items() if name != "fields"},
@@ -210,13 +209,15 @@ def write_netcdf(path: str | os.PathLike[str], dataset: xr.Dataset, patterns: ND
     ------
     ValueError
         If `path` cannot be written to.
+    OSError
+        If the disk is full.
     """
     storable = dataset.assign_attrs({name: _storable(value) for name, value in dataset.attrs.items()})
+    groups: dict[str | None, xr.Dataset] = {None: storable}
+    if patterns is not None:
+        groups["patterns"] = xr.Dataset({"patterns": (("pattern", "spin"), np.asarray(patterns, dtype=np.int8))})
     with atomic_write(path) as temporary:
-        storable.to_netcdf(temporary, engine="h5netcdf")
-        if patterns is not None:
-            group = xr.Dataset({"patterns": (("pattern", "spin"), np.asarray(patterns, dtype=np.int8))})
-            group.to_netcdf(temporary, group="patterns", mode="a", engine="h5netcdf")
+        write_datasets(temporary, groups)
 
 
 def _storable(value: Any) -> Any:
@@ -250,7 +251,7 @@ def compare_file(
     seed : int
         Seed of the null models.
     progress : bool
-        Show a progress bar.
+        Show the steps and their share of the time on standard error.
 
     Returns
     -------
@@ -264,7 +265,7 @@ def compare_file(
     from infer.similarity.compare import compare
 
     with (
-        tqdm(total=2, disable=not progress, desc="compare", unit="step") as steps,
+        shown_steps(progress),
         # one thread: the last bits of a matrix product depend on the number of threads, and results must not
         one_blas_thread(),
     ):
@@ -280,9 +281,8 @@ def compare_file(
         if patterns is None and correlations is None:
             raise InputError(f"{path} holds neither patterns nor correlations to compare with; give --patterns FILE")
         replicates = _square(path, found["replicates"], len(couplings)) if "replicates" in found else None
-        steps.update()
-        similarity = compare(couplings, patterns, correlations=correlations, replicates=replicates, seed=seed)
-        steps.update()
+        with step("similarity"):
+            similarity = compare(couplings, patterns, correlations=correlations, replicates=replicates, seed=seed)
     return similarity
 
 

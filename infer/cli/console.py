@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-__all__ = ["complain", "one_line_errors", "stop_on_signals", "wants_progress", "warnings_on_one_line"]
+__all__ = ["complain", "one_line_errors", "stop_on_signals", "wants_progress", "wants_steps", "warnings_on_one_line"]
 
 #: Seconds after which a signal that met a progress bar is sent again.
 _AGAIN = 0.02
@@ -79,11 +79,18 @@ def warnings_on_one_line() -> Iterator[None]:
 
 def complain(text: str, kind: str = "error") -> None:
     """Print one line on standard error."""
+    from infer.progress import end_line
     from infer.wording import one_line  # imports numpy, which simple commands do not need
 
+    end_line()
     typer.echo(f"{kind}: {one_line(text)}", err=True)
 
 
 def wants_progress(progress: bool | None) -> bool:
     """Whether to show progress bars."""
     return sys.stderr.isatty() if progress is None else progress
+
+
+def wants_steps(progress: bool | None) -> bool:
+    """Whether to name the steps of a command: wherever it is not refused, in a pipe, too."""
+    return progress is not False

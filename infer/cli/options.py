@@ -88,5 +88,8 @@ Jobs = Annotated[int, typer.Option("--n-jobs", help="Threads, -1 for all process
 FigureFile = Annotated[Path | None, typer.Option(help="Figure of the results (.svg, .pdf or .png).")]
 Progress = Annotated[
     bool | None,
-    typer.Option("--progress/--no-progress", help="Show progress bars. [default: on a terminal]"),
+    typer.Option(
+        "--progress/--no-progress",
+        help="Show bars, or no progress at all. [default: live on a terminal, else one line a step]",
+    ),
 ]

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from numpy.typing import ArrayLike
-from tqdm.auto import tqdm
 
 from infer.diagnosis.diagnose import diagnose
 from infer.files.json import now, versions
+from infer.progress import shown_steps, step
 from infer.report import steps
 from infer.report.cautions import collect
 from infer.report.convergence import monitor
@@ -59,7 +59,7 @@ def analyse(
     n_jobs : int or None
         Number of threads.
     progress : bool
-        Show a progress bar.
+        Show the steps and their share of the time on standard error.
     method : str, optional
         Method of fitting couplings, by its name in ``reverie fit --method``. Default: "maximum-likelihood" for
         recordings, "pseudolikelihood" for simulations and for more than 120 spins.
@@ -99,35 +99,31 @@ def analyse(
     if fit_fields is None:
         fit_fields = not given.samples.without_fields
     seconds: dict[str, float] = {}
-    n_steps = 5 if xi is None else 6
-    with (
-        tqdm(total=n_steps, disable=not progress, desc="analyse", unit="step") as bar,
-        collected_warnings() as caught,
-    ):
-        with _step("couplings", bar, seconds):
+    with shown_steps(progress), collected_warnings() as caught:
+        with _step("couplings", seconds):
             fitted, fit, filled = steps.fit_and_fill(given, method, alpha, fit_fields, n_jobs, seed)
             judged = filled.samples
             escaped = steps.look_for_runaway(fitted, judged, fit_fields, seed)
         spins, weight, pairs = judged.spins, judged.weight, fitted.pairs
         dreaming = control = None
         if xi is not None:
-            with _step("rate by likelihood", bar, seconds):
+            with _step("rate by likelihood", seconds):
                 try:
                     dreaming = steps.fit_rate(judged, xi, fit_fields)
                 except ValueError as error:  # the patterns do not determine a rate; the comparison warns of it too
                     warn(f"no dreaming rate by likelihood: {error}", RuntimeWarning, stacklevel=1)
                 else:
                     control = steps.equilibrium_control(filled, dreaming, pairs.fields, fit_fields, n_jobs, seed)
-        with _step("similarity", bar, seconds):
+        with _step("similarity", seconds):
             correlations = data_correlations(spins, weight) if xi is None else None
             similarity = compare(fitted.model, xi, correlations=correlations, seed=seed)
             others = other_patterns(judged, spins, weight, events, n_patterns, fit_fields, seed)
             references = {name: compare(fitted.model, stored, seed=seed) for name, stored in others.items()}
-        with _step("claims", bar, seconds):
+        with _step("claims", seconds):
             diagnosis = diagnose(fitted.model, judged, ordered=judged.ordered, seed=seed, n_jobs=n_jobs)
-        with _step("energy landscape", bar, seconds):
+        with _step("energy landscape", seconds):
             landscape = steps.landscape_of(fitted, given, judged, diagnosis.couplings_needed, seed)
-        with _step("convergence", bar, seconds):
+        with _step("convergence", seconds):
             watched = monitor(spins, judged.chains, judged.ordered, pairs, xi)
     means = judged.means()
     data = steps.summary_of_data(given, judged, means)
@@ -169,10 +165,9 @@ def analyse(
 
 
 @contextmanager
-def _step(name: str, bar: Any, seconds: dict[str, float]) -> Iterator[None]:
-    """Show a step in the progress bar while it runs, and record its time."""
-    bar.set_postfix_str(name)
+def _step(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Show a step while it runs, and record its time."""
     start = time.perf_counter()
-    yield
+    with step(name):
+        yield
     seconds[name] = round(time.perf_counter() - start, 3)
-    bar.update()

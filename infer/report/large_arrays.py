@@ -7,6 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from infer.files.netcdf import write_datasets
+
 __all__ = ["parted", "write_arrays"]
 
 #: Size from which an array counts as large.
@@ -60,4 +62,4 @@ def write_arrays(path: Path, arrays: dict[str, NDArray[np.float64]]) -> None:
         name: ([f"{name}.axis_{k}" for k in range(array.ndim)], array, {}, {"zlib": True, "complevel": 4})
         for name, array in arrays.items()
     }
-    xr.Dataset(variables).to_netcdf(path, engine="h5netcdf")
+    write_datasets(path, {None: xr.Dataset(variables)})

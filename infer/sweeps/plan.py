@@ -234,7 +234,7 @@ def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int 
     """
     source = "config" if isinstance(config, Mapping) else str(config)
     try:
-        given = dict(config) if isinstance(config, Mapping) else _read_toml(config)
+        given = dict(config) if isinstance(config, Mapping) else read_toml(config)
         checked = _check(given if seed is None else {**given, "seed": seed})
         cells = tuple(_cells(checked))
         _check_distinct(cells)
@@ -244,7 +244,7 @@ def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int 
     return Plan(checked, cells)
 
 
-def _read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """A TOML file as a dict."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))

@@ -526,9 +526,11 @@ def test_the_command(tmp_path: Path, config: Path, whole: pd.DataFrame, monkeypa
     assert "24/24" in result.stderr
     assert_same(read_sweep(tmp_path / "map.sqlite"), whole)
     (tmp_path / "folder").mkdir()
-    result = invoke(config, "--n-jobs", 1, "--output", tmp_path / "folder", "--seed", 0)
+    options = ("--output", tmp_path / "folder", "--seed", 0, "--figure", tmp_path / "rates.svg")
+    result = invoke(config, "--n-jobs", 1, *options)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
+    assert (tmp_path / "rates.svg").read_text().count("<svg") == 1
     assert (tmp_path / "folder" / "map.sqlite").exists()
 
 
