@@ -93,7 +93,7 @@ def _projection(pairs: tuple[FloatArray, FloatArray], W: FloatArray) -> FloatArr
 
 
 def _bound(f: FloatArray) -> tuple[float, FloatArray]:
-    """<f> - ln <exp(-f)>, and the weights exp(-f)/sum exp(-f)."""
+    """``<f> - ln <exp(-f)>``, and the weights exp(-f)/sum exp(-f)."""
     low = f.min()
     weights = np.exp(low - f)
     total = weights.sum()
@@ -101,7 +101,7 @@ def _bound(f: FloatArray) -> tuple[float, FloatArray]:
 
 
 def _fit(pairs: tuple[FloatArray, FloatArray], ridge: float, start: FloatArray | None = None) -> FloatArray:
-    """Antisymmetric W that maximises the bound less ridge/2 sum_{i<j} W_ij^2."""
+    """Antisymmetric W that maximises the bound less ``ridge/2 sum_{i<j} W_ij^2``."""
     after, before = pairs
     n_spins = after.shape[1]
     upper = np.triu_indices(n_spins, 1)

@@ -121,7 +121,7 @@ class SpinRows:
         return labels
 
     def second_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Means <s_i> (n_spins,) and second moments <s_i s_j> (n_spins, n_spins)."""
+        """Means ``<s_i>`` (n_spins,) and second moments ``<s_i s_j>`` (n_spins, n_spins)."""
         mean = np.zeros(self.n_spins)
         second = np.zeros((self.n_spins, self.n_spins))
 
@@ -235,7 +235,7 @@ class SpinRows:
     def hessians(
         self, couplings: NDArray, fields: NDArray, most_rows: int, nodes: NDArray[np.intp] | None = None
     ) -> Iterator[tuple[int, NDArray[np.float64], int | None]]:
-        """For some nodes, <sech^2(h_r) (s, 1) (s, 1)^T> and the number of rows used (None: all of them).
+        """For some nodes, ``<sech^2(h_r) (s, 1) (s, 1)^T>`` and the number of rows used (None: all of them).
 
         When there are more than ``most_rows`` rows, as many are picked at random (always the same ones).
         """

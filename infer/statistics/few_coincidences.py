@@ -63,7 +63,7 @@ class FewCoincidences:
         """
         with np.errstate(divide="ignore"):
             std = np.sqrt((1.0 / np.maximum(self.independent_counts, 0.0)).sum(axis=1)) / 4.0
-        # without fields both cells of a pair of opposite states hold half of their rows: the sum over four stays correct
+        # without fields both cells of a pair of opposite states hold half of their rows: the sum over four holds
         std[self.empty] = np.nan
         return std
 

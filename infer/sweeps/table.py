@@ -57,8 +57,8 @@ def read_sweep(
         `ess_...` of energy and leading overlaps (the worst), or, of chains that started at patterns, of energy and
         overlap with the pattern, whose mean is `pattern_overlap`; `theory_rate`, `theory_slope` at leading order
         (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, expected from a fit to
-        infinitely many samples by the method of the cell: `theory.fitted_rate_and_slope`, for continuous units by "gaussian" a fit to
-        `theory.stationary_covariance`; nan where not known.
+        infinitely many samples by the method of the cell: `theory.fitted_rate_and_slope`, for continuous units by
+        "gaussian" a fit to `theory.stationary_covariance`; nan where not known.
 
     Raises
     ------

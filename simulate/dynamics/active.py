@@ -44,8 +44,8 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
         dx = -grad E dt + v dt + sqrt(2 T) dW,    E(x) = -1/2 x^T J x + sum_i u(x_i) - H . x,
 
-    where v_i is an Ornstein-Uhlenbeck process, <v_i(t) v_j(t')> = delta_ij (T_a / tau) exp(-|t - t'| / tau). At tau = 0
-    this is Langevin dynamics at temperature T + T_a.
+    where v_i is an Ornstein-Uhlenbeck process, ``<v_i(t) v_j(t')> = delta_ij (T_a / tau) exp(-|t - t'| / tau)``. At
+    tau = 0 this is Langevin dynamics at temperature T + T_a.
 
     In a harmonic or spherical potential the dynamics is linear: each recorded state is drawn from the exact law of the
     modes given the one before, whatever the time between them. In other potentials, or where a time step is given, x is

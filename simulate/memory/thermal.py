@@ -97,15 +97,15 @@ def thermal_unlearn(
 
 
 def mean_field_correlations(couplings: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """Correlations <s_i s_j> of spins without fields, in mean-field theory with its reaction term.
+    """Correlations ``<s_i s_j>`` of spins without fields, in mean-field theory with its reaction term.
 
     The correlations C are the matrix with unit diagonal whose inverse is -J / T off the diagonal,
 
         C = (L - J / T)^-1,    L diagonal such that C_ii = 1:
 
-    the Gaussian model with the constraint <s_i^2> = 1. L_i = 1 + (1/T^2) sum_j J_ij^2 + ... is Onsager's reaction term.
-    There is exactly one solution at every temperature; it is exact to second order in J / T, and for large systems with
-    weak couplings of any statistics in their disordered phase.
+    the Gaussian model with the constraint ``<s_i^2> = 1``. L_i = 1 + (1/T^2) sum_j J_ij^2 + ... is Onsager's reaction
+    term. There is exactly one solution at every temperature; it is exact to second order in J / T, and for large
+    systems with weak couplings of any statistics in their disordered phase.
 
     Parameters
     ----------

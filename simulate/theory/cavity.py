@@ -49,7 +49,7 @@ class DynamicalMeanField:
     times : ndarray, shape (n_times,)
         Times in sweeps, from 0.
     autocorrelation : ndarray, shape (n_times,)
-        <s_i(0) s_i(t)>, mean over the spins.
+        ``<s_i(0) s_i(t)>``, mean over the spins.
     response : ndarray, shape (n_times,)
         G(t) below, in units of 1 / T.
     imbalance : float

@@ -18,7 +18,7 @@ __all__ = ["entropy_production", "estimate_entropy_production", "linear_entropy_
 
 
 def linear_entropy_production(drift: ArrayLike, diffusion: ArrayLike) -> float:
-    """Entropy production rate of the linear dynamics dx = -A x dt + noise, <noise noise^T> = 2 D, A asymmetric or not.
+    """Entropy production rate of the linear dynamics dx = -A x dt + noise, ``<noise noise^T> = 2 D``, for any A.
 
         rate = tr(A^T D^-1 A S) - tr A,    A S + S A^T = 2 D,
 

@@ -21,7 +21,7 @@ _SPECTRUM_POINTS = 20_000
 
 
 def stationary_covariance(dynamics: Any) -> NDArray[np.float64]:
-    """Covariance <(x - <x>) (x - <x>)^T> of the steady state of active Ornstein-Uhlenbeck units.
+    """Covariance ``<(x - <x>) (x - <x>)^T>`` of the steady state of active Ornstein-Uhlenbeck units.
 
     Fields change the means only. In the eigenbasis of A = k I - J the variances are
     T / a + T_a / (a (1 + a tau)); for the spherical potential k solves the constraint that their mean is 1.

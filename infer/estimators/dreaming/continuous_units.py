@@ -212,7 +212,7 @@ class ScoreMatchingMethod(ContinuousMethod):
 
     @cached_property
     def _cubes(self) -> tuple[FloatArray, float, FloatArray]:
-        """Moments <x_i^3 x_j> and sum_i <x_i^6> about the centre, and the means of the cubes that are subtracted."""
+        """Moments ``<x_i^3 x_j>`` and ``sum_i <x_i^6>`` about the centre, and the means that are subtracted."""
         cubes = self.moments.cubes if self.fit_fields else np.zeros(len(self.centre))
         with_values = self.moments.cubes_with - np.outer(cubes, self.centre)
         return with_values, float(np.sum(self.moments.sixth - cubes**2)), cubes

@@ -52,7 +52,7 @@ class Enumeration:
         return np.asarray(np.bincount(self.up().ravel(), weights=weight.ravel(), minlength=n_spins + 1))
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Means <s_i> and second moments <s_i s_j>."""
+        """Means ``<s_i>`` and second moments ``<s_i s_j>``."""
         return self.sums(self.probability)
 
     def covariances(self, couplings: FloatArray, fields: FloatArray) -> tuple[FloatArray, FloatArray]:
