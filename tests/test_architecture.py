@@ -11,7 +11,7 @@ PACKAGES = ("simulate", "infer", "reverie")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 #: Folders and files of `infer` from the ground floor up: a module imports from its own floor or from those below.
 FLOORS = (
-    ("options", "types", "wording", "errors", "checks", "threads"),
+    ("options", "types", "wording", "errors", "checks", "threads", "progress"),
     ("model", "count_model", "samples", "files", "conversion"),
     ("statistics", "plot"),
     ("recordings", "estimators"),
@@ -23,7 +23,12 @@ FLOORS = (
     ("__main__",),
 )
 #: The files that everything else stands on; they count as one room.
-GROUND = {"options", "types", "wording", "errors", "checks", "threads", "model", "count_model", "samples", "conversion"}
+GROUND = {"options", "types", "wording", "errors", "checks", "threads", "progress"} | {
+    "model",
+    "count_model",
+    "samples",
+    "conversion",
+}
 #: Modules that hold vector instructions for kernels, each with a plain twin in its tests.
 INTRINSICS = {"llvmlite"}
 

@@ -36,7 +36,7 @@ _HERMITE_ORDERS = 40
 class Response(ABC):
     """Closed forms of a dynamics, returned by its `response()`.
 
-    A dynamics with other closed forms returns an object of a class of its own with these two methods.
+    A dynamics with other closed forms returns an object of its own subclass with these two methods.
     """
 
     @abstractmethod
@@ -46,7 +46,7 @@ class Response(ABC):
         Parameters
         ----------
         eigenvalues : ndarray, shape (n_modes,)
-            Of the couplings.
+            Eigenvalues of the couplings.
 
         Returns
         -------
@@ -55,7 +55,7 @@ class Response(ABC):
         Raises
         ------
         ValueError
-            If the closed form does not hold for them, with the remedy.
+            If the closed form is not valid for them; the message gives the remedy.
         """
 
     @abstractmethod
@@ -292,13 +292,13 @@ def coloured_noise(
             coefficients.append(shares @ (answer * here))
         before, here = here, (points * here - math.sqrt(n) * before) / math.sqrt(n + 1)
     weights = np.square(coefficients)
-    # the rest of <tanh^2> belongs to faster terms
+    # the remainder of <tanh^2> is in faster terms
     rest = max(float(shares @ answer**2) - float(weights.sum()), 0.0)
     return gain, np.append(weights, rest), np.append(orders, _HERMITE_ORDERS + 1) / persistence_time
 
 
 def below_transition(mode: Any) -> NDArray[np.float64]:
-    """Modes as an array; raises a ValueError where linear response does not hold."""
+    """Modes as an array; raises a ValueError where linear response is not valid."""
     g = np.asarray(mode, dtype=np.float64)
     if (g >= 1).any():
         raise ValueError(

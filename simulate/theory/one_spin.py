@@ -61,7 +61,7 @@ _NORMAL_SHARE = _NORMAL_SHARE / _NORMAL_SHARE.sum()
 _LEGENDRE, _LEGENDRE_SHARE = np.polynomial.legendre.leggauss(30)
 _SIZE = 4 * (_LEGENDRE + 1)
 _SIZE_SHARE = 4 * _LEGENDRE_SHARE * np.exp(-(_SIZE**2) / 2) * math.sqrt(2 / math.pi)
-# tanh is steep in strong coloured fields: equidistant points, accurate to 1e-3 for standard deviations up to 8
+# equidistant points, since tanh is steep in strong coloured fields; accurate to 1e-3 for standard deviations up to 8
 _FINE_NORMAL = np.linspace(-7.0, 7.0, 161)
 _FINE_SHARE = np.exp(-(_FINE_NORMAL**2) / 2)
 _FINE_SHARE = _FINE_SHARE / _FINE_SHARE.sum()
@@ -91,7 +91,7 @@ def one_spin(times: Values, reaction: Values, field: Values, persistence: float)
 
 
 def one_fresh_spin(times: Values, reaction: Values, field: Values, drive: Values) -> tuple[Values, Values]:
-    """The same for fresh thresholds at every visit, and a Gaussian field of correlation `drive` besides."""
+    """The same for new thresholds at every visit, with an additional Gaussian field of correlation `drive`."""
     forget = np.exp(-times)
     total = field + drive
     fresh, slopes, bends, gain, curvature = fresh_visits(total)
@@ -208,7 +208,7 @@ def answered(values: Values) -> Values:
 
 
 def since_visit(values: Values) -> Values:
-    """int_0^infinity exp(-e) values(t + e) de, values constant beyond the end."""
+    """int_0^infinity exp(-e) values(t + e) de, with constant values beyond the end."""
     stay = math.exp(-STEP)
     move = (1 - stay) / 2
     found: Values = lfilter([move, move], [1.0, -stay], values[::-1], zi=[(1 - move) * values[-1]])[0][::-1]
