@@ -22,7 +22,7 @@ def shown(value: object) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits, without exponent where that reads well; infinity in words."""
+    """Three significant digits, without exponent where possible; infinity in words."""
     if not math.isfinite(value):
         return "infinity" if value > 0 else "minus infinity" if value < 0 else "undefined"
     if value == 0 or 1e-3 <= abs(value) < 1e5:

@@ -1,4 +1,4 @@
-"""The result of a goodness-of-fit test, and the sentences that it is told in."""
+"""Result of a goodness-of-fit test, with its verdict and its table."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ UNVISITED_SHARE = 0.1
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Adequacy:
-    """What :func:`goodness_of_fit` found.
+    """Result of :func:`goodness_of_fit`.
 
     Attributes
     ----------
     checks : dict of ModelCheck
         "means and correlations" (which judges the fit), "third moments", "number of +1" and "energy" (which judge the
-        form of the model), with p-values and effects; those that can be compared.
+        form of the model), with p-values and effects. Checks with nothing to compare are left out.
     moments : dict
         For "means", "correlations" (connected) and "third moments" (third cumulants; left out for two spins, which
         have none) a dict of ``observed``, ``predicted``, ``observed_std``, ``predicted_std`` (k,), ``indices``
         (k, order), and the numbers ``rms_difference``, ``rms_observed``, ``rms_std``, ``pearson``, ``rms_z`` and
-        ``max_z``, the last two after what a refit would explain.
+        ``max_z``, the last two of what a refit would leave.
     sum_of_spins : dict
         ``values`` of sum_i s_i, their ``observed`` and ``predicted`` probabilities and ``observed_std``,
-        ``predicted_std``. The number of spins that are +1 is (n_spins + sum)/2, so this is its distribution, too.
+        ``predicted_std``. The number of spins that are +1 is (n_spins + sum)/2, so this is also its distribution.
     energies : dict
         Energy in units of the temperature: ``edges`` of bins, ``observed`` and ``predicted`` shares,
         ``observed_mean`` and ``predicted_mean``.
@@ -45,9 +45,9 @@ class Adequacy:
         Whether draws come from the probabilities of all states.
     n_samples : int
     n_sets, n_rows : int
-        Sets drawn from the model, and rows of each.
+        Number of sets drawn from the model, and rows of each.
     error_method : str
-        How the errors of the observed moments were obtained.
+        Method by which the errors of the observed moments were obtained.
     """
 
     checks: dict[str, ModelCheck]
@@ -70,7 +70,7 @@ class Adequacy:
 
     @property
     def mixed(self) -> bool:
-        """Whether the model's own chains agree; only then is a model said to pass."""
+        """Whether the model's own chains agree; without this no model passes."""
         return self.r_hat <= MIXED_R_HAT
 
     @property
@@ -109,7 +109,7 @@ class Adequacy:
 
     @property
     def verdict(self) -> str:
-        """What the pair model misses, in one or two sentences."""
+        """Sentence or two on the deviations of the pair model."""
         return verdict(self)
 
     def summary(self) -> str:
@@ -123,7 +123,7 @@ class Adequacy:
 
 
 def verdict(found: Adequacy, false_alarms: float = 0.05) -> str:
-    """What the pair model misses, in one or two sentences; or why that was not judged."""
+    """Sentence or two on the deviations of the pair model, or on why they were not judged."""
     if not found.fit.accepted:
         return f"What the pair model misses was not judged. {found.fit.verdict}{_unvisited(found)}"
     if not found.mixed:

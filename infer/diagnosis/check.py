@@ -1,4 +1,4 @@
-"""What a check of the diagnosis is, the correction for several of them, and numbers as its sentences show them."""
+"""Protocol of a check of the diagnosis, Holm's correction for several checks, and the format of their numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infer.wording import decimals
 class Check(Protocol):
     """A check of a model against samples: a class whose `run` returns an instance with the result.
 
-    ``name`` is what `Diagnosis.missed` calls it. ``p_value`` is the chance of a deviation as large if the model were
+    ``name`` is its name in `Diagnosis.missed`. ``p_value`` is the chance of a deviation as large if the model were
     right, ``effect`` the size of the deviation in plain words, ``verdict`` a sentence.
     """
 
@@ -29,7 +29,7 @@ class Check(Protocol):
 
     @property
     def effect(self) -> str:
-        """How large the deviation is, in plain words."""
+        """Size of the deviation, in plain words."""
         ...
 
     @property
@@ -39,12 +39,12 @@ class Check(Protocol):
 
     @classmethod
     def run(cls, model: PairModel, samples: Samples, seed: np.random.SeedSequence) -> Self | None:
-        """The check of a model against samples; None where it does not apply."""
+        """Check a model against samples; None where the check does not apply."""
         ...
 
 
 def holm(p_values: list[float], false_alarms: float) -> NDArray[np.bool_]:
-    """Which null hypotheses stand after Holm's step-down correction (1979, Scand. J. Statist. 6, 65)."""
+    """True for null hypotheses that are not rejected by Holm's step-down procedure (1979, Scand. J. Statist. 6, 65)."""
     order = np.argsort(p_values, kind="stable")
     stands = np.ones(len(p_values), dtype=bool)
     for place, k in enumerate(order):
@@ -61,7 +61,7 @@ def percent(share: float) -> str:
 
 
 def nats(value: float, std: float | None = None) -> str:
-    """A number of nats per row; as many digits as its standard error allows."""
+    """A number of nats per row, with as many digits as its standard error justifies."""
     if std is None or not math.isfinite(std) or std <= 0:
         return f"{value:.2g}"
     digits = min(decimals(std), 6)
@@ -69,6 +69,6 @@ def nats(value: float, std: float | None = None) -> str:
 
 
 def spin_name(samples: Any, spin: int) -> str:
-    """A spin by its name, or by its number."""
+    """Name of a spin, or its number where it has no name."""
     names = samples.names
     return f"spin {spin}" if names is None or names[spin] == str(spin) else str(names[spin])

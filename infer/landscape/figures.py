@@ -38,7 +38,7 @@ def disconnectivity_graph(found: EnergyLandscape) -> Figure:
     Parameters
     ----------
     found : EnergyLandscape
-        Of many minima, the lowest 16 are drawn.
+        Landscape; at most the lowest 16 minima are drawn.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def minima_picture(found: EnergyLandscape) -> Figure:
     Parameters
     ----------
     found : EnergyLandscape
-        Of many minima, the lowest 16 are drawn.
+        Landscape; at most the lowest 16 minima are drawn.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def transition_tables(found: EnergyLandscape) -> Figure:
     Parameters
     ----------
     found : EnergyLandscape
-        With samples in order of time.
+        Landscape with samples in time order.
 
     Returns
     -------
@@ -95,13 +95,13 @@ def transition_tables(found: EnergyLandscape) -> Figure:
     Raises
     ------
     ValueError
-        If there are no transitions, since there are no samples in order of time.
+        If there are no transitions, since there are no samples in time order.
     """
     if not _has_steps(found.visits):
         raise ValueError("there are no transitions to draw: give samples whose rows follow each other in time")
     draws = [lambda axes: _transitions(axes, found.visits, "rows")]
     if _has_steps(found.model_visits):
-        draws.append(lambda axes: _transitions(axes, found.model_visits, "model, one sweep a row"))
+        draws.append(lambda axes: _transitions(axes, found.model_visits, "model, one sweep per row"))
     return _panels(draws)
 
 
@@ -135,7 +135,7 @@ def landscape_panels(found: EnergyLandscape) -> Figure:
     if _has_steps(found.visits):
         draws.append(lambda axes: _transitions(axes, found.visits, "rows"))
     if _has_steps(found.model_visits) and found.n_minima > 1:
-        draws.append(lambda axes: _transitions(axes, found.model_visits, "model, one sweep a row"))
+        draws.append(lambda axes: _transitions(axes, found.model_visits, "model, one sweep per row"))
     draws += [lambda axes: _entropy(axes, found), lambda axes: _heat_capacity(axes, found)]
     return _panels(draws)
 

@@ -20,7 +20,7 @@ LONGEST_NAME = 10
 FEW_POINTS = 250  # each with error bars; of more, one of typical size stands for all
 MAX_POINTS = 1200  # more points than this are shown as a density
 DENSITY_BINS = 80
-CLOUD = "#2b8fd1"  # between light and dark blue: pictures keep their colours in dark mode
+CLOUD = "#2b8fd1"  # between light and dark blue, since images keep their colours in dark mode
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -86,7 +86,7 @@ def _typical_error(axes: Axes, x: Array, y: Array, error_x: float, error_y: floa
 
 
 def identity(axes: Axes, *values: Array, label: str = "equal") -> None:
-    """Limits that hold all values on both axes and the line on which both are equal."""
+    """Set limits that include all values on both axes, and draw the line on which both are equal."""
     low = min(float(v.min()) for v in values)
     high = max(float(v.max()) for v in values)
     pad = 0.05 * (high - low) or 0.1
@@ -147,7 +147,7 @@ def bounded(rate: ArrayLike) -> Array:
 
 
 def rate_ticks(axes: Axes, lowest: float, highest: float) -> None:
-    """Limits, and ticks at readable rates, of an axis that is even in lambda/(1 + lambda)."""
+    """Set limits and readable ticks of an axis that is linear in lambda/(1 + lambda)."""
     low, high = min(float(bounded(lowest)), -0.03), max(float(bounded(highest)), 0.03)
     high = 1.0 if high > 0.9 else high
     readable = np.array([-0.8, -0.6, -0.4, -0.2, -0.1, 0.0, 0.1, 0.3, 0.6, 1.0, 2.0, 5.0, np.inf])

@@ -1,4 +1,4 @@
-"""The pieces that a page is built of, and numbers as they are read."""
+"""Elements of a page (figures, tables, sections), and the format of its numbers."""
 
 import math
 import re
@@ -28,7 +28,7 @@ __all__ = [
     "with_error",
 ]
 
-#: A space at which no line breaks.
+#: A no-break space.
 SPACE = "\u00a0"
 PLUS_MINUS = f"{SPACE}±{SPACE}"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -36,7 +36,7 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it is read and, beside it, as it is."""
+    """A number with its rounded text."""
 
     value: Any
     text: str
@@ -49,7 +49,7 @@ class Number:
 
 @dataclass(frozen=True)
 class FigureCard:
-    """A figure with what to look for."""
+    """A figure with its caption."""
 
     key: str
     title: str
@@ -68,7 +68,7 @@ class Table:
 
     @property
     def sortable(self) -> bool:
-        """Whether there is anything to sort."""
+        """Whether the table has enough rows to sort."""
         return len(self.rows) > 1
 
 
@@ -127,14 +127,14 @@ def with_error(value: Any, std: Any) -> tuple[Number, str | Number]:
 
 
 def p_number(value: Any) -> Number:
-    """A p-value: none below 0.001 is told apart."""
+    """A p-value; those below 0.001 are shown as one."""
     if value is None or isinstance(value, str) or math.isnan(value):
         return Number(None, "not judged")
     return Number(value, "≤ 0.001" if value <= 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}")
 
 
 def named(text: str, names: Sequence[str]) -> str:
-    """A sentence in which spins that it calls by number ("spin 3") are called by name, where they have one."""
+    """Replace numbers of spins in a sentence ("spin 3") by their names, where they have one."""
 
     def name(match: re.Match[str]) -> str:
         k = int(match.group(1))
@@ -144,7 +144,7 @@ def named(text: str, names: Sequence[str]) -> str:
 
 
 def typeset(text: str) -> str:
-    """A sentence that was written for terminals, too, with the signs that a page has."""
+    """Replace signs for terminals in a sentence by typographic ones."""
     return re.sub(
         r"(?<=[ (])-(?=\d)",
         "−",
@@ -157,12 +157,12 @@ def typeset(text: str) -> str:
 
 
 def terminal(text: str) -> str:
-    """A sentence of the page with signs that every terminal has."""
+    """Replace typographic signs in a sentence by ASCII ones."""
     return text.replace(SPACE, " ").replace("±", "+-").replace("−", "-").replace("≤", "<=").replace("’", "'")
 
 
 def setting(value: float) -> str:
-    """A number that somebody chose: without digits that say nothing."""
+    """A setting, without trailing zeros."""
     mantissa, _, exponent = f"{value:.6g}".partition("e")
     power = f"×10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else ""
     return mantissa.replace("-", "−") + power
@@ -180,7 +180,7 @@ def interval_text(interval: Sequence[Any], std: Any = None) -> str:
 
 
 def entry(value: Any, digits: int | None = None) -> str | Number:
-    """A number where it is one (all of it without `digits`), else text."""
+    """A number (with all its digits unless `digits` is given), or a text."""
     if value is None:
         return "–"
     if isinstance(value, (int, float)) and not isinstance(value, bool):

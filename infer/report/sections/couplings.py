@@ -1,4 +1,4 @@
-"""Section on the couplings: the map, strengths, both estimates of each, the strongest, and each spin."""
+"""Section on the couplings: map, strengths, both estimates of each coupling, the strongest ones, and each spin."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,16 +26,16 @@ def coupling_matrix(
     names: Sequence[str] | None = None,
     order: ArrayLike | None = None,
 ) -> MatplotlibFigure:
-    """Couplings as a picture on a symmetric colour scale from `-limit` to `limit`.
+    """Map of the couplings on a symmetric colour scale from `-limit` to `limit`.
 
     Parameters
     ----------
     couplings : array_like, shape (n_spins, n_spins)
         beta J, dimensionless. More than 256 spins are shown as block means.
     limit : float
-        End of the colour scale, the same in all panels that are to be compared.
+        End of the colour scale; the same in all maps that are compared.
     names : sequence of str, optional
-        Names of the spins, written along both axes, as many as there is room for; by default their numbers.
+        Names of the spins along both axes, where there is room; by default their numbers.
     order : array_like of int, shape (n_spins,), optional
         Spins in the order in which they are drawn.
 
@@ -102,7 +102,7 @@ def coupling_ranks(couplings: ArrayLike, std: ArrayLike | None = None) -> Matplo
         positive = np.abs(values[values != 0])
         if len(positive) and positive.max() > 30 * np.median(positive):
             axes.set_yscale("log")
-            axes.set_ylim(bottom=positive.max() * 1e-4)  # below, the smallest of many noisy numbers come close to 0
+            axes.set_ylim(bottom=positive.max() * 1e-4)  # the smallest of many noisy numbers are close to 0
             log_ticks(axes.yaxis, *axes.get_ylim())
         else:
             axes.set_ylim(0, rank_limit(couplings, std))
@@ -147,12 +147,12 @@ def transpose_scatter(by_node: ArrayLike) -> MatplotlibFigure:
 
 
 def degrees(counts: Mapping[str, ArrayLike]) -> MatplotlibFigure:
-    """How many spins have how many couplings.
+    """Histogram of the number of couplings of a spin.
 
     Parameters
     ----------
     counts : mapping
-        Which couplings are counted to the number of them that each spin has, shape (n_spins,).
+        Name of a choice of couplings to their number for each spin, shape (n_spins,).
 
     Returns
     -------
@@ -175,7 +175,7 @@ def degrees(counts: Mapping[str, ArrayLike]) -> MatplotlibFigure:
 
 
 def colour_limit(*matrices: ArrayLike) -> float:
-    """End of a colour scale that holds 99.5 % of the couplings of some matrices."""
+    """End of a colour scale that covers 99.5 % of the couplings of some matrices."""
     sizes = np.concatenate(
         [np.abs(np.asarray(matrix))[np.triu_indices(len(np.asarray(matrix)), 1)] for matrix in matrices]
     )
@@ -208,13 +208,13 @@ def _ranks_caption(analysis: Analysis) -> str:
 
 
 def _range(degrees: Any) -> str:
-    """Least, most and mean of degrees."""
+    """Smallest, largest and mean degree, as text."""
     low, high = int(np.min(degrees)), int(np.max(degrees))
     return f"{low} to {high} (mean {readable(float(np.mean(degrees)), 2)})" if high > low else f"{low}"
 
 
 def _text(analysis: Analysis) -> str:
-    """Which couplings there are, and how many samples stand behind them."""
+    """Text on the samples per coupling, the couplings that differ from 0, and the gap in their strengths."""
     found, data = analysis.network, analysis.data
     text = (
         f"Couplings contain the inverse temperature: the probability of a state is proportional to exp(−E). There are "
@@ -323,7 +323,7 @@ SECTION = Section(
                 "Every coupling is estimated twice, once by each of its two spins, then averaged. Samples of an "
                 "equilibrium model put all points on the dashed line up to noise (correlation "
                 f"{readable(analysis.network.transpose_correlation, 3)}); a wide cloud means too few samples, a "
-                "systematic departure couplings that act one way only."
+                "systematic departure means couplings that act in one direction only."
             ),
             needs=lambda analysis: analysis.couplings_by_node is not None,
         ),
@@ -332,10 +332,10 @@ SECTION = Section(
             "Couplings of a spin",
             _drawn_degrees,
             lambda analysis: (
-                "How many couplings the spins have that differ from 0 by more than "
+                "Number of couplings of a spin that differ from 0 by more than "
                 f"{readable(analysis.network.z_threshold, 3)} standard errors"
-                + ("" if analysis.network.gap is None else ", and how many above the gap in strength")
-                + ". Look for hubs on the right."
+                + ("" if analysis.network.gap is None else ", and of those above the gap in strength")
+                + ". Spins with many couplings are on the right."
             ),
             needs=lambda analysis: analysis.network.n_significant > 0,
         ),

@@ -1,4 +1,4 @@
-"""Section on dreaming: the couplings between Hebbian and dreamed couplings of the patterns, beside the control."""
+"""Section on dreaming: the couplings against the Hebbian and dreamed ones of the patterns, with the control."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def reference_profiles(profiles: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> M
 
 
 def control_sentence(analysis: Analysis) -> str:
-    """The rate of the equilibrium control, in a sentence."""
+    """Sentence on the rate of the equilibrium control."""
     found = analysis.control
     if found is None:
         return ""
@@ -93,7 +93,7 @@ def control_sentence(analysis: Analysis) -> str:
 
 
 def dreaming_sentence(analysis: Analysis) -> str:
-    """How dreamed the couplings are, beside the control."""
+    """Sentences on the dreaming rate and on the control."""
     found = analysis.dreaming
     if found is None:
         return analysis.similarity.verdict
@@ -146,7 +146,7 @@ def _map(key: str, title: str, caption: str) -> Figure:
 
 
 def null_bands(analysis: Analysis) -> dict[str, tuple[float, float, float]]:
-    """Mean and percentiles of the cosine of null models that have them."""
+    """Mean and percentiles of the cosine, for null models with several draws."""
     found = analysis.similarity.null_models
     return {name: (null["mean"], null["low"], null["high"]) for name, null in found.items() if "low" in null}
 
@@ -180,7 +180,7 @@ def _drawn_nulls(analysis: Analysis) -> MatplotlibFigure:
 
 
 def all_references(analysis: Analysis) -> dict[str, Similarity]:
-    """The main reference, then those that were asked for, by name."""
+    """The main reference, then the further ones, by name."""
     main = "stored patterns" if analysis.has_patterns else "own correlations"
     return {main: analysis.similarity, **analysis.references}
 
@@ -234,7 +234,7 @@ def measures(analysis: Analysis, numbers: Numbers) -> Table:
         (MEASURES.get(name, name.replace("_", " ")), number(value), number(values["at_hebbian"][name]))
         for name, value in values["at_best"].items()
     ]
-    # couplings and the correlations of the same samples share their noise, which then sets no limit
+    # couplings and correlations of the same samples share their noise, which then does not limit the cosine
     if values["noise_ceiling"] is not None and values["noise_ceiling"] >= values["at_best"]["cosine"]:
         rows.append(("largest cosine that the noise of the couplings allows", number(values["noise_ceiling"]), "–"))
     return Table("Similarity to the reference", ("measure", "at the best rate", "Hebbian"), rows)
@@ -289,8 +289,8 @@ def _references(analysis: Analysis, numbers: Numbers) -> Table | None:
 def profile_caption(analysis: Analysis) -> str:
     """Caption of the similarity along the rate."""
     text = (
-        "From near the lower bound over Hebbian (0) to infinite rate; the axis is even in λ/(1 + λ). The cosine peaks "
-        "at the best rate, whose interval is shaded."
+        "From near the lower bound over Hebbian (0) to infinite rate; the axis is linear in λ/(1 + λ). The cosine "
+        "peaks at the best rate, whose interval is shaded."
     )
     return text + (" Bands are null models, 2.5th to 97.5th percentile." if null_bands(analysis) else "")
 
@@ -320,35 +320,31 @@ SECTION = Section(
         _map(
             "hebbian",
             "Hebbian couplings",
-            "Rate 0, scaled to fit. What the inferred couplings lack, or have besides, is what dreaming has to "
-            "explain.",
+            "Rate 0, scaled to fit. Dreaming has to explain the difference from the inferred couplings.",
         ),
         Figure(
             "scatter",
             "Inferred against dreamed",
             lambda analysis: coupling_scatter(analysis.similarity.couplings, analysis.similarity.reference_couplings),
             "Every pair of spins once (stronger colour: more pairs). Points along the dashed line agree; scatter of "
-            "equal "
-            "width all along is noise of the estimate, a bend or a second branch is structure outside the family.",
+            "constant width is noise of the estimate, a bend or a second branch is structure outside the family.",
             needs=_has_patterns,
         ),
         Figure(
             "spectra",
             "Spectra",
             _drawn_spectra,
-            "Dreaming presses the large eigenvalues together and keeps the eigenvectors. The inferred eigenvalues "
-            "should "
-            "follow the dreamed ones; a Hebbian spectrum spreads more widely at the top.",
+            "Dreaming makes the large eigenvalues more equal and keeps the eigenvectors. The inferred eigenvalues "
+            "should follow the dreamed ones; a Hebbian spectrum is wider at the top.",
             needs=_has_patterns,
         ),
         Figure(
             "nulls",
             "Is it more than chance?",
             _drawn_nulls,
-            "Shuffled eigenvalues keep the subspace of the reference and lose its spectrum, random couplings keep "
-            "nothing; "
-            "bars run from the 2.5th to the 97.5th percentile. The first two rows share their noise (bar: one standard "
-            "error), so their difference is known better than either.",
+            "Shuffled eigenvalues keep the subspace of the reference but not its spectrum, random couplings keep "
+            "neither; bars run from the 2.5th to the 97.5th percentile. The first two rows share their noise (bar: one "
+            "standard error), so that the error of their difference is smaller.",
             needs=_has_patterns,
         ),
         Figure(
@@ -356,8 +352,7 @@ SECTION = Section(
             "Other references",
             _drawn_references,
             "The inferred couplings along the dreaming families of different references. Look for the reference with "
-            "the "
-            "highest peak; how far right it peaks is measured on a scale of its own for each reference.",
+            "the highest peak; rates of different references are measured on different scales.",
             needs=lambda analysis: bool(analysis.references),
         ),
     ],

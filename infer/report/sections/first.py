@@ -1,4 +1,4 @@
-"""The first screen of a report: what the samples are, the claims with their marks, and what to do next."""
+"""The first screen of a report: size of the samples, claims with their marks, and next commands."""
 
 import math
 import re
@@ -20,7 +20,7 @@ from infer.wording import join
 __all__ = ["Card", "Claim", "Step", "cards", "claims", "first_line", "next_steps", "subtitle"]
 
 MARKS = {True: ("✓", "holds", "yes"), False: ("✗", "does not hold", "no"), None: ("–", "not judged", "open")}
-#: Rows in the rarer of its two states below which a spin is counted as rare.
+#: A spin with fewer rows than this in the rarer of its two states is counted as rare.
 FEW_ROWS = 50
 
 
@@ -35,17 +35,17 @@ class Card:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, whether it holds, the size of the effect, and the sentence that says so.
+    """A claim with its outcome, the size of the effect, and a sentence.
 
     Parameters
     ----------
     key : str
-        Of the section that has the details.
+        Key of the section that has the details.
     statement : str
     holds : bool or None
         None where it was not judged.
     effect : str
-        The size in a few words; may be empty.
+        Size of the effect in a few words; may be empty.
     text : str
     """
 
@@ -57,7 +57,7 @@ class Claim:
 
     @property
     def mark(self) -> str:
-        """A sign that does not rest on its colour."""
+        """A sign that can be read without its colour."""
         return MARKS[self.holds][0]
 
     @property
@@ -73,14 +73,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do next, and the command that does it."""
+    """A next step, and its command."""
 
     text: str
     command: str = ""
 
 
 def subtitle(analysis: Analysis) -> str:
-    """What the samples are and how couplings were fitted, in a line."""
+    """One line on the samples and the fit."""
     data, fit = analysis.data, analysis.fit
     text = f"{data.n_samples:,} samples of {data.n_spins} spins"
     if data.n_rows != data.n_samples:
@@ -92,7 +92,7 @@ def subtitle(analysis: Analysis) -> str:
 
 
 def first_line(analysis: Analysis) -> str:
-    """The answer in one line."""
+    """One line with the outcome of all claims."""
     found = analysis.diagnosis
     if analysis.has_patterns:
         claim = _dreamed(analysis)
@@ -120,7 +120,7 @@ def first_line(analysis: Analysis) -> str:
     else:
         model = "the pair model misses nothing that these rows can show"
     time = {
-        True: "nothing speaks against one model for all of the time",
+        True: "no evidence against one model over time",
         False: "one equilibrium model is not enough over time",
         None: "time was not judged, or not in full",
     }[_time_holds(analysis)]
@@ -134,7 +134,7 @@ def _time_holds(analysis: Analysis) -> bool | None:
 
 
 def cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
-    """Rate and temperature where patterns are known, else size, activity and what was done on reading."""
+    """Cards on rate and temperature where patterns are known, else on size, activity and reading."""
     return _dreaming_cards(analysis, numbers) if analysis.has_patterns else _data_cards(analysis, numbers)
 
 
@@ -203,7 +203,7 @@ def _rare_spins(analysis: Analysis) -> int:
 
 
 def _reading(analysis: Analysis) -> Card:
-    """What was done on reading."""
+    """Card on the reading of the file: rates, dropped and filled values."""
     about = analysis.data.attributes
     done = []
     if "bin_width" in about:
@@ -305,7 +305,7 @@ def _time(analysis: Analysis) -> Claim:
 
 
 def next_steps(analysis: Analysis) -> list[Step]:
-    """What to do next, as commands."""
+    """Commands to run next."""
     found, source = analysis.diagnosis, analysis.source
     file = "." in source
     data = shlex.quote(source) if file else "DATA"
@@ -320,7 +320,7 @@ def next_steps(analysis: Analysis) -> list[Step]:
         else:
             steps.append(Step("Fit by another method.", f"{report} --method {method}"))
     if found.couplings_needed is False:
-        steps.append(Step("Record more rows: what is small here may show with more of them."))
+        steps.append(Step("Record more rows: small effects may become significant."))
         if "bin_width" in analysis.data.attributes:
             wider = 2 * float(analysis.data.attributes["bin_width"])
             steps.append(
@@ -335,7 +335,7 @@ def next_steps(analysis: Analysis) -> list[Step]:
             half = f"reverie report {data}{options} --stop {middle:g} --output first_half.html"
         steps.append(Step("The record drifts: fit parts of it, and compare their couplings.", half))
         if analysis.data.kind == "recording" and not half and not order:
-            steps.append(Step("Or, if rows stand in no order in time, say so.", f"{report} --no-time-order"))
+            steps.append(Step("Or state it, if rows are in no order in time.", f"{report} --no-time-order"))
     kinetic = any(method.name == "kinetic" for method in METHODS)
     if found.reversible is False and kinetic:
         steps.append(
@@ -363,7 +363,7 @@ def next_steps(analysis: Analysis) -> list[Step]:
         )
     if not analysis.has_patterns:
         steps.append(
-            Step("Ask how dreamed the couplings are, if you know patterns.", f"{report} --patterns PATTERNS.npy")
+            Step("Compare the couplings with dreamed ones, if patterns are known.", f"{report} --patterns PATTERNS.npy")
         )
     return steps
 

@@ -1,4 +1,4 @@
-"""Section on the first claim: held-out rows under independent spins, pair couplings and further models."""
+"""Section on the first claim: log-likelihood of held-out rows under independent spins, pair couplings and others."""
 
 from collections.abc import Mapping
 
@@ -49,8 +49,8 @@ def _text(analysis: Analysis) -> str:
     gain = analysis.diagnosis.gains.get("kinetic - pair")
     if gain is not None and gain[0] > SIGMAS * gain[1]:
         text += (
-            " A kinetic model, which predicts each row from the one before, does better still: successive rows "
-            "remember each other."
+            " A kinetic model, which predicts each row from the one before, is better still: successive rows "
+            "depend on each other."
         )
     return f"{text} All models were fitted to the same rows and scored on the same other rows."
 
@@ -81,7 +81,7 @@ def _scores(analysis: Analysis, numbers: Numbers) -> Table:
 def _information(analysis: Analysis, numbers: Numbers) -> Table | None:
     """Entropies and the share of the multi-information."""
     found = numbers["diagnosis"]["information"]
-    if found is None or analysis.diagnosis.couplings_needed is False:  # the share would be one noise over another
+    if found is None or analysis.diagnosis.couplings_needed is False:  # the share would be a ratio of two noisy numbers
         return None
     rows: list[Row] = [
         ("entropy of independent spins (nats)", number(found["independent"])),
@@ -117,7 +117,7 @@ SECTION = Section(
     [
         Figure(
             "held-out",
-            "Models held against each other",
+            "Models compared on held-out rows",
             lambda analysis: held_out_scores(analysis.diagnosis.held_out.over_independent),
             _caption,
         ),

@@ -1,4 +1,4 @@
-"""Section on the energy landscape of few spins: minima, the tree of saddles between them, shares of the rows."""
+"""Section on the energy landscape of few spins: minima, saddles between them, and shares of the rows."""
 
 from infer.landscape.figures import disconnectivity_graph, minima_picture, shares_of_basins
 from infer.landscape.result import EnergyLandscape
@@ -27,11 +27,11 @@ def _landscape(analysis: Analysis) -> EnergyLandscape:
 
 def _text(analysis: Analysis) -> str:
     text = (
-        f"{_landscape(analysis).verdict} A minimum is a state whose energy no flip of one spin lowers; its basin holds "
-        "the states from which steepest descent leads to it."
+        f"{_landscape(analysis).verdict} A minimum is a state whose energy is lowered by no flip of a single spin; its "
+        "basin holds the states from which steepest descent leads to it."
     )
     if not analysis.diagnosis.accepted:
-        text += " The fit was not accepted, and so the landscape is not to be trusted."
+        text += " The fit was not accepted, and so the landscape is unreliable."
     return text
 
 
@@ -65,7 +65,7 @@ def _minima(analysis: Analysis, numbers: Numbers) -> Table:
 
 
 def _accuracy(analysis: Analysis, numbers: Numbers) -> Table | None:
-    """Entropies of rows and models, and what share pairs explain."""
+    """Entropies of rows and models, and the share that pairs explain."""
     found = numbers["landscape"]["accuracy"]
     if found is None:
         return None

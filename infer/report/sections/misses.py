@@ -1,4 +1,4 @@
-"""Section on the second claim: the pair model's own draws beside the rows, in what was not fitted."""
+"""Section on the second claim: statistics of the rows that were not fitted, against draws of the pair model."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def agreement(
     observed_std, predicted_std : array_like, shape (n_moments,), optional
         Standard errors.
     quantity : str
-        What the moments are, with formula, for the labels of the axes.
+        Name and formula of the moments, for the labels of the axes.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def energy_distribution(edges: ArrayLike, observed: ArrayLike, predicted: ArrayL
     Parameters
     ----------
     edges : array_like, shape (n_bins + 1,)
-        Of the bins, energies in units of the temperature.
+        Edges of the bins; energies in units of the temperature.
     observed, predicted : array_like, shape (n_bins,)
         Shares of samples in the bins.
 
@@ -221,37 +221,35 @@ SECTION = Section(
             "means",
             "Means",
             "⟨sᵢ⟩",
-            "Mean of each spin. Points on the dashed line: the model has it right.",
+            "Mean of each spin. Points on the dashed line: the model reproduces them.",
         ),
         _moments(
             "correlations",
             "Correlations",
             "covariance",
             "Covariances ⟨sᵢsⱼ⟩ − ⟨sᵢ⟩⟨sⱼ⟩ of pairs of spins, which were fitted. A departure from the line means a fit "
-            "that did not settle or a penalty that is too strong.",
+            "that did not converge or a penalty that is too strong.",
         ),
         _moments(
             "third moments",
             "Third moments",
             "3rd cumulant",
             "Third cumulants of triples of spins, which were not fitted. A slope other than 1, or a cloud wider than "
-            "the "
-            "error bars, points to interactions of three or more spins, or to a common drive.",
+            "the error bars, points to interactions of three or more spins, or to a common drive.",
         ),
         Figure(
             "count",
             "Number of spins at +1",
             _drawn_count,
-            "Not fitted either: it feels correlations of every order. Look for tails or peaks of the data that the "
-            "model "
-            "lacks. Shaded: standard errors.",
+            "Not fitted either; it depends on correlations of every order. Look for tails or peaks of the data that "
+            "the model lacks. Shaded: standard errors.",
         ),
         Figure(
             "energy",
             "Energy",
             _drawn_energy,
-            "Energy under the fitted model. If the data sit higher or lower than the model’s own draws, the model puts "
-            "its weight on other states than the data do.",
+            "Energy under the fitted model. If energies of the data are higher or lower than those of the model’s own "
+            "draws, the model has other typical states than the data.",
         ),
     ],
     [_checks, _table_of_moments],

@@ -1,4 +1,4 @@
-"""Section on the recording's own correlations: a description, since without patterns dreaming cannot be told."""
+"""Section on the recording's own correlations: a description only, since a dreaming rate needs patterns."""
 
 from matplotlib.figure import Figure as MatplotlibFigure
 

@@ -1,4 +1,4 @@
-"""Section on the third claim: is the record the same in all its parts, and does it look the same backwards?"""
+"""Section on the third claim: drift of the record, and its time reversal."""
 
 import numpy as np
 from matplotlib.figure import Figure as MatplotlibFigure
@@ -47,7 +47,7 @@ def drift(time: ArrayLike, energy: ArrayLike, std: ArrayLike) -> MatplotlibFigur
     time : array_like, shape (n_blocks,)
         Middle of each block, in rows from the start of its run.
     energy, std : array_like, shape (n_blocks,)
-        Energy in standard deviations of single rows, and how much blocks scatter.
+        Mean energy of blocks in standard deviations of single rows, and the standard deviation of blocks.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def _entropy(analysis: Analysis, numbers: Numbers) -> Table | None:
     rows: list[Row] = [("lower bound (nats per row)", value), ("standard error", error)]
     note = (
         "Evaluated on rows that it was not fitted to, from correlations of pairs one row apart; negative values are "
-        "noise about zero. What happens between rows, or in what was not recorded, adds to it."
+        "noise about zero. Entropy produced between rows, or by spins that were not recorded, is not included."
     )
     return Table("Entropy production", ("quantity", "value"), rows, note)
 
@@ -151,10 +151,9 @@ SECTION = Section(
             "drift",
             "Early and late",
             _drawn_drift,
-            "Mean energy of successive blocks under the fitted model, from the mean of the record. Shaded: two "
-            "standard "
-            "deviations of blocks about their mean. A trend, or a step, means that one set of couplings does not "
-            "describe the whole record.",
+            "Mean energy of successive blocks under the fitted model, relative to the mean of the record. Shaded: two "
+            "standard deviations of blocks about their mean. A trend, or a step, means that one set of couplings does "
+            "not describe the whole record.",
             needs=lambda analysis: analysis.diagnosis.drift is not None,
         ),
         Figure(
@@ -162,8 +161,8 @@ SECTION = Section(
             "Forwards against backwards",
             _drawn_reversal,
             "Covariance of each pair of spins one row apart. A record that looks the same backwards puts all points on "
-            "the dashed line within their error bars; points off the line go round in a cycle that equilibrium cannot "
-            "have.",
+            "the dashed line within their error bars; points off the line show cycles, which do not occur in "
+            "equilibrium.",
             needs=lambda analysis: analysis.diagnosis.time_reversal is not None,
         ),
     ],
