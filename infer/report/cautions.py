@@ -72,10 +72,15 @@ def collect(
     if watched.agree is False:
         found.append(
             f"{'Chains' if (watched.n_chains or 1) > 1 else 'Parts of the record'} disagree: the largest R-hat is "
-            f"{watched.worst_r_hat:.4g} (threshold {watched.r_hat_threshold}). Samples may depend on where they "
+            f"{watched.worst_r_hat:.4g} (threshold {watched.r_hat_threshold:.4g}). Samples may depend on where they "
             "started, or drift; sample longer, or from more starting points."
         )
-    if watched.enough is False:
+    if watched.enough is False and watched.least_ess is not None and watched.least_ess > 0.5 * data.n_rows:
+        found.append(
+            f"{data.n_rows:,} rows are few: error bars ask for {watched.ess_threshold} independent samples, and are "
+            "rough with fewer."
+        )
+    elif watched.enough is False:
         found.append(
             f"The smallest effective sample size is {watched.least_ess:.0f} (threshold {watched.ess_threshold}): "
             "neighbouring samples are correlated. Error bars account for it as far as so short a record allows."

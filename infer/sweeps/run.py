@@ -189,7 +189,7 @@ def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> 
     try:
         from distributed import Client, get_client
     except ImportError:
-        raise InputError("the backend dask needs dask and distributed: pip install 'reverie[dask]'") from None
+        raise InputError("the backend dask needs dask and distributed: pip install dask distributed") from None
     if scheduler is not None:
         with Client(scheduler, set_as_default=False) as client:
             yield _on_cluster(client)
