@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import process_time
 from typing import Any
@@ -14,7 +11,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from infer.estimators.continuous.estimators import GaussianCouplings
 from infer.estimators.dreaming.continuous_model import ContinuousDreamingModel
@@ -26,6 +22,8 @@ from infer.sweeps.plan import Cell
 from infer.wording import one_line
 from simulate import SoftSpin, hebbian, random_patterns, sample, theory
 from simulate.dynamics.convergence import convergence
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import collected_warnings, libraries_silenced
 
 __all__ = ["NUMBERS", "Outcome", "compute_cell", "try_cell"]
 
@@ -60,7 +58,7 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of a cell: its numbers, or the error that it raised."""
+    """Numbers of a cell, or the error that it raised."""
 
     key: str
     numbers: dict[str, float] = field(default_factory=dict)
@@ -79,7 +77,7 @@ def try_cell(cell: Cell) -> Outcome:
 
 
 def compute_cell(cell: Cell) -> dict[str, float]:
-    """Patterns, couplings, samples, fit, convergence and theory of one cell.
+    """Compute a cell: patterns, couplings, samples, fit, convergence and theory.
 
     Parameters
     ----------
@@ -94,16 +92,15 @@ def compute_cell(cell: Cell) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If the dynamics or the fit refuse the values of the cell.
+        If values of the cell are invalid for the dynamics or the fit.
     """
     patterns = random_patterns(cell.n_patterns, cell.n_spins, seed=cell.pattern_seed())
     dynamics = cell.build(hebbian(patterns))
     starts = None
     if cell.initial != "random":
         starts = patterns[np.arange(cell.chains) % (len(patterns) if cell.initial == "patterns" else 1)]
-    with _one_thread(), warnings.catch_warnings():
-        # warnings are replaced by numbers: convergence of the fit, correlation of batches, R-hat
-        warnings.simplefilter("ignore")
+    # warnings are replaced by numbers: convergence of the fit, correlation of batches, R-hat
+    with one_blas_thread(), collected_warnings(), libraries_silenced():
         samples = sample(
             dynamics,
             cell.draws,
@@ -188,7 +185,7 @@ def _predictions(dynamics: Any, patterns: NDArray[np.int8], method: str) -> dict
     rate = slope = formula_rate = formula_slope = math.nan
     with suppress(ValueError):
         rate, slope = theory.dreaming_rate(dynamics), theory.effective_slope(dynamics)
-    with _one_thread(), suppress(ValueError):
+    with one_blas_thread(), suppress(ValueError):
         if method != "gaussian":
             formula_rate, formula_slope = theory.fitted_rate_and_slope(dynamics, _PROJECTIONS.get(method, method))
         else:
@@ -204,22 +201,6 @@ def _predictions(dynamics: Any, patterns: NDArray[np.int8], method: str) -> dict
 def _fit_covariance(covariance: NDArray[np.float64], patterns: NDArray[np.int8]) -> tuple[float, float]:
     """Rate and slope of the Gaussian closest to one of this covariance: N rows that have exactly these moments."""
     rows = np.linalg.cholesky(covariance).T * math.sqrt(len(covariance))
-    with _one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # rows without an order have no batches
+    with one_blas_thread(), collected_warnings():  # rows without an order have no batches
         model = ContinuousDreamingModel(patterns).fit(rows)
     return (model.rate_, model.slope_) if model.converged_ else (math.nan, math.nan)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Limit matrix products to one thread: their rounding must not depend on the number of threads.
-
-    The limit holds for the whole process and is not lifted in workers of a cluster, where another thread may still
-    compute.
-    """
-    limits = threadpool_limits(limits=1, user_api="blas")
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            limits.restore_original_limits()

@@ -45,7 +45,7 @@ AXES: dict[str, dict[str, Any]] = {
     "barrier": {"low": 0.0, "open_low": True},
 }
 REDUCED = {"temperature": "reduced_temperature", "active_temperature": "reduced_active_temperature"}
-SAMPLING = {"draws": 20, "burn_in": 0, "thin": 1}  # with their least values
+SAMPLING = {"draws": 20, "burn_in": 0, "thin": 1}  # with their smallest allowed values
 CHOICES = ("initial", "method")
 SHARED = ("load", *REDUCED, *REDUCED.values(), *SAMPLING, *CHOICES)
 # random states; chain k at pattern k, each chain on its own; all chains at the first pattern
@@ -106,7 +106,7 @@ PARAMETERS = ("temperature", "active_temperature", "persistence", "persistence_t
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid: a dynamics with Hebbian couplings of random patterns, and how it is sampled.
+    """One point of the grid: a dynamics with Hebbian couplings of random patterns, and its sampling schedule.
 
     All random numbers follow from these values (`pattern_seed`, `chain_seed`): results do not depend on the order of
     cells, on other cells of the grid, or on the worker. Cells that differ only in dynamics, temperature or persistence
@@ -143,11 +143,11 @@ class Cell:
         return json.dumps({field.name: getattr(self, field.name) for field in fields(self)})
 
     def pattern_seed(self) -> np.random.SeedSequence:
-        """Of the patterns."""
+        """Seed of the patterns."""
         return _seed("patterns", self.seed, self.n_spins, self.n_patterns, self.repeat)
 
     def chain_seed(self) -> np.random.SeedSequence:
-        """Of the chains; the same for more draws, so that a longer run begins with a shorter one."""
+        """Seed of the chains; the same for more draws, so that a longer run begins with the draws of a shorter one."""
         physics = [getattr(self, name) for name in ("dynamics", *PARAMETERS) if name != "barrier"]
         physics += [self.barrier] if self.barrier is not None else []
         physics += [self.initial] if self.initial != "random" else []
@@ -174,12 +174,12 @@ class Plan:
 
 
 def transition_scales(dynamics: str, load: float, given: Mapping[str, float | None]) -> dict[str, float]:
-    """Temperatures that `reduced_temperature` and `reduced_active_temperature` are in units of.
+    """Units of `reduced_temperature` and `reduced_active_temperature`.
 
     The first is the transition temperature of spins under their drive (`theory.transition_temperature`), the second the
-    transition active temperature of spherical units (`theory.transition_active_temperature`); both are 1 + sqrt(load),
-    the transition in equilibrium, where the drive that counts is not known yet or there is no transition: for the
-    temperature of units, for active temperatures of spins, for harmonic units.
+    transition active temperature of spherical units (`theory.transition_active_temperature`); both are the equilibrium
+    value 1 + sqrt(load) where the drive is not known yet, or where there is no transition to refer to: for the
+    temperature of units, for active temperatures of spins, and for harmonic units.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def transition_scales(dynamics: str, load: float, given: Mapping[str, float | No
     load : float
         Number of patterns over number of spins.
     given : mapping
-        Parameters of the cell by name; what is needed and missing leaves a scale at that of equilibrium.
+        Parameters of the cell by name; where one that is needed is missing, a scale is that of equilibrium.
 
     Returns
     -------
@@ -221,7 +221,7 @@ def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int 
     config : mapping or path of a TOML file
         See `infer.sweep`.
     seed : int, optional
-        Replaces that of the config.
+        Seed in place of that of the config.
 
     Returns
     -------
@@ -230,11 +230,11 @@ def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int 
     Raises
     ------
     ValueError
-        In one line that names the file and the key.
+        If the config is invalid, in one line that names the file and the key.
     """
     source = "config" if isinstance(config, Mapping) else str(config)
     try:
-        given = dict(config) if isinstance(config, Mapping) else _read_toml(config)
+        given = dict(config) if isinstance(config, Mapping) else read_toml(config)
         checked = _check(given if seed is None else {**given, "seed": seed})
         cells = tuple(_cells(checked))
         _check_distinct(cells)
@@ -244,7 +244,7 @@ def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int 
     return Plan(checked, cells)
 
 
-def _read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """A TOML file as a dict."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))

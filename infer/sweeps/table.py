@@ -1,4 +1,4 @@
-"""Results of a sweep as a table and as a map; cells whose samples had not settled are left open."""
+"""Results of a sweep as a table and as a map; cells without convergence have no rate ("open")."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def read_sweep(
     Parameters
     ----------
     store : path-like
-        As `sweep` wrote it.
+        Store written by `sweep`.
     largest_r_hat : float, default 1.05
-        Cells in which R-hat of the energy or of a leading overlap is above are left open: chains that started apart
-        differ by more than about a third of their spread.
+        Cells with a larger R-hat of the energy or of a leading overlap are left open: means of their chains differ by
+        more than about a third of the spread within chains.
     least_effective_size : float, default 100
-        Cells with a smaller effective sample size of these quantities are left open: R-hat cannot be told from so few.
+        Cells with a smaller effective sample size of these quantities are left open: R-hat is unreliable for so few.
     largest_batch_correlation : float, default 0.5
         Cells in which successive batches are more correlated are left open: their standard errors are too small.
 
@@ -56,14 +56,14 @@ def read_sweep(
         `slope` of the fitted dreaming model with standard errors `..._std`, nan unless settled; `r_hat_...`,
         `ess_...` of energy and leading overlaps (the worst), or, of chains that started at patterns, of energy and
         overlap with the pattern, whose mean is `pattern_overlap`; `theory_rate`, `theory_slope` at leading order
-        (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, expected from a fit to endless
-        samples by the method of the cell: `theory.fitted_rate_and_slope`, for continuous units by "gaussian" a fit to
-        `theory.stationary_covariance`; nan where not known.
+        (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, expected from a fit to
+        infinitely many samples by the method of the cell: `theory.fitted_rate_and_slope`, for continuous units by
+        "gaussian" a fit to `theory.stationary_covariance`; nan where not known.
 
     Raises
     ------
     ValueError
-        If the file is no store.
+        If the file is not a store.
 
     References
     ----------
@@ -112,7 +112,7 @@ def _parameters(cell: Cell) -> dict[str, Any]:
 def _judge(
     outcome: Outcome | None, largest_r_hat: float, least_effective_size: float, largest_batch_correlation: float
 ) -> tuple[str, str]:
-    """Status of a cell, and why it has no number."""
+    """Status of a cell, and the reason where it has no rate."""
     if outcome is None:
         return "missing", "not computed yet"
     if outcome.error is not None:
@@ -139,7 +139,7 @@ def average_repeats(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        As `read_sweep` returns it.
+        Table returned by `read_sweep`.
 
     Returns
     -------
@@ -171,9 +171,9 @@ def sweep_map(table: pd.DataFrame, dynamics: str | None = None) -> xr.Dataset:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `read_sweep`, or of `average_repeats`.
+        Table of `read_sweep` or of `average_repeats`.
     dynamics : str, optional
-        Which one, where the table holds several.
+        Name of the dynamics, where the table holds several.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def sweep_map(table: pd.DataFrame, dynamics: str | None = None) -> xr.Dataset:
         Dims are those of initial, method, load, temperature, active_temperature, persistence, persistence_time,
         stiffness, barrier, n_spins and repeat that take more than one value (reduced temperatures in place of
         temperatures where fewer of them differ);
-        parameters with one value are attributes. Points outside of the grid, and open cells, are nan.
+        parameters with one value are attributes. Points outside the grid, and open cells, are nan.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def sweep_map(table: pd.DataFrame, dynamics: str | None = None) -> xr.Dataset:
 
 
 def describe_sweep(table: pd.DataFrame) -> str:
-    """How many cells settled, are open, failed or are missing, with the first reasons, as lines for a terminal."""
+    """Lines for a terminal: numbers of cells that settled, are open, failed or are missing, and first reasons."""
     counts = table["status"].value_counts()
     shares = [f"{counts[status]} {status}" for status in ("settled", "open", "failed", "missing") if status in counts]
     lines = [f"{len(table)} cells: {', '.join(shares)}"]

@@ -63,12 +63,12 @@ def settle_from(outgoing, spins, bias, rng, max_sweeps):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def settle(outgoing, spins, rng, max_sweeps):
-    """Relax spins (n_spins,) in place, each sweep in a fresh random order; sweeps used, -1 if max_sweeps were too few.
+    """Relax spins (n_spins,) in place, each sweep in a new random order; returns the sweeps, -1 if too few.
 
     outgoing[i] are the couplings by which spin i acts on the others, the columns of the couplings: rows of a symmetric
-    matrix. A spin turns only where the field opposes it by more than a tie (`TIE`), so that with symmetric couplings
-    the energy falls with every flip and a fixed point s_i h_i >= 0 is reached in finitely many; with asymmetric ones
-    there may be none. The last sweep, in which no spin turns, counts.
+    matrix. A spin flips only where the field opposes it by more than a tie (`TIE`). With symmetric couplings the energy
+    then decreases with every flip, and a fixed point s_i h_i >= 0 is reached after finitely many; with asymmetric ones
+    there may be none. The last sweep, in which no spin flips, is counted.
     """
     return settle_from(outgoing, spins, 0.0, rng, max_sweeps)
 
@@ -82,7 +82,7 @@ def settle_all(outgoing, states, rng, max_sweeps, sweeps):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def unlearn(couplings, n_dreams, amount, rng, max_sweeps):
-    """Dream n_dreams times, couplings in place; the number of dreams that did not reach a fixed point."""
+    """Dream n_dreams times, with couplings changed in place; returns the number of dreams without a fixed point."""
     n_spins = len(couplings)
     spins = np.empty(n_spins)
     unsettled = 0
@@ -96,7 +96,7 @@ def unlearn(couplings, n_dreams, amount, rng, max_sweeps):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def daydream(couplings, patterns, n_steps, amount, rng, max_sweeps):
-    """n_steps times learn a random pattern and unlearn a fixed point, couplings in place; unsettled count."""
+    """Learn a random pattern and unlearn a fixed point n_steps times, in place; returns the unsettled count."""
     n_patterns, n_spins = patterns.shape
     spins = np.empty(n_spins)
     unsettled = 0
@@ -142,7 +142,7 @@ def dream_eigenvectors(couplings, vectors, n_dreams, amount, leading, rng, max_s
     """Dream n_dreams times, each lowering eigenvalues as the squared overlaps of a fixed point with the eigenvectors.
 
     Columns of `vectors` are the eigenvectors; `couplings` (zero diagonal) change in place. If `leading`, only the
-    eigenvector of largest overlap loses, all of `amount` n_spins. Returns the unsettled count.
+    eigenvalue of the eigenvector of largest overlap is lowered, by `amount` n_spins. Returns the unsettled count.
     """
     n_spins = len(couplings)
     spins = np.empty(n_spins)
@@ -192,7 +192,7 @@ def thermal_correlations(couplings, temperature, burn_in, draws, rng, total):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def learn_margins(couplings, patterns, margin, step, symmetric, normalised):
-    """One pass of margin learning over the patterns, couplings in place; the number of spins that were taught."""
+    """One pass of margin learning over the patterns, in place; returns the number of spins below the margin."""
     n_patterns, n_spins = patterns.shape
     wrong = np.empty(n_spins)
     taught = 0
@@ -207,7 +207,7 @@ def learn_margins(couplings, patterns, margin, step, symmetric, normalised):
                 field += row[j] * xi[j]
                 square += row[j] * row[j]
             needed = margin * math.sqrt(square) if normalised else margin
-            # a row of zeros has a stability of 0 whatever the margin: it is always taught
+            # a row of zeros has a stability of 0 at any margin: it always learns
             lacking = field * xi[i] < needed or square == 0.0
             wrong[i] = 1.0 if lacking else 0.0
             count += lacking
