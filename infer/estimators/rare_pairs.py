@@ -1,4 +1,4 @@
-"""Errors and intervals of couplings that few rows determine, for every estimator: pairs of spins that rarely coincide."""
+"""Errors and intervals of couplings of pairs of spins that rarely coincide, for every estimator."""
 
 from __future__ import annotations
 
