@@ -6,6 +6,8 @@ Modules are imported when one of their names is first used, so that importing th
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from simulate.compilation import ensure_cache
+
 if TYPE_CHECKING:
     from simulate import contrastive, retrieval, theory
     from simulate.couplings import PatternCouplings, dreaming, hebbian, pseudo_inverse
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         PersistentGlauber,
         TwoTemperatureGlauber,
     )
+    from simulate.dynamics.tempering import parallel_tempering
     from simulate.memory.patterns import binarise_images, correlated_patterns, digit_patterns, random_patterns
     from simulate.memory.perceptron import perceptron
     from simulate.memory.thermal import thermal_unlearn
@@ -50,6 +53,7 @@ _HOME = {
     "dreaming": "simulate.couplings",
     "eigenvector_dreaming": "simulate.memory.unlearning",
     "hebbian": "simulate.couplings",
+    "parallel_tempering": "simulate.dynamics.tempering",
     "perceptron": "simulate.memory.perceptron",
     "pseudo_inverse": "simulate.couplings",
     "random_patterns": "simulate.memory.patterns",
@@ -83,6 +87,7 @@ __all__ = [
     "dreaming",
     "eigenvector_dreaming",
     "hebbian",
+    "parallel_tempering",
     "perceptron",
     "pseudo_inverse",
     "random_patterns",
@@ -93,6 +98,9 @@ __all__ = [
     "trajectory",
     "unlearn",
 ]
+
+
+ensure_cache()
 
 
 if not TYPE_CHECKING:  # to type checkers a name that is not imported above is an error

@@ -1,4 +1,4 @@
-"""Errors and intervals of couplings of pairs of spins that rarely coincide, for every estimator."""
+"""Errors and intervals of couplings of pairs that rarely coincide, for every estimator."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""How strong the penalty of a report's fit is, where samples are too few to leave couplings alone."""
+"""Strength of the penalty of a report's fit, chosen by cross-validation where there are few samples."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,13 +7,14 @@ from numpy.typing import NDArray
 
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.statistics.folds import contiguous_folds
+from simulate.user_warnings import collected_warnings
 
-#: Strengths that are tried, besides a standard normal prior on every coupling.
+#: Strengths that are compared, besides a standard normal prior on every coupling.
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 #: Factor by which the grid goes on beyond a best strength at its upper end, and how often at most.
 WIDER = (3.0, 6)
 N_FOLDS = 4
-#: Gradients at which fits are good enough to be compared.
+#: Gradient below which fits are accurate enough to be compared.
 TOLERANCE = 1e-4
 
 
@@ -27,7 +27,7 @@ def choose_alpha(
     n_jobs: int | None,
     seed: int,
 ) -> dict[str, Any]:
-    """The l2 penalty of the best held-out pseudo-likelihood.
+    """The l2 penalty with the best held-out pseudo-likelihood.
 
     Returns
     -------
@@ -50,8 +50,7 @@ def choose_alpha(
         model = PseudoLikelihood("l2", alpha, fit_fields=fit_fields, tol=TOLERANCE, errors=False, n_jobs=n_jobs)
         for fold in folds:
             judged = float(len(fold.test) if fold.test_weight is None else fold.test_weight.sum())
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the fit to all samples says what there is to say
+            with collected_warnings():  # the fit to all samples gives the same warnings
                 model.fit(spins[fold.train], sample_weight=fold.train_weight)
                 total += judged * model.score(spins[fold.test], sample_weight=fold.test_weight)
             weight += judged

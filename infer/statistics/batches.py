@@ -56,7 +56,7 @@ def chain_slices(n_rows: int, chains: np.ndarray | None = None) -> list[slice]:
     starts = np.concatenate([[0], np.flatnonzero(chains[1:] != chains[:-1]) + 1])
     if len(np.unique(chains[starts])) != len(starts):
         labels, seen = np.unique(chains[starts], return_counts=True)
-        raise ValueError(f"rows of chain {labels[seen > 1][0]} do not stand together: sort by chain, keep time order")
+        raise ValueError(f"rows of chain {labels[seen > 1][0]} are not contiguous: sort by chain, keep time order")
     return [slice(int(a), int(b)) for a, b in zip(starts, [*starts[1:], n_rows], strict=True)]
 
 
@@ -383,7 +383,7 @@ def batch_roots(contributions: np.ndarray, shares: np.ndarray) -> tuple[np.ndarr
     roots : array (n_batches, ...)
         The sum of their outer squares is the covariance of `batch_means_covariance`.
     degrees_of_freedom : float
-        As of `LongRunCovariance`.
+        As in `LongRunCovariance`.
     """
     concentration = float(np.sum(shares**2))
     expected = np.multiply.outer(shares.astype(contributions.dtype), contributions.sum(axis=0))
@@ -414,7 +414,8 @@ def block_bootstrap_indices(
     Row indices of circular block bootstrap replicates; blocks stay inside their chain.
 
     Every replicate keeps the length of every chain: for each chain it joins blocks of `block_length` successive rows
-    with random starts in the chain (continued at its beginning, so that every row is equally likely).
+    with random starts in the chain. A block that reaches the end of the chain continues at its beginning, so that every
+    row is equally likely.
 
     Parameters
     ----------
@@ -483,7 +484,7 @@ def autocorrelation_time(values: np.ndarray, chains: np.ndarray | None = None, *
     -------
     float64 array (k,)
         1 for independent rows; nan for a constant column. Inf where the window is not reached within the longest chain:
-        the chains are too short to say.
+        the chains are too short to measure it.
 
     References
     ----------

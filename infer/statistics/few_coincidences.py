@@ -1,4 +1,4 @@
-"""Errors of couplings of pairs of spins that seldom take one of their four joint values."""
+"""Errors of couplings for pairs of spins that rarely take one of their four joint values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infer.types import FloatArray
 __all__ = ["FEW", "FewCoincidences", "few_coincidences"]
 
 FEW = 10.0
-"""Rows in a cell of a pair's table, counted or expected of independent spins, below which errors come from here."""
+"""Rows in a cell of a pair's table (counted, or expected for independent spins) below which errors are from here."""
 
 BISECTIONS = 40
 FARTHEST = 12.0  # couplings per temperature: a table of n rows reaches about log(2 n) / 2
@@ -26,14 +26,15 @@ LEAST = 1e-9  # share of the rows that counts as none
 
 @dataclass(frozen=True, eq=False)
 class FewCoincidences:
-    """Pairs with few rows in a cell of their table, and how far these tables determine the couplings.
+    """Pairs with few rows in a cell of their table, with errors and intervals of their couplings from these tables.
 
     Parameters
     ----------
     pairs : ndarray of int64, shape (n_pairs, 2)
         Indices i < j of the spins.
     counts : ndarray of float64, shape (n_pairs, 4)
-        Rows in the cells (+, +), (+, -), (-, +), (-, -); without fields the two cells of equal signs share theirs.
+        Rows in the cells (+, +), (+, -), (-, +), (-, -); without fields, two cells that differ by a flip of both spins
+        share their rows equally.
     fit_fields : bool
         Whether the model has fields.
     worth : ndarray of float64, shape (n_pairs,), optional
@@ -62,7 +63,7 @@ class FewCoincidences:
         """
         with np.errstate(divide="ignore"):
             std = np.sqrt((1.0 / np.maximum(self.independent_counts, 0.0)).sum(axis=1)) / 4.0
-        # without fields both cells of a pair of opposite states hold half of their rows, which this counts right
+        # without fields both cells of a pair of opposite states hold half of their rows: the sum over four holds
         std[self.empty] = np.nan
         return std
 
@@ -200,15 +201,15 @@ def few_coincidences(
     means: FloatArray, second_moments: FloatArray, n_samples: float, fit_fields: bool, worth: FloatArray | None = None
 ) -> FewCoincidences:
     """
-    Pairs of spins with fewer than ten rows in a cell of their table, counted or expected of independent spins.
+    Pairs of spins with fewer than ten rows in a cell of their table, counted, or expected for independent spins.
 
     Parameters
     ----------
     means : ndarray of float64, shape (n_spins,)
-        Of spins that vary.
+        Means of spins that vary.
     second_moments : ndarray of float64, shape (n_spins, n_spins)
     n_samples : float
-        Number of samples that the rows are worth.
+        Effective number of samples of the rows.
     fit_fields : bool
     worth : ndarray of float64, shape (n_spins, n_spins), optional
         How many independent rows each row is worth for a pair, at most 1; 1 by default.
