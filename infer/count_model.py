@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,14 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from infer.errors import InputError
-from infer.model import PairModel
+from infer.model import PairModel, SpinModel
 from infer.types import FloatArray, IntArray
 
-__all__ = ["CountModel", "model_of"]
+__all__ = ["CountModel", "model_of", "pairs_only"]
 
 
 @dataclass(frozen=True, eq=False)
-class CountModel:
+class CountModel(SpinModel):
     """Distribution of spins ``s`` of -1 and +1 with pair couplings, fields and a potential of the population count.
 
     ``P(s) ~ exp(-E(s))``, ``E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i - V(K)``, K the number of +1.
@@ -45,13 +44,11 @@ class CountModel:
     array([-1., -0.])
     """
 
-    couplings: FloatArray
-    fields: FloatArray
     potential: FloatArray
 
     @classmethod
     def of(cls, model: Any, fields: ArrayLike | None = None, potential: ArrayLike | None = None) -> Self:
-        """A model from a fitted estimator, from matrices, or from a model as it is.
+        """Model of a fitted estimator, of matrices, or a given model unchanged.
 
         Parameters
         ----------
@@ -86,17 +83,12 @@ class CountModel:
         return cls(pair.couplings, pair.fields, values)
 
     @property
-    def n_spins(self) -> int:
-        """Number of spins."""
-        return len(self.fields)
-
-    @property
     def half_steps(self) -> FloatArray:
-        """``(V(k + 1) - V(k)) / 2``, which a spin feels as a field when k others are +1; shape (n_spins,)."""
+        """``(V(k + 1) - V(k)) / 2``, the field on a spin when k others are +1; shape (n_spins,)."""
         return np.asarray(np.diff(self.potential) / 2.0)
 
     def local_fields(self, spins: ArrayLike) -> FloatArray:
-        """Half the energy that turning each spin up from -1 gains, in units of the temperature.
+        """Local fields of every spin in every row, with the half steps of V, in units of the temperature.
 
         Parameters
         ----------
@@ -110,7 +102,7 @@ class CountModel:
         rows = np.asarray(spins)
         up = rows > 0
         others = up.sum(axis=1, keepdims=True) - up
-        return np.asarray(self._pair.local_fields(rows) + self.half_steps[others])
+        return np.asarray(super().local_fields(rows) + self.half_steps[others])
 
     def energies(self, spins: ArrayLike) -> FloatArray:
         """Energies ``E(s)`` of rows of spins, in units of the temperature.
@@ -125,7 +117,7 @@ class CountModel:
         ndarray of float64, shape (n_rows,)
         """
         rows = np.asarray(spins)
-        return np.asarray(self._pair.energies(rows) - self.potential[self.counts(rows)])
+        return np.asarray(super().energies(rows) - self.potential[self.counts(rows)])
 
     def counts(self, spins: ArrayLike) -> IntArray:
         """Number of +1 in each row.
@@ -141,45 +133,9 @@ class CountModel:
         """
         return np.asarray((np.asarray(spins) > 0).sum(axis=1, dtype=np.int64))
 
-    def log_pseudolikelihood(self, spins: ArrayLike) -> FloatArray:
-        """``sum_i log p(s_i | all other spins)`` of rows of spins, in nats.
-
-        Parameters
-        ----------
-        spins : array_like, shape (n_rows, n_spins)
-            Values -1 and +1.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_rows,)
-        """
-        rows = np.asarray(spins)
-        values = np.empty(len(rows))
-        for part, block in self._pair.chunks(rows):
-            values[part] = -np.logaddexp(0.0, -2.0 * block * self.local_fields(block)).sum(axis=1)
-        return values
-
-    @property
-    def _pair(self) -> PairModel:
-        """The part without the potential."""
-        return PairModel(self.couplings, self.fields)
-
-    def chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
-        """Rows in double precision, some at a time.
-
-        Parameters
-        ----------
-        rows : array, shape (n_rows, n_spins)
-
-        Returns
-        -------
-        iterator of (slice, ndarray of float64), shapes (n_chunk, n_spins)
-        """
-        return self._pair.chunks(rows)
-
 
 def model_of(model: Any, fields: ArrayLike | None = None) -> PairModel | CountModel:
-    """A model as a `CountModel` where it has a potential of the population count, else as a `PairModel`.
+    """Convert a model to a `CountModel` where it has a potential of the population count, else to a `PairModel`.
 
     Parameters
     ----------
@@ -192,4 +148,34 @@ def model_of(model: Any, fields: ArrayLike | None = None) -> PairModel | CountMo
     """
     if hasattr(model, "potential") or hasattr(model, "count_potential_"):
         return CountModel.of(model, fields)
+    return PairModel.of(model, fields)
+
+
+def pairs_only(model: Any, fields: ArrayLike | None, use: str) -> PairModel:
+    """A model as a `PairModel`, refused where it has a potential of the population count, which would be lost.
+
+    Parameters
+    ----------
+    model : PairModel, fitted estimator, or array_like of shape (n_spins, n_spins)
+    fields : array_like, shape (n_spins,), optional
+    use : str
+        What needs a pair model, for the message.
+
+    Returns
+    -------
+    PairModel
+
+    Raises
+    ------
+    InputError
+        If the model has a potential of the population count.
+    ValueError
+        As `PairModel.of`.
+    """
+    if hasattr(model, "potential") or hasattr(model, "count_potential_"):
+        raise InputError(
+            f"model: {use} takes pair models only, and this {type(model).__name__} has a potential of the number of +1 "
+            "besides couplings and fields; pass a pair model, such as MaximumLikelihood().fit(X), and compare the two "
+            "on held-out rows with compare_models(X)"
+        )
     return PairModel.of(model, fields)

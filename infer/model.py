@@ -1,4 +1,4 @@
-"""Model of spins with pair couplings and fields, as estimators return it and other functions take it."""
+"""Model of spins with pair couplings and fields, exchanged between estimators and other functions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from infer.checks import passing_rows
 from infer.types import FloatArray
 from simulate.couplings import check_symmetric
 
-__all__ = ["PairModel", "off_diagonal", "symmetric_matrix"]
+__all__ = ["PairModel", "SpinModel", "fitted_estimator", "off_diagonal", "symmetric_matrix"]
 
 
 @dataclass(frozen=True, eq=False)
-class PairModel:
-    """Distribution of spins ``s`` of -1 and +1 with pair couplings and fields, ``P(s) ~ exp(-E(s))``.
+class SpinModel:
+    """Pair couplings and fields of spins of -1 and +1, with the energies and local fields that follow from them.
 
     ``E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i``; couplings and fields contain the inverse temperature.
+    A model with a further term of the energy adds it to `energies` and to `local_fields`.
 
     Parameters
     ----------
@@ -28,55 +29,10 @@ class PairModel:
         ``J``, symmetric with zero diagonal, in units of the temperature.
     fields : ndarray of float64, shape (n_spins,)
         ``h``, in units of the temperature.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from infer import PairModel
-    >>> model = PairModel.of([[0.0, 0.5], [0.5, 0.0]])
-    >>> model.energies(np.array([[1, 1], [1, -1]]))
-    array([-0.5,  0.5])
     """
 
     couplings: FloatArray
     fields: FloatArray
-
-    @classmethod
-    def of(cls, model: Any, fields: ArrayLike | None = None, *, name: str = "couplings") -> Self:
-        """A model from a fitted estimator, from matrices, or from a model as it is.
-
-        Parameters
-        ----------
-        model : PairModel, fitted estimator, or array_like of shape (n_spins, n_spins)
-            Couplings; the diagonal is ignored. Differences between entries that should be equal of up to 1e-6 of the
-            largest one are averaged away.
-        fields : array_like, shape (n_spins,), optional
-            By default those of the model, zero for a bare matrix.
-        name : str
-            Name of the couplings in messages.
-
-        Returns
-        -------
-        PairModel
-
-        Raises
-        ------
-        ValueError
-            If an estimator is not fitted, couplings are not square, symmetric and finite, or fields do not fit them.
-        """
-        if isinstance(model, PairModel):
-            if fields is None and isinstance(model, cls):
-                return model
-            couplings: Any = model.couplings
-            own: Any = model.fields
-        elif hasattr(model, "fit"):
-            if not hasattr(model, "couplings_"):
-                raise ValueError(f"{name}: this {type(model).__name__} is not fitted; call fit first")
-            couplings, own = model.couplings_, getattr(model, "fields_", None)
-        else:
-            couplings, own = model, None
-        matrix = symmetric_matrix(couplings, name)
-        return cls(matrix, _check_fields(own if fields is None else fields, len(matrix)))
 
     @property
     def n_spins(self) -> int:
@@ -84,7 +40,9 @@ class PairModel:
         return len(self.fields)
 
     def local_fields(self, spins: ArrayLike) -> FloatArray:
-        """Local fields ``sum_j J_ij s_j + h_i`` of every spin in every row, in units of the temperature.
+        """Local fields of every spin in every row, in units of the temperature.
+
+        ``(E(s with s_i = -1) - E(s with s_i = +1)) / 2``, which is ``sum_j J_ij s_j + h_i`` of pair couplings.
 
         Parameters
         ----------
@@ -130,8 +88,7 @@ class PairModel:
         rows = np.asarray(spins)
         values = np.empty(len(rows))
         for part, block in self.chunks(rows):
-            margins = block * (block @ self.couplings + self.fields)
-            values[part] = -np.logaddexp(0.0, -2.0 * margins).sum(axis=1)
+            values[part] = -np.logaddexp(0.0, -2.0 * block * self.local_fields(block)).sum(axis=1)
         return values
 
     def chunks(self, rows: Any) -> Iterator[tuple[slice, FloatArray]]:
@@ -156,8 +113,83 @@ class PairModel:
             yield part, rows[part].astype(np.float64)
 
 
+@dataclass(frozen=True, eq=False)
+class PairModel(SpinModel):
+    """Distribution of spins ``s`` of -1 and +1 with pair couplings and fields, ``P(s) ~ exp(-E(s))``.
+
+    ``E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i``; couplings and fields contain the inverse temperature.
+
+    Parameters
+    ----------
+    couplings : ndarray of float64, shape (n_spins, n_spins)
+        ``J``, symmetric with zero diagonal, in units of the temperature.
+    fields : ndarray of float64, shape (n_spins,)
+        ``h``, in units of the temperature.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from infer import PairModel
+    >>> model = PairModel.of([[0.0, 0.5], [0.5, 0.0]])
+    >>> model.energies(np.array([[1, 1], [1, -1]]))
+    array([-0.5,  0.5])
+    """
+
+    @classmethod
+    def of(cls, model: Any, fields: ArrayLike | None = None, *, name: str = "couplings") -> Self:
+        """Model of a fitted estimator, of matrices, or a given model unchanged.
+
+        Parameters
+        ----------
+        model : PairModel, fitted estimator, or array_like of shape (n_spins, n_spins)
+            Couplings; the diagonal is ignored. Entries that should be equal are averaged where they differ by up to
+            1e-6 of the largest one.
+        fields : array_like, shape (n_spins,), optional
+            By default those of the model, zero for a bare matrix.
+        name : str
+            Name of the couplings in messages.
+
+        Returns
+        -------
+        PairModel
+
+        Raises
+        ------
+        ValueError
+            If an estimator is not fitted, couplings are not square, symmetric and finite, or fields do not fit them.
+        """
+        if isinstance(model, PairModel):
+            if fields is None and isinstance(model, cls):
+                return model
+            couplings: Any = model.couplings
+            own: Any = model.fields
+        elif hasattr(model, "fit"):
+            if fitted_estimator(model) is None:
+                raise ValueError(f"{name}: this {type(model).__name__} is not fitted; call fit first")
+            couplings, own = model.couplings_, getattr(model, "fields_", None)
+        else:
+            couplings, own = model, None
+        matrix = symmetric_matrix(couplings, name)
+        return cls(matrix, _check_fields(own if fields is None else fields, len(matrix)))
+
+
+def fitted_estimator(model: Any) -> Any:
+    """The model itself if it is a fitted estimator; None for matrices and models.
+
+    Parameters
+    ----------
+    model : object
+        Any argument of `PairModel.of`.
+
+    Returns
+    -------
+    SpinEstimator or None
+    """
+    return model if hasattr(model, "couplings_") else None
+
+
 def symmetric_matrix(couplings: ArrayLike, name: str = "couplings") -> FloatArray:
-    """Checked couplings (n_spins, n_spins) as a float64 copy, exactly symmetric with zero diagonal.
+    """Check couplings (n_spins, n_spins); return a float64 copy, exactly symmetric with zero diagonal.
 
     Parameters
     ----------
@@ -191,7 +223,7 @@ def symmetric_matrix(couplings: ArrayLike, name: str = "couplings") -> FloatArra
 
 
 def off_diagonal(couplings: ArrayLike, name: str = "couplings") -> FloatArray:
-    """`symmetric_matrix` of couplings that are not all zero, as comparisons need them."""
+    """`symmetric_matrix` for comparisons, which need couplings that are not all zero."""
     matrix = symmetric_matrix(couplings, name)
     if not matrix.any():
         raise ValueError(f"{name}: all entries off the diagonal are 0, so that there is nothing to compare")

@@ -1,4 +1,4 @@
-"""Other patterns that the couplings of a recording are compared with: states during events, estimated patterns."""
+"""Further patterns that couplings are compared with: average states during events, and estimated patterns."""
 
 import os
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def other_patterns(
     fit_fields: bool,
     seed: int,
 ) -> dict[str, NDArray[np.int8]]:
-    """Patterns by name of where they come from; what cannot be had is warned of and left out."""
+    """Patterns by the name of their origin; those that cannot be computed are left out with a warning."""
     found: dict[str, NDArray[np.int8]] = {}
     if events is not None:
         stored, names = event_patterns(spins, events, weight)
@@ -42,7 +42,7 @@ def other_patterns(
 
 
 def read_events(path: str | os.PathLike[str]) -> list[str]:
-    """Labels of rows from a text file, one a line; empty lines for rows of no event.
+    """Read labels of rows from a text file, one per line; empty lines are rows of no event.
 
     Raises
     ------

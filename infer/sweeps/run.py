@@ -47,24 +47,35 @@ def sweep(
     inverse temperature and dreaming rate (`DreamingModel`, for continuous units `ContinuousDreamingModel`), judges
     convergence, and adds predictions of theory. Cells that the store holds already are not computed again, so that a
     sweep that was stopped, even killed, resumes when it is called again. The numbers are the same, to the last bit,
-    whatever the order of the cells, the number of workers and of restarts (on processors of the same kind).
+    for any order of the cells and any number of workers and restarts (on processors of the same kind).
 
     Parameters
     ----------
     config : mapping or path of a TOML file
         Keys (* needed; lists span the grid, a number is a list of one):
 
-        - `n_spins` *: number of spins N;
+        - `n_spins` *: number of spins N, or a list of them (`extrapolate_sizes`), at each of which every load must be a
+          whole number of patterns;
         - `repeats`: number of pattern sets (default 1); `seed`: of all random numbers (0); `chains`: for each cell (4);
         - `load` *: numbers of patterns over N; `temperature` * or `reduced_temperature` *, in units of the
           temperature at which spins order under their drive (`theory.transition_temperature`; 1 + sqrt(load) of units
           and without drive); `draws` (8000 a chain; 2000 of continuous units), `burn_in` (500) and `thin` (4; 2), in
           sweeps or units of time;
+        - `initial`: "random" states (the default); "patterns", chain k at pattern k, each of which counts as a steady
+          state of its own, settled where its halves agree (R-hat of energy and of overlap with its pattern);
+          "one-pattern", all chains at the first pattern, settled where they agree: samples of one retrieval state.
+          Methods that are conditional ("pseudolikelihood", "couplings") hold for samples within states; "hybrid-rbm"
+          sums over all states;
+        - `method` of fitting, or a list: "pseudolikelihood" (the default), "hybrid-rbm" (both `DreamingModel`) or
+          "couplings" (`compare` of `PseudoLikelihood`) of spins; "gaussian" (the default), "score-matching" (both
+          `ContinuousDreamingModel`) or "couplings" (`compare` of `GaussianCouplings`) of units. Methods see the same
+          samples, but find other rates, since driven samples are no members of the family that is fitted;
         - tables `[[dynamics]]` *, with `name` "persistent-threshold" (with `persistence`), "coloured-field"
           (`persistence_time`, and `active_temperature` or `reduced_active_temperature`, in units of 1 + sqrt(load)),
           "active-ornstein-uhlenbeck" (as before, but reduced by `theory.transition_active_temperature`; temperature 0
-          and spherical potential by default, harmonic with `stiffness`), or "glauber" and "metropolis" (equilibrium).
-          Each may have its own `load`, temperatures, `draws`, `burn_in` and `thin`.
+          and spherical potential by default, harmonic with `stiffness`), "soft-spin" (as before with `barrier`, fitted
+          by score matching of the units themselves, not of their signs), or "glauber" and "metropolis" (equilibrium).
+          Each may have its own `load`, temperatures, `draws`, `burn_in`, `thin`, `initial` and `method`.
     store : path-like, optional
         SQLite file of the results, `<name of the config>.sqlite` in the working directory by default. A folder means
         that name in it. It may be read (`read_sweep`) while the sweep runs.
@@ -76,9 +87,9 @@ def sweep(
         Address of a Dask scheduler (tcp://host:port), for backend "dask"; reverie must be installed on its workers.
         Without one, the current `distributed.Client`.
     seed : int, optional
-        Replaces that of the config.
+        Seed in place of that of the config.
     retry_failed : bool, default False
-        Compute the cells that failed again.
+        Whether to compute failed cells again.
     progress : bool, default False
         Show a progress bar with the remaining time.
 
@@ -137,13 +148,13 @@ def sweep(
 def default_store(
     config: Mapping[str, Any] | str | os.PathLike[str], store: str | os.PathLike[str] | None = None
 ) -> Path:
-    """The file that results go to: as given, or named after the config, in the folder given or the working directory.
+    """File of the results: as given, or named after the config, in the given folder or the working directory.
 
     Parameters
     ----------
     config : mapping or path-like
     store : path-like, optional
-        A file, or a folder that exists.
+        A file, or an existing folder.
 
     Returns
     -------
@@ -178,7 +189,7 @@ def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> 
     try:
         from distributed import Client, get_client
     except ImportError:
-        raise InputError("the backend dask needs dask and distributed: pip install 'reverie[dask]'") from None
+        raise InputError("the backend dask needs dask and distributed: pip install dask distributed") from None
     if scheduler is not None:
         with Client(scheduler, set_as_default=False) as client:
             yield _on_cluster(client)

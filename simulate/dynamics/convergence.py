@@ -32,9 +32,9 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
     Parameters
     ----------
     samples : Dataset
-        As `sample` returns it, with dims (chain, draw, spin).
+        Samples returned by `sample`, with dims (chain, draw, spin).
     dynamics : Dynamics
-        The one that was sampled.
+        The sampled dynamics.
     at_most : int, optional
         Use only this many evenly spaced draws of each chain; the effective size is then that of these draws.
 
@@ -64,7 +64,7 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
             r_hat.append(np.nan)
             size.append(np.nan)
             continue
-        if not np.ptp(chains.values, axis=1).any():  # every chain stands still, each elsewhere
+        if not np.ptp(chains.values, axis=1).any():  # every chain is constant, in different states
             r_hat.append(np.inf)
             size.append(float(chains.shape[0]))
             continue
@@ -78,7 +78,7 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
 
 
 def bounded_convergence(samples: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
-    """Convergence of a run from a limited number of its draws, which takes little time."""
+    """Convergence of a run from a limited number of its draws, to limit the time."""
     chains, _, n_spins = samples[dynamics.variable].shape
     if isinstance(dynamics.couplings, PatternCouplings):
         cost = 2 * n_spins * len(dynamics.couplings.patterns)

@@ -31,7 +31,7 @@ def perceptron(
         e_i = 1 if xi_i h_i < margin |J_i| else 0,    |J_i|^2 = sum_j J_ij^2,    h_i = sum_j J_ij xi_j,
         J_ij <- J_ij + (e_i + e_j) xi_i xi_j / N    (symmetric),    J_ij + e_i xi_i xi_j / N    (otherwise),
 
-    diagonal zero, until all stabilities reach the margin. That happens after finitely many passes if couplings with
+    diagonal zero, until all stabilities reach the margin. This happens after finitely many passes if couplings with
     larger margins exist. For random patterns and N -> infinity, couplings that may be asymmetric exist up to the
     load 1 / int_{-margin}^{inf} (t + margin)^2 exp(-t^2 / 2) dt / sqrt(2 pi): 2 at margin 0, 0.52 at margin 1.
 
@@ -39,13 +39,13 @@ def perceptron(
     ----------
     patterns : array_like of +-1, shape (n_patterns, n_spins)
     margin : float, default 1
-        Least stability required, >= 0; dimensionless if `normalised`, else in units of the couplings.
+        Smallest stability required, >= 0; dimensionless if `normalised`, else in units of the couplings.
     couplings : array_like, shape (n_spins, n_spins), optional
         Initial couplings, not changed; `hebbian(patterns)` by default.
     symmetric : bool, default True
-        Keep the couplings symmetric.
+        Whether to keep the couplings symmetric.
     normalised : bool, default True
-        Measure the margin in units of |J_i| (Gardner); otherwise ask for xi_i h_i >= margin (Diederich, Opper).
+        Whether the margin is in units of |J_i| (Gardner); otherwise xi_i h_i >= margin is required (Diederich, Opper).
     max_passes : int, default 10000
         Passes after which learning stops.
     progress : bool, default False

@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 
 
 def check_finite(values: NDArray) -> None:
-    """A ValueError names the first real value that is not finite."""
+    """Raise a ValueError that names the first value that is not finite."""
     for rows in row_chunks(*values.shape):
         if not np.isfinite(values[rows]).all():
             row, column = (int(index) for index in np.argwhere(~np.isfinite(values[rows]))[0])
@@ -34,7 +34,7 @@ def check_finite(values: NDArray) -> None:
 
 
 def read_units(estimator: BaseEstimator, X: Any, sample_weight: ArrayLike | None, *, reset: bool) -> Samples:
-    """Samples of continuous units whose values are finite float64, from any accepted input."""
+    """Read samples of continuous units as finite float64 values, from any accepted input."""
     samples = Samples.of(X, sample_weight)
     array = validate_data(
         estimator,
@@ -86,24 +86,24 @@ class GaussianCouplings(ContinuousEstimator):
     ----------
     shrinkage : float in [0, 1], "ledoit-wolf" or None, default None
         The covariance becomes ``(1 - shrinkage) C + shrinkage tr(C) / n_units I``. "ledoit-wolf" takes the value that
-        is best for independent rows (too small for correlated ones). None: none.
+        is best for independent rows (too small for correlated ones). None: no shrinkage.
     fit_fields : bool, default True
-        Fit fields, that is, take the covariance about the means; otherwise means are taken as zero.
+        Whether to fit fields, that is, to take the covariance about the means; otherwise means are taken as zero.
 
     Attributes
     ----------
     couplings_ : ndarray (n_units, n_units)
-        Symmetric, zero diagonal. They contain 1/T.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields_ : ndarray (n_units,)
-        They contain 1/T; zero unless ``fit_fields``.
+        Fields, which contain 1/T; zero unless ``fit_fields``.
     stiffnesses_ : ndarray (n_units,)
         Diagonal of the precision matrix.
     covariance_ : ndarray (n_units, n_units)
-        After shrinkage.
+        Covariance after shrinkage.
     shrinkage_ : float
         The shrinkage that was used.
     n_iter_ : int
-        1: there is nothing to iterate.
+        1: the solution is in closed form.
     converged_ : bool
     n_features_in_ : int
 
@@ -200,7 +200,7 @@ class GaussianCouplings(ContinuousEstimator):
 
 
 def _inverse(covariance: FloatArray, remedy: str) -> FloatArray:
-    """Inverse of a covariance, or an error that says what to do."""
+    """Inverse of a covariance; the error where there is none gives the remedy."""
     return invert_covariance(covariance, np.sqrt(np.diag(covariance)), "unit", f"pass {remedy}")
 
 
@@ -222,24 +222,24 @@ class ScoreMatching(ContinuousEstimator):
     Parameters
     ----------
     quartic : bool, default True
-        Fit the quartic terms b_i; otherwise they are zero.
+        Whether to fit the quartic terms b_i; otherwise they are zero.
     alpha : float, default 0.0
         Strength of the l2 penalty ``alpha/2 sum_{j != i} J_ij^2`` on each row, for units scaled to ``<x_i^2> = 1``.
     fit_fields : bool, default True
-        Fit fields; otherwise they are zero.
+        Whether to fit fields; otherwise they are zero.
 
     Attributes
     ----------
     couplings_ : ndarray (n_units, n_units)
-        Symmetric, zero diagonal. They contain 1/T.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields_ : ndarray (n_units,)
-        They contain 1/T; zero unless ``fit_fields``.
+        Fields, which contain 1/T; zero unless ``fit_fields``.
     stiffnesses_, quartics_ : ndarray (n_units,)
         a and b of the potentials; they contain 1/T.
     row_couplings_ : ndarray (n_units, n_units)
-        Row i as unit i finds it, before averaging.
+        Row i as fitted by unit i, before averaging.
     n_iter_ : int
-        1: there is nothing to iterate.
+        1: the solution is in closed form.
     converged_ : bool
         Whether the potentials confine all units (no b_i is negative).
     n_features_in_ : int
@@ -293,14 +293,14 @@ class ScoreMatching(ContinuousEstimator):
         Warns
         -----
         ConvergenceWarning
-            If a quartic term is negative, so that the fitted potential confines nothing, or is set to zero, since the
-            unit takes two values only.
+            If a quartic term is negative, so that the fitted model cannot be normalised, or is set to zero, since
+            the unit takes two values only.
         """
         self._validate_params()
         samples, weight = self._read(X, sample_weight, reset=True)
         moments = moments_of(samples, weight)
         self._check_units(moments)
-        # in units of their sizes: real data may be of any magnitude, and cubes of it more so
+        # values are scaled to unit size: real data may have any magnitude, and their cubes overflow
         scale = np.sqrt(np.diag(moments.second))
         scaled = moments.in_units_of(scale)
         centre = scaled.first if self.fit_fields else np.zeros_like(scale)
@@ -335,7 +335,7 @@ class ScoreMatching(ContinuousEstimator):
         return few
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Minus the mean score-matching objective, ``-<sum_i psi_i^2 / 2 + d psi_i / d x_i>``; the larger the better.
+        """Minus the mean score-matching objective, ``-<sum_i psi_i^2 / 2 + d psi_i / d x_i>``; larger is better.
 
         Parameters
         ----------

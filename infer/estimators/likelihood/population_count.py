@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils._param_validation import Interval
 
 from infer.count_model import CountModel
 from infer.estimators.columns import VaryingSpins
-from infer.estimators.likelihood.estimator import LikelihoodEstimator
+from infer.estimators.likelihood.estimator import LikelihoodEstimator, MaximumLikelihood
 from infer.estimators.likelihood.maximise import N_CHAINS, MomentFit
 from infer.types import FloatArray
 
@@ -36,15 +34,15 @@ class KPairwise(LikelihoodEstimator):
         Strength of the l2 penalty on couplings; by default that of one prior sample, 1 / n_samples.
     smoothness : float, optional
         Strength of the penalty ``smoothness/2 sum_K (V(K+3) - 3 V(K+2) + 3 V(K+1) - V(K))^2``, which keeps V finite
-        where a count was never seen, and which the choice of V(0), V(1), V(2) leaves alone; by default 1 / n_samples.
+        where a count was never seen, and does not depend on the choice of V(0), V(1), V(2); by default 1 / n_samples.
     fit_fields : bool or "auto", default "auto"
-        Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
+        Whether to fit fields; otherwise they are zero. "auto": True except for samples of simulations without fields.
     tol, max_iter, n_chains
-        As of `MaximumLikelihood`.
+        As in `MaximumLikelihood`.
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     constant : {"field", "error"}, default "field"
-        What to do with spins that never change: keep them without couplings (and warn), or refuse.
+        Treatment of spins that never change: keep them without couplings (and warn), or refuse.
     errors : bool, default True
         Compute standard errors.
     random_state : int, RandomState or None, default 0
@@ -55,13 +53,13 @@ class KPairwise(LikelihoodEstimator):
     Attributes
     ----------
     couplings_ : ndarray (n_spins, n_spins)
-        Symmetric, zero diagonal. They contain 1/T.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields_ : ndarray (n_spins,)
         They contain 1/T.
     count_potential_ : ndarray (n_spins + 1,)
-        V of K = 0, 1, ..., n_spins. Spins that never change are counted too.
+        V of K = 0, 1, ..., n_spins. K includes spins that never change.
     model_ : CountModel
-        The three together.
+        Couplings, fields and potential as one model.
     couplings_std_ : ndarray (n_spins, n_spins)
         Standard errors of the couplings.
     fields_std_ : ndarray (n_spins,)
@@ -69,7 +67,7 @@ class KPairwise(LikelihoodEstimator):
     count_potential_std_ : ndarray (n_spins + 1,)
         Standard errors of V; 0 where V is 0 by choice.
     mismatch_, mismatch_noise_, tol_, converged_, n_iter_
-        As of `MaximumLikelihood`.
+        As in `MaximumLikelihood`.
 
     References
     ----------
@@ -91,18 +89,8 @@ class KPairwise(LikelihoodEstimator):
     model_: CountModel
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "method": [StrOptions({"auto", "exact", "pcd"})],
-        "alpha": [Interval(Real, 0, None, closed="left"), None],
+        **MaximumLikelihood._parameter_constraints,
         "smoothness": [Interval(Real, 0, None, closed="neither"), None],
-        "fit_fields": ["boolean", StrOptions({"auto"})],
-        "tol": [Interval(Real, 0, None, closed="neither"), None],
-        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
-        "n_chains": [Interval(Integral, 2, None, closed="left")],
-        "threshold": [Real, None],
-        "constant": [StrOptions({"field", "error"})],
-        "errors": ["boolean"],
-        "random_state": ["random_state"],
-        "progress": ["boolean"],
     }
 
     def __init__(
@@ -146,7 +134,7 @@ class KPairwise(LikelihoodEstimator):
         return {"count_potential_": potential, "model_": CountModel(couplings, fields, potential)}
 
     def _error_attributes(self, potential_std: FloatArray, samples: VaryingSpins) -> dict[str, Any]:
-        """Standard errors of the potential; NaN for counts that constant spins rule out."""
+        """Standard errors of the potential; NaN for counts that constant spins exclude."""
         return {"count_potential_std_": self._shifted(potential_std, samples, np.nan)}
 
     def _parts(self, found: MomentFit | None, samples: VaryingSpins) -> tuple[FloatArray, FloatArray]:
@@ -163,32 +151,7 @@ class KPairwise(LikelihoodEstimator):
         result[first + len(values) :] = values[-1] if elsewhere is None else elsewhere
         return result
 
-    def score_samples(self, X: Any) -> FloatArray:
-        """Log pseudo-likelihood of every sample, ``sum_i log p(s_ki | rest of s_k)``, in nats.
-
-        Parameters
-        ----------
-        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
-
-        Returns
-        -------
-        ndarray of float64, shape (n_samples,)
-        """
-        return self.model_.log_pseudolikelihood(self.read(X).spins)
-
-    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Mean log pseudo-likelihood per sample, ``mean_k sum_i log p(s_ki | rest of s_k)``, in nats.
-
-        Parameters
-        ----------
-        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
-        y : Ignored
-        sample_weight : array-like (n_samples,), optional
-
-        Returns
-        -------
-        float
-        """
-        check_is_fitted(self, "couplings_")
-        samples = self.read(X, sample_weight)
-        return float(np.average(self.model_.log_pseudolikelihood(samples.spins), weights=samples.weight))
+    @property
+    def _model(self) -> CountModel:
+        """The fitted model, its potential included."""
+        return self.model_

@@ -62,7 +62,7 @@ def _lines_of_data(lines: Iterator[str], whole: bool) -> Iterator[str]:
 
 
 def _line_of_row(path: Path, layout: Layout, row: int) -> int:
-    """The line of the file, counted from 1 as editors do, on which a row of data stands."""
+    """The line of the file, counted from 1 as in editors, that contains a row of data."""
     with open_text(path) as handle:
         for number, (line, _) in enumerate(numbered(handle, layout)):
             if number == row:
@@ -90,7 +90,7 @@ def _read_bits(path: Path, layout: Layout) -> Table:
 
 
 def _read_cells(path: Path, layout: Layout, content: str) -> Table | None:
-    """Columns of numbers and columns of text; a row of another length or a cell that is no number is named."""
+    """Columns of numbers and columns of text; errors name rows of another length and cells that are not numbers."""
     width = len(layout.names) if layout.names else None
     rows: list[list[str]] = []
     with open_text(path) as handle:
@@ -149,7 +149,7 @@ def read_spike_text(path: Path, key: str | None) -> SpikeTimes:
 
 
 def _plain(words: list[str]) -> Any:
-    """Whole numbers where all words are, else the words."""
+    """Integers where all words are integers, else the words."""
     try:
         return np.array([int(word) for word in words], dtype=np.int64)
     except (ValueError, OverflowError):

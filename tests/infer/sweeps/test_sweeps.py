@@ -140,9 +140,9 @@ def test_joblib_context_is_heeded_and_the_process_left_as_it_was(tmp_path: Path)
 def test_everything_in_a_cell_is_computed_on_one_thread(monkeypatch: pytest.MonkeyPatch):
     threads = []
 
-    def formula(dynamics, compute=theory.fitted_rate_and_slope):
+    def formula(*arguments, compute=theory.fitted_rate_and_slope):
         threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
-        return compute(dynamics)
+        return compute(*arguments)
 
     monkeypatch.setattr(theory, "fitted_rate_and_slope", formula)
     with threadpool_limits(limits=2, user_api="blas"):
@@ -157,17 +157,20 @@ def test_a_grid_inside_another_has_the_same_numbers(tmp_path: Path, whole: pd.Da
     assert_same(inner, outer)
 
 
-def test_killed_at_random_moments_it_goes_on_where_it_was(tmp_path: Path, config: Path, whole: pd.DataFrame):
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.validation)])
+def test_killed_at_random_moments_it_goes_on_where_it_was(
+    tmp_path: Path, config: Path, whole: pd.DataFrame, kills: int
+):
     store = tmp_path / "killed.sqlite"
     script = Path(__file__).with_name("kill_and_resume.py")
-    command = [sys.executable, script, config, store, 10, 1]
+    command = [sys.executable, script, config, store, kills, 1]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     kept = found["kept"]
-    assert len(kept) >= 10
+    assert len(kept) >= kills
     assert kept == sorted(kept)  # nothing is lost
-    # and kills fell on different stages of the work; how many depends on what else the machine does meanwhile
-    assert len(set(kept)) >= 2
+    # and many kills fall on different stages of the work; on how many depends on what else the machine does meanwhile
+    assert kills < 10 or len(set(kept)) >= 2
     assert kept[0] < found["cells"] == len(whole)
     assert_same(read_sweep(store), whole)
     # nothing that was kept is done again: at most the cell at work at each kill is
@@ -523,9 +526,11 @@ def test_the_command(tmp_path: Path, config: Path, whole: pd.DataFrame, monkeypa
     assert "24/24" in result.stderr
     assert_same(read_sweep(tmp_path / "map.sqlite"), whole)
     (tmp_path / "folder").mkdir()
-    result = invoke(config, "--n-jobs", 1, "--output", tmp_path / "folder", "--seed", 0)
+    options = ("--output", tmp_path / "folder", "--seed", 0, "--figure", tmp_path / "rates.svg")
+    result = invoke(config, "--n-jobs", 1, *options)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
+    assert (tmp_path / "rates.svg").read_text().count("<svg") == 1
     assert (tmp_path / "folder" / "map.sqlite").exists()
 
 
