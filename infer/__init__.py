@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from infer.landscape.result import EnergyLandscape
     from infer.model import PairModel
     from infer.recordings.recording import Recording, read_couplings, read_patterns, read_recording, read_spins
+    from infer.recordings.spike_times import SpikeTimes
     from infer.report import Analysis, analyse, write_report
     from infer.samples import Samples
     from infer.similarity.compare import Similarity, compare
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from infer.similarity.two_recordings import CouplingDifference, compare_recordings
     from infer.similarity.unlearning import UnlearningSimilarity, compare_unlearning
     from infer.sweeps.run import sweep
+    from infer.sweeps.sizes import extrapolate_sizes
     from infer.sweeps.table import average_repeats, read_sweep, sweep_map
 
 _HOME = {
@@ -73,6 +75,7 @@ _HOME = {
     "Samples": "infer.samples",
     "ScoreMatching": "infer.estimators.continuous.estimators",
     "Similarity": "infer.similarity.result",
+    "SpikeTimes": "infer.recordings.spike_times",
     "SpinEstimator": "infer.estimators.base",
     "TemperatureBias": "infer.estimators.bias",
     "UnlearningSimilarity": "infer.similarity.unlearning",
@@ -85,6 +88,7 @@ _HOME = {
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
+    "extrapolate_sizes": "infer.sweeps.sizes",
     "fit_from_moments": "infer.estimators.likelihood.from_moments",
     "energy_landscape": "infer.landscape.landscape",
     "goodness_of_fit": "infer.diagnosis.adequacy",
@@ -135,6 +139,7 @@ __all__ = [
     "Samples",
     "ScoreMatching",
     "Similarity",
+    "SpikeTimes",
     "SpinEstimator",
     "TemperatureBias",
     "UnlearningSimilarity",
@@ -148,6 +153,7 @@ __all__ = [
     "decimate",
     "diagnose",
     "energy_landscape",
+    "extrapolate_sizes",
     "fit_from_moments",
     "goodness_of_fit",
     "inverse_temperature",

@@ -1,9 +1,9 @@
-"""Parameters of one model for spins -1, +1 and for binary units 0, 1: couplings, fields and constant, both ways."""
+"""Conversion of couplings, fields and constant between spins -1, +1 and binary units 0, 1."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from infer.model import PairModel
+from infer.count_model import pairs_only
 
 __all__ = ["to_binary_parameters", "to_spin_parameters"]
 
@@ -34,14 +34,15 @@ def to_binary_parameters(couplings: ArrayLike, fields: ArrayLike | None = None) 
     couplings : ndarray of float64, shape (n_spins, n_spins)
         ``K``, symmetric, zero diagonal.
     fields : ndarray of float64, shape (n_spins,)
-        ``b``, not zero in general, even where ``h`` is: 0 and 1 are not treated alike.
+        ``b``, in general not zero even where ``h`` is, since 0 and 1 are not equivalent.
     constant : float
         ``c``.
 
     Raises
     ------
     ValueError
-        If couplings are not square, symmetric and finite, or fields do not fit them.
+        If couplings are not square, symmetric and finite, fields do not fit them, or a model was given that has a
+        potential of the number of +1.
 
     References
     ----------
@@ -55,7 +56,7 @@ def to_binary_parameters(couplings: ArrayLike, fields: ArrayLike | None = None) 
     (array([[0., 2.],
            [2., 0.]]), array([-1., -1.]), 0.5)
     """
-    model = PairModel.of(couplings, fields)
+    model = pairs_only(couplings, fields, "to_binary_parameters")
     J, h = model.couplings, model.fields
     return 4.0 * J, 2.0 * h - 2.0 * J.sum(axis=1), float(0.5 * J.sum() - h.sum())
 
@@ -90,7 +91,8 @@ def to_spin_parameters(couplings: ArrayLike, fields: ArrayLike | None = None) ->
     Raises
     ------
     ValueError
-        If couplings are not square, symmetric and finite, or fields do not fit them.
+        If couplings are not square, symmetric and finite, fields do not fit them, or a model was given that has a
+        potential of the number of +1.
 
     References
     ----------
@@ -103,6 +105,6 @@ def to_spin_parameters(couplings: ArrayLike, fields: ArrayLike | None = None) ->
     (array([[0. , 0.5],
            [0.5, 0. ]]), array([0., 0.]), -0.5)
     """
-    model = PairModel.of(couplings, fields)
+    model = pairs_only(couplings, fields, "to_spin_parameters")
     K, b = model.couplings, model.fields
     return K / 4.0, b / 2.0 + K.sum(axis=1) / 4.0, float(K.sum() / 8.0 + b.sum() / 2.0)

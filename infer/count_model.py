@@ -12,7 +12,7 @@ from infer.errors import InputError
 from infer.model import PairModel, SpinModel
 from infer.types import FloatArray, IntArray
 
-__all__ = ["CountModel", "model_of"]
+__all__ = ["CountModel", "model_of", "pairs_only"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class CountModel(SpinModel):
 
     @classmethod
     def of(cls, model: Any, fields: ArrayLike | None = None, potential: ArrayLike | None = None) -> Self:
-        """A model from a fitted estimator, from matrices, or from a model as it is.
+        """Model of a fitted estimator, of matrices, or a given model unchanged.
 
         Parameters
         ----------
@@ -84,11 +84,11 @@ class CountModel(SpinModel):
 
     @property
     def half_steps(self) -> FloatArray:
-        """``(V(k + 1) - V(k)) / 2``, which a spin feels as a field when k others are +1; shape (n_spins,)."""
+        """``(V(k + 1) - V(k)) / 2``, the field on a spin when k others are +1; shape (n_spins,)."""
         return np.asarray(np.diff(self.potential) / 2.0)
 
     def local_fields(self, spins: ArrayLike) -> FloatArray:
-        """Local fields of every spin in every row, in units of the temperature; the half steps of V add to them.
+        """Local fields of every spin in every row, with the half steps of V, in units of the temperature.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class CountModel(SpinModel):
 
 
 def model_of(model: Any, fields: ArrayLike | None = None) -> PairModel | CountModel:
-    """A model as a `CountModel` where it has a potential of the population count, else as a `PairModel`.
+    """Convert a model to a `CountModel` where it has a potential of the population count, else to a `PairModel`.
 
     Parameters
     ----------
@@ -148,4 +148,34 @@ def model_of(model: Any, fields: ArrayLike | None = None) -> PairModel | CountMo
     """
     if hasattr(model, "potential") or hasattr(model, "count_potential_"):
         return CountModel.of(model, fields)
+    return PairModel.of(model, fields)
+
+
+def pairs_only(model: Any, fields: ArrayLike | None, use: str) -> PairModel:
+    """A model as a `PairModel`, refused where it has a potential of the population count, which would be lost.
+
+    Parameters
+    ----------
+    model : PairModel, fitted estimator, or array_like of shape (n_spins, n_spins)
+    fields : array_like, shape (n_spins,), optional
+    use : str
+        What needs a pair model, for the message.
+
+    Returns
+    -------
+    PairModel
+
+    Raises
+    ------
+    InputError
+        If the model has a potential of the population count.
+    ValueError
+        As `PairModel.of`.
+    """
+    if hasattr(model, "potential") or hasattr(model, "count_potential_"):
+        raise InputError(
+            f"model: {use} takes pair models only, and this {type(model).__name__} has a potential of the number of +1 "
+            "besides couplings and fields; pass a pair model, such as MaximumLikelihood().fit(X), and compare the two "
+            "on held-out rows with compare_models(X)"
+        )
     return PairModel.of(model, fields)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from infer.errors import InputError
 from infer.estimators.registry import find_method
@@ -20,6 +19,7 @@ from infer.recordings.child_process import try_reading
 from infer.recordings.formats.netcdf import read_arrays
 from infer.recordings.read import one_line_errors
 from infer.recordings.recording import Recording, read_couplings
+from simulate.threads import one_blas_thread
 
 __all__ = ["check_output", "compare_file", "fit_recording", "write_netcdf", "write_similarity"]
 
@@ -49,7 +49,7 @@ def fit_recording(
     n_jobs: int | None = 1,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Fit couplings and fields to a recording and collect all that a later comparison needs.
+    """Fit couplings and fields to a recording, and collect the data for a later comparison.
 
     Parameters
     ----------
@@ -61,20 +61,20 @@ def fit_recording(
         "sessak-monasson", "independent-pair" (`MeanField` of that method).
     alpha : float, optional
         Strength of the l2 penalty. Default: 1 / number of samples, for the pseudo-likelihood a standard normal prior on
-        every coupling, which keeps couplings finite where some spins determine others completely. Of interaction
+        every coupling, which keeps couplings finite where some spins determine others completely. For interaction
         screening it is the l1 penalty, with the default of that estimator. Mean-field methods have no penalty.
     shrinkage : float, str or None
         For mean-field methods: shrinkage of covariances, a number from 0 to 1 (or its text), or "ledoit-wolf".
     fit_fields : bool, optional
-        Whether every spin has a field. Default: no for simulations without fields, yes for all else, since the means
+        Whether every spin has a field. Default: False for simulations without fields, True otherwise, since the means
         of recorded spins are not zero.
     errors : bool
         Whether standard errors are computed; without them there are no replicates either.
     n_replicates : int
-        Bootstrap replicates of the couplings, from which `compare_file` takes its interval; only the pseudo-likelihood
-        gives any. 0 for none: they take 2 n_spins^2 bytes each.
+        Number of bootstrap replicates of the couplings, from which `compare_file` takes its interval; only the
+        pseudo-likelihood has them. 0 for none: they take 2 n_spins^2 bytes each.
     seed : int
-        Of the replicates, and of the chains of maximum likelihood.
+        Seed of the replicates, and of the chains of maximum likelihood.
     n_jobs : int or None
         Number of threads.
     progress : bool
@@ -87,7 +87,7 @@ def fit_recording(
         all dimensionless, the spins labelled with their names (for correlations masked values are drawn from the fit);
         with the pseudo-likelihood also standard errors "couplings_std", and "replicates" (n_replicates, n_pairs) of the
         couplings above the diagonal, row by row. The attributes hold the parameters, "converged" (0 or 1), "score"
-        (mean log pseudo-likelihood per sample, nats), "rows", "samples" and what was done on reading.
+        (mean log pseudo-likelihood per sample, nats), "rows", "samples" and the record of the reading.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def fit_recording(
 
 
 def _number_or_text(value: float | str | None) -> Any:
-    """A number where the text is one."""
+    """Convert text to a number where it is one."""
     if value is None:
         return None
     try:
@@ -173,9 +173,9 @@ def check_output(
     Parameters
     ----------
     path : str or path-like
-        The output file to be.
+        Path of the output file.
     *endings : str
-        Such as ".nc".
+        Allowed endings, such as ".nc".
     inputs : iterable of str, path-like or None
         Files that are read, none of which the output may replace; None for one that was not given.
 
@@ -221,7 +221,7 @@ def write_netcdf(path: str | os.PathLike[str], dataset: xr.Dataset, patterns: ND
 
 
 def _storable(value: Any) -> Any:
-    """A value of a type that NetCDF attributes have."""
+    """Convert a value to a type that NetCDF attributes allow."""
     if isinstance(value, bool | np.bool_):
         return int(value)
     if isinstance(value, int | float | str | np.ndarray | np.number):
@@ -242,15 +242,14 @@ def compare_file(
     Parameters
     ----------
     path : str or path-like
-        A fit as `fit_recording` makes it, whose replicates then give the interval, or a matrix in any format of
+        A fit by `fit_recording`, whose replicates then give the interval, or a matrix in any format of
         `read_couplings`.
     patterns : ndarray, shape (n_patterns, n_spins), optional
-        Stored patterns; by default those in the file, or else the correlations of the recording in the file take
-        their place.
+        Stored patterns; by default those in the file, or else the correlations of the recording in the file.
     key : str, optional
-        Which array of an npz or variable of a NetCDF file holds the couplings.
+        Name of the array (npz) or variable (NetCDF) that holds the couplings.
     seed : int
-        Of null models.
+        Seed of the null models.
     progress : bool
         Show the steps and their share of the time on standard error.
 
@@ -267,8 +266,8 @@ def compare_file(
 
     with (
         shown_steps(progress),
-        # the last bits of a matrix product depend on the number of threads: results must not depend on the machine
-        threadpool_limits(limits=1, user_api="blas"),
+        # one thread: the last bits of a matrix product depend on the number of threads, and results must not
+        one_blas_thread(),
     ):
         couplings = read_couplings(path, key=key)
         found: dict[str, NDArray[Any]] = {}
@@ -301,7 +300,7 @@ def _square(path: str | os.PathLike[str], pairs: NDArray[Any], n_spins: int) -> 
 def write_similarity(path: str | os.PathLike[str], similarity: Any) -> None:
     """Write every number of a comparison, as JSON or NetCDF by the ending of the name.
 
-    JSON holds them as the file beside a report does: NaN is null, infinity a text, arrays have 9 significant digits. In
+    JSON has the format of the file beside a report: NaN is null, infinity a text, arrays have 9 significant digits. In
     NetCDF arrays are variables, the most important numbers attributes, and the attribute "numbers" holds all that are
     not arrays, as JSON.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         PersistentGlauber,
         TwoTemperatureGlauber,
     )
+    from simulate.dynamics.tempering import parallel_tempering
     from simulate.memory.patterns import binarise_images, correlated_patterns, digit_patterns, random_patterns
     from simulate.memory.perceptron import perceptron
     from simulate.memory.thermal import thermal_unlearn
@@ -50,6 +51,7 @@ _HOME = {
     "dreaming": "simulate.couplings",
     "eigenvector_dreaming": "simulate.memory.unlearning",
     "hebbian": "simulate.couplings",
+    "parallel_tempering": "simulate.dynamics.tempering",
     "perceptron": "simulate.memory.perceptron",
     "pseudo_inverse": "simulate.couplings",
     "random_patterns": "simulate.memory.patterns",
@@ -83,6 +85,7 @@ __all__ = [
     "dreaming",
     "eigenvector_dreaming",
     "hebbian",
+    "parallel_tempering",
     "perceptron",
     "pseudo_inverse",
     "random_patterns",

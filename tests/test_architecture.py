@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = sorted([*(ROOT / "simulate").rglob("*.py"), *(ROOT / "infer").rglob("*.py")])
+PACKAGES = ("simulate", "infer", "reverie")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 #: Folders and files of `infer` from the ground floor up: a module imports from its own floor or from those below.
 FLOORS = (
     ("options", "types", "wording", "errors", "checks", "threads", "progress"),
@@ -19,6 +20,7 @@ FLOORS = (
     ("fits", "sweeps", "report", "two_recordings"),
     ("contrastive",),
     ("cli",),
+    ("__main__",),
 )
 #: The files that everything else stands on; they count as one room.
 GROUND = {"options", "types", "wording", "errors", "checks", "threads", "progress"} | {
@@ -73,7 +75,7 @@ def imported(path):
         else:
             continue
         for name in names:
-            (ours if name.split(".")[0] in ("simulate", "infer") else others).add(name)
+            (ours if name.split(".")[0] in PACKAGES else others).add(name)
     return ours, {name.split(".")[0] for name in others}
 
 
@@ -91,6 +93,8 @@ def test_module_keeps_to_its_floor(name):
     path = NAMES[name]
     if name.split(".")[0] == "simulate":
         assert not any(module.split(".")[0] == "infer" for module in ours)
+    if name.split(".")[0] != "reverie":  # the umbrella stands above both
+        assert not any(module.split(".")[0] == "reverie" for module in ours)
     if path.name.endswith("_kernels.py"):
         assert others <= {"numpy", "numba", "math"}
         assert all(module.endswith(("_kernels", "_intrinsics")) for module in ours), ours

@@ -100,7 +100,7 @@ def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
     method: Annotated[
-        Method, typer.Option(help="How couplings are fitted: by an objective, or in closed form (mean field).")
+        Method, typer.Option(help="Method of fitting couplings: an objective, or a closed form (mean field).")
     ] = DEFAULT_METHOD,
     alpha: Annotated[
         float | None,
@@ -209,7 +209,7 @@ def report(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="How couplings are fitted. [default: maximum-likelihood for recordings, pseudolikelihood for "
+            help="Method of fitting couplings. [default: maximum-likelihood for recordings, pseudolikelihood for "
             "simulations and for more than 120 spins]"
         ),
     ] = None,
@@ -227,7 +227,7 @@ def report(
     *,
     selection: dict[str, Any],
 ) -> None:
-    """Write a report on a recording: do couplings pay, what does the pair model miss, is one model enough over time."""
+    """Write a report on a recording: gain of couplings, deviations of the pair model, drift and time reversal."""
     from infer.progress import shown_steps, step
 
     with shown_steps(wants_steps(progress)):
@@ -350,7 +350,7 @@ def synapse(
 
 
 def _show_headline(analysis: Any) -> None:
-    """The numbers to read first, and what the reader is warned of."""
+    """Print the headline numbers, the claims and the warnings of a report."""
     from infer.report.layout import terminal
     from infer.report.sections.first import claims, first_line
 

@@ -30,7 +30,7 @@ def run_demo(
     folder : str or path-like
         Folder of samples.nc, report.html and report.json; created when it does not exist.
     seed : int
-        Of all random numbers.
+        Seed of all random numbers.
     n_jobs : int or None
         Number of threads; the result does not depend on it.
     progress : bool

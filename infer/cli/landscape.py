@@ -56,7 +56,7 @@ def landscape(
     *,
     selection: dict[str, Any],
 ) -> None:
-    """Local minima of a fitted model, their basins and saddles, and how the rows of a recording visit them."""
+    """Find local minima of a fitted model, their basins and saddles, and the visits of a recording to them."""
     from infer.fits import check_output
     from infer.landscape.landscape import energy_landscape
     from infer.recordings.recording import match_patterns, read_patterns, read_recording

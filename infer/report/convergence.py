@@ -1,4 +1,4 @@
-"""R-hat and effective sample size of what matters in a fit: energy, overlaps with patterns, spins."""
+"""R-hat and effective sample size of energy, overlaps with patterns, and spins."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ from infer.statistics.uncertainty import chains_dataset, convergence
 
 RHAT_THRESHOLD = 1.01  # Vehtari, Gelman, Simpson, Carpenter, Buerkner 2021, arXiv 1903.08008
 ESS_PER_CHAIN = 100  # the same authors: 400 for 4 chains
-MAX_VALUES = 4_000_000  # of spins that are looked at
+MAX_VALUES = 4_000_000  # values of the monitored spins
 FEWEST_ROWS = 16
 FALSE_ALARMS = 0.05
 
@@ -76,7 +76,7 @@ def monitor(
     else:
         where = f"{n_chains} chains, {n_rows:,} rows in all: "
     agree = "agree" if worst <= highest else "do not agree"
-    enough = "enough for error bars" if least >= threshold else f"fewer than the {threshold} that error bars ask for"
+    enough = "enough for error bars" if least >= threshold else f"fewer than the {threshold} that error bars need"
     parts = "the parts" if n_chains == 1 else "the chains"
     note = (
         f"{where}{parts} {agree} (largest R-hat {worst:.3f}) and hold at least {least:,.0f} independent samples, "
@@ -110,6 +110,6 @@ def r_hat_threshold(n_parts: int, n_rows: int, n_values: int) -> float:
 
 
 def _extreme(choose: Any, values: NDArray[np.float64]) -> float:
-    """Largest, smallest or middle of the numbers that are not nan."""
+    """Apply `choose` (max, min or median) to the numbers that are not nan."""
     defined = values[~np.isnan(values)]
     return float(choose(defined)) if len(defined) else math.nan

@@ -11,24 +11,24 @@ from infer.files.netcdf import write_datasets
 
 __all__ = ["parted", "write_arrays"]
 
-#: Numbers from which an array counts as large.
+#: Size from which an array counts as large.
 LARGE = 5_000
 
 
 def parted(numbers: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
-    """Numbers without their large arrays, and the arrays by where they were.
+    """Split numbers into those without large arrays, and the large arrays by their place.
 
     Parameters
     ----------
     numbers : dict
-        Built of what JSON holds.
+        Nested dicts and lists of JSON values.
 
     Returns
     -------
     dict
         The same, with ``{"variable": name, "shape": [...]}`` in the place of each large array.
     dict of ndarray
-        By name, such as "adequacy.moments.correlations.observed"; None is nan, "inf" infinity.
+        By place, such as "adequacy.moments.correlations.observed"; None is nan, "inf" infinity.
     """
     arrays: dict[str, NDArray[np.float64]] = {}
 
@@ -48,7 +48,7 @@ def parted(numbers: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[n
 
 
 def _size(value: Any) -> int:
-    """Numbers in nested lists of equal lengths."""
+    """Number of entries in nested lists of equal lengths."""
     size = 1
     while isinstance(value, list) and value:
         size *= len(value)

@@ -53,12 +53,12 @@ def compare(
     correlations : array (n_spins, n_spins), optional
         In place of patterns: correlation matrix of a recording (:func:`infer.similarity.family.data_correlations`).
     rates : array (n_rates,), optional
-        Rates of the profile, above -1/max eig(G); 0 is added. Default: a grid around 0 and the best rate. The best
-        rate itself is searched for everywhere, whatever the grid.
+        Rates of the profile, above -1/max eig(G); 0 is added. Default: a grid around 0 and the best rate. The search
+        for the best rate does not depend on this grid.
     replicates : array (n_replicates, n_spins, n_spins), optional
         Bootstrap replicates of the couplings; replace those of an estimator.
     n_bootstrap : int
-        Number of replicates that a fitted estimator is asked for.
+        Number of replicates drawn from a fitted estimator.
     n_null : int
         Draws of each null model.
     confidence : float
@@ -79,9 +79,9 @@ def compare(
     Notes
     -----
     Without replicates the interval treats the residuals of the best fit as noise, which may be correlated between pairs
-    that share a spin (dyadic cluster-robust standard error; Aronow, Samii, Assenova 2015,
-    doi 10.1093/pan/mpv018). With replicates it is the bias-corrected percentile interval (Efron 1981). The reference
-    counts as known: the sampling noise of a recording's own correlations does not enter.
+    that share a spin (dyadic cluster-robust standard error; Aronow, Samii, Assenova 2015, doi 10.1093/pan/mpv018). With
+    replicates it is the bias-corrected percentile interval (Efron 1981). The reference is taken as known: the sampling
+    noise of a recording's own correlations is not included.
 
     References
     ----------
@@ -151,7 +151,7 @@ def _compare(
 
     temperature, slope = _scale(family, projection, rate)
     grid = _grid(family, rate, interval, rates)
-    # one call for the profile, the best rate and Hebbian, which need the same sums
+    # one call for profile, best rate and rate 0, which share their sums
     values = profile_metrics(family, matrix, np.concatenate([grid, [rate, 0.0]]))
     at_best, at_hebbian = ({name: float(values[name][k]) for name in METRICS} for k in (-2, -1))
     best_matrix, hebbian_matrix = _fitted(family, projection, rate), _fitted(family, projection, 0.0)
@@ -168,7 +168,7 @@ def _compare(
     fewer = family.n_patterns is not None and family.eigenvalues.size < family.n_spins
     retrieval = None
     if patterns is not None:
-        # recall does not depend on the scale of the couplings, but on its sign
+        # recall depends on the sign of the couplings, not on their scale
         signs = {"inferred": 1.0, "hebbian": np.sign(at_hebbian["cosine"]), "best dreamed": np.sign(at_best["cosine"])}
         n_trials = int(np.clip(500 // len(patterns), 1, 10))
         retrieval = {
@@ -240,7 +240,7 @@ def _fitted(family: DreamingFamily, projection: FloatArray, rate: float) -> Floa
 
 
 def _grid(family: DreamingFamily, rate: float, interval: RateInterval, rates: ArrayLike | None) -> FloatArray:
-    """Rates of the profile: those asked for and 0, or from near the lower bound to beyond the best rate."""
+    """Rates of the profile: the given ones and 0, or a grid from near the lower bound to above the best rate."""
     if rates is not None:
         asked = np.asarray(rates, dtype=np.float64).ravel()
         bad = np.flatnonzero(~(np.isfinite(asked) & (asked > family.lower_bound)))

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from infer import CountModel
 from infer.conversion import to_binary_parameters, to_spin_parameters
+from infer.errors import InputError
 from tests import exact
 
 
@@ -76,3 +78,9 @@ def test_inputs_stay_as_they_are_and_fields_are_optional():
 def test_what_cannot_be_converted(convert, couplings, fields, words):
     with pytest.raises(ValueError, match=words):
         convert(couplings, fields)
+
+
+@pytest.mark.parametrize("convert", [to_binary_parameters, to_spin_parameters])
+def test_a_potential_of_the_count_is_not_lost_in_silence(convert):
+    with pytest.raises(InputError, match="pair models only, and this CountModel has a potential"):
+        convert(CountModel.of(np.zeros((3, 3)), potential=[0.0, 0.0, 0.0, 1.0]))

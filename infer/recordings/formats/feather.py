@@ -16,7 +16,7 @@ def read_feather(path: Path, content: str, key: str | None) -> Table:
 
 
 def read_spike_feather(path: Path, key: str | None) -> SpikeTimes:
-    """Spike times and units, told by the names of the columns."""
+    """Spike times and units, recognised by the names of the columns."""
     return spikes_of_arrow(path, _read(path))
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from infer import Samples, goodness_of_fit
+from infer import CountModel, KPairwise, Samples, analyse, diagnose, goodness_of_fit
 from infer.diagnosis.adequacy import cumulants
 from infer.diagnosis.indicators import indicator_sums, rarer_state
-from infer.diagnosis.model_checks import MeansAndCorrelations, SampledModel, ThirdMoments
+from infer.diagnosis.model_checks import MeansAndCorrelations, ModelCheck, SampledModel, ThirdMoments
+from infer.errors import InputError
 from infer.statistics.moments import choose_triples
 from tests import exact
 
@@ -215,3 +216,26 @@ def test_bad_input_is_named():
     for arguments, options, message in cases:
         with pytest.raises(ValueError, match=message):
             goodness_of_fit(*arguments, **options)
+
+
+def test_a_potential_of_the_count_is_not_lost_in_silence():
+    spins = exact.draw(COUPLINGS, 200, FIELDS, seed=1)
+    model = CountModel.of(COUPLINGS, FIELDS, np.linspace(0.0, 1.0, N + 1) ** 3)
+    fitted = KPairwise(errors=False).fit(spins)
+    for judge in (goodness_of_fit, diagnose):
+        for each in (model, fitted):
+            with pytest.raises(
+                InputError, match=f"{judge.__name__} takes pair models only, and this {type(each).__name__}"
+            ):
+                judge(each, spins)
+    with pytest.raises(InputError, match="reverie fit --method population-count"):
+        analyse(spins, method="population-count")
+
+
+def test_a_check_that_does_not_say_its_effect_is_named():
+    class Silent(ModelCheck):
+        name = "third moments"
+
+    samples = Samples.of(exact.draw(COUPLINGS, 100, FIELDS))
+    with pytest.raises(NotImplementedError, match=r"Silent does not say how large its deviation is: write _effect\(\)"):
+        Silent.run(SampledModel(COUPLINGS, FIELDS), samples, np.random.SeedSequence(0))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from infer import PairModel, Samples, inverse_temperature
+from infer import CountModel, PairModel, Samples, inverse_temperature
 from infer.wording import with_error
 from simulate import PersistentGlauber, sample
 from tests import exact
@@ -143,3 +143,11 @@ def test_what_does_not_fit_is_refused():
             inverse_temperature(*args)
     with pytest.raises(ValueError, match="confidence"):
         inverse_temperature(couplings, rows, confidence=95)
+
+
+def test_a_potential_of_the_count_is_part_of_the_energy():
+    beta, states = 0.7, exact.all_states(5)
+    model = CountModel.of(exact.random_couplings(5, 0.5, 0), np.full(5, -0.2), [0.0, 0.0, 0.0, -0.8, -1.0, 2.0])
+    weight = np.exp(-beta * model.energies(states))
+    found = inverse_temperature(model, Samples.of(states, weight / weight.sum(), n_effective=500))
+    assert found.value == pytest.approx(beta, abs=1e-8)

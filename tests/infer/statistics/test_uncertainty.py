@@ -54,7 +54,7 @@ def test_default_number_of_batches():
 def test_bad_chains_and_batches_are_named():
     with pytest.raises(ValueError, match="n_batches must lie between 1 and the number of rows"):
         uncertainty.batch_labels(10, n_batches=11)
-    with pytest.raises(ValueError, match="rows of chain 0 do not stand together"):
+    with pytest.raises(ValueError, match="rows of chain 0 are not contiguous"):
         uncertainty.batch_labels(4, np.array([0, 1, 0, 1]))
     with pytest.raises(ValueError, match="one label for each of the 4 rows"):
         uncertainty.batch_labels(4, np.zeros(3, dtype=int))

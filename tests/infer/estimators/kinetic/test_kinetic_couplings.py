@@ -52,6 +52,7 @@ IN_ORDER = dict.fromkeys(["check_methods_sample_order_invariance", "check_method
 )
 def test_scikit_learn_checks(estimator, check, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    np.random.seed(0)  # noqa: NPY002  # checks permute rows by numpy's own generator; one order in 20 keeps the first
     check(estimator)
 
 
