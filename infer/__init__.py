@@ -4,6 +4,8 @@ Modules are imported when one of their names is first used, so that importing th
 """
 
 from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -172,6 +174,23 @@ __all__ = [
     "to_spin_parameters",
     "write_report",
 ]
+
+
+def _check_simulate() -> None:
+    """Raise an ImportError where a file or package of the user's has the name of the package that this one needs."""
+    found = find_spec("simulate")
+    if found is None:
+        return
+    inside = found.submodule_search_locations  # looked through without importing it: it may import this package
+    if inside is None or PathFinder.find_spec("simulate.compilation", list(inside)) is None:
+        raise ImportError(
+            f"{found.origin} is imported in place of the package simulate that comes with infer: rename it (and "
+            "remove its __pycache__), or start Python in another folder"
+        )
+
+
+_check_simulate()
+import_module("simulate")  # finds a place for compiled code
 
 
 if not TYPE_CHECKING:  # to type checkers a name that is not imported above is an error

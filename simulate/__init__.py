@@ -6,6 +6,8 @@ Modules are imported when one of their names is first used, so that importing th
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from simulate.compilation import ensure_cache
+
 if TYPE_CHECKING:
     from simulate import contrastive, retrieval, theory
     from simulate.couplings import PatternCouplings, dreaming, hebbian, pseudo_inverse
@@ -96,6 +98,9 @@ __all__ = [
     "trajectory",
     "unlearn",
 ]
+
+
+ensure_cache()
 
 
 if not TYPE_CHECKING:  # to type checkers a name that is not imported above is an error

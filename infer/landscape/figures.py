@@ -185,7 +185,7 @@ def _picture(axes: Axes, found: EnergyLandscape) -> None:
     axes.set_yticks(np.arange(0, n_drawn, -(-n_drawn // 6)))
     places, labels, kind = spin_places(found.n_spins, found.names)
     axes.set_xticks(places, labels, rotation=90)
-    axes.set_xlabel(f"spin ({kind})")
+    axes.set_xlabel(f"spin ({kind}; red: +1)")
     axes.set_ylabel(_minimum(found))
 
 
@@ -262,8 +262,8 @@ def _alone(draw: Callable[[Axes], None], height: float = 3.2) -> Figure:
 
 
 def _panels(draws: list[Callable[[Axes], None]]) -> Figure:
-    """A figure with up to three panels in each row."""
-    columns = min(3, len(draws))
+    """A figure with two to four panels in each row, so that the last row has more than one where there are several."""
+    columns = {4: 2, 7: 4}.get(len(draws), min(3, len(draws)))
     rows = -(-len(draws) // columns)
     with drawing():
         figure = Figure(figsize=(WIDTH * columns, 3.2 * rows), layout="constrained")

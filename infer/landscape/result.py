@@ -19,7 +19,7 @@ from infer.landscape.search import FoundMinima, descend
 from infer.landscape.thermodynamics import Thermodynamics
 from infer.landscape.visits import MOST_IN_TABLE, Visits
 from infer.types import FloatArray, IntArray, SpinArray
-from infer.wording import number
+from infer.wording import number, with_error
 
 __all__ = ["EnergyLandscape"]
 
@@ -334,11 +334,8 @@ def _of_accuracy(scores: Accuracy) -> str:
     """Share of the multi-information that the model explains."""
     if np.isnan(scores.r):
         return "The rows show no multi-information that a model could explain."
-    error = f" +- {number(scores.r_std)}" if scores.r_std > 0 else ""
-    text = (
-        f"The model explains {scores.r:.4f}{error} of the multi-information of the rows "
-        f"(r; r_D {scores.r_divergence:.4f})."
-    )
+    share = with_error(scores.r, scores.r_std) if scores.r_std > 0 else f"{scores.r:.4f}"
+    text = f"The model explains {share} of the multi-information of the rows (r; r_D {scores.r_divergence:.4f})."
     if scores.seen_once > 0.1:
         text += (
             f" {scores.seen_once:.0%} of the rows are states seen only once, so that their entropy is too low and "

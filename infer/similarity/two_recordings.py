@@ -17,7 +17,7 @@ from infer.files.json import to_plain_dict
 from infer.samples import Samples
 from infer.statistics.batches import batch_labels
 from infer.types import FloatArray
-from infer.wording import join, number, p_text
+from infer.wording import join, number, p_text, with_error
 from simulate.threads import one_blas_thread
 
 __all__ = ["CouplingDifference", "compare_recordings"]
@@ -432,7 +432,7 @@ def _verdict(found: CouplingDifference) -> str:
         shown = []
         for i, j in pairs[:NAMED]:
             title = "-".join(found.names[k] if found.names is not None else str(k) for k in (i, j))
-            shown.append(f"{title} ({found.difference[i, j]:+.2f} +- {found.difference_std[i, j]:.2f})")
+            shown.append(f"{title} ({with_error(found.difference[i, j], found.difference_std[i, j])})")
         more = [f"{len(pairs) - NAMED} more"] if len(pairs) > NAMED else []
         alone = "1 pair differs" if len(pairs) == 1 else f"{len(pairs)} pairs differ"
         text += f"; {alone} by itself: " if len(pairs) == 1 else f"; {alone} by themselves: "

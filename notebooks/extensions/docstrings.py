@@ -13,6 +13,7 @@ NAME = re.compile(r"[A-Za-z_][\w.]*(\(\))?")
 SECTION = re.compile(r"-{3,}|={3,}")
 #: Sections whose unindented lines are ``name : type``, which numpydoc reads.
 LISTS = {"Parameters", "Returns", "Yields", "Attributes", "Raises", "Warns", "Methods", "Other Parameters"}
+ROLE = re.compile(r":(func|class):`~?([\w.]+)`")
 SPAN = re.compile(
     r"(?P<literal>``.+?``)"
     r"|(?P<role>:[a-z:]+:`[^`]+`)"
@@ -112,8 +113,21 @@ def to_rst(lines: list[str]) -> list[str]:
     return found
 
 
+def with_public_targets(text: str, public: dict[str, str]) -> str:
+    """Roles that name a function where it is defined, pointed to the name under which it is public."""
+
+    def target(match: re.Match[str]) -> str:
+        name = match[2].rpartition(".")[2]
+        return f":{match[1]}:`~{public[name]}`" if name in public else match[0]
+
+    return ROLE.sub(target, text)
+
+
 def _process(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = to_rst(lines)
+    from listed import names_on_pages
+
+    public = {name: f"{module}.{name}" for module, name in names_on_pages()}
+    lines[:] = with_public_targets("\n".join(to_rst(lines)), public).split("\n")
 
 
 def setup(app: Any) -> dict[str, bool]:
