@@ -343,12 +343,26 @@ def _unpacked(data: Any) -> Samples:
         names = tuple(map(str, data.columns)) if all(isinstance(c, str) for c in data.columns) else None
         return Samples(data.to_numpy(), names=names, table=data)
     if isinstance(data, np.ma.MaskedArray):
-        missing = np.ma.getmaskarray(data)
-        values = np.where(missing, np.nan, data.filled(0)) if missing.any() else np.asarray(data.filled(0))
-        return Samples(values)
-    if is_dask(data) or isinstance(data, np.ndarray):
+        return Samples(_without_mask(data))
+    if is_dask(data):
+        return Samples(_blocks_without_mask(data))
+    if isinstance(data, np.ndarray):
         return Samples(data)
     return Samples(np.asarray(data), table=data)
+
+
+def _without_mask(data: NDArray[Any]) -> NDArray[Any]:
+    """Values with NaN where they are masked."""
+    missing = np.ma.getmaskarray(data)
+    filled = np.ma.filled(data, 0)
+    return np.where(missing, np.nan, filled) if missing.any() else np.asarray(filled)
+
+
+def _blocks_without_mask(blocks: Any) -> Any:
+    """Blocks of a Dask array, as floats with NaN for what is masked where they are masked arrays."""
+    if not isinstance(blocks._meta, np.ma.MaskedArray):
+        return blocks
+    return blocks.map_blocks(lambda block: _without_mask(block).astype(np.float64), meta=np.empty((0, 0)))
 
 
 def _of_dataset(data: xr.Dataset) -> Samples:
@@ -379,7 +393,7 @@ def _of_array(data: xr.DataArray, attributes: Mapping[Any, Any], patterns: NDArr
     n_chains, n_draws, n_spins = data.shape
     labels = data.coords["spin"].values if "spin" in data.coords else np.arange(n_spins)
     names = tuple(map(str, labels)) if labels.dtype.kind in "UOT" else None
-    values = data.data if is_dask(data.data) else data.values
+    values = _blocks_without_mask(data.data) if is_dask(data.data) else data.values
     return Samples(
         values.reshape(-1, n_spins),
         chains=np.repeat(np.arange(n_chains), n_draws),

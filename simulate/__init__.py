@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         TwoTemperatureGlauber,
     )
     from simulate.dynamics.tempering import parallel_tempering
+    from simulate.memory.neighbours import bounded_learning, centred_daydream, high_temperature_unlearn
     from simulate.memory.patterns import binarise_images, correlated_patterns, digit_patterns, random_patterns
     from simulate.memory.perceptron import perceptron
     from simulate.memory.thermal import thermal_unlearn
@@ -47,12 +48,15 @@ _HOME = {
     "SpinDynamics": "simulate.dynamics.spin_dynamics",
     "TwoTemperatureGlauber": "simulate.dynamics.spins",
     "binarise_images": "simulate.memory.patterns",
+    "bounded_learning": "simulate.memory.neighbours",
+    "centred_daydream": "simulate.memory.neighbours",
     "correlated_patterns": "simulate.memory.patterns",
     "daydream": "simulate.memory.unlearning",
     "digit_patterns": "simulate.memory.patterns",
     "dreaming": "simulate.couplings",
     "eigenvector_dreaming": "simulate.memory.unlearning",
     "hebbian": "simulate.couplings",
+    "high_temperature_unlearn": "simulate.memory.neighbours",
     "parallel_tempering": "simulate.dynamics.tempering",
     "perceptron": "simulate.memory.perceptron",
     "pseudo_inverse": "simulate.couplings",
@@ -80,6 +84,8 @@ __all__ = [
     "SpinDynamics",
     "TwoTemperatureGlauber",
     "binarise_images",
+    "bounded_learning",
+    "centred_daydream",
     "contrastive",
     "correlated_patterns",
     "daydream",
@@ -87,6 +93,7 @@ __all__ = [
     "dreaming",
     "eigenvector_dreaming",
     "hebbian",
+    "high_temperature_unlearn",
     "parallel_tempering",
     "perceptron",
     "pseudo_inverse",

@@ -306,6 +306,8 @@ def check_couplings(
     """
     if isinstance(couplings, PatternCouplings):
         return couplings
+    if np.iscomplexobj(couplings):
+        raise ValueError(f"{name} are complex numbers: couplings must be real")
     if sparse.issparse(couplings):
         matrix: Any = sparse.csr_array(couplings, dtype=np.float64, copy=True)
         matrix.sum_duplicates()

@@ -6,16 +6,20 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from infer.checks import constant_spins, name_spins
 from infer.estimators.dreaming.base import DreamingEstimator
 from infer.estimators.dreaming.errors import Estimate, Grouping, Method
+from infer.estimators.dreaming.family_test import FamilyTest, score_test_of_family
 from infer.estimators.dreaming.hybrid_machine import HybridMachineMethod
 from infer.estimators.dreaming.likelihood import PatternSamples, PseudoLikelihoodMethod
 from infer.estimators.dreaming.modes import PatternModes
-from infer.estimators.dreaming.problem import Problem
+from infer.estimators.dreaming.problem import Problem, build_problem
 from infer.samples import Samples
 from infer.types import FloatArray
+from simulate.checks import check_count
 
 __all__ = ["DreamingModel"]
 
@@ -44,6 +48,12 @@ class DreamingModel(DreamingEstimator):
         definite for all rates above the bound. Averages come from persistent chains that alternate between the layers
         (`simulate.BlockGibbs`), the step from the natural gradient. Chains must mix. Far below the transition they do
         not, and there is a warning.
+
+    Samples of driven spins are not those of any member of the family. The rate is then that of the nearest member,
+    which the objectives measure differently: along each mode of the patterns pseudo-likelihood weights the squared
+    error of the couplings with the variance, the likelihood less so, `compare` of fitted couplings not at all
+    (`simulate.theory.fitted_rate_and_slope`). Rates by different methods differ by up to a third, and comparing them
+    means nothing. `family_test` says whether samples are shown to be outside of the family.
 
     Standard errors are those of the sandwich `H^-1 V H^-1`, with V the long-run covariance of the score from batch
     means inside chains. They are valid for autocorrelated samples, and for samples that the model describes
@@ -209,6 +219,46 @@ class DreamingModel(DreamingEstimator):
         if self.method == "hybrid-rbm":
             return HybridMachineMethod(prepared, grouping, fit_fields, self.max_iter, seed, self.progress)
         return PseudoLikelihoodMethod(prepared, fit_fields, self.tol, self.max_iter)
+
+    def family_test(self, X: Any, sample_weight: ArrayLike | None = None, *, n_directions: int = 3) -> FamilyTest:
+        """
+        Test whether the samples are those of dreamed couplings at all, of whatever rate.
+
+        Score test, at the maximum of the pseudo-likelihood, against couplings that weight the modes of the patterns in
+        other ways than the family does. Where it is rejected the rate is that of the nearest member of the family, and
+        "nearest" depends on the method (`theory.fitted_rate_and_slope` names three). Samples of driven spins are
+        rejected once there are enough of them.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
+            The samples that the model was fitted to.
+        sample_weight : array-like (n_samples,), optional
+        n_directions : int, default 3
+            Number of functions of the modes that are tried.
+
+        Returns
+        -------
+        FamilyTest
+
+        Raises
+        ------
+        ValueError
+            If the model has fields, or there are too few modes or batches for so many directions.
+        """
+        check_is_fitted(self, "rate_")
+        n_directions = check_count(n_directions, "n_directions", low=1)
+        if self.fit_fields:
+            raise ValueError("the test is for models without fields: fit again with fit_fields=False")
+        changes = {"method": "pseudolikelihood", "patterns": self.patterns_, "n_patterns": None, "random_state": 0}
+        model = clone(self).set_params(**changes)
+        problem = build_problem(model, X, sample_weight, self.patterns_, 0)
+        best = problem.method.fit(start=problem.start(self))
+        samples = model.read_values(X, sample_weight, reset=False)
+        return score_test_of_family(
+            samples.values, problem.method.weight, problem.modes, problem.grouping, best.amplitude, best.rate,
+            n_directions,
+        )  # fmt: skip
 
     def _unpack(self, problem: Problem, best: Estimate, covariance: NDArray[np.float64]) -> None:
         """Set attributes, and the log pseudo-likelihood."""
