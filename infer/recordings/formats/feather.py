@@ -25,9 +25,7 @@ def _read(path: Path) -> Any:
     try:
         from pyarrow import feather
     except ImportError as error:
-        raise InputError(
-            f"{path}: feather files need pyarrow; install it with: pip install pyarrow"
-        ) from error
+        raise InputError(f"{path}: feather files need pyarrow; install it with: pip install pyarrow") from error
     table = feather.read_table(path, memory_map=False, use_threads=False)
     table.validate(full=True)
     return table
