@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from infer.estimators.dreaming.continuous_model import ContinuousDreamingModel
     from infer.estimators.dreaming.errors import RateTest
     from infer.estimators.dreaming.estimator import DreamingModel
+    from infer.estimators.dreaming.family_test import FamilyTest
     from infer.estimators.inverse_temperature import InverseTemperature, inverse_temperature
     from infer.estimators.kinetic.estimator import KineticCouplings
     from infer.estimators.likelihood.estimator import MaximumLikelihood
@@ -58,6 +59,7 @@ _HOME = {
     "DreamingModel": "infer.estimators.dreaming.estimator",
     "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
+    "FamilyTest": "infer.estimators.dreaming.family_test",
     "Fit": "infer.estimators.base",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
@@ -121,6 +123,7 @@ __all__ = [
     "Diagnosis",
     "DreamingModel",
     "EnergyLandscape",
+    "FamilyTest",
     "Fit",
     "GaussianCouplings",
     "InputError",

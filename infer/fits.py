@@ -125,13 +125,15 @@ def fit_recording(
             "couplings": (square, model.couplings_),
             "fields": ("spin", model.fields_),
             "correlations": (square, data_correlations(spins, recording.counts)),
+            "quadratic_penalty": ((), getattr(model, "quadratic_penalty", 0.0)),
         }
         std = getattr(model, "couplings_std_", None)
         if std is not None:
             variables["couplings_std"] = (square, std)
             variables["fields_std"] = ("spin", model.fields_std_)
             # where the samples do not determine couplings their errors are not finite, and a bootstrap is not possible
-            if n_replicates and np.isfinite(std).all() and hasattr(model, "bootstrap_couplings"):
+            known = np.isfinite(std) | getattr(model, "undetermined_", np.zeros(std.shape, dtype=bool))
+            if n_replicates and known.all() and hasattr(model, "bootstrap_couplings"):
                 above = np.triu_indices(recording.n_spins, 1)
                 with step("bootstrap"):
                     replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
@@ -273,7 +275,7 @@ def compare_file(
         found: dict[str, NDArray[Any]] = {}
         if Path(path).suffix.lower() == ".nc":
             with one_line_errors(Path(path), "NetCDF"):
-                wanted = ("replicates", "correlations", "patterns")
+                wanted = ("replicates", "correlations", "patterns", "quadratic_penalty")
                 try_reading("infer.recordings.formats.netcdf:read_arrays", Path(path), wanted)
                 found = read_arrays(Path(path), wanted)
         patterns = found.get("patterns") if patterns is None else patterns
@@ -281,8 +283,11 @@ def compare_file(
         if patterns is None and correlations is None:
             raise InputError(f"{path} holds neither patterns nor correlations to compare with; give --patterns FILE")
         replicates = _square(path, found["replicates"], len(couplings)) if "replicates" in found else None
+        strength = float(found["quadratic_penalty"]) if "quadratic_penalty" in found else None
         with step("similarity"):
-            similarity = compare(couplings, patterns, correlations=correlations, replicates=replicates, seed=seed)
+            similarity = compare(
+                couplings, patterns, correlations=correlations, replicates=replicates, alpha=strength, seed=seed
+            )
     return similarity
 
 

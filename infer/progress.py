@@ -31,6 +31,7 @@ class _Display:
         self.ended: list[tuple[str, float]] = []
         self.waiting: list[str] = []  # lines of steps that ended while the command was young
         self.open = False  # whether the last line on standard error is not ended yet
+        self.dots = 0  # on that line
         self.terminal = sys.stderr.isatty()
 
     def write(self, text: str) -> None:
@@ -49,11 +50,19 @@ class _Display:
                 self.write(f"\r\x1b[K{name} ({time.monotonic() - begun:.0f} s)")
                 self.open = True
             return
-        while not over.wait(max(QUIET - (time.monotonic() - self.started), QUIET if self.open else 0.0)):
-            if not self.open:
-                self.write("".join(self.waiting) + f"{name} ")
-                self.waiting, self.open = [], True
-            self.write(".")
+        if over.wait(max(QUIET - (time.monotonic() - self.started), 0.0)):
+            return
+        self.begin(name)
+        while not over.wait(QUIET):
+            if not self.open:  # a warning ended the line
+                self.begin(name)
+            self.write(" ." if self.dots == 0 else ".")
+            self.dots += 1
+
+    def begin(self, name: str) -> None:
+        """Begin the line of a step, after those of the steps before it."""
+        self.write("".join(self.waiting) + name)
+        self.waiting, self.open, self.dots = [], True, 0
 
     def end(self, name: str, seconds: float) -> None:
         """Show that a step is over; its thread has stopped."""

@@ -147,6 +147,8 @@ def test_rooms_know_few_others():
             return "ground floor"  # of both packages
         if parts[0] == "simulate":
             return "simulate"
+        if parts[1:] == ["__main__"]:  # the command by another name
+            return "infer.cli"
         return "ground floor" if len(parts) > 1 and parts[1] in GROUND else ".".join(parts[:2])
 
     pairs = {

@@ -297,17 +297,20 @@ def memory(
 ) -> None:
     """Train an associative memory by contrast; compare its couplings with Hebbian, unlearned and dreamed ones."""
     from infer.contrastive.tasks import check_results, memory_summary, train_memory, write_results
+    from infer.progress import shown_steps, step
 
     check_results(output, figure)
-    table = train_memory(
-        n_spins,
-        n_patterns,
-        cycles,
-        rule=rule.value,
-        free_state=free_state.value.replace("-", " "),
-        seed=seed,
-        progress=wants_progress(progress),
-    )
+    bar = wants_progress(progress)
+    with shown_steps(wants_steps(progress)), step("training", live=not bar):
+        table = train_memory(
+            n_spins,
+            n_patterns,
+            cycles,
+            rule=rule.value,
+            free_state=free_state.value.replace("-", " "),
+            seed=seed,
+            progress=bar,
+        )
     write_results(table, output, figure, "memory_panels")
     typer.echo(memory_summary(table))
 
@@ -326,11 +329,12 @@ def digits(
 ) -> None:
     """Train classifiers of handwritten digits by contrast, with a control that must not learn."""
     from infer.contrastive.tasks import check_results, digits_summary, train_digits, write_results
+    from infer.progress import shown_steps, step
 
     check_results(output, figure)
-    table = train_digits(
-        epochs, n_hidden=n_hidden, checkpoint_folder=checkpoints, seed=seed, progress=wants_progress(progress)
-    )
+    bar = wants_progress(progress)
+    with shown_steps(wants_steps(progress)), step("training", live=not bar):
+        table = train_digits(epochs, n_hidden=n_hidden, checkpoint_folder=checkpoints, seed=seed, progress=bar)
     write_results(table, output, figure, "digits_errors")
     typer.echo(digits_summary(table))
 

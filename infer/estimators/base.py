@@ -93,6 +93,7 @@ class SpinEstimator(BaseEstimator):
     errors: bool = True
     fits_blocks: bool = False  # whether a fit works on the blocks of a Dask array; otherwise it reads them into memory
 
+    rows_of_penalty: float = 0.0  # that the penalty adds to each cell of a pair's table
     judges_pairs: bool = True  # whether couplings of pairs are judged by the tables of their joint values
     _rare: RarePairs | None = None
 
@@ -199,15 +200,16 @@ class SpinEstimator(BaseEstimator):
         for name, value in found.attributes.items():
             setattr(self, name, value)
         if self.errors and self.judges_pairs:
-            self._rare = rare_pairs(samples, self.couplings_, *self._prior_of_pairs(samples.n_samples))
+            self._rare = rare_pairs(samples, self.couplings_, self.quadratic_penalty, self.rows_of_penalty)
             none = np.zeros(self.couplings_.shape, dtype=bool)
             self.undetermined_ = none if self._rare is None else self._rare.undetermined
         if found.couplings_std is not None and found.fields_std is not None:
             self._set_errors(*samples.expand_errors(found.couplings_std, found.fields_std), found.freedom)
 
-    def _prior_of_pairs(self, n_samples: float) -> tuple[float, float]:
-        """What a penalty means for the table of a pair: its quadratic strength, and rows added to each cell."""
-        return float(getattr(self, "alpha_", None) or 0.0), 0.0
+    @property
+    def quadratic_penalty(self) -> float:
+        """Strength of the quadratic penalty on couplings that a fit used, relative to the mean log-likelihood."""
+        return float(getattr(self, "alpha_", None) or 0.0)
 
     def _set_errors(self, couplings_std: FloatArray, fields_std: FloatArray, freedom: float) -> None:
         """Keep standard errors, made to hold for pairs that rarely coincide."""

@@ -136,6 +136,8 @@ def rare_pairs(samples: VaryingSpins, couplings: FloatArray, ridge: float, added
     -------
     RarePairs or None
     """
+    if samples.n_varying < 2:
+        return None
     means, second = samples.moments()
     n, fit_fields = samples.n_samples, samples.fit_fields
     fixed = np.zeros((len(means),) * 2, dtype=bool)

@@ -76,6 +76,11 @@ class PenaltyPath:
         """Index of the largest cross-validated score."""
         return int(np.argmax(self.held_out))
 
+    @property
+    def at_edge(self) -> bool:
+        """Whether the best cross-validated penalty is the first or the last of several: the best lies beyond."""
+        return len(self.alphas) > 1 and self.best_by_cross_validation in (0, len(self.alphas) - 1)
+
 
 @dataclass(frozen=True)
 class Decimation:

@@ -44,6 +44,11 @@ def collect(
             "There are fewer samples than couplings, so that the penalty was chosen by cross-validation (alpha = "
             f"{fit.alpha:.3g}). It shrinks couplings, and by itself lowers the dreaming rate measured from the "
             "data correlations: compare rates of fits with the same alpha only."
+            + (
+                " It is the strongest of those tried: held-out rows favour no couplings at all."
+                if fit.alpha_tried["at_edge"]
+                else ""
+            )
         )
     if not fit.converged and not raised:
         found.append("The fit of the couplings did not converge: raise alpha.")

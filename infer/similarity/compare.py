@@ -28,6 +28,8 @@ from infer.similarity.result import Similarity
 
 FloatArray = NDArray[np.float64]
 
+MOST_PENALTY = 1.0 / 3.0  # over the curvature of the log pseudo-likelihood: rates are then off by about a quarter
+
 
 def compare(
     couplings: Any,
@@ -36,6 +38,7 @@ def compare(
     correlations: ArrayLike | None = None,
     rates: ArrayLike | None = None,
     replicates: ArrayLike | None = None,
+    alpha: float | None = None,
     n_bootstrap: int = 400,
     n_null: int = 400,
     confidence: float = 0.95,
@@ -57,6 +60,10 @@ def compare(
         for the best rate does not depend on this grid.
     replicates : array (n_replicates, n_spins, n_spins), optional
         Bootstrap replicates of the couplings; replace those of an estimator.
+    alpha : float, optional
+        Strength of the l2 penalty with which the couplings were fitted, relative to the mean log pseudo-likelihood. A
+        fitted estimator knows its own. Where it outweighs what samples say about a coupling (more than a third of the
+        curvature of the log pseudo-likelihood), the rate is about 1 / alpha whatever the samples: none is given then.
     n_bootstrap : int
         Number of replicates drawn from a fitted estimator.
     n_null : int
@@ -100,7 +107,48 @@ def compare(
         if blocks is not None:
             blocks = (np.asarray(block) / scale for block in blocks)
         found = _compare(matrix / scale, family, stored, blocks, rates, n_null, confidence, null_seed, recall_seed)
-        return _rescaled(found, scale)
+        found = _rescaled(found, scale)
+    strength = getattr(estimator, "quadratic_penalty", 0.0) if alpha is None else float(alpha)
+    return _without_rate(found) if set_by_penalty(matrix, strength) else found
+
+
+def set_by_penalty(couplings: FloatArray, alpha: float) -> bool:
+    """Whether a quadratic penalty, rather than the samples, decides about a dreaming rate.
+
+    The curvature of the mean log pseudo-likelihood by a coupling is ``<sech^2 H>`` times the variance of a spin. Here
+    it is that for independent neighbours of mean zero, whose field H is about Gaussian, of variance ``sum_j J_ij^2``.
+
+    Parameters
+    ----------
+    couplings : ndarray of float64, shape (n_spins, n_spins)
+    alpha : float
+
+    Returns
+    -------
+    bool
+    """
+    if alpha == 0.0:
+        return False
+    nodes, weights = np.polynomial.hermite_e.hermegauss(21)
+    spread = np.sqrt((couplings**2).sum(axis=1))
+    curvature = (1.0 - np.tanh(np.outer(spread, nodes)) ** 2) @ weights / weights.sum()
+    return bool(alpha > MOST_PENALTY * curvature.mean())
+
+
+def _without_rate(found: Similarity) -> Similarity:
+    """The result without numbers that the penalty of the fit sets."""
+    nothing = float("nan")
+    return dataclasses.replace(
+        found,
+        best_rate=nothing,
+        best_rate_std=nothing,
+        best_rate_interval=(nothing, nothing),
+        optimum="set by the penalty",
+        inverse_temperature=nothing,
+        inverse_temperature_std=None,
+        slope=nothing,
+        slope_std=None,
+    )
 
 
 def _rescaled(found: Similarity, scale: float) -> Similarity:

@@ -41,7 +41,9 @@ class Similarity:
     interval_method : str
         Method of the interval: replicates of the couplings, or a likelihood.
     optimum : str
-        "interior", "infinite rate" or "lower bound"; "undefined" when all members of the family are proportional.
+        "interior", "infinite rate" or "lower bound"; "undefined" when all members of the family are proportional;
+        "set by the penalty" where the penalty of the fit decides about the rate: rate, inverse temperature and slope
+        are then nan.
     inverse_temperature : float
         Scale c of the best fit, couplings = c * B(best_rate). Inferred couplings contain 1/T, so this is 1/T times the
         scale of the reference. For couplings exactly c times the reference it is c.
@@ -169,6 +171,12 @@ def _verdict(found: Similarity) -> str:
             f"The couplings resemble the Hebbian matrix (cosine {hebbian:.4f}); all its dreamed versions are "
             "proportional to it, so that no rate can be told."
         )
+    if found.optimum == "set by the penalty":
+        return (
+            f"The couplings resemble dreamed ones (cosine {best:.4f}, Hebbian {hebbian:.4f}), but the dreaming rate is "
+            "not determined under this penalty, which sets it to about 1 / alpha: fit with a smaller alpha, or to more "
+            "samples."
+        )
     low, high = found.best_rate_interval
     interval = f"{100 * found.confidence:g} % interval {number(low)} to {number(high)}"
     scores = f"cosine {best:.4f} against {hebbian:.4f}"
@@ -206,13 +214,18 @@ def _summary(found: Similarity) -> str:
     """Table of the numbers of a Similarity."""
     low, high = found.best_rate_interval
     size = f"{found.n_spins} spins" + (f", {found.n_patterns} patterns" if found.n_patterns else "")
-    lines = [
-        f"Similarity to Hebbian and dreamed couplings ({size}, reference: {found.reference})",
+    fit = [
         f"  best rate            {with_error(found.best_rate, found.best_rate_std)}"
         f"   ({100 * found.confidence:g} % interval {number(low)} to {number(high)}; {found.optimum})",
         f"  inverse temperature  {with_error(found.inverse_temperature, found.inverse_temperature_std)}",
         f"  slope                {with_error(found.slope, found.slope_std)}"
         "   (inverse temperature x (1 + rate): coefficient of the Hebbian matrix)",
+    ]
+    if found.optimum == "set by the penalty":
+        fit = ["  best rate            not determined under this penalty"]
+    lines = [
+        f"Similarity to Hebbian and dreamed couplings ({size}, reference: {found.reference})",
+        *fit,
         f"  from Hebbian by      {sigmas(found.hebbian_sigma)}",
         f"  {'metric':<20} {'at best rate':>12} {'Hebbian':>10}",
     ]

@@ -121,7 +121,7 @@ class FewCoincidences:
         ends = []
         for sign in (-1.0, 1.0):
             moved = counts + sign * half * STEP
-            is_open = (moved <= 0.0).any(axis=1)
+            is_open = moved.min(axis=1) <= 0.0
             table = np.where(is_open[:, None], 1.0, moved)
             log = np.log(table)
             near = np.clip((log[:, 0] + log[:, 3] - log[:, 1] - log[:, 2]) / 4.0, -FARTHEST, FARTHEST)
@@ -183,7 +183,9 @@ def _cells(row: FloatArray, column: FloatArray, n: FloatArray, coupling: FloatAr
     return [np.where(flipped, a, b) for a, b in turned]
 
 
-def _falls_to_zero(function: Callable[..., FloatArray], inside: FloatArray, outside: FloatArray, *more: FloatArray):
+def _falls_to_zero(
+    function: Callable[..., FloatArray], inside: FloatArray, outside: FloatArray, *more: FloatArray
+) -> FloatArray:
     """Places where monotonic functions of a coupling reach zero, by bisection.
 
     `function` is positive at the lower of two places of `best`, and at `inside` of an interval.

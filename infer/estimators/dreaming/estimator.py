@@ -49,6 +49,12 @@ class DreamingModel(DreamingEstimator):
         (`simulate.BlockGibbs`), the step from the natural gradient. Chains must mix. Far below the transition they do
         not, and there is a warning.
 
+    Samples of driven spins are not those of any member of the family. The rate is then that of the nearest member,
+    which the objectives measure differently: along each mode of the patterns pseudo-likelihood weights the squared
+    error of the couplings with the variance, the likelihood less so, `compare` of fitted couplings not at all
+    (`simulate.theory.fitted_rate_and_slope`). Rates by different methods differ by up to a third, and comparing them
+    means nothing. `family_test` says whether samples are shown to be outside of the family.
+
     Standard errors are those of the sandwich `H^-1 V H^-1`, with V the long-run covariance of the score from batch
     means inside chains. They are valid for autocorrelated samples, and for samples that the model describes
     imperfectly.

@@ -363,8 +363,16 @@ class PseudoLikelihood(ErrorBars):
         share = {"l2": 0.0, "l1": 1.0, "elasticnet": float(self.l1_ratio)}.get(str(self.penalty), 0.0)
         return alpha * (1.0 - share), alpha * share
 
-    def _prior_of_pairs(self, n_samples: float) -> tuple[float, float]:
-        return self._ridge_and_sparsity(n_samples)[0], 0.5 if self.penalty == "firth" else 0.0
+    @property
+    def quadratic_penalty(self) -> float:
+        """Strength of the quadratic penalty on couplings that a fit used, relative to the mean log-likelihood."""
+        share = {"l2": 1.0, "elasticnet": 1.0 - float(self.l1_ratio)}.get(str(self.penalty), 0.0)
+        return share * float(self.alpha_)
+
+    @property
+    def rows_of_penalty(self) -> float:  # type: ignore[override]  # of a parameter here
+        """Rows that the penalty adds to each cell of a pair's table: Firth's is Jeffreys' prior, half a row."""
+        return 0.5 if self.penalty == "firth" else 0.0
 
     def _endless(self, samples: VaryingSpins) -> str:
         """Text on pairs without one of their joint values, if no penalty keeps their couplings finite; else empty."""

@@ -180,6 +180,11 @@ class InteractionScreening(SpinEstimator):
             )
         return {"couplings_std": couplings, "fields_std": fields, "freedom": batches.degrees_of_freedom}
 
+    @property
+    def quadratic_penalty(self) -> float:
+        """Zero: the penalty is on absolute values."""
+        return 0.0
+
     def _warn(self, fit: ScreeningFit, samples: VaryingSpins) -> None:
         """Warn that the fit is not reliable, with the remedy."""
         if fit.unbounded.any():
