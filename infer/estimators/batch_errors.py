@@ -12,7 +12,8 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.rows import CHUNK_ROWS, SpinRows
 from infer.samples import Samples
-from infer.statistics.batches import batch_labels, long_batch_labels
+from infer.statistics.batches import batch_labels
+from infer.statistics.long_batches import long_batch_labels
 from infer.types import FloatArray
 
 __all__ = ["RowBatches", "node_curvatures", "pair_errors", "screening_errors", "screening_roots"]

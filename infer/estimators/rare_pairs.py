@@ -10,8 +10,8 @@ from scipy import stats
 
 from infer.estimators.columns import VaryingSpins
 from infer.samples import Samples
-from infer.statistics.batches import batch_times, long_batch_labels
 from infer.statistics.few_coincidences import FewCoincidences, few_coincidences
+from infer.statistics.long_batches import batch_times, long_batch_labels
 from infer.statistics.pair_tables import fixed_pairs, pair_shares
 from infer.types import FloatArray
 

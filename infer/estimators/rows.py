@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from infer.checks import release_pages
 from infer.estimators.packed import PackedSpins, Tiles
 from infer.estimators.table_kernels import STRIP
-from infer.statistics.batches import long_batch_labels
+from infer.statistics.long_batches import long_batch_labels
 
 CHUNK_ROWS = 4096  # samples in a chunk, so that their products stay in the cache
 PACKED_ROWS = 8192  # samples packed into bits together

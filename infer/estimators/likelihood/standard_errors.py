@@ -14,7 +14,8 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from infer.estimators.likelihood.maximise import MomentFit
 from infer.estimators.likelihood.sampled_curvature import SampledCurvature, pair_variances, solve
 from infer.estimators.likelihood.terms import Terms
-from infer.statistics.batches import batch_roots, long_batch_labels
+from infer.statistics.batches import batch_roots
+from infer.statistics.long_batches import long_batch_labels
 from infer.statistics.pair_tables import pair_shares
 from infer.types import FloatArray, IntArray, SpinArray
 

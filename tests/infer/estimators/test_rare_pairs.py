@@ -7,6 +7,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from infer import InteractionScreening, MaximumLikelihood, MinimumProbabilityFlow, PseudoLikelihood
+from infer.statistics.batches import student_quantile
 from simulate import Glauber, sample
 from tests import exact
 
@@ -138,7 +139,8 @@ def coverage(share, time, n_runs, methods=METHODS):
                 continue
             lower, upper = (end[above][pairs] for end in model.confidence_interval())
             with np.errstate(invalid="ignore"):
-                claimed = np.abs(model.couplings_ / model.couplings_std_)[above][pairs] > 3.125  # 5 % for 28 pairs
+                ratio = np.abs(model.couplings_ / model.couplings_std_)[above][pairs]
+            claimed = ratio > student_quantile(1 - 0.05 / pairs.sum(), model.errors_freedom_)
             held, unknown = np.mean((lower <= 0) & (upper >= 0)), model.undetermined_[above][pairs].mean()
             found[name].append((held, unknown, claimed.any()))
     return {name: np.mean(values, axis=0) for name, values in found.items()}

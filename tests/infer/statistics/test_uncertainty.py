@@ -6,7 +6,7 @@ import xarray as xr
 from scipy.signal import lfilter
 
 from infer.statistics import uncertainty
-from infer.statistics.batches import batch_times, long_batch_labels
+from infer.statistics.long_batches import batch_times, long_batch_labels
 
 
 def autoregressive(phi, shape, seed, sigma=1.0):

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.samples import Samples
-from infer.statistics.batches import long_batch_labels
+from infer.statistics.long_batches import long_batch_labels
 from infer.statistics.uncertainty import batch_means_covariance, convergence, student_quantile
 from tests import exact
 
