@@ -323,6 +323,7 @@ def test_batches_are_as_long_as_rows_remember():
     np.testing.assert_array_equal(long_batch_labels(plain), uncertainty.batch_labels(4000))
     labels = long_batch_labels(kept)
     assert 20 <= labels.max() + 1 <= 30
-    np.testing.assert_allclose(batch_times(plain, uncertainty.batch_labels(4000)), 1.0, atol=0.6)
+    # independent rows: mean 1.09 (negative correlations of batches are not taken off), scatter 0.23 over 200 records
+    assert batch_times(plain, uncertainty.batch_labels(4000)).mean() == pytest.approx(1.09, abs=4 * 0.23 / np.sqrt(6))
     # 20 batches know a variance to 30 %, the mean of six columns to 13 %
     assert batch_times(kept, labels).mean() == pytest.approx(17, rel=0.4)
