@@ -597,7 +597,11 @@ def test_library_warnings_are_one_line_each(tmp_path: Path, monkeypatch: pytest.
 
 def test_status_and_one_line_from_the_shell(tmp_path: Path) -> None:
     result = subprocess.run(
-        [REVERIE, "fit", "absent.npy", "--output", "o.nc"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [REVERIE, "fit", "absent.npy", "--output", "o.nc", "--no-progress"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 1
     assert result.stderr == "error: absent.npy: no such file\n"
