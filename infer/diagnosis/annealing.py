@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from infer.count_model import CountModel
 from infer.estimators.likelihood.partition import log_partition
 from infer.model import PairModel
 
@@ -15,13 +16,13 @@ WANTED_STD = 0.002
 
 
 def annealed_log_partition(
-    model: PairModel, seed: np.random.SeedSequence, wanted: float = WANTED_STD
+    model: PairModel | CountModel, seed: np.random.SeedSequence, wanted: float = WANTED_STD
 ) -> tuple[float, float]:
     """Logarithm of the partition function and its standard error, by annealed importance sampling.
 
     Parameters
     ----------
-    model : PairModel
+    model : PairModel or CountModel
     seed : SeedSequence
     wanted : float
         Standard error at which to stop, where that is affordable.
