@@ -68,6 +68,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip-cluster", action="store_true")
     arguments = parser.parse_args()
+    # 1.8 seconds a cell, and 150 seconds of clusters with their starts (tests/VALIDATION.md)
+    minutes = (1.8 * arguments.cells + (0 if arguments.skip_cluster else 200)) / 60
+    print(f"about {minutes:.0f} minutes on two processors that do nothing else", flush=True)
     time_cells(arguments.cells, arguments.seed)
     if arguments.skip_cluster:
         return

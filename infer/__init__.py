@@ -4,6 +4,8 @@ Modules are imported when one of their names is first used, so that importing th
 """
 
 from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from infer.estimators.dreaming.continuous_model import ContinuousDreamingModel
     from infer.estimators.dreaming.errors import RateTest
     from infer.estimators.dreaming.estimator import DreamingModel
+    from infer.estimators.dreaming.family_test import FamilyTest
     from infer.estimators.inverse_temperature import InverseTemperature, inverse_temperature
     from infer.estimators.kinetic.estimator import KineticCouplings
     from infer.estimators.likelihood.estimator import MaximumLikelihood
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from infer.landscape.result import EnergyLandscape
     from infer.model import PairModel
     from infer.recordings.recording import Recording, read_couplings, read_patterns, read_recording, read_spins
+    from infer.recordings.spike_times import SpikeTimes
     from infer.report import Analysis, analyse, write_report
     from infer.samples import Samples
     from infer.similarity.compare import Similarity, compare
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from infer.similarity.two_recordings import CouplingDifference, compare_recordings
     from infer.similarity.unlearning import UnlearningSimilarity, compare_unlearning
     from infer.sweeps.run import sweep
+    from infer.sweeps.sizes import extrapolate_sizes
     from infer.sweeps.table import average_repeats, read_sweep, sweep_map
 
 _HOME = {
@@ -54,6 +59,7 @@ _HOME = {
     "DreamingModel": "infer.estimators.dreaming.estimator",
     "EnergyLandscape": "infer.landscape.result",
     "InputError": "infer.errors",
+    "FamilyTest": "infer.estimators.dreaming.family_test",
     "Fit": "infer.estimators.base",
     "GaussianCouplings": "infer.estimators.continuous.estimators",
     "InteractionScreening": "infer.estimators.screening.estimator",
@@ -73,6 +79,7 @@ _HOME = {
     "Samples": "infer.samples",
     "ScoreMatching": "infer.estimators.continuous.estimators",
     "Similarity": "infer.similarity.result",
+    "SpikeTimes": "infer.recordings.spike_times",
     "SpinEstimator": "infer.estimators.base",
     "TemperatureBias": "infer.estimators.bias",
     "UnlearningSimilarity": "infer.similarity.unlearning",
@@ -85,6 +92,7 @@ _HOME = {
     "data_correlations": "infer.similarity.family",
     "decimate": "infer.estimators.selection",
     "diagnose": "infer.diagnosis.diagnose",
+    "extrapolate_sizes": "infer.sweeps.sizes",
     "fit_from_moments": "infer.estimators.likelihood.from_moments",
     "energy_landscape": "infer.landscape.landscape",
     "goodness_of_fit": "infer.diagnosis.adequacy",
@@ -115,6 +123,7 @@ __all__ = [
     "Diagnosis",
     "DreamingModel",
     "EnergyLandscape",
+    "FamilyTest",
     "Fit",
     "GaussianCouplings",
     "InputError",
@@ -135,6 +144,7 @@ __all__ = [
     "Samples",
     "ScoreMatching",
     "Similarity",
+    "SpikeTimes",
     "SpinEstimator",
     "TemperatureBias",
     "UnlearningSimilarity",
@@ -148,6 +158,7 @@ __all__ = [
     "decimate",
     "diagnose",
     "energy_landscape",
+    "extrapolate_sizes",
     "fit_from_moments",
     "goodness_of_fit",
     "inverse_temperature",
@@ -166,6 +177,23 @@ __all__ = [
     "to_spin_parameters",
     "write_report",
 ]
+
+
+def _check_simulate() -> None:
+    """Raise an ImportError where a file or package of the user's has the name of the package that this one needs."""
+    found = find_spec("simulate")
+    if found is None:
+        return
+    inside = found.submodule_search_locations  # looked through without importing it: it may import this package
+    if inside is None or PathFinder.find_spec("simulate.compilation", list(inside)) is None:
+        raise ImportError(
+            f"{found.origin} is imported in place of the package simulate that comes with infer: rename it (and "
+            "remove its __pycache__), or start Python in another folder"
+        )
+
+
+_check_simulate()
+import_module("simulate")  # finds a place for compiled code
 
 
 if not TYPE_CHECKING:  # to type checkers a name that is not imported above is an error

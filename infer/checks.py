@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 CHUNK_VALUES = 1 << 21  # values per chunk when large (memory-mapped) input is checked or scored
-MATRICES = 12  # (n_spins, n_spins) in double precision that a fit holds at once, about
+MATRICES = 12  # approximate number of (n_spins, n_spins) arrays in double precision that a fit holds at once
 _NAMES_SHOWN = 8
 
 
@@ -42,14 +42,14 @@ def check_memory(n_spins: int) -> None:
 
 
 def check_confidence(confidence: float) -> float:
-    """A confidence between 0 and 1, such as 0.95."""
+    """Check a confidence between 0 and 1, such as 0.95."""
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
     return float(confidence)
 
 
 def name_spins(indices: ArrayLike, names: tuple[str, ...] | None = None) -> str:
-    """A readable list of spins for messages: the first few, and how many more."""
+    """List of spins for messages: the first few, and the number of further ones."""
     indices = [int(index) for index in np.atleast_1d(np.asarray(indices))]
     shown = [f"{i} ({names[i]})" if names is not None and names[i] != str(i) else f"{i}" for i in indices]
     more = f" and {len(shown) - _NAMES_SHOWN} more" if len(shown) > _NAMES_SHOWN else ""
@@ -60,7 +60,7 @@ def release_pages(spins: NDArray) -> None:
     """Release the pages of a memory map, so that reading a file larger than memory does not fill memory.
 
     Only for maps that are known to be read-only or shared: the pages of a copy-on-write map (``mmap_mode="c"``) hold
-    what the user has written, and releasing them would undo that.
+    what the user has written, and releasing them would discard it.
     """
     base: Any = spins
     mode = None
@@ -87,7 +87,8 @@ def passing_rows(samples: NDArray) -> Iterator[slice]:
 
 
 def check_spins(spins: NDArray, gaps: bool = False, first_row: int = 0) -> NDArray[np.int8]:
-    """Samples as int8; a ValueError names the first entry that is not -1 or +1, rows counted from `first_row`.
+    """Check samples and return them as int8; errors name the first entry that is not +-1, rows counted from
+    `first_row`.
 
     With ``gaps`` values may be missing: 0 or NaN, which become 0.
     """

@@ -1,4 +1,4 @@
-"""Parameters of one model for spins -1, +1 and for binary units 0, 1: couplings, fields and constant, both ways."""
+"""Conversion of couplings, fields and constant between spins -1, +1 and binary units 0, 1."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +34,7 @@ def to_binary_parameters(couplings: ArrayLike, fields: ArrayLike | None = None) 
     couplings : ndarray of float64, shape (n_spins, n_spins)
         ``K``, symmetric, zero diagonal.
     fields : ndarray of float64, shape (n_spins,)
-        ``b``, not zero in general, even where ``h`` is: 0 and 1 are not treated alike.
+        ``b``, in general not zero even where ``h`` is, since 0 and 1 are not equivalent.
     constant : float
         ``c``.
 

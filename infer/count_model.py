@@ -48,7 +48,7 @@ class CountModel(SpinModel):
 
     @classmethod
     def of(cls, model: Any, fields: ArrayLike | None = None, potential: ArrayLike | None = None) -> Self:
-        """A model from a fitted estimator, from matrices, or from a model as it is.
+        """Model of a fitted estimator, of matrices, or a given model unchanged.
 
         Parameters
         ----------
@@ -84,11 +84,11 @@ class CountModel(SpinModel):
 
     @property
     def half_steps(self) -> FloatArray:
-        """``(V(k + 1) - V(k)) / 2``, which a spin feels as a field when k others are +1; shape (n_spins,)."""
+        """``(V(k + 1) - V(k)) / 2``, the field on a spin when k others are +1; shape (n_spins,)."""
         return np.asarray(np.diff(self.potential) / 2.0)
 
     def local_fields(self, spins: ArrayLike) -> FloatArray:
-        """Local fields of every spin in every row, in units of the temperature; the half steps of V add to them.
+        """Local fields of every spin in every row, with the half steps of V, in units of the temperature.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class CountModel(SpinModel):
 
 
 def model_of(model: Any, fields: ArrayLike | None = None) -> PairModel | CountModel:
-    """A model as a `CountModel` where it has a potential of the population count, else as a `PairModel`.
+    """Convert a model to a `CountModel` where it has a potential of the population count, else to a `PairModel`.
 
     Parameters
     ----------

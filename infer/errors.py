@@ -6,7 +6,7 @@ __all__ = ["InputError"]
 
 
 class InputError(ValueError):
-    """Bad input: one line that says what is wrong, where, and what to do about it.
+    """Bad input: one line with the problem, its place and the remedy.
 
     Parameters
     ----------

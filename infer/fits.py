@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
 
 from infer.errors import InputError
 from infer.estimators.registry import find_method
 from infer.files.atomic import atomic_write, check_writable
+from infer.files.netcdf import write_datasets
+from infer.progress import shown_steps, step
 from infer.recordings.child_process import try_reading
 from infer.recordings.formats.netcdf import read_arrays
 from infer.recordings.read import one_line_errors
 from infer.recordings.recording import Recording, read_couplings
+from simulate.threads import one_blas_thread
 
 __all__ = ["check_output", "compare_file", "fit_recording", "write_netcdf", "write_similarity"]
 
@@ -48,7 +49,7 @@ def fit_recording(
     n_jobs: int | None = 1,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Fit couplings and fields to a recording and collect all that a later comparison needs.
+    """Fit couplings and fields to a recording, and collect the data for a later comparison.
 
     Parameters
     ----------
@@ -60,24 +61,24 @@ def fit_recording(
         "sessak-monasson", "independent-pair" (`MeanField` of that method).
     alpha : float, optional
         Strength of the l2 penalty. Default: 1 / number of samples, for the pseudo-likelihood a standard normal prior on
-        every coupling, which keeps couplings finite where some spins determine others completely. Of interaction
+        every coupling, which keeps couplings finite where some spins determine others completely. For interaction
         screening it is the l1 penalty, with the default of that estimator. Mean-field methods have no penalty.
     shrinkage : float, str or None
         For mean-field methods: shrinkage of covariances, a number from 0 to 1 (or its text), or "ledoit-wolf".
     fit_fields : bool, optional
-        Whether every spin has a field. Default: no for simulations without fields, yes for all else, since the means
+        Whether every spin has a field. Default: False for simulations without fields, True otherwise, since the means
         of recorded spins are not zero.
     errors : bool
         Whether standard errors are computed; without them there are no replicates either.
     n_replicates : int
-        Bootstrap replicates of the couplings, from which `compare_file` takes its interval; only the pseudo-likelihood
-        gives any. 0 for none: they take 2 n_spins^2 bytes each.
+        Number of bootstrap replicates of the couplings, from which `compare_file` takes its interval; only the
+        pseudo-likelihood has them. 0 for none: they take 2 n_spins^2 bytes each.
     seed : int
-        Of the replicates, and of the chains of maximum likelihood.
+        Seed of the replicates, and of the chains of maximum likelihood.
     n_jobs : int or None
         Number of threads.
     progress : bool
-        Show a progress bar.
+        Show the steps and their share of the time on standard error.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def fit_recording(
         all dimensionless, the spins labelled with their names (for correlations masked values are drawn from the fit);
         with the pseudo-likelihood also standard errors "couplings_std", and "replicates" (n_replicates, n_pairs) of the
         couplings above the diagonal, row by row. The attributes hold the parameters, "converged" (0 or 1), "score"
-        (mean log pseudo-likelihood per sample, nats), "rows", "samples" and what was done on reading.
+        (mean log pseudo-likelihood per sample, nats), "rows", "samples" and the record of the reading.
 
     Raises
     ------
@@ -115,30 +116,30 @@ def fit_recording(
             "random_state": seed,
         },
     )
-    steps = tqdm(total=4, disable=not progress, desc="fit", unit="step")
-    with steps:
-        model.fit(recording)
-        steps.update()
+    with shown_steps(progress):
+        with step("couplings"):
+            model.fit(recording)
         spins = model.complete(recording, seed) if masked else recording.spins
         square, names = ("spin", "other_spin"), list(recording.names or map(str, range(recording.n_spins)))
         variables: dict[str, Any] = {
             "couplings": (square, model.couplings_),
             "fields": ("spin", model.fields_),
             "correlations": (square, data_correlations(spins, recording.counts)),
+            "quadratic_penalty": ((), getattr(model, "quadratic_penalty", 0.0)),
         }
         std = getattr(model, "couplings_std_", None)
         if std is not None:
             variables["couplings_std"] = (square, std)
             variables["fields_std"] = ("spin", model.fields_std_)
-            steps.update()
             # where the samples do not determine couplings their errors are not finite, and a bootstrap is not possible
-            if n_replicates and np.isfinite(std).all() and hasattr(model, "bootstrap_couplings"):
+            known = np.isfinite(std) | getattr(model, "undetermined_", np.zeros(std.shape, dtype=bool))
+            if n_replicates and known.all() and hasattr(model, "bootstrap_couplings"):
                 above = np.triu_indices(recording.n_spins, 1)
-                replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
+                with step("bootstrap"):
+                    replicates = model.bootstrap_couplings(n_replicates, random_state=seed)
                 variables["replicates"] = (("replicate", "pair"), replicates[:, *above].astype(np.float32))
-            steps.update()
-        score = float(model.score(recording))
-        steps.update(steps.total - steps.n)
+        with step("score"):
+            score = float(model.score(recording))
     alpha = getattr(model, "alpha_", getattr(model, "alpha", None))
     attributes = {
         **{name: value for name, value in recording.attributes.items() if name != "fields"},
@@ -157,7 +158,7 @@ def fit_recording(
 
 
 def _number_or_text(value: float | str | None) -> Any:
-    """A number where the text is one."""
+    """Convert text to a number where it is one."""
     if value is None:
         return None
     try:
@@ -174,9 +175,9 @@ def check_output(
     Parameters
     ----------
     path : str or path-like
-        The output file to be.
+        Path of the output file.
     *endings : str
-        Such as ".nc".
+        Allowed endings, such as ".nc".
     inputs : iterable of str, path-like or None
         Files that are read, none of which the output may replace; None for one that was not given.
 
@@ -210,17 +211,19 @@ def write_netcdf(path: str | os.PathLike[str], dataset: xr.Dataset, patterns: ND
     ------
     ValueError
         If `path` cannot be written to.
+    OSError
+        If the disk is full.
     """
     storable = dataset.assign_attrs({name: _storable(value) for name, value in dataset.attrs.items()})
+    groups: dict[str | None, xr.Dataset] = {None: storable}
+    if patterns is not None:
+        groups["patterns"] = xr.Dataset({"patterns": (("pattern", "spin"), np.asarray(patterns, dtype=np.int8))})
     with atomic_write(path) as temporary:
-        storable.to_netcdf(temporary, engine="h5netcdf")
-        if patterns is not None:
-            group = xr.Dataset({"patterns": (("pattern", "spin"), np.asarray(patterns, dtype=np.int8))})
-            group.to_netcdf(temporary, group="patterns", mode="a", engine="h5netcdf")
+        write_datasets(temporary, groups)
 
 
 def _storable(value: Any) -> Any:
-    """A value of a type that NetCDF attributes have."""
+    """Convert a value to a type that NetCDF attributes allow."""
     if isinstance(value, bool | np.bool_):
         return int(value)
     if isinstance(value, int | float | str | np.ndarray | np.number):
@@ -241,17 +244,16 @@ def compare_file(
     Parameters
     ----------
     path : str or path-like
-        A fit as `fit_recording` makes it, whose replicates then give the interval, or a matrix in any format of
+        A fit by `fit_recording`, whose replicates then give the interval, or a matrix in any format of
         `read_couplings`.
     patterns : ndarray, shape (n_patterns, n_spins), optional
-        Stored patterns; by default those in the file, or else the correlations of the recording in the file take
-        their place.
+        Stored patterns; by default those in the file, or else the correlations of the recording in the file.
     key : str, optional
-        Which array of an npz or variable of a NetCDF file holds the couplings.
+        Name of the array (npz) or variable (NetCDF) that holds the couplings.
     seed : int
-        Of null models.
+        Seed of the null models.
     progress : bool
-        Show a progress bar.
+        Show the steps and their share of the time on standard error.
 
     Returns
     -------
@@ -265,15 +267,15 @@ def compare_file(
     from infer.similarity.compare import compare
 
     with (
-        tqdm(total=2, disable=not progress, desc="compare", unit="step") as steps,
-        # the last bits of a matrix product depend on the number of threads: results must not depend on the machine
-        threadpool_limits(limits=1, user_api="blas"),
+        shown_steps(progress),
+        # one thread: the last bits of a matrix product depend on the number of threads, and results must not
+        one_blas_thread(),
     ):
         couplings = read_couplings(path, key=key)
         found: dict[str, NDArray[Any]] = {}
         if Path(path).suffix.lower() == ".nc":
             with one_line_errors(Path(path), "NetCDF"):
-                wanted = ("replicates", "correlations", "patterns")
+                wanted = ("replicates", "correlations", "patterns", "quadratic_penalty")
                 try_reading("infer.recordings.formats.netcdf:read_arrays", Path(path), wanted)
                 found = read_arrays(Path(path), wanted)
         patterns = found.get("patterns") if patterns is None else patterns
@@ -281,9 +283,11 @@ def compare_file(
         if patterns is None and correlations is None:
             raise InputError(f"{path} holds neither patterns nor correlations to compare with; give --patterns FILE")
         replicates = _square(path, found["replicates"], len(couplings)) if "replicates" in found else None
-        steps.update()
-        similarity = compare(couplings, patterns, correlations=correlations, replicates=replicates, seed=seed)
-        steps.update()
+        strength = float(found["quadratic_penalty"]) if "quadratic_penalty" in found else None
+        with step("similarity"):
+            similarity = compare(
+                couplings, patterns, correlations=correlations, replicates=replicates, alpha=strength, seed=seed
+            )
     return similarity
 
 
@@ -301,7 +305,7 @@ def _square(path: str | os.PathLike[str], pairs: NDArray[Any], n_spins: int) -> 
 def write_similarity(path: str | os.PathLike[str], similarity: Any) -> None:
     """Write every number of a comparison, as JSON or NetCDF by the ending of the name.
 
-    JSON holds them as the file beside a report does: NaN is null, infinity a text, arrays have 9 significant digits. In
+    JSON has the format of the file beside a report: NaN is null, infinity a text, arrays have 9 significant digits. In
     NetCDF arrays are variables, the most important numbers attributes, and the attribute "numbers" holds all that are
     not arrays, as JSON.
 

@@ -1,4 +1,4 @@
-"""Model of spins with pair couplings and fields, as estimators return it and other functions take it."""
+"""Model of spins with pair couplings and fields, exchanged between estimators and other functions."""
 
 from __future__ import annotations
 
@@ -137,13 +137,13 @@ class PairModel(SpinModel):
 
     @classmethod
     def of(cls, model: Any, fields: ArrayLike | None = None, *, name: str = "couplings") -> Self:
-        """A model from a fitted estimator, from matrices, or from a model as it is.
+        """Model of a fitted estimator, of matrices, or a given model unchanged.
 
         Parameters
         ----------
         model : PairModel, fitted estimator, or array_like of shape (n_spins, n_spins)
-            Couplings; the diagonal is ignored. Differences between entries that should be equal of up to 1e-6 of the
-            largest one are averaged away.
+            Couplings; the diagonal is ignored. Entries that should be equal are averaged where they differ by up to
+            1e-6 of the largest one.
         fields : array_like, shape (n_spins,), optional
             By default those of the model, zero for a bare matrix.
         name : str
@@ -174,12 +174,12 @@ class PairModel(SpinModel):
 
 
 def fitted_estimator(model: Any) -> Any:
-    """The estimator that a model is, if it is a fitted one; None for matrices and models.
+    """The model itself if it is a fitted estimator; None for matrices and models.
 
     Parameters
     ----------
     model : object
-        Anything that `PairModel.of` takes.
+        Any argument of `PairModel.of`.
 
     Returns
     -------
@@ -189,7 +189,7 @@ def fitted_estimator(model: Any) -> Any:
 
 
 def symmetric_matrix(couplings: ArrayLike, name: str = "couplings") -> FloatArray:
-    """Checked couplings (n_spins, n_spins) as a float64 copy, exactly symmetric with zero diagonal.
+    """Check couplings (n_spins, n_spins); return a float64 copy, exactly symmetric with zero diagonal.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def symmetric_matrix(couplings: ArrayLike, name: str = "couplings") -> FloatArra
 
 
 def off_diagonal(couplings: ArrayLike, name: str = "couplings") -> FloatArray:
-    """`symmetric_matrix` of couplings that are not all zero, as comparisons need them."""
+    """`symmetric_matrix` for comparisons, which need couplings that are not all zero."""
     matrix = symmetric_matrix(couplings, name)
     if not matrix.any():
         raise ValueError(f"{name}: all entries off the diagonal are 0, so that there is nothing to compare")

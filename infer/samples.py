@@ -40,11 +40,11 @@ class Samples:
     Parameters
     ----------
     values : ndarray or Dask array, shape (n_rows, n_spins)
-        Spins of -1 and +1 (0 where a value is missing and ``gaps`` says so), or continuous units.
+        Spins of -1 and +1 (0 where a value is missing, with ``gaps``), or continuous units.
     weights : ndarray, shape (n_rows,), optional
-        How much each row counts; by default all count alike.
+        Weight of each row; by default all are equal.
     weight_kind : {"counts", "shares"}
-        "counts": a row was seen so many times. "shares": redundancy, sampling or importance weights.
+        "counts": number of times a row was seen. "shares": redundancy, sampling or importance weights.
     n_effective : float, optional
         Effective number of samples, in place of that which follows from ``weight_kind`` (see `n_samples`).
     chains : ndarray of int64, shape (n_rows,), optional
@@ -60,7 +60,9 @@ class Samples:
     gaps : bool
         Whether 0 stands for a missing value.
     table : object, optional
-        The object that held the values, where it is no array: scikit-learn's checks of types and column names see it.
+        The object that held the values, where it is not an array, for scikit-learn's checks of types and column names.
+    source : str
+        File that a recording was read from, or the type of the object; empty for other data.
     """
 
     values: Any
@@ -74,6 +76,7 @@ class Samples:
     attributes: dict[str, Any] = field(default_factory=dict)
     gaps: bool = False
     table: Any = None
+    source: str = ""
 
     @classmethod
     def of(
@@ -94,7 +97,7 @@ class Samples:
         ----------
         data : Samples, Recording, xarray.Dataset, xarray.DataArray, DataFrame, Dask array or array_like
             A Dataset has a variable ``spins`` or ``x`` with a dimension ``spin``, and ``chain``, ``draw`` (or ``time``)
-            or both beside it; its rows are taken chain by chain. A DataFrame has one column a spin. The rows of an
+            or both beside it; its rows are taken chain by chain. A DataFrame has one column per spin. The rows of an
             array are one run in time order, unless weights say that they are counted.
         sample_weight : array_like, shape (n_rows,), optional
             Weights of the rows, which multiply those that the data have.
@@ -105,17 +108,17 @@ class Samples:
         chains : array_like, shape (n_rows,), optional
             Run of each row, in place of those of the data.
         ordered : bool, optional
-            Whether the rows of a run follow each other in time. By default they do, but for rows with weights and
-            without runs.
+            Whether the rows of a run follow each other in time. Default: True, except for rows with weights and without
+            runs.
         names : sequence of str, optional
             Names of the spins, in place of those of the data.
         gaps : bool, optional
-            Whether 0 stands for a missing value. By default as a recording says; False for other data.
+            Whether 0 is a missing value. By default as in a recording; False for other data.
 
         Returns
         -------
         Samples
-            Values are checked when they are asked for: see `spins`.
+            Values are checked on first use: see `spins`.
 
         Raises
         ------
@@ -145,7 +148,7 @@ class Samples:
         return dataclasses.replace(found, **changes)
 
     def __repr__(self) -> str:
-        """Size and what is known, in one line."""
+        """Sizes, runs and weights in one line."""
         parts = [f"{self.n_rows} rows of {self.n_spins} units"]
         if self.chains is not None:
             parts.append(f"{len(np.unique(self.chains))} runs")
@@ -157,7 +160,7 @@ class Samples:
     def n_rows(self) -> int:
         """Number of rows."""
         n = np.shape(self.values)[0] if np.ndim(self.values) else 0
-        return 0 if np.isnan(n) else int(n)  # blocks of a Dask array may not know their number
+        return 0 if np.isnan(n) else int(n)  # the number of rows of a Dask array may be unknown
 
     @property
     def n_spins(self) -> int:
@@ -176,7 +179,7 @@ class Samples:
         Raises
         ------
         ValueError
-            If a value is not -1 or +1 (nor missing, where 0 stands for that); the message says where and what to do.
+            If a value is not -1 or +1 (nor a missing value, with ``gaps``); the message gives place and remedy.
         """
         array = self.values if isinstance(self.values, np.ndarray) else np.asarray(self.values)
         if array.ndim != 2 or 0 in array.shape:
@@ -187,7 +190,7 @@ class Samples:
 
     @property
     def weight(self) -> FloatArray | None:
-        """Weights of the rows in double precision, None where all count alike."""
+        """Weights of the rows in double precision; None where all are equal."""
         return None if self.weights is None else np.asarray(self.weights, dtype=np.float64)
 
     @property
@@ -212,7 +215,7 @@ class Samples:
 
     @property
     def without_fields(self) -> bool:
-        """Whether they come from a simulation that recorded that it ran without external fields."""
+        """Whether the samples come from a simulation whose attributes state that it had no external fields."""
         fields = self.attributes.get("fields", "none")
         absent = fields == "none" if isinstance(fields, str) else not np.any(np.asarray(fields))
         return self.simulated and bool(absent)
@@ -236,7 +239,7 @@ class Samples:
         Raises
         ------
         ValueError
-            If a value is not finite; the message says where.
+            If a value is not finite; the message names its place.
         """
         return self.with_values(binarise(np.asarray(self.values), float(threshold), self.gaps))
 
@@ -274,6 +277,17 @@ class Samples:
             n_effective=None,
             table=None,
         )
+
+    def means(self) -> FloatArray:
+        """Weighted means of the spins; unlike `moments`, in time that grows with n_spins only.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_spins,)
+        """
+        if self.weight is None:
+            return np.asarray(self.spins.mean(axis=0, dtype=np.float64))
+        return np.asarray(np.einsum("r,ri->i", self.weight, self.spins) / self.weight.sum())
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
         """Weighted means and second moments of the spins.
@@ -329,12 +343,26 @@ def _unpacked(data: Any) -> Samples:
         names = tuple(map(str, data.columns)) if all(isinstance(c, str) for c in data.columns) else None
         return Samples(data.to_numpy(), names=names, table=data)
     if isinstance(data, np.ma.MaskedArray):
-        missing = np.ma.getmaskarray(data)
-        values = np.where(missing, np.nan, data.filled(0)) if missing.any() else np.asarray(data.filled(0))
-        return Samples(values)
-    if is_dask(data) or isinstance(data, np.ndarray):
+        return Samples(_without_mask(data))
+    if is_dask(data):
+        return Samples(_blocks_without_mask(data))
+    if isinstance(data, np.ndarray):
         return Samples(data)
     return Samples(np.asarray(data), table=data)
+
+
+def _without_mask(data: NDArray[Any]) -> NDArray[Any]:
+    """Values with NaN where they are masked."""
+    missing = np.ma.getmaskarray(data)
+    filled = np.ma.filled(data, 0)
+    return np.where(missing, np.nan, filled) if missing.any() else np.asarray(filled)
+
+
+def _blocks_without_mask(blocks: Any) -> Any:
+    """Blocks of a Dask array, as floats with NaN for what is masked where they are masked arrays."""
+    if not isinstance(blocks._meta, np.ma.MaskedArray):
+        return blocks
+    return blocks.map_blocks(lambda block: _without_mask(block).astype(np.float64), meta=np.empty((0, 0)))
 
 
 def _of_dataset(data: xr.Dataset) -> Samples:
@@ -358,14 +386,14 @@ def _of_array(data: xr.DataArray, attributes: Mapping[Any, Any], patterns: NDArr
     for name in ("chain", *axis[:1]) if axis else ("chain",):
         if name not in data.dims:
             data = data.expand_dims(name)
-    if not axis:  # one state a chain
+    if not axis:  # one state per chain
         data = data.expand_dims("draw")
         axis = ["draw"]
     data = data.transpose("chain", axis[0], "spin")
     n_chains, n_draws, n_spins = data.shape
     labels = data.coords["spin"].values if "spin" in data.coords else np.arange(n_spins)
     names = tuple(map(str, labels)) if labels.dtype.kind in "UOT" else None
-    values = data.data if is_dask(data.data) else data.values
+    values = _blocks_without_mask(data.data) if is_dask(data.data) else data.values
     return Samples(
         values.reshape(-1, n_spins),
         chains=np.repeat(np.arange(n_chains), n_draws),
@@ -403,7 +431,7 @@ def _kind_of(weights: NDArray[Any] | None) -> WeightKind:
 
 
 def _runs(chains: ArrayLike, n_rows: int) -> IntArray:
-    """Run of each row."""
+    """Check the run of each row."""
     runs = np.asarray(chains)
     if runs.shape != (n_rows,):
         raise ValueError(f"chains: expected shape ({n_rows},), one for each row of spins, got {runs.shape}")
@@ -411,7 +439,7 @@ def _runs(chains: ArrayLike, n_rows: int) -> IntArray:
 
 
 def _spin_names(names: Sequence[str], n_spins: int) -> tuple[str, ...]:
-    """One name for each spin."""
+    """Check that there is one name for each spin."""
     if len(names) != n_spins:
         raise ValueError(f"names: {len(names)} were given for {n_spins} spins; give one for each, or none")
     return tuple(map(str, names))

@@ -22,7 +22,7 @@ def shown(value: object) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits, without exponent where that reads well; infinity in words."""
+    """Three significant digits, without exponent where possible; infinity in words."""
     if not math.isfinite(value):
         return "infinity" if value > 0 else "minus infinity" if value < 0 else "undefined"
     if value == 0 or 1e-3 <= abs(value) < 1e5:
@@ -34,8 +34,13 @@ def with_error(value: float, std: float | None) -> str:
     """A number and its standard error, both to two digits of the error; alone where there is no finite error."""
     if std is None or not math.isfinite(std) or not math.isfinite(value) or not 1e-6 <= std < 1e5:
         return number(value)
-    digits = max(0, 1 - math.floor(math.log10(float(f"{std:.1e}"))))
+    digits = decimals(std)
     return f"{value:.{digits}f} +- {std:.{digits}f}"
+
+
+def decimals(std: float) -> int:
+    """Decimals at which a standard error has two significant digits; the number itself is given to as many."""
+    return max(0, 1 - math.floor(math.log10(float(f"{std:.1e}"))))
 
 
 def sigmas(value: float) -> str:

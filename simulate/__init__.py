@@ -6,6 +6,8 @@ Modules are imported when one of their names is first used, so that importing th
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from simulate.compilation import ensure_cache
+
 if TYPE_CHECKING:
     from simulate import contrastive, retrieval, theory
     from simulate.couplings import PatternCouplings, dreaming, hebbian, pseudo_inverse
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
         PersistentGlauber,
         TwoTemperatureGlauber,
     )
+    from simulate.dynamics.tempering import parallel_tempering
+    from simulate.memory.neighbours import bounded_learning, centred_daydream, high_temperature_unlearn
     from simulate.memory.patterns import binarise_images, correlated_patterns, digit_patterns, random_patterns
     from simulate.memory.perceptron import perceptron
     from simulate.memory.thermal import thermal_unlearn
@@ -44,12 +48,16 @@ _HOME = {
     "SpinDynamics": "simulate.dynamics.spin_dynamics",
     "TwoTemperatureGlauber": "simulate.dynamics.spins",
     "binarise_images": "simulate.memory.patterns",
+    "bounded_learning": "simulate.memory.neighbours",
+    "centred_daydream": "simulate.memory.neighbours",
     "correlated_patterns": "simulate.memory.patterns",
     "daydream": "simulate.memory.unlearning",
     "digit_patterns": "simulate.memory.patterns",
     "dreaming": "simulate.couplings",
     "eigenvector_dreaming": "simulate.memory.unlearning",
     "hebbian": "simulate.couplings",
+    "high_temperature_unlearn": "simulate.memory.neighbours",
+    "parallel_tempering": "simulate.dynamics.tempering",
     "perceptron": "simulate.memory.perceptron",
     "pseudo_inverse": "simulate.couplings",
     "random_patterns": "simulate.memory.patterns",
@@ -76,6 +84,8 @@ __all__ = [
     "SpinDynamics",
     "TwoTemperatureGlauber",
     "binarise_images",
+    "bounded_learning",
+    "centred_daydream",
     "contrastive",
     "correlated_patterns",
     "daydream",
@@ -83,6 +93,8 @@ __all__ = [
     "dreaming",
     "eigenvector_dreaming",
     "hebbian",
+    "high_temperature_unlearn",
+    "parallel_tempering",
     "perceptron",
     "pseudo_inverse",
     "random_patterns",
@@ -93,6 +105,9 @@ __all__ = [
     "trajectory",
     "unlearn",
 ]
+
+
+ensure_cache()
 
 
 if not TYPE_CHECKING:  # to type checkers a name that is not imported above is an error

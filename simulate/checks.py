@@ -1,4 +1,4 @@
-"""Checks of users' input: each error says in one line what is wrong, where, and what to do."""
+"""Checks of users' input: each error names in one line the problem, its place and the remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def first_place(mask: NDArray[np.bool_]) -> tuple[int, ...]:
-    """Index of the first True entry of a mask that has one."""
+    """Index of the first True entry of a mask, which must have one."""
     return tuple(int(index) for index in np.unravel_index(int(np.argmax(mask)), mask.shape))
 
 
@@ -24,7 +24,7 @@ def check_number(
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:
-    """A finite real number inside an interval, as float."""
+    """Check a finite real number inside an interval; return it as float."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise ValueError(f"{name} must be a finite number, got {value!r}")
     number = float(value)
@@ -38,7 +38,7 @@ def check_number(
 
 
 def check_count(value: Any, name: str, *, low: int = 0) -> int:
-    """An integer of at least `low`, as int."""
+    """Check an integer of at least `low`; return it as int."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise ValueError(f"{name} must be an integer, got {value!r}")
     if value < low:
@@ -47,7 +47,7 @@ def check_count(value: Any, name: str, *, low: int = 0) -> int:
 
 
 def check_patterns(patterns: ArrayLike, name: str = "patterns") -> NDArray[np.int8]:
-    """Patterns of +-1 as int8 (n_patterns, n_spins)."""
+    """Check patterns of +-1; return them as int8 (n_patterns, n_spins)."""
     values = np.asarray(patterns)
     if values.ndim != 2 or 0 in values.shape:
         raise ValueError(f"{name} must be an array (n_patterns, n_spins) that is not empty, got shape {values.shape}")
@@ -61,7 +61,7 @@ def check_patterns(patterns: ArrayLike, name: str = "patterns") -> NDArray[np.in
 
 
 def check_fields(fields: ArrayLike | None, n_spins: int, name: str = "fields") -> NDArray[np.float64] | None:
-    """External fields as float64 (n_spins,); a number stands for the same field on every spin."""
+    """Check external fields; return float64 (n_spins,). A number is the same field on every spin."""
     if fields is None:
         return None
     values = np.asarray(fields, dtype=np.float64)
@@ -78,7 +78,8 @@ def check_fields(fields: ArrayLike | None, n_spins: int, name: str = "fields") -
 def seed_sequence(seed: Any) -> np.random.SeedSequence:
     """Seed sequence of a run; one passed by the caller is copied, since spawning would change it.
 
-    A numpy Generator gives 128 random bits, so that each call with the same Generator gives another sequence.
+    From a numpy Generator 128 random bits are drawn, so that each call with the same Generator returns another
+    sequence.
     """
     if isinstance(seed, np.random.SeedSequence):
         return np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)

@@ -38,7 +38,7 @@ def pattern_correlation(patterns: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If the patterns hold anything but +1 and -1.
+        If the patterns contain values other than +1 and -1.
     """
     xi = check_patterns(patterns).astype(np.float64)
     return xi @ xi.T / xi.shape[1]
@@ -59,13 +59,13 @@ def lowest_rate(patterns: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If the patterns hold anything but +1 and -1.
+        If the patterns contain values other than +1 and -1.
     """
     return DreamingModes.from_patterns(patterns).lower_bound
 
 
 class PatternCouplings:
-    """Dreaming couplings stored as patterns: O(P) numbers for each spin instead of O(N).
+    """Dreaming couplings stored as patterns, with O(P) numbers per spin instead of O(N).
 
     Represents the matrix ``dreaming(patterns, rate)``,
 
@@ -95,7 +95,7 @@ class PatternCouplings:
     Raises
     ------
     ValueError
-        If the patterns hold anything but +1 and -1, or the rate is at or below its bound.
+        If the patterns contain values other than +1 and -1, or the rate is at or below its bound.
 
     References
     ----------
@@ -119,7 +119,7 @@ class PatternCouplings:
             strengths = modes.factor(self.rate) * modes.direction(self.rate) / (modes.eigenvalues * n_spins)
             # orthonormal in pattern space, as the eigenvectors are in spin space
             left = self.patterns @ (modes.eigenvectors / np.sqrt(modes.eigenvalues * n_spins))
-            # linearly dependent patterns have no effect along some directions: any number above 0 works there
+            # linearly dependent patterns have no effect along some directions: any positive number is correct there
             rest = 0.0 if modes.complete else float(strengths.min())
             self.kernel = rest * np.eye(n_patterns) + (left * (strengths - rest)) @ left.T
             self.weighted_patterns = (left * (strengths * np.sqrt(modes.eigenvalues * n_spins))) @ modes.eigenvectors.T
@@ -151,7 +151,7 @@ class PatternCouplings:
         return self.toarray().astype(dtype or np.float64, copy=False)
 
     def __matmul__(self, states: ArrayLike) -> NDArray[np.float64]:
-        """J @ states for states (n_spins,) or (n_spins, n_columns), in O(P N) a column."""
+        """J @ states for states (n_spins,) or (n_spins, n_columns), in O(P N) per column."""
         columns = np.asarray(states, dtype=np.float64)
         diagonal = self.self_couplings if columns.ndim == 1 else self.self_couplings[:, None]
         return self.patterns.T @ (self.weighted_patterns @ columns) - diagonal * columns
@@ -176,7 +176,7 @@ def hebbian(patterns: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If the patterns hold anything but +1 and -1.
+        If the patterns contain values other than +1 and -1.
 
     References
     ----------
@@ -208,7 +208,7 @@ def dreaming(patterns: ArrayLike, rate: float) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If the patterns hold anything but +1 and -1, or the rate is at or below its bound.
+        If the patterns contain values other than +1 and -1, or the rate is at or below its bound.
 
     References
     ----------
@@ -236,7 +236,7 @@ def pseudo_inverse(patterns: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If the patterns hold anything but +1 and -1.
+        If the patterns contain values other than +1 and -1.
 
     References
     ----------
@@ -253,7 +253,7 @@ ASYMMETRY = 1e-6
 
 
 def check_symmetric(matrix: Any, name: str = "couplings") -> Any:
-    """A square matrix, or its average with its transpose where the two differ by noise.
+    """Check a symmetric matrix; return it, or its average with its transpose where the two differ by noise.
 
     Differences up to 1e-6 of the largest entry count as noise: products in another order, and single precision.
 
@@ -262,12 +262,12 @@ def check_symmetric(matrix: Any, name: str = "couplings") -> Any:
     matrix : ndarray or scipy sparse array, shape (n_spins, n_spins)
         Finite numbers.
     name : str
-        What the message calls it.
+        Name of the matrix in messages.
 
     Returns
     -------
     ndarray or scipy sparse array, shape (n_spins, n_spins)
-        Exactly symmetric; the given object where it was so already.
+        Exactly symmetric; the given object if it was symmetric already.
 
     Raises
     ------
@@ -300,12 +300,14 @@ def check_symmetric(matrix: Any, name: str = "couplings") -> Any:
 def check_couplings(
     couplings: Any, name: str = "couplings", *, symmetric: bool = True, zero_diagonal: bool = True
 ) -> Any:
-    """Checked couplings: a float64 matrix, a CSR array, or `PatternCouplings`.
+    """Check couplings; return a float64 matrix, a CSR array, or `PatternCouplings`.
 
     Symmetry is checked by `check_symmetric`; where a zero diagonal is required it must be exactly zero.
     """
     if isinstance(couplings, PatternCouplings):
         return couplings
+    if np.iscomplexobj(couplings):
+        raise ValueError(f"{name} are complex numbers: couplings must be real")
     if sparse.issparse(couplings):
         matrix: Any = sparse.csr_array(couplings, dtype=np.float64, copy=True)
         matrix.sum_duplicates()

@@ -32,7 +32,7 @@ def correlation_modes(patterns: ArrayLike) -> tuple[NDArray[np.float64], NDArray
         Orthonormal.
     """
     xi = np.asarray(patterns, dtype=np.float64)
-    rows = xi if len(xi) <= xi.shape[1] else np.linalg.qr(xi, mode="r")  # of many patterns, as many as there are spins
+    rows = xi if len(xi) <= xi.shape[1] else np.linalg.qr(xi, mode="r")  # many patterns are reduced to n_spins rows
     _, singular, vectors = np.linalg.svd(rows / np.sqrt(xi.shape[1]), full_matrices=False)
     values = singular**2
     keep = values > RANK_TOLERANCE * values[0]
@@ -48,13 +48,13 @@ class DreamingModes:
         B(lambda) = offdiag[(1 + lambda) G (I + lambda G)^-1]
                   = factor(lambda) offdiag[sum_k h_k v_k v_k^T],    h_k = (g_k - g0) / (1 + lambda g_k).
 
-    g0 is the mean eigenvalue where the modes span all spins and 0 otherwise: it moves the diagonal only, and without it
-    the off-diagonal part of nearly a multiple of the identity would be lost to rounding at large rates.
+    g0 is the mean eigenvalue where the modes span all spins and 0 otherwise. It changes the diagonal only; without it,
+    the off-diagonal part of a matrix close to a multiple of the identity would be lost to rounding at large rates.
 
     Attributes
     ----------
     eigenvalues : ndarray, shape (n_modes,)
-        Of G, largest first; for patterns those that are not 0.
+        Eigenvalues of G, largest first; for patterns those that are not 0.
     eigenvectors : ndarray, shape (n_spins, n_modes)
         Orthonormal.
 
@@ -73,7 +73,7 @@ class DreamingModes:
         Raises
         ------
         ValueError
-            If the patterns hold anything but +1 and -1.
+            If the patterns contain values other than +1 and -1.
         """
         return cls(*correlation_modes(check_patterns(patterns)))
 

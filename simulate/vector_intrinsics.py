@@ -1,9 +1,9 @@
 """Vector instructions for compiled kernels: random words, and sums over rows whose length is a multiple of a vector.
 
-Compiled loops over two rows have to ask, row by row, whether the rows overlap; these need not, and keep the order of
-additions whatever calls them. Vectors are those of LLVM: a processor with shorter registers uses several of them for
-each. Every function here has a plain twin in tests/simulate/dynamics/test_vectors.py. A kernel whose compiled code is
-cached does not notice a change of this file: save the file of the kernel as well.
+Compiled loops over two rows must check for each row whether the two overlap; these functions need no check, and their
+order of additions does not depend on the caller. Vectors are those of LLVM: a processor with shorter registers uses
+several of them for each. Every function here has a plain twin in tests/simulate/dynamics/test_vectors.py. Numba's cache
+of a kernel does not depend on this file: after a change here, save the file of the kernel as well.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _LOGARITHM = (
 
 
 def _check_rows(*arrays: Any) -> None:
-    """Offsets are counted in memory: refuse arrays whose memory has gaps."""
+    """Refuse arrays that are not contiguous, since offsets are counted in memory."""
     for array in arrays:
         if not isinstance(array, types.Array) or array.layout != "C":
             raise TypingError(f"vectors need contiguous arrays, got {array}")
@@ -72,7 +72,7 @@ def _shuffled(builder: Any, first: Any, second: Any, lanes: list[int]) -> Any:
 def _sums_of_lanes(builder: Any, vectors: list[Any], add: Callable[[Any, Any], Any]) -> Any:
     """Vector of the sums of the lanes of each vector, a power of two of them.
 
-    Each sum adds the upper half of its lanes to the lower half until one is left, whatever the number of vectors. Two
+    Each sum adds the upper half of its lanes to the lower half until one is left, for any number of vectors. Two
     vectors share one addition by holding half of the lanes of each.
     """
     lanes = width = vectors[0].type.count
@@ -92,7 +92,7 @@ def _sums_of_lanes(builder: Any, vectors: list[Any], add: Callable[[Any, Any], A
 
 
 def _gathered(builder: Any, values: list[Any]) -> Any:
-    """Vector of some numbers."""
+    """Vector with the given numbers in its lanes."""
     vector = ir.Constant(ir.VectorType(values[0].type, len(values)), ir.Undefined)
     for lane, value in enumerate(values):
         vector = builder.insert_element(vector, value, ir.Constant(_WORD, lane))

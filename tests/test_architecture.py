@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = sorted([*(ROOT / "simulate").rglob("*.py"), *(ROOT / "infer").rglob("*.py")])
+PACKAGES = ("simulate", "infer", "reverie")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 #: Folders and files of `infer` from the ground floor up: a module imports from its own floor or from those below.
 FLOORS = (
-    ("options", "types", "wording", "errors", "checks", "threads"),
+    ("options", "types", "wording", "errors", "checks", "threads", "progress"),
     ("model", "count_model", "samples", "files", "conversion"),
     ("statistics", "plot"),
     ("recordings", "estimators"),
@@ -19,9 +20,15 @@ FLOORS = (
     ("fits", "sweeps", "report", "two_recordings"),
     ("contrastive",),
     ("cli",),
+    ("__main__",),
 )
 #: The files that everything else stands on; they count as one room.
-GROUND = {"options", "types", "wording", "errors", "checks", "threads", "model", "count_model", "samples", "conversion"}
+GROUND = {"options", "types", "wording", "errors", "checks", "threads", "progress"} | {
+    "model",
+    "count_model",
+    "samples",
+    "conversion",
+}
 #: Modules that hold vector instructions for kernels, each with a plain twin in its tests.
 INTRINSICS = {"llvmlite"}
 
@@ -68,7 +75,7 @@ def imported(path):
         else:
             continue
         for name in names:
-            (ours if name.split(".")[0] in ("simulate", "infer") else others).add(name)
+            (ours if name.split(".")[0] in PACKAGES else others).add(name)
     return ours, {name.split(".")[0] for name in others}
 
 
@@ -86,6 +93,8 @@ def test_module_keeps_to_its_floor(name):
     path = NAMES[name]
     if name.split(".")[0] == "simulate":
         assert not any(module.split(".")[0] == "infer" for module in ours)
+    if name.split(".")[0] != "reverie":  # the umbrella stands above both
+        assert not any(module.split(".")[0] == "reverie" for module in ours)
     if path.name.endswith("_kernels.py"):
         assert others <= {"numpy", "numba", "math"}
         assert all(module.endswith(("_kernels", "_intrinsics")) for module in ours), ours
@@ -134,14 +143,18 @@ def test_rooms_know_few_others():
 
     def room(module):
         parts = module.split(".")
+        if module in ("simulate.threads", "simulate.user_warnings"):
+            return "ground floor"  # of both packages
         if parts[0] == "simulate":
             return "simulate"
+        if parts[1:] == ["__main__"]:  # the command by another name
+            return "infer.cli"
         return "ground floor" if len(parts) > 1 and parts[1] in GROUND else ".".join(parts[:2])
 
     pairs = {
         (room(name), room(module))
         for name in NAMES
-        if name.startswith("infer.")
+        if name.startswith("infer.") and name != "infer.__main__"
         for module in IMPORTS[name][0]
         if room(module) != room(name)
     }

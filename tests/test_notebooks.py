@@ -1,5 +1,6 @@
 """Notebooks run from top to bottom, and are committed with small outputs."""
 
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -34,6 +35,8 @@ def test_notebook_runs_in_quick_mode(path: Path, tmp_path: Path, monkeypatch: py
     for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     notebook = nbformat.read(path, as_version=4)
+    for table in path.parent.glob("*.csv"):  # that figures are drawn from
+        shutil.copy(table, tmp_path)
     client = NotebookClient(
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )

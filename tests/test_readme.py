@@ -1,6 +1,9 @@
 """Examples of the README: its Python runs, its outputs are reproduced, its commands exist, its extensions work."""
 
+import os
 import re
+import shlex
+import subprocess
 import sys
 import tomllib
 import types
@@ -122,6 +125,44 @@ def test_the_new_estimator_passes_checks_of_scikit_learn():
                 check(one)
             done.add(check.func.__name__)
     assert done == wanted
+
+
+def test_its_commands_have_the_options_that_it_gives_them():
+    """Lines of the shell blocks and of the table are parsed, not run."""
+    import typer.main
+
+    from infer.cli.commands import app
+
+    group = typer.main.get_command(app)
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    lines = [line for text in blocks for line in text.splitlines() if line.startswith("reverie ")]
+    rows = [line for line in README.splitlines() if line.startswith("| ")]
+    lines += [command for row in rows for command in re.findall(r"`(reverie [^`]*)`", row)]
+    assert len(lines) > 12
+    for line in lines:
+        command, *arguments = shlex.split(line)[1:]
+        group.commands[command].make_context(command, arguments)
+
+
+def test_one_version_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"| reverie {version} (Python) |" in README
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize("holding", ["reverie-demo/report.html", "digits.json"])
+def test_its_outputs_are_what_is_printed_today(tmp_path, holding):
+    shown = block("text", holding)
+    lines = ["reverie demo"] if "demo" in holding else block("sh", "digit_patterns").splitlines()
+    script = "\n".join(lines)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    result = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    warned = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert "\n".join([*warned, result.stdout]) == shown
 
 
 def test_the_commands_it_names_exist():

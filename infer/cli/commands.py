@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from infer.cli.console import complain, one_line_errors, stop_on_signals, wants_progress
+from infer.cli.console import complain, one_line_errors, stop_on_signals, wants_progress, wants_steps
 from infer.cli.landscape import landscape
 from infer.cli.options import (
     Alpha,
-    Backend,
     BinWidth,
     ConstantOption,
     Data,
@@ -33,22 +32,22 @@ from infer.cli.options import (
     ZeroOne,
 )
 from infer.cli.selection import say_notes, with_selection
+from infer.cli.simulate import simulate
+from infer.cli.sweep import sweep
 from infer.options import Constant, Missing
 from infer.wording import with_error
 
 DEFAULT_METHOD = Method("pseudolikelihood")
 
 app = typer.Typer(
-    help="Infer equilibrium couplings from driven systems, and the dreaming rate that corresponds to their activity.",
+    help="Fit couplings to spins, simulated or recorded, say what the pair model misses, and measure which dreaming "
+    "rate the activity amounts to. `reverie demo` shows all steps on an example; `reverie report` takes a recording; "
+    "every command has a --help.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 contrastive = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(
-    contrastive, name="contrastive", help="Temporal contrastive learning: couplings learned without explicit memory."
-)
 
 
 def command(function: Callable[..., None], group: typer.Typer = app) -> Callable[..., None]:
@@ -65,9 +64,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-command(landscape)
-
-
 @app.callback()
 def _options(
     version: Annotated[
@@ -78,44 +74,24 @@ def _options(
 
 
 @command
-def simulate(
-    output: Annotated[Path, typer.Option(help="NetCDF file for samples and patterns (.nc).")],
-    n_spins: Annotated[int, typer.Option(min=2, help="Number of spins, for random patterns.")] = 100,
-    n_patterns: Annotated[int, typer.Option(min=1, help="Number of random patterns.")] = 20,
-    patterns: Annotated[
-        Path | None, typer.Option(help="Patterns of +-1 from a file, one a row, in place of random.")
-    ] = None,
-    rate: Annotated[float, typer.Option(help="Dreaming rate of the couplings; 0 is Hebbian.")] = 0.0,
-    temperature: Annotated[float, typer.Option(help="Temperature, above 0.")] = 1.2,
-    persistence: Annotated[float, typer.Option(help="Probability in [0, 1) that an update keeps its threshold.")] = 0.5,
-    draws: Annotated[int, typer.Option(help="Recorded states of each chain.")] = 10_000,
-    chains: Annotated[int, typer.Option(help="Independent chains.")] = 4,
-    burn_in: Annotated[int, typer.Option(help="Sweeps before the first draw.")] = 500,
-    thin: Annotated[int, typer.Option(help="Sweeps between draws.")] = 4,
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for samples and report.")] = Path("reverie-demo"),
     seed: Seed = 0,
     n_jobs: Jobs = -1,
     progress: Progress = None,
 ) -> None:
-    """Sample the steady state of spins with persistent thresholds that store patterns."""
-    from infer.fits import check_output, write_netcdf
-    from infer.recordings.recording import read_patterns
-    from simulate import PersistentGlauber, dreaming, random_patterns, sample
+    """Run all steps on an example: simulate 100 active spins with 20 patterns, fit, compare, report."""
+    from infer.cli.demo import run_demo
+    from infer.progress import shown_steps
 
-    check_output(output, ".nc", inputs=[patterns])
-    stored = read_patterns(patterns) if patterns else random_patterns(n_patterns, n_spins, seed=seed)
-    dynamics = PersistentGlauber(couplings=dreaming(stored, rate), temperature=temperature, persistence=persistence)
-    samples = sample(
-        dynamics,
-        draws,
-        chains=chains,
-        burn_in=burn_in,
-        thin=thin,
-        seed=seed,
-        n_jobs=n_jobs,
-        progress=wants_progress(progress),
-    )
-    write_netcdf(output, samples.assign_attrs(rate=rate), stored)
-    typer.echo(f"{output}: {chains} chains x {draws} draws of {stored.shape[1]} spins, {len(stored)} patterns")
+    bar = wants_progress(progress)
+    with shown_steps(wants_steps(progress)):
+        analysis, page = run_demo(output, seed=seed, n_jobs=n_jobs, progress=bar)
+    _show_headline(analysis)
+    typer.echo(f"report: {page}")
+
+
+command(simulate)
 
 
 @command
@@ -124,7 +100,7 @@ def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
     method: Annotated[
-        Method, typer.Option(help="How couplings are fitted: by an objective, or in closed form (mean field).")
+        Method, typer.Option(help="Method of fitting couplings: an objective, or a closed form (mean field).")
     ] = DEFAULT_METHOD,
     alpha: Annotated[
         float | None,
@@ -152,32 +128,35 @@ def fit(
     selection: dict[str, Any],
 ) -> None:
     """Fit couplings and fields of an equilibrium model to a recording."""
-    from infer.fits import check_output, fit_recording, write_netcdf
-    from infer.recordings.recording import read_recording
+    from infer.progress import shown_steps, step
 
-    check_output(output, ".nc", inputs=[data])
-    recording = read_recording(
-        data,
-        key=key,
-        zero_one=zero_one,
-        threshold=threshold,
-        missing=missing,
-        constant=constant,
-        bin_width=bin_width,
-        **selection,
-    )
-    result = fit_recording(
-        recording,
-        method.value,
-        alpha=alpha,
-        shrinkage=shrinkage,
-        fit_fields=fields,
-        errors=errors,
-        n_replicates=replicates,
-        seed=seed,
-        n_jobs=n_jobs,
-        progress=wants_progress(progress),
-    )
+    with shown_steps(wants_steps(progress)):
+        with step("reading"):
+            from infer.fits import check_output, fit_recording, write_netcdf
+            from infer.recordings.recording import read_recording
+
+            check_output(output, ".nc", inputs=[data])
+            recording = read_recording(
+                data,
+                key=key,
+                zero_one=zero_one,
+                threshold=threshold,
+                missing=missing,
+                constant=constant,
+                bin_width=bin_width,
+                **selection,
+            )
+        result = fit_recording(
+            recording,
+            method.value,
+            alpha=alpha,
+            shrinkage=shrinkage,
+            fit_fields=fields,
+            errors=errors,
+            n_replicates=replicates,
+            seed=seed,
+            n_jobs=n_jobs,
+        )
     write_netcdf(output, result, recording.patterns)
     say_notes(recording)
     about = result.attrs
@@ -212,7 +191,7 @@ def compare(
     if output:
         check_output(output, ".json", ".nc", inputs=[couplings, patterns])
     stored = read_patterns(patterns) if patterns else None
-    similarity = compare_file(couplings, stored, key=key, seed=seed, progress=wants_progress(progress))
+    similarity = compare_file(couplings, stored, key=key, seed=seed, progress=wants_steps(progress))
     if output:
         write_similarity(output, similarity)
     typer.echo(similarity.summary())
@@ -230,7 +209,7 @@ def report(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="How couplings are fitted. [default: maximum-likelihood for recordings, pseudolikelihood for "
+            help="Method of fitting couplings. [default: maximum-likelihood for recordings, pseudolikelihood for "
             "simulations and for more than 120 spins]"
         ),
     ] = None,
@@ -248,95 +227,56 @@ def report(
     *,
     selection: dict[str, Any],
 ) -> None:
-    """Write a report on a recording: do couplings pay, what does the pair model miss, is one model enough over time."""
-    from infer.fits import check_output
-    from infer.recordings.recording import match_events, match_patterns, read_patterns, read_recording
-    from infer.report.analysis import analyse
-    from infer.report.page import write_report
-    from infer.report.references import read_events
+    """Write a report on a recording: gain of couplings, deviations of the pair model, drift and time reversal."""
+    from infer.progress import shown_steps, step
 
-    check_output(output, ".html", ".htm", inputs=[data, patterns, events])
-    check_output(output.with_suffix(".json"), ".json", inputs=[data, patterns, events])
-    recording = read_recording(
-        data,
-        key=key,
-        zero_one=zero_one,
-        threshold=threshold,
-        missing=missing,
-        constant=constant,
-        bin_width=bin_width,
-        **selection,
-    )
-    analysis = analyse(
-        recording,
-        match_patterns(recording, read_patterns(patterns)) if patterns else None,
-        seed=seed,
-        n_jobs=n_jobs,
-        progress=wants_progress(progress),
-        method=None if method is None else method.value,
-        alpha=alpha,
-        fit_fields=fields,
-        ordered=None if time_order else False,
-        events=match_events(recording, read_events(events)) if events else None,
-        n_patterns=n_patterns,
-    )
-    page, numbers = write_report(analysis, output)
+    with shown_steps(wants_steps(progress)):
+        with step("reading"):
+            from infer.fits import check_output
+            from infer.recordings.recording import match_events, match_patterns, read_patterns, read_recording
+            from infer.report.analysis import analyse
+            from infer.report.page import write_report
+            from infer.report.references import read_events
+
+            check_output(output, ".html", ".htm", inputs=[data, patterns, events])
+            check_output(output.with_suffix(".json"), ".json", inputs=[data, patterns, events])
+            recording = read_recording(
+                data,
+                key=key,
+                zero_one=zero_one,
+                threshold=threshold,
+                missing=missing,
+                constant=constant,
+                bin_width=bin_width,
+                **selection,
+            )
+            stored = match_patterns(recording, read_patterns(patterns)) if patterns else None
+            labels = match_events(recording, read_events(events)) if events else None
+        analysis = analyse(
+            recording,
+            stored,
+            seed=seed,
+            n_jobs=n_jobs,
+            method=None if method is None else method.value,
+            alpha=alpha,
+            fit_fields=fields,
+            ordered=None if time_order else False,
+            events=labels,
+            n_patterns=n_patterns,
+        )
+        with step("page"):
+            page, numbers = write_report(analysis, output)
     say_notes(recording)
     _show_headline(analysis)
     typer.echo(f"report: {page}")
     typer.echo(f"numbers: {numbers}")
 
 
-@command
-def sweep(
-    config: Annotated[Path, typer.Argument(help="TOML file: dynamics, loads, temperatures, persistences, repeats.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            help="Store (SQLite file), or a folder for it; an existing store is resumed. [default: CONFIG.sqlite here]"
-        ),
-    ] = None,
-    backend: Annotated[Backend | None, typer.Option(help="Where cells are computed. [default: processes]")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port.")] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute failed cells again.")] = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers. [default: the config's]")] = None,
-    n_jobs: Annotated[
-        int | None,
-        typer.Option("--n-jobs", help="Worker processes, -1 for all processors. [default: all]"),
-    ] = None,
-    progress: Progress = None,
-) -> None:
-    """Measure dreaming rates over a grid; a sweep that was stopped is resumed."""
-    from infer.sweeps.run import default_store, sweep
-    from infer.sweeps.table import describe_sweep, refuse_failures
-
-    table = sweep(
-        config,
-        output,
-        n_jobs=-1 if n_jobs is None else n_jobs,
-        backend=None if backend is None else backend.value,
-        scheduler=scheduler,
-        seed=seed,
-        retry_failed=retry_failed,
-        progress=wants_progress(progress),
-    )
-    typer.echo(f"{default_store(config, output)}: {describe_sweep(table)}")
-    refuse_failures(table)
-
-
-@command
-def demo(
-    output: Annotated[Path, typer.Option(help="Folder for samples and report.")] = Path("reverie-demo"),
-    seed: Seed = 0,
-    n_jobs: Jobs = -1,
-    progress: Progress = None,
-) -> None:
-    """Run all steps on an example: simulate 100 active spins with 20 patterns, fit, compare, report."""
-    from infer.cli.demo import run_demo
-
-    analysis, page = run_demo(output, seed=seed, n_jobs=n_jobs, progress=wants_progress(progress))
-    _show_headline(analysis)
-    typer.echo(f"report: {page}")
+command(landscape)
+command(sweep)
+app.add_typer(
+    contrastive, name="contrastive", help="Temporal contrastive learning: couplings learned without explicit memory."
+)
 
 
 @functools.partial(command, group=contrastive)
@@ -357,17 +297,20 @@ def memory(
 ) -> None:
     """Train an associative memory by contrast; compare its couplings with Hebbian, unlearned and dreamed ones."""
     from infer.contrastive.tasks import check_results, memory_summary, train_memory, write_results
+    from infer.progress import shown_steps, step
 
     check_results(output, figure)
-    table = train_memory(
-        n_spins,
-        n_patterns,
-        cycles,
-        rule=rule.value,
-        free_state=free_state.value.replace("-", " "),
-        seed=seed,
-        progress=wants_progress(progress),
-    )
+    bar = wants_progress(progress)
+    with shown_steps(wants_steps(progress)), step("training", live=not bar):
+        table = train_memory(
+            n_spins,
+            n_patterns,
+            cycles,
+            rule=rule.value,
+            free_state=free_state.value.replace("-", " "),
+            seed=seed,
+            progress=bar,
+        )
     write_results(table, output, figure, "memory_panels")
     typer.echo(memory_summary(table))
 
@@ -386,11 +329,12 @@ def digits(
 ) -> None:
     """Train classifiers of handwritten digits by contrast, with a control that must not learn."""
     from infer.contrastive.tasks import check_results, digits_summary, train_digits, write_results
+    from infer.progress import shown_steps, step
 
     check_results(output, figure)
-    table = train_digits(
-        epochs, n_hidden=n_hidden, checkpoint_folder=checkpoints, seed=seed, progress=wants_progress(progress)
-    )
+    bar = wants_progress(progress)
+    with shown_steps(wants_steps(progress)), step("training", live=not bar):
+        table = train_digits(epochs, n_hidden=n_hidden, checkpoint_folder=checkpoints, seed=seed, progress=bar)
     write_results(table, output, figure, "digits_errors")
     typer.echo(digits_summary(table))
 
@@ -410,7 +354,7 @@ def synapse(
 
 
 def _show_headline(analysis: Any) -> None:
-    """The numbers to read first, and what the reader is warned of."""
+    """Print the headline numbers, the claims and the warnings of a report."""
     from infer.report.layout import terminal
     from infer.report.sections.first import claims, first_line
 

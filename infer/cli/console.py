@@ -1,4 +1,4 @@
-"""Common parts of commands: errors and warnings as one line on standard error, and when to show progress."""
+"""Common parts of commands: errors and warnings as one line on standard error, signals, and progress bars."""
 
 import functools
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-__all__ = ["complain", "one_line_errors", "stop_on_signals", "wants_progress", "warnings_on_one_line"]
+__all__ = ["complain", "one_line_errors", "stop_on_signals", "wants_progress", "wants_steps", "warnings_on_one_line"]
 
 #: Seconds after which a signal that met a progress bar is sent again.
 _AGAIN = 0.02
@@ -22,12 +22,12 @@ _AGAIN = 0.02
 def stop_on_signals() -> None:
     """SIGTERM raises SystemExit and SIGINT KeyboardInterrupt, so that cleanup runs and unfinished files are removed."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as for a command in the background of a shell
+        if signal.getsignal(number) != signal.SIG_IGN:  # a shell ignores it for commands in the background
             signal.signal(number, _stop)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Raise, but not inside a progress bar: its lock would stay taken, and other threads would wait for it for ever."""
+    """Raise, but not inside a progress bar: its lock would stay taken, and other threads would wait forever."""
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).startswith("tqdm"):
             again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
@@ -41,7 +41,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
-    """A command that ends with status 0, or 1 and one line on standard error when its input is bad."""
+    """Wrap a command: it ends with status 0, or with 1 and one line on standard error when its input is bad."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -78,12 +78,19 @@ def warnings_on_one_line() -> Iterator[None]:
 
 
 def complain(text: str, kind: str = "error") -> None:
-    """One line on standard error."""
-    from infer.wording import one_line  # imports numpy, which takes time that simple commands do not need
+    """Print one line on standard error."""
+    from infer.progress import end_line
+    from infer.wording import one_line  # imports numpy, which simple commands do not need
 
+    end_line()
     typer.echo(f"{kind}: {one_line(text)}", err=True)
 
 
 def wants_progress(progress: bool | None) -> bool:
     """Whether to show progress bars."""
     return sys.stderr.isatty() if progress is None else progress
+
+
+def wants_steps(progress: bool | None) -> bool:
+    """Whether to name the steps of a command: wherever it is not refused, in a pipe, too."""
+    return progress is not False

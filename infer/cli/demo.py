@@ -5,6 +5,7 @@ from pathlib import Path
 
 from infer.files.atomic import atomic_write, check_writable
 from infer.fits import write_netcdf
+from infer.progress import step
 from infer.report.analysis import Analysis, analyse
 from infer.report.page import write_report
 from simulate import PersistentGlauber, hebbian, random_patterns, sample
@@ -29,7 +30,7 @@ def run_demo(
     folder : str or path-like
         Folder of samples.nc, report.html and report.json; created when it does not exist.
     seed : int
-        Of all random numbers.
+        Seed of all random numbers.
     n_jobs : int or None
         Number of threads; the result does not depend on it.
     progress : bool
@@ -56,14 +57,16 @@ def run_demo(
         check_writable(folder / "samples.nc")
         patterns = random_patterns(N_PATTERNS, N_SPINS, seed=seed)
         dynamics = PersistentGlauber(couplings=hebbian(patterns), temperature=TEMPERATURE, persistence=PERSISTENCE)
-        samples = sample(
-            dynamics, DRAWS, chains=CHAINS, burn_in=BURN_IN, thin=THIN, seed=seed, n_jobs=n_jobs, progress=progress
-        )
+        with step("sampling", live=not progress):
+            samples = sample(
+                dynamics, DRAWS, chains=CHAINS, burn_in=BURN_IN, thin=THIN, seed=seed, n_jobs=n_jobs, progress=progress
+            )
         # the samples are renamed to their final name after the report
         with atomic_write(folder / "samples.nc") as temporary:
             write_netcdf(temporary, samples, patterns)
             analysis = analyse(samples, patterns, source="reverie demo", seed=seed, n_jobs=n_jobs, progress=progress)
-            page, _ = write_report(analysis, folder / "report.html")
+            with step("page"):
+                page, _ = write_report(analysis, folder / "report.html")
     except BaseException:
         if new and not any(folder.iterdir()):
             folder.rmdir()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from infer.cli.console import complain, wants_progress
+from infer.cli.console import complain, wants_progress, wants_steps
 from infer.cli.options import (
     BinWidth,
     Constant,
@@ -56,9 +56,10 @@ def landscape(
     *,
     selection: dict[str, Any],
 ) -> None:
-    """Local minima of a fitted model, their basins and saddles, and how the rows of a recording visit them."""
+    """Find local minima of a fitted model, their basins and saddles, and the visits of a recording to them."""
     from infer.fits import check_output
     from infer.landscape.landscape import energy_landscape
+    from infer.progress import shown_steps, step
     from infer.recordings.recording import match_patterns, read_patterns, read_recording
 
     numbers, picture = _outputs(output, figure)
@@ -85,14 +86,9 @@ def landscape(
         if recording is not None:
             stored = match_patterns(recording, stored)
     _check_spins(fit, names, model.n_spins, recording)
-    found = energy_landscape(
-        model,
-        recording,
-        patterns=stored,
-        names=names,
-        seed=seed,
-        progress=wants_progress(progress),
-    )
+    bar = wants_progress(progress)
+    with shown_steps(wants_steps(progress)), step("energy landscape", live=not bar):
+        found = energy_landscape(model, recording, patterns=stored, names=names, seed=seed, progress=bar)
     if numbers:
         _write_numbers(numbers, found)
     if picture:

@@ -12,14 +12,14 @@ from infer.options import Constant, Missing
 if TYPE_CHECKING:
 
     class Method(StrEnum):
-        """How couplings are fitted."""
+        """Method of fitting couplings."""
 
 else:  # one of the names of the registry of estimators
     Method = StrEnum("Method", {method.name.upper().replace("-", "_"): method.name for method in METHODS})
 
 
 class Rule(StrEnum):
-    """Way in which synapses compute the contrast between clamped and free state."""
+    """Rule by which synapses compute the contrast between clamped and free state."""
 
     TEMPORAL = "temporal"
     IDEAL = "ideal"
@@ -34,7 +34,7 @@ class FreeState(StrEnum):
 
 
 class Backend(StrEnum):
-    """Where the cells of a sweep are computed."""
+    """Workers that compute the cells of a sweep."""
 
     LOKY = "loky"
     THREADING = "threading"
@@ -70,13 +70,13 @@ ThresholdOption = Annotated[
 ConstantOption = Annotated[
     Constant, typer.Option(help="Spins that never change: refuse them, keep them without couplings, or drop them.")
 ]
-Patterns = Annotated[Path | None, typer.Option(help="Stored patterns, one a row; by default those in the data file.")]
+Patterns = Annotated[Path | None, typer.Option(help="Stored patterns, one per row; by default those in the data file.")]
 Alpha = Annotated[float | None, typer.Option(help="Strength of the l2 penalty. [default: by the number of samples]")]
 Events = Annotated[
-    Path | None, typer.Option(help="Text file, one label for each row: compare with average states of events, too.")
+    Path | None, typer.Option(help="Text file with one label for each row: compare also with average states of events.")
 ]
 Estimated = Annotated[
-    int | None, typer.Option(min=1, help="Compare with this number of patterns estimated from the data, too.")
+    int | None, typer.Option(min=1, help="Compare also with this number of patterns estimated from the data.")
 ]
 Order = Annotated[bool, typer.Option("--time-order/--no-time-order", help="Are rows without counts in time order?")]
 Fields = Annotated[
@@ -88,5 +88,8 @@ Jobs = Annotated[int, typer.Option("--n-jobs", help="Threads, -1 for all process
 FigureFile = Annotated[Path | None, typer.Option(help="Figure of the results (.svg, .pdf or .png).")]
 Progress = Annotated[
     bool | None,
-    typer.Option("--progress/--no-progress", help="Show progress bars. [default: on a terminal]"),
+    typer.Option(
+        "--progress/--no-progress",
+        help="Show bars, or no progress at all. [default: live on a terminal, else one line a step]",
+    ),
 ]

@@ -51,7 +51,7 @@ def with_selection(function: Callable[..., None]) -> Callable[..., None]:
         for name, (annotation, default) in OPTIONS.items()
     ]
     kept = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own if each.name != "selection"]
-    wrapped.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]
+    wrapped.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]  # typer reads the options from it
     wrapped.__annotations__ = {each.name: each.annotation for each in [*kept, *added]}
     return wrapped
 

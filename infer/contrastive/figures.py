@@ -41,7 +41,7 @@ def learning_curve(rule: ContrastiveRule, mean_signal: float = 0.0) -> Figure:
     Parameters
     ----------
     rule : simulate.contrastive.ContrastiveRule
-        With a threshold.
+        Rule with a threshold.
     mean_signal : float
         (free + clamped) / 2, in units of the signal.
 
@@ -116,7 +116,7 @@ def _offset_by_area(axes: Axes, table: xr.Dataset) -> None:
 
 
 def cost_of_accuracy(table: xr.Dataset) -> Figure:
-    """Dissipation against the adaptation error left over, from `experiments.dissipation_against_accuracy`.
+    """Dissipation against the remaining adaptation error, from `experiments.dissipation_against_accuracy`.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ def synapse_panels(seed: int = 0) -> Figure:
     Parameters
     ----------
     seed : int
-        Of the signals from which b / a is fitted.
+        Seed of the signals from which b / a is fitted.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def train_memory(
     seed: int = 0,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Train couplings on random patterns by contrast and compare them, and others, with the dreaming family.
+    """Train couplings on random patterns by contrast, and compare these and other couplings with the dreaming family.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def train_memory(
     free_state : {"fixed point", "graded", "thermal"}
         See `simulate.contrastive.learn_patterns`.
     seed : int
-        Of all random numbers.
+        Seed of all random numbers.
     progress : bool
         Show progress bars.
 
@@ -75,14 +75,14 @@ def train_memory(
 
 
 def compare_networks(table: xr.Dataset, *, seed: int = 0, progress: bool = False) -> xr.Dataset:
-    """Add to a table of couplings how similar each is to dreamed couplings of the same patterns, and to each other.
+    """Add to a table of couplings their similarity to dreamed couplings of the same patterns, and to each other.
 
     Parameters
     ----------
     table : xarray.Dataset
-        With `couplings` (network, spin, spin_) and `patterns` (pattern, spin).
+        Table with `couplings` (network, spin, spin_) and `patterns` (pattern, spin).
     seed : int
-        Of the null models of `infer.compare`.
+        Seed of the null models of `infer.compare`.
     progress : bool
         Show a progress bar.
 
@@ -136,7 +136,7 @@ def train_digits(
     checkpoint_folder : path-like, optional
         Folder of the checkpoints, from which trainings are resumed; created when it does not exist.
     seed : int
-        Of all random numbers.
+        Seed of all random numbers.
     progress : bool
         Show progress bars.
 

@@ -1,1 +1,1 @@
-"""Whether an equilibrium model with pair couplings explains samples."""
+"""Checks of an equilibrium model with pair couplings against samples."""

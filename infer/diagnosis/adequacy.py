@@ -1,4 +1,4 @@
-"""Whether an equilibrium model with pair couplings explains samples: moments predicted against moments observed."""
+"""Goodness of fit of an equilibrium model with pair couplings: its moments and distributions against the samples'."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from infer.types import FloatArray, IntArray
 
 __all__ = ["FEWEST_SAMPLES", "Adequacy", "check_samples", "goodness_of_fit"]
 
-#: Fewest samples: less say nothing of a distribution.
+#: Fewest samples: fewer do not describe a distribution.
 FEWEST_SAMPLES = 16
 
 
@@ -43,9 +43,9 @@ def goodness_of_fit(
     r"""Compare samples with the equilibrium model :math:`P(s) \sim \exp(\sum_{i<j} J_{ij} s_i s_j + \sum_i h_i s_i)`.
 
     Sets of as many rows as there are samples are drawn from the model (from all states up to 20 spins, by heat-bath
-    chains above), and moments and distributions of the samples are set against theirs. Third moments, the distribution
-    of the number of +1 and that of the energy are what pair couplings can fail on; means and correlations say whether
-    the couplings were fitted well.
+    chains above), and their moments and distributions are compared with those of the samples. Third moments, the
+    distribution of the number of +1 and that of the energy test the form of the model; means and correlations test
+    whether the couplings were fitted well.
 
     Parameters
     ----------
@@ -55,15 +55,15 @@ def goodness_of_fit(
     fields : array (n_spins,), optional
         Inferred fields; zero by default, or those of the model.
     sample_weight : array (n_rows,), optional
-        How often each row was seen, or how much it counts.
+        Count or weight of each row.
     chains : array of int (n_rows,), optional
         The time-ordered run that each row belongs to.
     ordered : bool, optional
         False for rows in no order in time, which then count as independent.
     n_triples : int
-        Third moments looked at: all, or a random choice of so many.
+        Third moments compared: all, or a random choice of this many.
     seed : int
-        Of everything drawn.
+        Seed of all random draws.
     n_jobs : int or None
         Threads for the model's chains; the result does not depend on it.
 
@@ -79,12 +79,12 @@ def goodness_of_fit(
 
     Notes
     -----
-    Each statistic is judged less its linear regression, in the model, on means and pairs: that is what a refit of the
-    model would leave of it, to first order, so that what was fitted to the samples cannot fail again. Its null
-    distribution is that of the model's own sets, which makes coincidences of 0 or 1 rows come out right; deviations are
-    divided by the root of the ratio of the samples' long-run variance (batch means inside runs) to the variance of
-    independent rows, where that is above 1. The p-value of a group is that of the smaller p-value of the sum of squares
-    and of the largest deviation.
+    From each statistic its linear regression, in the model, on means and pairs is subtracted. To first order, this is
+    what a refit of the model would leave of it, so that errors of the fit do not count against the form of the model.
+    The null distribution is that of the sets drawn from the model, which is exact also for coincidences seen in 0 or 1
+    rows. Deviations are divided by the root of the ratio of the samples' long-run variance (batch means inside runs) to
+    the variance of independent rows, where that is above 1. The p-value of a group combines those of the sum of squares
+    and of the largest deviation by the smaller of the two.
     """
     pairs = pairs_only(model, fields, "goodness_of_fit")
     given = check_samples(Samples.of(samples, sample_weight, chains=chains, ordered=ordered), pairs.n_spins)
@@ -95,7 +95,7 @@ def goodness_of_fit(
 
 
 def check_samples(samples: Samples, n_spins: int) -> Samples:
-    """Samples that fit the couplings and are enough to say anything."""
+    """The samples, after a check that they have as many spins as the couplings, no gaps, and enough rows."""
     if samples.n_spins != n_spins:
         shape = (samples.n_rows, samples.n_spins)
         raise ValueError(f"samples: expected shape (n_rows, {n_spins}) to fit the couplings, got {shape}")
@@ -104,7 +104,7 @@ def check_samples(samples: Samples, n_spins: int) -> Samples:
             "samples: values are missing, and a comparison with a model needs complete rows: drop rows with missing "
             "values, or fill them first with PseudoLikelihood(missing='mask').fit(X).complete(X)"
         )
-    samples.spins  # noqa: B018  checked when asked for
+    samples.spins  # noqa: B018  raises for continuous units
     if samples.n_samples < FEWEST_SAMPLES:
         raise ValueError(f"samples: {samples.n_samples:g} are too few; at least {FEWEST_SAMPLES} are needed")
     return samples
@@ -118,7 +118,7 @@ def adequacy_of(
     n_triples: int = N_TRIPLES,
     n_jobs: int | None = 1,
 ) -> Adequacy:
-    """The comparison of :func:`goodness_of_fit` for checked input; the model keeps its draws for other checks."""
+    """Compare as :func:`goodness_of_fit` does, for checked input; the model keeps its draws for other checks."""
     with blas_threads(model.n_spins):
         found = model.compare(samples, seed, n_jobs, n_triples)
         checks = {kind.name: kind.run(model, samples, seed) for kind in CHECKS}
@@ -159,7 +159,7 @@ def _moments(found: Comparison, samples: Samples) -> dict[str, dict[str, Any]]:
     z, _ = scores(found.residuals, slice(None), n)
     std = found.residuals.std * np.sqrt(found.residuals.ratio)
     model_share = float(np.sqrt(len(rows) / max(len(pool), 1)))
-    # one sample more or less is the least that is taken as an error
+    # no error is taken as smaller than that of one sample more or less
     errors = {
         "means": np.hypot(2.0 * std[group.start : group.start + n_spins], 2.0 / n),
         "correlations": _pair_errors(own, found, std[group.start + n_spins : group.stop]),
@@ -194,7 +194,7 @@ def _moments(found: Comparison, samples: Samples) -> dict[str, dict[str, Any]]:
 
 
 def _pair_errors(own: IndicatorSums, found: Comparison, chosen: FloatArray) -> FloatArray:
-    """Standard errors of all covariances; where only some pairs were compared, those of independent rows."""
+    """Standard errors of all covariances; those of independent rows where only some pairs were compared."""
     n_spins, n = len(found.statistics.rare), found.n_samples
     i, j = np.triu_indices(n_spins, 1)
     if len(found.statistics.pairs) == len(i):
@@ -248,7 +248,7 @@ def _sum_of_spins(found: Comparison, samples: Samples) -> dict[str, Any]:
 def _energies(found: Comparison, samples: Samples, model: PairModel) -> dict[str, Any]:
     """Shares of observed and predicted energies in common bins, and both means."""
     observed = model.energies(samples.spins)
-    # spins that never change add the same to all energies
+    # constant spins add the same to all energies
     reduced = found.model.energies(samples.spins[:1, found.varying])[0]
     predicted = found.model.energies(found.draws.rows[:: max(1, len(found.draws.rows) // 400_000)])
     predicted = predicted + (observed[0] - reduced)

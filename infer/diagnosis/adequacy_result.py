@@ -1,11 +1,13 @@
-"""The result of a goodness-of-fit test, and the sentences that it is told in."""
+"""Result of a goodness-of-fit test, with its verdict and its table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from infer.diagnosis.check import holm
+import numpy as np
+
+from infer.diagnosis.check import holm, percent
 from infer.diagnosis.draws import MIXED_R_HAT
 from infer.diagnosis.model_checks import MeansAndCorrelations, ModelCheck
 from infer.files.json import to_plain_dict
@@ -13,24 +15,27 @@ from infer.wording import join, p_text
 
 __all__ = ["Adequacy"]
 
+#: Share of draws outside the numbers of +1 of the rows from which the model counts as having a state of its own.
+UNVISITED_SHARE = 0.1
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Adequacy:
-    """What :func:`goodness_of_fit` found.
+    """Result of :func:`goodness_of_fit`.
 
     Attributes
     ----------
     checks : dict of ModelCheck
         "means and correlations" (which judges the fit), "third moments", "number of +1" and "energy" (which judge the
-        form of the model), with p-values and effects; those that can be compared.
+        form of the model), with p-values and effects. Checks with nothing to compare are left out.
     moments : dict
         For "means", "correlations" (connected) and "third moments" (third cumulants; left out for two spins, which
         have none) a dict of ``observed``, ``predicted``, ``observed_std``, ``predicted_std`` (k,), ``indices``
         (k, order), and the numbers ``rms_difference``, ``rms_observed``, ``rms_std``, ``pearson``, ``rms_z`` and
-        ``max_z``, the last two after what a refit would explain.
+        ``max_z``, the last two of what a refit would leave.
     sum_of_spins : dict
         ``values`` of sum_i s_i, their ``observed`` and ``predicted`` probabilities and ``observed_std``,
-        ``predicted_std``. The number of spins that are +1 is (n_spins + sum)/2, so this is its distribution, too.
+        ``predicted_std``. The number of spins that are +1 is (n_spins + sum)/2, so this is also its distribution.
     energies : dict
         Energy in units of the temperature: ``edges`` of bins, ``observed`` and ``predicted`` shares,
         ``observed_mean`` and ``predicted_mean``.
@@ -40,9 +45,9 @@ class Adequacy:
         Whether draws come from the probabilities of all states.
     n_samples : int
     n_sets, n_rows : int
-        Sets drawn from the model, and rows of each.
+        Number of sets drawn from the model, and rows of each.
     error_method : str
-        How the errors of the observed moments were obtained.
+        Method by which the errors of the observed moments were obtained.
     """
 
     checks: dict[str, ModelCheck]
@@ -65,7 +70,7 @@ class Adequacy:
 
     @property
     def mixed(self) -> bool:
-        """Whether the model's own chains agree; only then is a model said to pass."""
+        """Whether the model's own chains agree; without this no model passes."""
         return self.r_hat <= MIXED_R_HAT
 
     @property
@@ -104,7 +109,7 @@ class Adequacy:
 
     @property
     def verdict(self) -> str:
-        """What the pair model misses, in one or two sentences."""
+        """Sentence or two on the deviations of the pair model."""
         return verdict(self)
 
     def summary(self) -> str:
@@ -118,9 +123,9 @@ class Adequacy:
 
 
 def verdict(found: Adequacy, false_alarms: float = 0.05) -> str:
-    """What the pair model misses, in one or two sentences; or why that was not judged."""
+    """Sentence or two on the deviations of the pair model, or on why they were not judged."""
     if not found.fit.accepted:
-        return f"What the pair model misses was not judged. {found.fit.verdict}"
+        return f"What the pair model misses was not judged. {found.fit.verdict}{_unvisited(found)}"
     if not found.mixed:
         return (
             "What the pair model misses was not judged: its own chains, from the rows and from independent spins, do "
@@ -140,6 +145,24 @@ def verdict(found: Adequacy, false_alarms: float = 0.05) -> str:
     names = join([f"{check.name} ({p_text(check.p_value)})" for check in failed])
     text = f"The pair model misses {names}: {largest.effect}."
     return f"{text} A term for that would gain about {largest.nats:.1g} nats per row."
+
+
+def _unvisited(found: Adequacy) -> str:
+    """Sentence on draws of the model outside the numbers of +1 that the rows have; empty for few of them."""
+    seen = np.flatnonzero(found.sum_of_spins["observed"])
+    predicted = np.asarray(found.sum_of_spins["predicted"])
+    low, high = int(seen[0]), int(seen[-1])
+    parts = (
+        (float(predicted[high + 1 :].sum()), f"more than {high}", "most"),
+        (float(predicted[:low].sum()), f"fewer than {low}", "fewest"),
+    )
+    share, which, extreme = max(parts)
+    if share < UNVISITED_SHARE:
+        return ""
+    return (
+        f" The model has a state that the data never visit: {percent(share)} of its draws have {which} spins at +1, "
+        f"the {extreme} that any row has."
+    )
 
 
 def _summary(found: Adequacy) -> str:

@@ -1,8 +1,6 @@
-"""Log partition functions to the accuracy that log-likelihoods of held-out rows need."""
+"""Log partition functions, accurate enough for log-likelihoods of held-out rows."""
 
 from __future__ import annotations
-
-import warnings
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -10,8 +8,9 @@ from sklearn.exceptions import ConvergenceWarning
 from infer.count_model import CountModel
 from infer.estimators.likelihood.partition import log_partition
 from infer.model import PairModel
+from simulate.user_warnings import collected_warnings
 
-#: Standard error, in nats, that a log-likelihood per row may have from its partition function.
+#: Largest standard error, in nats, that the partition function may add to a log-likelihood per row.
 WANTED_STD = 0.002
 
 
@@ -25,17 +24,16 @@ def annealed_log_partition(
     model : PairModel or CountModel
     seed : SeedSequence
     wanted : float
-        Standard error at which to stop, where that is affordable.
+        Standard error at which to stop; a limit on the work may stop earlier.
 
     Returns
     -------
     value, std : float
-        ``std`` is infinite where few chains carry the estimate.
+        ``std`` is infinite where few chains dominate the weighted mean.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
+    with collected_warnings(ConvergenceWarning) as caught:
         found = log_partition(
             model, method="ais", precision=0.9 * wanted, random_state=int(seed.generate_state(1)[0] >> 1)
         )
-    unsure = any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+    unsure = bool(caught)
     return found.value, np.inf if unsure else found.std

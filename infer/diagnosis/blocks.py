@@ -1,4 +1,4 @@
-"""Records cut into blocks that are nearly independent, and tests that deal with whole blocks at random."""
+"""Records cut into nearly independent blocks, for tests that permute or reverse whole blocks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from infer.statistics.batches import autocorrelation_time, batch_labels, chain_s
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-#: Autocorrelation times that a block should hold, so that what its neighbours say is news.
+#: Autocorrelation times that a block should hold, so that neighbouring blocks are nearly independent.
 TIMES_IN_A_BLOCK = 8.0
-#: Fewest blocks that randomising them can say anything with: 2^12 signs, far more than 1/0.01.
+#: Fewest blocks for a randomisation test: 12 signs have 2^12 arrangements, far more than 1/0.01.
 FEWEST_BLOCKS = 12
-#: Most blocks: more give no better test, only shorter blocks.
+#: Most blocks: more would shorten the blocks without a better test.
 MOST_BLOCKS = 64
-#: Leading principal components of the record that are looked at beside single spins.
+#: Number of leading principal components of the record that are tested beside single spins.
 N_MODES = 6
 _CHUNK_ROWS = 16_384
 _FEWEST_ROWS_FOR_TRENDS = 64
@@ -38,7 +38,7 @@ class TimeBlocks:
         Run (chain) of each block, counted from 0.
     correlation_time : float
         Longest integrated autocorrelation time, in rows, of energy and principal components without their slow trends;
-        ``inf`` where the record is too short to say.
+        ``inf`` where the record is too short to measure it.
     """
 
     slices: tuple[slice, ...]
@@ -52,7 +52,7 @@ class TimeBlocks:
 
     @property
     def independent(self) -> bool:
-        """Whether blocks are long against the autocorrelation time."""
+        """Whether blocks are long compared with the autocorrelation time."""
         return bool(np.median(self.lengths) >= TIMES_IN_A_BLOCK * self.correlation_time)
 
 
@@ -61,7 +61,7 @@ def collective_observables(
 ) -> FloatArray:
     """Energy in units of the temperature, then the leading principal components of the rows; (n_rows, 1 + n_modes).
 
-    Everything has mean zero and variance one; what never changes is zero.
+    Each column has mean zero and variance one; a constant one is zero.
     """
     n_rows, n_spins = rows.shape
     first, gram = np.zeros(n_spins), np.zeros((n_spins, n_spins))
@@ -89,7 +89,7 @@ def time_blocks(values: FloatArray, chains: IntArray | None, least_length: int) 
     None where there are too few rows for `FEWEST_BLOCKS` blocks of ``least_length`` rows.
     """
     n_rows = len(values)
-    # what is asked about a trend must not be answered by it: a drift looks like a correlation time without end
+    # trends are removed first: a drift would count as an infinite correlation time, and no drift could be found
     moving = without_trends(values[:, values.std(axis=0) > 0], chains)
     with np.errstate(all="ignore"):
         times = autocorrelation_time(moving, chains) if moving.shape[1] else np.ones(1)
@@ -111,7 +111,7 @@ def time_blocks(values: FloatArray, chains: IntArray | None, least_length: int) 
 
 
 def without_trends(values: FloatArray, chains: IntArray | None) -> FloatArray:
-    """Observables less the line that fits each quarter of a run best; in runs below 64 rows, less their mean."""
+    """Observables less a straight line fitted to each quarter of a run; in runs below 64 rows, less their mean."""
     left = np.empty_like(values)
     for run in chain_slices(len(values), chains):
         length = run.stop - run.start
@@ -126,9 +126,9 @@ def without_trends(values: FloatArray, chains: IntArray | None) -> FloatArray:
 
 
 def block_kernel(values: FloatArray) -> FloatArray:
-    """K_bc = sum_k a_bk a_ck / sum_b a_bk^2 for contributions (n_blocks, k); columns that are zero count nothing.
+    """K_bc = sum_k a_bk a_ck / sum_b a_bk^2 for contributions (n_blocks, k); columns of zeros are left out.
 
-    Whatever is done to whole blocks, its sum of squared scores is a quadratic form in K.
+    The sum of squared scores after any sign change or permutation of whole blocks is a quadratic form in K.
     """
     square = np.einsum("bk,bk->k", values, values)
     scaled = values / np.sqrt(np.where(square > 1e-20 * max(float(square.max(initial=0.0)), 1e-300), square, np.inf))
@@ -136,7 +136,7 @@ def block_kernel(values: FloatArray) -> FloatArray:
 
 
 def smallest_p_value(null: list[FloatArray]) -> tuple[list[float], float]:
-    """p-values of several statistics, and that of the smallest of them: exact, however they depend on each other.
+    """p-values of several statistics, and that of the smallest of them; exact for any dependence between them.
 
     Each array holds the observed statistic first and then its values under randomisation, the same randomisations in
     the same order in all of them (Westfall, Young 1993).
@@ -144,7 +144,7 @@ def smallest_p_value(null: list[FloatArray]) -> tuple[list[float], float]:
     n = len(null[0])
     tails = np.empty((len(null), n))
     for row, values in zip(tails, null, strict=True):
-        # rounding must not break ties between randomisations that are the same
+        # equal randomisations must stay tied despite rounding
         largest = float(np.abs(values).max())
         rounded = np.round(values / largest, 9) if largest > 0 else values
         ordered = np.sort(rounded)

@@ -1,9 +1,8 @@
-"""Models that are held against each other on rows that they were not fitted to, one class each."""
+"""Models that are compared on rows that they were not fitted to, one class each."""
 
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -22,6 +21,7 @@ from infer.samples import Samples, spin_moments
 from infer.statistics.batches import chain_slices
 from infer.statistics.folds import Fold
 from infer.types import FloatArray, IntArray, SpinArray
+from simulate.user_warnings import collected_warnings, libraries_silenced
 
 #: Largest gradient at which a kinetic model is scored.
 _KINETIC_TOLERANCE = 1e-4
@@ -29,14 +29,14 @@ _MOST_KINETIC_VALUES = 10_000_000
 #: Spins up to which pair models are fitted by Monte Carlo maximum likelihood.
 MOST_MONTE_CARLO_SPINS = 120
 _STARTS = 20_000
-#: Mismatch of moments, in standard errors of the data, up to which a model that did not quite arrive is scored: what it
-#: says of held-out rows holds for the model as it is.
+#: Mismatch of moments, in standard errors of the data, up to which a fit that did not converge is scored: its score is
+#: that of a model close to the maximum.
 _NEAR = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Log-likelihoods of held-out rows in nats, and what is uncertain in all of them alike.
+    """Log-likelihoods of held-out rows in nats, and the standard error that is common to all of them.
 
     ``values`` (n_test,); ``common_std`` is the standard error of the log partition function; ``withheld`` says why
     there is no score, and is empty where there is one.
@@ -54,7 +54,7 @@ class Candidate(Protocol):
     needs_time: ClassVar[bool]
 
     def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
-        """Fit to the rows to fit, and score the others."""
+        """Fit the model to the training rows of the fold, and score its test rows."""
         ...
 
 
@@ -199,7 +199,7 @@ def fit_pairs(
     seed: np.random.SeedSequence,
     wanted: float = WANTED_STD,
 ) -> Refit:
-    """The pair model of some rows by maximum likelihood, with its log partition function.
+    """Fit the pair model to rows by maximum likelihood, and compute its log partition function.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def fit_pairs(
     alpha : float, optional
         Strength of the l2 penalty; by default 1/n.
     estimator : estimator, optional
-        Takes the place of pseudo-likelihood where there are too many spins for maximum likelihood.
+        Used in place of pseudo-likelihood where there are too many spins for maximum likelihood.
     prefer_estimator : bool
         Whether the estimator is taken wherever states cannot be enumerated.
     seed : SeedSequence
@@ -222,7 +222,7 @@ def fit_pairs(
     n_samples = float(len(rows) if weight is None else weight.sum())
     alpha = 1.0 / n_samples if alpha is None else alpha
     means, second = smoothed_moments(*spin_moments(rows, weight), n_samples)
-    # one sample of independent spins was added: |mean| of a spin that never changes is n / (n + 1)
+    # one sample of independent spins was added, so a constant spin has |mean| = n / (n + 1)
     varying = np.flatnonzero(np.abs(means) < 1.0 - 1.5 / (n_samples + 1.0))
     if exactly_possible(len(varying)):
         if len(varying) < 2:
@@ -272,7 +272,7 @@ def fit_counts(
     alpha = 1.0 / n_samples if alpha is None else alpha
     means, second = smoothed_moments(*spin_moments(rows, weight), n_samples)
     seen = np.bincount((rows > 0).sum(axis=1), weight, minlength=len(means) + 1)
-    # the sample of independent spins that the moments have is added here too
+    # the moments have one sample of independent spins added; the counts get the same one
     counts = (seen + independent_counts((1.0 + means) / 2.0)) / (n_samples + 1.0)
     if exactly_possible(len(means)) if exactly is None else exactly:
         return fit_exactly(means, second, alpha, n_samples, counts=counts)
@@ -296,7 +296,7 @@ def _fit_by_chains(
     seed: np.random.SeedSequence,
     counts: FloatArray | None = None,
 ) -> Refit:
-    """Monte Carlo maximum likelihood from the moments, its chains started from some of the rows."""
+    """Fit by Monte Carlo maximum likelihood from the moments, with chains started from some of the rows."""
     own, start = seed.spawn(2)
     share = None if weight is None else weight / weight.sum()
     picked = np.random.default_rng(start).choice(len(rows), size=min(_STARTS, len(rows)), p=share)
@@ -324,12 +324,11 @@ def _fit_by_chains(
 
 
 def _fit_by_estimator(rows: SpinArray, weight: FloatArray | None, alpha: float, estimator: Any) -> Refit:
-    """The estimator that was handed in, or pseudo-likelihood; accepted where it says that it converged."""
+    """Fit the given estimator, or pseudo-likelihood; accepted where it converged."""
     model = clone(estimator) if estimator is not None else PseudoLikelihood(alpha=alpha)
     if "errors" in model.get_params():
         model.set_params(errors=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the fit to all rows has said what there is to say
+    with collected_warnings(), libraries_silenced():  # the fit to all rows has given its warnings already
         model.fit(rows, sample_weight=weight)
     converged = bool(getattr(model, "converged_", True))
     return Refit(PairModel.of(model), 0.0, 0.0, converged, "" if converged else "it did not converge")

@@ -1,4 +1,4 @@
-"""What a check of the diagnosis is, the correction for several of them, and numbers as its sentences show them."""
+"""Protocol of a check of the diagnosis, Holm's correction for several checks, and the format of their numbers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from infer.model import PairModel
 from infer.samples import Samples
+from infer.wording import decimals
 
 
 class Check(Protocol):
     """A check of a model against samples: a class whose `run` returns an instance with the result.
 
-    ``name`` is what `Diagnosis.missed` calls it. ``p_value`` is the chance of a deviation as large if the model were
+    ``name`` is its name in `Diagnosis.missed`. ``p_value`` is the chance of a deviation as large if the model were
     right, ``effect`` the size of the deviation in plain words, ``verdict`` a sentence.
     """
 
@@ -28,7 +29,7 @@ class Check(Protocol):
 
     @property
     def effect(self) -> str:
-        """How large the deviation is, in plain words."""
+        """Size of the deviation, in plain words."""
         ...
 
     @property
@@ -38,12 +39,12 @@ class Check(Protocol):
 
     @classmethod
     def run(cls, model: PairModel, samples: Samples, seed: np.random.SeedSequence) -> Self | None:
-        """The check of a model against samples; None where it does not apply."""
+        """Check a model against samples; None where the check does not apply."""
         ...
 
 
 def holm(p_values: list[float], false_alarms: float) -> NDArray[np.bool_]:
-    """Which null hypotheses stand after Holm's step-down correction (1979, Scand. J. Statist. 6, 65)."""
+    """True for null hypotheses that are not rejected by Holm's step-down procedure (1979, Scand. J. Statist. 6, 65)."""
     order = np.argsort(p_values, kind="stable")
     stands = np.ones(len(p_values), dtype=bool)
     for place, k in enumerate(order):
@@ -60,14 +61,14 @@ def percent(share: float) -> str:
 
 
 def nats(value: float, std: float | None = None) -> str:
-    """A number of nats per row; as many digits as its standard error allows."""
+    """A number of nats per row, with as many digits as its standard error justifies."""
     if std is None or not math.isfinite(std) or std <= 0:
         return f"{value:.2g}"
-    digits = int(np.clip(1 - math.floor(math.log10(std)), 0, 6))
+    digits = min(decimals(std), 6)
     return f"{value:.{digits}f} +- {std:.{digits}f}"
 
 
 def spin_name(samples: Any, spin: int) -> str:
-    """A spin by its name, or by its number."""
+    """Name of a spin, or its number where it has no name."""
     names = samples.names
     return f"spin {spin}" if names is None or names[spin] == str(spin) else str(names[spin])

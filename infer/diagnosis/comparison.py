@@ -1,4 +1,4 @@
-"""Models of samples held against each other: log-likelihood of rows that they were not fitted to."""
+"""Comparison of models of samples by the log-likelihood of rows that they were not fitted to."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from infer.wording import with_error
 
 __all__ = ["ModelComparison", "compare_models"]
 
-#: Samples above which one fold is enough: a quarter of them tells the score to a few thousandths.
+#: Samples above which one fold is enough: a quarter of them gives the score to a few thousandths of a nat.
 MANY_SAMPLES = 20_000
-#: Rows times squared number of spins above which it is, too.
+#: Rows times squared number of spins above which only one fold is evaluated, to limit the time.
 MANY_OPERATIONS = 1e9
 _FEWEST_TRAINING = 8
-#: Standard errors beyond which one model counts as better than another.
+#: Standard errors above which one model counts as better than another.
 SIGMAS = 2.0
-#: Which model each is compared with.
+#: The simpler model that each model is compared with.
 BASELINES = {"pair": "independent", "k-pairwise": "pair", "kinetic": "pair"}
 
 
@@ -44,14 +44,14 @@ class ModelComparison:
     over_independent : dict of tuple
         Gain of each other model on independent spins, and standard error.
     gains : dict of tuple
-        Differences, such as "pair - independent": nats per row and standard error, that of the partition function
-        included; all from the same rows.
+        Differences, such as "pair - independent": nats per row and standard error (including that of the partition
+        function), all from the same rows.
     withheld : dict of str
-        Models without a score, and why.
+        Models without a score, and the reason.
     n_folds, n_rows : int
-        Folds evaluated, and held-out samples that scores are means of.
+        Number of folds evaluated, and of held-out samples that scores are averaged over.
     first_rows_left_out : bool
-        Whether the first row of each run was left out for all models, since the kinetic one has nothing to say of it.
+        Whether the first row of each run was left out for all models, since the kinetic one cannot predict it.
     """
 
     scores: dict[str, float]
@@ -65,7 +65,7 @@ class ModelComparison:
 
     @property
     def best(self) -> str:
-        """The model of the highest score."""
+        """Name of the model with the highest score."""
         return max(self.scores, key=self.scores.__getitem__)
 
     @property
@@ -109,13 +109,13 @@ def compare_models(
     ----------
     samples : array (n_rows, n_spins) of +-1, Dataset, Recording or Samples
     models : sequence of Candidate, optional
-        In place of those above.
+        Models to compare, in place of those above.
     chains : array of int (n_rows,), optional
         The run that each row belongs to.
     ordered : bool, optional
         False for rows in no order in time.
     n_folds : int
-        At least 2. Of more than 20,000 samples, or of very many spins, only the first fold is evaluated.
+        Number of folds, at least 2. For more than 20,000 samples, or very many spins, only the first is evaluated.
     seed : int or SeedSequence
 
     Returns
@@ -129,9 +129,9 @@ def compare_models(
 
     Notes
     -----
-    The pair model uses what the other spins of the same row say, the kinetic model what the row before says: the better
-    score shows where there is more to know. The log partition function is exact up to 20 spins, and by annealed
-    importance sampling above; where its error is more than 0.002 nats the pair model has no score.
+    The pair model predicts spins from the other spins of the same row, the kinetic model from the row before; the
+    better score shows which of the two carries more information. The log partition function is exact up to 20 spins,
+    and by annealed importance sampling above; where its error exceeds 0.002 nats the pair model has no score.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def held_out_scores(
                 withheld[candidate.name] = found.withheld
                 continue
             values[candidate.name].append(found.values)
-            # what is common to the rows of a fold counts for its share of all rows
+            # the error common to the rows of a fold is weighted by their share of all rows
             variance[candidate.name] += (found.common_std * weights[-1].sum()) ** 2
     place, weighed = np.concatenate(places), np.concatenate(weights)
     order = np.argsort(place, kind="stable")
@@ -225,7 +225,7 @@ def held_out_scores(
 
 
 def _batches(samples: Samples, place: IntArray) -> IntArray | None:
-    """Batch of each held-out row: contiguous in time; None where rows have no order."""
+    """Batch, contiguous in time, of each held-out row; None where rows have no order."""
     if not samples.ordered:
         return None
     labels = batch_labels(samples.n_rows, samples.chains)[place]
@@ -235,13 +235,13 @@ def _batches(samples: Samples, place: IntArray) -> IntArray | None:
 def mean_with_error(values: FloatArray, weight: FloatArray, batches: IntArray | None) -> tuple[float, float]:
     """Weighted mean and its standard error, from batches where there are any.
 
-    The error of few batches is widened as Student's t distribution is, so that two standard errors mean what they do
-    for many.
+    With few batches the error is widened by the ratio of the 97.5 % quantiles of Student's t and the normal
+    distribution, so that two standard errors have the same coverage as with many.
     """
     total = float(weight.sum())
     mean = float(weight @ values / total)
     if batches is None:
-        # a row with a count is that many independent samples
+        # a row with a count stands for that many independent samples
         return mean, math.sqrt(float(weight @ (values - mean) ** 2) / total / max(total - 1.0, 1.0))
     sums = np.bincount(batches, weights=weight * (values - mean))
     n = len(sums)

@@ -1,4 +1,4 @@
-"""Three claims about samples: do pair couplings pay, what does the pair model miss, is one model enough over time."""
+"""Three claims about samples: the gain of pair couplings, deviations of the pair model, and constancy over time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from infer.diagnosis.multi_information import CORRECTION, MultiInformation, mult
 from infer.diagnosis.refit import exactly_possible
 from infer.diagnosis.time_reversal import LAGS, TimeReversal, time_reversal_test
 from infer.estimators.likelihood.enumeration import enumerate_states
-from infer.files.json import to_plain_dict
+from infer.files.json import plain, to_plain_dict
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.similarity.replicates import blas_threads
@@ -31,7 +31,7 @@ from infer.wording import join, p_text
 
 __all__ = ["CheckResult", "Diagnosis", "diagnose"]
 
-#: Rows that a block needs beyond the longest lag.
+#: Rows that a block needs in addition to the longest lag.
 _ROWS_BEYOND_LAG = 4
 _MOST_NAMED = 3
 
@@ -46,11 +46,11 @@ class CheckResult:
     judges : str
         "fit", "model" or "dynamics".
     p_value : float
-        Chance of a deviation as large if what is judged were right.
+        Probability of a deviation as large if the judged fit, model or dynamics were right.
     effect : str
         The largest deviation in plain words.
     passed : bool or None
-        None where it was not judged. Checks of the model after Holm's correction for their number.
+        None where it was not judged. Checks of the model are corrected for their number by Holm's procedure.
     """
 
     name: str
@@ -62,7 +62,7 @@ class CheckResult:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Diagnosis:
-    """What :func:`diagnose` found.
+    """Result of :func:`diagnose`.
 
     Attributes
     ----------
@@ -78,16 +78,16 @@ class Diagnosis:
     time_reversal : TimeReversal or None
         None where it was not judged.
     drift : Drift or None
-        Likewise.
+        None where it was not judged.
     without_time : str
-        Why time reversal and drift were not judged; empty where they were.
+        Reason why time reversal and drift were not judged; empty where they were.
     converged : bool
-        Whether the fit of the model says of itself that it converged; True for couplings that were given.
+        Whether the fit of the model converged (its ``converged_``); True for couplings that were given.
     false_alarms : float
-        Of all checks of the model together, and of time reversal and of drift each.
+        Rate of false alarms of all checks of the model together, and of time reversal and of drift each.
     n_samples, n_spins : int
     names : tuple of str, or None
-        Of the spins.
+        Names of the spins.
     """
 
     held_out: ModelComparison
@@ -110,7 +110,7 @@ class Diagnosis:
 
     @property
     def couplings_needed(self) -> bool | None:
-        """True where couplings predict held-out rows better, False where rows say nothing against independent spins.
+        """True where couplings predict held-out rows better, False where independence of the spins is not rejected.
 
         None where independence is rejected but there are too few rows to estimate the couplings, or was not judged.
         """
@@ -128,7 +128,7 @@ class Diagnosis:
 
     @property
     def judged(self) -> bool:
-        """Whether it was judged what the pair model misses."""
+        """Whether deviations of the pair model were judged."""
         return self.accepted and self.adequacy.mixed and bool(self.adequacy.model_checks)
 
     @property
@@ -138,12 +138,12 @@ class Diagnosis:
 
     @property
     def stationary(self) -> bool | None:
-        """Whether the record is the same in all its parts; None where that was not judged."""
+        """Whether the record is stationary; None where that was not judged."""
         return None if self.drift is None else self.drift.stationary
 
     @property
     def reversible(self) -> bool | None:
-        """Whether the record looks the same backwards; None where that was not judged."""
+        """Whether the record cannot be told from its time reversal; None where that was not judged."""
         return None if self.time_reversal is None else self.time_reversal.reversible
 
     @property
@@ -169,7 +169,7 @@ class Diagnosis:
         dict
         """
         answers = ("couplings_needed", "missed", "stationary", "reversible", "gains", "claims", "verdict")
-        return to_plain_dict(self) | {name: _plain(getattr(self, name)) for name in answers}
+        return to_plain_dict(self) | {name: plain(getattr(self, name)) for name in answers}
 
     def summary(self) -> str:
         """The claims and checks for a terminal.
@@ -201,14 +201,14 @@ def diagnose(
     seed: int = 0,
     n_jobs: int | None = 1,
 ) -> Diagnosis:
-    """Judge samples and a model of them: three separate claims, each with the size of what was found.
+    """Judge samples and a model of them: three separate claims, each with the size of the effect.
 
-    1. Do pair couplings pay? Log-likelihood of held-out rows under pair couplings, fitted anew by maximum likelihood,
-       against independent spins. Where there is no gain, a test of independence says whether the rows say anything
-       against independent spins, or whether there are too few of them to estimate the couplings that exist.
-    2. What does the pair model miss? Third moments, the number of +1 and the energy of the rows against draws of the
+    1. Gain of pair couplings: log-likelihood of held-out rows under pair couplings, fitted anew by maximum likelihood,
+       against independent spins. Where there is no gain, a test of independence tells whether the spins are
+       independent, or there are too few rows to estimate their couplings.
+    2. Deviations of the pair model: third moments, the number of +1 and the energy of the rows against draws of the
        fitted model (:func:`infer.diagnosis.adequacy.goodness_of_fit`).
-    3. Is one equilibrium model enough over time? Drift inside runs and from run to run, and time reversal.
+    3. Constancy over time: drift inside runs and from run to run, and time reversal.
 
     Parameters
     ----------
@@ -217,19 +217,19 @@ def diagnose(
     X : array (n_rows, n_spins) of +-1, Dataset from ``simulate.sample``, Recording or Samples
         The rows of an array, and of each chain of a Dataset, are taken to be in time order.
     fields : array (n_spins,), optional
-        With an array as ``model``; zero by default.
+        Fields that go with an array as ``model``; zero by default.
     sample_weight : array (n_rows,), optional
-        How often each row was seen, or how much it counts; such rows have no order in time.
+        Count or weight of each row; such rows have no order in time.
     chains : array of int (n_rows,), optional
         The time-ordered run that each row belongs to.
     ordered : bool, optional
-        False for rows in no order, whatever they came in. Default: as described above; a Recording knows.
+        False for rows in no order in time. By default as described above, or as the Recording states.
     n_folds : int
         Folds of the held-out score, at least 2.
     false_alarms : float
         Rate of false alarms of all checks of the model together, and of time reversal and drift each.
     seed : int
-        Of everything drawn.
+        Seed of all random draws.
     n_jobs : int or None
         Threads for the chains of the model; the result does not depend on it.
 
@@ -245,13 +245,13 @@ def diagnose(
 
     Notes
     -----
-    Claims that rest on a fit that was not accepted are withheld: where it says of itself that it did not converge,
-    where it does not have the means and correlations of the samples, and where chains of the model do not agree.
+    Claims that depend on the fit are withheld where it did not converge, where it does not reproduce the means and
+    correlations of the samples, and where chains of the model do not agree.
 
     References
     ----------
     Schneidman, Berry, Segev, Bialek 2006, Nature 440, 1007 (multi-information); Holm 1979, Scand. J. Statist. 6, 65;
-    the others are given with each check.
+    further sources are given with each check.
 
     Examples
     --------
@@ -272,7 +272,8 @@ def diagnose(
     adequacy = adequacy_of(sampled, samples, model_seed, n_jobs=n_jobs)
     with blas_threads(pairs.n_spins):
         alpha = getattr(model, "alpha_", None)
-        # many spins of a simulation: the estimator of the fit is as good, and the report is not kept waiting
+        # with many simulated spins the estimator of the fit is as accurate as Monte Carlo maximum likelihood, and
+        # faster
         pair = Pair(alpha, model if hasattr(model, "get_params") else None, samples.simulated)
         candidates = (Independent(), pair, PopulationCount(alpha), Kinetic())
         held_out = held_out_scores(samples, candidates, n_folds=n_folds, seed=fold_seed)
@@ -327,7 +328,7 @@ def _in_time(
     reversal_seed: np.random.SeedSequence,
     drift_seed: np.random.SeedSequence,
 ) -> tuple[TimeReversal | None, Drift | None, str]:
-    """Time reversal and drift, where rows are in time order and there are blocks enough."""
+    """Time reversal and drift, where rows are in time order and there are enough blocks."""
     if not samples.ordered or samples.weights is not None:
         return None, None, "the rows carry no time order"
     observables = collective_observables(samples.spins, pairs.couplings, pairs.fields)
@@ -363,7 +364,7 @@ def _checks(found: Diagnosis) -> tuple[CheckResult, ...]:
 
 
 def _couplings_claim(found: Diagnosis) -> str:
-    """Do pair couplings pay?"""
+    """Sentences on whether pair couplings pay."""
     gain = found.gains.get("pair - independent")
     if gain is None:
         why = found.held_out.withheld.get("pair", "there is no held-out score")
@@ -392,7 +393,7 @@ def _couplings_claim(found: Diagnosis) -> str:
         return text
     return (
         f"These rows say nothing against independent spins: couplings gain nothing on held-out rows ({size}), and pair "
-        f"correlations are as large as those of independent spins ({p_text(test.p_value)})."
+        f"correlations are no larger than those of independent spins ({p_text(test.p_value)})."
     )
 
 
@@ -402,14 +403,14 @@ def _name(found: Diagnosis, spin: int) -> str:
 
 
 def _model_claim(found: Diagnosis) -> str:
-    """What does the pair model miss?"""
+    """Sentences on the deviations of the pair model."""
     if not found.converged:
         return "What the pair model misses was not judged: its fit did not converge."
     return adequacy_result.verdict(found.adequacy, found.false_alarms)
 
 
 def _time_claim(found: Diagnosis) -> str:
-    """Is one equilibrium model enough over time?"""
+    """Sentences on drift and time reversal."""
     if found.time_reversal is None and found.drift is None:
         return f"Drift and time reversal were not judged: {found.without_time}."
     parts = [part.verdict for part in (found.drift, found.time_reversal) if part is not None]
@@ -418,21 +419,13 @@ def _time_claim(found: Diagnosis) -> str:
     return " ".join(parts)
 
 
-def _plain(value: Any) -> Any:
-    """Tuples as lists."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _summary(found: Diagnosis) -> str:
     """Claims and table of the checks for a terminal."""
     outcomes = {True: "passes", False: "FAILS", None: "not judged"}
     lines = [f"{found.n_samples:,} samples of {found.n_spins} spins"]
     lines += [f"  {claim}" for claim in found.claims.values()]
-    lines.append(f"  {'check':<24} {'judges':<9} {'p':>7}  {'outcome':<11} largest deviation")
+    lines.append(f"  {'check':<24} {'judges':<9} {'p':>8}  {'outcome':<11} largest deviation")
     for check in found.checks:
-        lines.append(
-            f"  {check.name:<24} {check.judges:<9} {check.p_value:>7.4f}  {outcomes[check.passed]:<11} {check.effect}"
-        )
+        chance = p_text(check.p_value).removeprefix("p ").removeprefix("= ")
+        lines.append(f"  {check.name:<24} {check.judges:<9} {chance:>8}  {outcomes[check.passed]:<11} {check.effect}")
     return "\n".join(lines)

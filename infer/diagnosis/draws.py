@@ -1,4 +1,4 @@
-"""Rows drawn from a fitted model: sets of as many rows as the samples have, and sums over parts of them."""
+"""Rows drawn from a fitted model, in sets of as many rows as the samples have."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from infer.types import FloatArray, SpinArray
 from simulate.dynamics.sampling import sample
 from simulate.dynamics.spins import PersistentGlauber
 
-#: R-hat of the model's chains above which nothing is said to pass.
+#: R-hat of the model's chains above which no model passes.
 MIXED_R_HAT = 1.1
-#: Rows drawn in all, where the samples are few.
+#: Total number of rows drawn where there are few samples.
 ROWS = 400_000
 FEWEST_SETS, MOST_SETS = 20, 499
-#: Values held at once; fewer sets are drawn of larger samples.
+#: Most values held in memory; for larger samples fewer sets are drawn.
 MOST_VALUES = 250_000_000
 N_CHAINS = 256
 BURN_IN = 200
@@ -36,7 +36,7 @@ class Draws:
     Attributes
     ----------
     sets : ndarray of int8, shape (n_sets, n_rows, n_spins)
-        Each set has as many rows as the samples that it is held against.
+        Each set has as many rows as the samples that it is compared with.
     r_hat : float
         Largest R-hat of the chains, half of them started from the samples and half from independent spins, over
         energy, number of +1 and leading modes; 1 where all states were enumerated.
@@ -74,7 +74,7 @@ class Draws:
 
 
 def number_of_sets(n_rows: int, n_spins: int) -> int:
-    """Sets to draw: enough rows in all, and no more than memory holds."""
+    """Number of sets that gives enough rows in all without exceeding the limit on memory."""
     n_sets = int(np.clip(ROWS // n_rows, FEWEST_SETS, MOST_SETS))
     return max(4, min(n_sets, MOST_VALUES // (n_rows * n_spins)))
 
@@ -97,7 +97,7 @@ def draw(
     starts : ndarray of int8, shape (n_starts, n_spins)
         Rows of the samples that half of the chains start from.
     means : ndarray, shape (n_spins,)
-        Of the independent spins that the other half starts from.
+        Means of the independent spins that the other half starts from.
     seed : SeedSequence
     n_jobs : int or None
         Threads of the chains; the result does not depend on it.
@@ -166,7 +166,7 @@ def chains_r_hat(states: NDArray[np.int8], model: PairModel, n_modes: int = 3) -
     """Largest R-hat of chains (n_chains, n_draws, n_spins): energy, number of +1, leading modes of the couplings."""
     if states.shape[1] < 4:
         return float("nan")
-    # R-hat of a few hundred draws a chain says enough
+    # a few hundred draws a chain are enough for R-hat
     seen = states[:, :: max(1, states.shape[1] // 250)]
     rows = np.ascontiguousarray(seen).reshape(-1, model.n_spins)
     _, vectors = np.linalg.eigh(model.couplings)

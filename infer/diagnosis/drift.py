@@ -1,4 +1,4 @@
-"""Whether a record drifts, inside its runs and from run to run: means, energy and correlations in parts of it."""
+"""Test for drift of means, energy and correlations, inside the runs of a record and from run to run."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from infer.wording import join, p_text
 N_SEGMENTS = 4
 _N_PERMUTATIONS = 1999
 _MOST_DRIFTING = 5
-#: Blocks that a run needs for the quarters of it to be compared.
+#: Fewest blocks of a run whose quarters are compared.
 _FEWEST_IN_RUN = 4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Drift:
-    """What :func:`drift_test` found.
+    """Result of :func:`drift_test`.
 
     Attributes
     ----------
     p_value : float
-        Chance that a stationary record differs as much between its parts; the smallest of those below times their
+        Probability that a stationary record differs as much between its parts: the smallest of ``tests`` times their
         number. nan where nothing could be compared.
     tests : dict of float
-        p-values of what could be compared: "within runs" (quarters of each run), "run to run" (quarters of the series
-        of runs) and "between runs" (runs against each other, in any order).
+        p-values of the comparisons that could be made: "within runs" (quarters of each run), "run to run" (quarters of
+        the series of runs) and "between runs" (runs against each other, in any order).
     p_values : dict of float
-        The same for each of "means" of all spins, "energy", and "correlations": products of the leading principal
+        p-values for each of "means" of all spins, "energy", and "correlations": products of the leading principal
         components; keys such as "means within runs".
     rms_z : dict of float
         With the same keys: root mean square distance of the parts from the mean over its median under permutations; 1
@@ -43,12 +43,12 @@ class Drift:
     time : ndarray (n_blocks,)
         Middle of each block, in rows from the start of its run.
     energy, energy_std : ndarray (n_blocks,)
-        Mean energy of each block (units of the temperature, from the mean of the record) and the standard deviation
-        that blocks of this length have about the mean of their run.
+        Mean energy of each block (in units of the temperature, relative to the mean of the record) and the standard
+        deviation of blocks of this length about the mean of their run.
     mean_spin : ndarray (n_blocks,)
         Mean over spins and rows of each block.
     largest : list of dict
-        The spins whose means move most: ``spin``, ``first`` and ``last`` (means of the first and the last quarter of
+        The spins whose means change most: ``spin``, ``first`` and ``last`` (means of the first and the last quarter of
         the record), ``z``.
     n_blocks, n_runs, block_length : int
     correlation_time : float
@@ -75,10 +75,10 @@ class Drift:
 
     @property
     def stationary(self) -> bool | None:
-        """False where the record drifts; None where it is too short to say, or has too few blocks."""
+        """False where the record drifts; None where it is too short to decide, or has too few blocks."""
         if not self.tests:
             return None
-        # runs are independent of each other however long they remember
+        # runs are independent of each other, however long the autocorrelation time inside them
         if self.tests.get("run to run", 1.0) * len(self.tests) <= self.false_alarms:
             return False
         if not self.long_enough:
@@ -100,7 +100,7 @@ class Drift:
 
     @property
     def effect(self) -> str:
-        """The spin whose mean moves most."""
+        """Sentence part on the spin whose mean changes most."""
         if not self.largest:
             return ""
         most = self.largest[0]
@@ -111,7 +111,7 @@ class Drift:
 
     @property
     def verdict(self) -> str:
-        """One sentence on whether the record is the same in all its parts."""
+        """One sentence on whether the record is stationary."""
         return _verdict(self)
 
 
@@ -124,15 +124,15 @@ def drift_test(
     n_permutations: int = _N_PERMUTATIONS,
     seed: np.random.SeedSequence,
 ) -> Drift:
-    """Test whether parts of a record differ by more than their blocks in random order do.
+    """Test whether parts of a record differ by more than they do with their blocks in random order.
 
-    Three comparisons, each made where there is something to compare. Within runs: every run is divided into four parts
-    of successive blocks, against the blocks of each run in random order. Run to run: the series of runs is divided into
-    four parts, against the runs in random order. Between runs: runs as such, against blocks dealt out to the runs at
-    random. The statistic is the sum, over observables and parts, of the squared distance of a part from the mean, in
-    units of the scatter of what is permuted. Means, energy and correlations are combined by the smallest of their
-    p-values, whose own distribution comes from the same permutations (Westfall, Young 1993, Resampling-Based Multiple
-    Testing); the comparisons by Bonferroni.
+    There are up to three comparisons. Within runs: every run is divided into four parts of successive blocks, and the
+    null distribution has the blocks of each run in random order. Run to run: the series of runs is divided into four
+    parts, and the null distribution has the runs in random order. Between runs: the parts are the runs, and the null
+    distribution assigns blocks to runs at random. The statistic is the sum, over observables and parts, of the squared
+    distance of a part from the mean, in units of the scatter of what is permuted. Means, energy and correlations are
+    combined by the smallest of their p-values, whose own distribution comes from the same permutations (Westfall, Young
+    1993, Resampling-Based Multiple Testing); the comparisons by Bonferroni.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def drift_test(
     Notes
     -----
     A record of few autocorrelation times cannot be told from a drifting one: where blocks hold fewer than eight of
-    them, nothing is said.
+    them, ``stationary`` is None unless the comparison of whole runs rejects it.
     """
     spins = np.array([rows[part].mean(axis=0, dtype=np.float64) for part in blocks.slices])
     energy = np.array([observables[part, 0].mean() for part in blocks.slices])
@@ -239,7 +239,7 @@ def _quarters(runs: IntArray) -> IntArray:
 
 
 def _orders(runs: IntArray, n_permutations: int, rng: np.random.Generator) -> IntArray:
-    """The order of time, and random orders within runs; (1 + n_permutations, n_blocks)."""
+    """The order in time, and then random orders within runs; (1 + n_permutations, n_blocks)."""
     orders = np.tile(np.arange(len(runs)), (1 + n_permutations, 1))
     for run in np.unique(runs):
         columns = np.flatnonzero(runs == run)
@@ -283,7 +283,7 @@ def _largest(spins: FloatArray, early: NDArray[np.bool_], late: NDArray[np.bool_
 
 
 def _verdict(found: Drift) -> str:
-    """One sentence on whether the record is the same in all its parts."""
+    """One sentence on whether the record is stationary."""
     if not found.tests:
         return (
             f"Drift was not judged: {found.n_blocks} blocks in {found.n_runs} {'runs' if found.n_runs > 1 else 'run'} "
@@ -296,9 +296,13 @@ def _verdict(found: Drift) -> str:
             f"Drift was not judged: blocks of {found.block_length:,} rows are too short for an autocorrelation time of "
             f"{text}."
         )
-    compared = join(list(found.tests))
+    # of a single run there is nothing else to compare
+    compared = f" {join(list(found.tests))}" if found.n_runs > 1 else ""
     if found.stationary:
-        return f"No drift is seen {compared} ({p_text(found.p_value)}; {found.n_blocks} blocks)."
+        return f"No drift is seen{compared} ({p_text(found.p_value)}; {found.n_blocks} blocks)."
     which = [name for name, p in found.p_values.items() if p * len(found.tests) <= found.false_alarms]
-    text = f"The record drifts ({p_text(found.p_value)}; {join(which or list(found.p_values))})"
+    named = which or list(found.p_values)
+    if found.n_runs == 1:
+        named = [name.removesuffix(" within runs") for name in named]
+    text = f"The record drifts ({p_text(found.p_value)}; {join(named)})"
     return f"{text}: {found.effect}." if found.largest else f"{text}."

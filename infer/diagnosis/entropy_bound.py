@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from infer.diagnosis.blocks import TimeBlocks
 
 FloatArray = NDArray[np.float64]
-#: Strengths of the quadratic penalty, from strong to weak; none at all would be an overfit.
+#: Strengths of the quadratic penalty, from strong to weak; without a penalty the fit would overfit.
 RIDGES = (100.0, 10.0, 1.0, 0.1, 0.01)
 _N_GROUPS = 3
 _ITERATIONS = 12
@@ -30,10 +30,11 @@ def entropy_production_bound(rows: NDArray[np.int8], blocks: TimeBlocks) -> tupl
               f(x, x') = \sum_{ij} W_{ij}\, \delta x'_i\, \delta x_j,\quad W = -W^T,
 
     for every antisymmetric W (Donsker and Varadhan's formula for an f that changes its sign under reversal). W is
-    fitted on two thirds of the blocks, its penalty chosen by one of them, and the bound is evaluated on the last third;
-    the thirds take turns. So the value is a bound whatever the fit found, up to its standard error, and about zero,
-    rather below than above, for records that look the same backwards. What happens between rows, in spins that were
-    not recorded, or in correlations of higher order than two is not seen and makes the true value larger.
+    fitted on two thirds of the blocks, one of which chooses the penalty, and the bound is evaluated on the last third;
+    each third is the last one in turn. So the value is a bound for any W that the fit returns, up to its standard
+    error. For records that look the same backwards it is about zero, more often below than above. Entropy produced
+    between rows, by spins that were not recorded, or by correlations of higher order than two is not included, so the
+    true value may be larger.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def entropy_production_bound(rows: NDArray[np.int8], blocks: TimeBlocks) -> tupl
     """
     lengths = blocks.lengths - 1
     chosen = np.arange(len(lengths))
-    if lengths.sum() > _MOST_PAIRS:  # whole blocks, evenly over the record
+    if lengths.sum() > _MOST_PAIRS:  # whole blocks, spread evenly over the record
         n_kept = max(_N_GROUPS * 4, int(len(lengths) * _MOST_PAIRS / lengths.sum()))
         chosen = np.unique(np.linspace(0, len(lengths) - 1, min(n_kept, len(lengths))).astype(int))
     spins = np.flatnonzero(rows.min(axis=0) != rows.max(axis=0))
@@ -92,7 +93,7 @@ def _projection(pairs: tuple[FloatArray, FloatArray], W: FloatArray) -> FloatArr
 
 
 def _bound(f: FloatArray) -> tuple[float, FloatArray]:
-    """<f> - ln <exp(-f)>, and the weights exp(-f)/sum exp(-f)."""
+    """``<f> - ln <exp(-f)>``, and the weights exp(-f)/sum exp(-f)."""
     low = f.min()
     weights = np.exp(low - f)
     total = weights.sum()
@@ -100,7 +101,7 @@ def _bound(f: FloatArray) -> tuple[float, FloatArray]:
 
 
 def _fit(pairs: tuple[FloatArray, FloatArray], ridge: float, start: FloatArray | None = None) -> FloatArray:
-    """Antisymmetric W that maximises the bound less ridge/2 sum_{i<j} W_ij^2."""
+    """Antisymmetric W that maximises the bound less ``ridge/2 sum_{i<j} W_ij^2``."""
     after, before = pairs
     n_spins = after.shape[1]
     upper = np.triu_indices(n_spins, 1)
@@ -119,14 +120,14 @@ def _fit(pairs: tuple[FloatArray, FloatArray], ridge: float, start: FloatArray |
 
 
 def _matrix(w: FloatArray, n_spins: int) -> FloatArray:
-    """The antisymmetric matrix of its upper triangle."""
+    """The antisymmetric matrix with the given upper triangle."""
     W = np.zeros((n_spins, n_spins))
     W[np.triu_indices(n_spins, 1)] = w
     return W - W.T
 
 
 def _choose_ridge(train: tuple[FloatArray, FloatArray], validation: tuple[FloatArray, FloatArray]) -> float | None:
-    """The penalty of the largest bound on the validation pairs; None where no W does better than none."""
+    """The penalty with the largest bound on the validation pairs; None where no W has a bound above zero."""
     best, chosen, W = _SMALL, None, None
     for ridge in RIDGES:
         W = _fit(train, ridge, W)

@@ -1,4 +1,4 @@
-"""Whether rows say anything against independent spins: pair correlations against those of shifted or shuffled spins."""
+"""Test of independent spins: their pair correlations against those of shifted or shuffled spins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from infer.diagnosis.blocks import smallest_p_value
 from infer.types import FloatArray, IntArray, SpinArray
 
-#: Rate of false alarms at which independence counts as rejected.
+#: Rate of false alarms at which independence is rejected.
 FALSE_ALARMS = 0.01
 _WORK = 2e11
 _MOST_SAMPLES = 200_000
@@ -22,9 +22,9 @@ class Independence:
     Attributes
     ----------
     p_value : float
-        Chance that independent spins correlate as much, of all pairs together or of one of them.
+        Probability that independent spins correlate as much, in all pairs together or in one of them.
     pairs : ndarray of int64, shape (n, 2)
-        Pairs whose correlation stands out, strongest first (false alarms for all pairs together: `FALSE_ALARMS`).
+        Pairs whose correlation is significant, strongest first (rate of false alarms over all pairs: `FALSE_ALARMS`).
     z : ndarray, shape (n,)
         Their correlations in standard deviations of those of independent spins.
     """
@@ -47,21 +47,21 @@ def independence_test(
     n_resampled: int = 199,
     seed: np.random.SeedSequence,
 ) -> Independence:
-    """Test that spins are independent of each other, with their own memories left as they are.
+    """Test that spins are independent of each other; the autocorrelation of each spin is kept.
 
-    Resampling turns the record of each spin round by a shift of its own (circular shifts, which keep what a spin
-    remembers), or shuffles it where rows have no order. Statistics are the sum of squares and the largest of all pair
-    correlations in units of their spread; the smaller of the two p-values is judged by its own distribution.
+    Resampling shifts the record of each spin circularly by a random number of rows, which keeps its autocorrelation, or
+    shuffles it where rows have no order. Statistics are the sum of squares and the largest of all pair correlations in
+    units of their spread; the smaller of the two p-values is compared with its own null distribution.
 
     Parameters
     ----------
     rows : ndarray of int8, shape (n_rows, n_spins)
     counts : ndarray of int64, shape (n_rows,), optional
-        Rows are then repeated, and shuffled.
+        Number of times each row was seen. Rows are then repeated that often, and shuffled.
     ordered : bool
         Whether rows are in time order.
     n_resampled : int
-        At most; at least 99, fewer where there are many rows and spins.
+        Largest number of resampled records. Fewer, but at least 99, are drawn where there are many rows and spins.
     seed : SeedSequence
 
     Returns
@@ -80,7 +80,7 @@ def independence_test(
     x = np.ascontiguousarray((rows[:, varying] > 0).T)
     share = x.mean(axis=1)
     i, j = np.triu_indices(n_spins, 1)
-    # one coincidence more or less is the least that is taken as a standard deviation
+    # no standard deviation is taken as smaller than one coincidence
     spread = np.sqrt(np.outer(share * (1 - share), share * (1 - share)) / n_rows + 1.0 / n_rows**2)[i, j]
     n_resampled = int(np.clip(_WORK / (2.0 * n_rows * n_spins**2), 99, n_resampled))
     z = np.empty((1 + n_resampled, len(i)), dtype=np.float32)
@@ -97,7 +97,7 @@ def independence_test(
         block = moved.astype(np.float32)
         together = (block @ block.T).astype(np.float64) / n_rows
         z[k] = ((together - np.outer(share, share))[i, j] / spread).astype(np.float32)
-    # spins that remember correlate by chance more than the others do
+    # autocorrelated spins have larger chance correlations than others
     scale = np.sqrt(np.mean(z.astype(np.float64) ** 2, axis=0))
     z /= np.maximum(scale, 1.0)
     squares = np.abs(z).astype(np.float64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from infer.types import FloatArray, IntArray, SpinArray
 
-#: Mean up to which +1 stands for the rarer state.
+#: Mean up to which +1 counts as the rarer state.
 BALANCED = 0.2
 _CHUNK_ROWS = 16_384
 _CHUNK_TRIPLES = 1024
@@ -46,7 +46,7 @@ def indicator_sums(
     parts: Sequence[slice],
     weight: FloatArray | None = None,
 ) -> IndicatorSums:
-    """Sums over parts of rows; whole numbers, and exact, where there are no weights."""
+    """Sums over parts of rows; exact integers where there are no weights."""
     n_spins = rows.shape[1]
     sizes, first = np.zeros(len(parts)), np.zeros((len(parts), n_spins))
     second, third = np.zeros((len(parts), n_spins, n_spins)), np.zeros((len(parts), len(triples)))
@@ -93,16 +93,16 @@ def _weighted_coincidences(inside: NDArray[np.bool_], weight: FloatArray, triple
 
 
 def above_pairs(sums: IndicatorSums, triples: IntArray, least: float) -> tuple[FloatArray, FloatArray]:
-    r"""What three indicators do together beyond their means and pairs: ``r`` as coefficients, and its variance.
+    r"""Coefficients and variance of ``r``, the product of three indicators less its regression on singles and pairs.
 
-    ``r(x) = x_i x_j x_k + ...`` is the third-order product less its regression on all functions of one and of two of
-    the three. Under the probabilities ``p`` of the eight states, ``r(x) = (-1)^(3 - |x|) v / p(x)`` with the variance
+    ``r(x) = x_i x_j x_k + ...`` is uncorrelated with all functions of one and of two of the three indicators. Under the
+    probabilities ``p`` of the eight states, ``r(x) = (-1)^(3 - |x|) v / p(x)`` with the variance
     ``v = 1 / sum_x 1 / p(x)``.
 
     Parameters
     ----------
     sums : IndicatorSums
-        Of one part: gives the probabilities.
+        Sums over one part, which give the probabilities of the states.
     triples : ndarray of int64, shape (n_triples, 3)
     least : float
         Samples added to each of the eight states.
@@ -110,7 +110,7 @@ def above_pairs(sums: IndicatorSums, triples: IntArray, least: float) -> tuple[F
     Returns
     -------
     coefficients : ndarray, shape (8, n_triples)
-        Of 1, x_i, x_j, x_k, x_i x_j, x_i x_k, x_j x_k and x_i x_j x_k (one).
+        Coefficients of 1, x_i, x_j, x_k, x_i x_j, x_i x_k, x_j x_k and x_i x_j x_k (one).
     variance : ndarray, shape (n_triples,)
     """
     n = float(sums.sizes[0])

@@ -1,4 +1,4 @@
-"""Checks of what a pair model was fitted to, and of what it was not: third moments, number of +1, energy."""
+"""Checks of the means and correlations of a pair model, and of its third moments, number of +1 and energy."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from infer.statistics.moments import choose_triples
 from infer.types import FloatArray
 from infer.wording import join, p_text
 
-#: Third moments that are looked at; a random choice where there are more.
+#: Third moments that are compared; a random choice where there are more.
 N_TRIPLES = 2_000
 #: Root mean square distance of means and correlations, in standard errors, up to which a fit is accepted.
 ACCEPTED_RMS_Z = 1.0
 
 
 class SampledModel(PairModel):
-    """A pair model that is held against samples by its own draws, which are made once for all checks."""
+    """A pair model with draws of its own, made once for all checks."""
 
     @property
     def _kept(self) -> dict[str, Any]:
-        """What was computed already."""
+        """Results kept from earlier calls."""
         return self.__dict__.setdefault("_results", {})
 
     def compare(
@@ -38,7 +38,7 @@ class SampledModel(PairModel):
         n_jobs: int | None = 1,
         n_triples: int = N_TRIPLES,
     ) -> Comparison:
-        """Statistics of the samples against those of draws from the model.
+        """Compute the statistics of the samples and of draws from the model.
 
         Draws are made at the first call; later calls with the same samples return the same comparison, whatever their
         seed, so that all checks refer to the same draws.
@@ -52,7 +52,7 @@ class SampledModel(PairModel):
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Samples and draws of a model, side by side; spins that never change are left out of both.
+    """Statistics of samples and of draws of a model; constant spins are left out of both.
 
     ``varying`` are the indices of the spins that are compared, ``model`` the model of these given the others.
     """
@@ -65,7 +65,7 @@ class Comparison:
     n_samples: float
 
     def group(self, name: str) -> slice:
-        """Where the statistics of a group stand."""
+        """Columns of the statistics of a group."""
         start = 0
         for each, size in self.statistics.sizes.items():
             if each == name:
@@ -105,14 +105,14 @@ class ModelCheck:
     Attributes
     ----------
     p_value : float
-        Of the smaller of the two below, by its own distribution under draws of the model.
+        p-value of the smaller of the two below, by its distribution in draws of the model.
     p_values : dict of float
         "all together" (sum of squares) and "largest" (largest deviation).
     rms_z, max_z : float
         Root mean square and largest deviation in standard errors.
     nats : float
-        About what a model with a term for the deviation would gain, in nats per row: the relative entropy of the
-        observed and the predicted distribution less its bias; for third moments that of the largest alone.
+        Estimated gain of a model with a term for the deviation, in nats per row: the relative entropy of the observed
+        and the predicted distribution less its bias; for third moments that of the largest deviation only.
     effect : str
         The largest deviation in plain words.
     """
@@ -136,7 +136,7 @@ class ModelCheck:
 
     @classmethod
     def run(cls, model: PairModel, samples: Samples, seed: np.random.SeedSequence) -> Self | None:
-        """The check of a model against samples; None where there is nothing to compare."""
+        """Check a model against samples; None where there is nothing to compare."""
         sampled = model if isinstance(model, SampledModel) else SampledModel(model.couplings, model.fields)
         found = sampled.compare(samples, seed)
         group = found.group(cls.name)
@@ -204,7 +204,7 @@ class NumberOfUp(ModelCheck):
     @classmethod
     def _effect(cls, found: Comparison, samples: Samples, group: slice, k: int) -> str:
         inside = np.flatnonzero(found.statistics.count_bins == k)
-        # spins that never change count where they are +1
+        # constant spins that are +1 are counted
         constant = np.setdiff1d(np.arange(samples.n_spins), found.varying)
         low, high = (int(end) + int((samples.spins[0, constant] > 0).sum()) for end in (inside[0], inside[-1]))
         which = "no spin is" if high == 0 else f"{low} {'spin is' if low == 1 else 'spins are'}"
@@ -236,7 +236,7 @@ class MeansAndCorrelations(ModelCheck):
 
     @property
     def accepted(self) -> bool:
-        """Whether the fit reproduces them well enough for what rests on it."""
+        """Whether the fit reproduces them well enough to judge the form of the model."""
         return self.rms_z <= ACCEPTED_RMS_Z or self.p_value > 0.01
 
     @property
@@ -245,7 +245,7 @@ class MeansAndCorrelations(ModelCheck):
         if self.accepted:
             return f"The model has the means and correlations of the rows, to {self.rms_z:.2g} standard errors."
         return (
-            f"The model does not have the means and correlations of the rows: they are off by {self.rms_z:.2g} "
+            f"The model does not have the means and correlations of the rows: they are off by {_size(self.rms_z)} "
             f"standard errors (root mean square); {self.effect}."
         )
 
@@ -272,6 +272,11 @@ CHECKS: dict[type[ModelCheck], str] = {
 }
 
 
+def _size(z: float) -> str:
+    """A number of standard errors without an exponent."""
+    return f"{z:.2g}" if z < 10 else f"{z:,.0f}"
+
+
 def gain_text(check: ModelCheck) -> str:
-    """What a model with a term for the deviation would gain."""
+    """Gain of a model with a term for the deviation."""
     return f"{nats(check.nats)} nats per row"

@@ -1,4 +1,4 @@
-"""How much of the multi-information of a few spins pair couplings explain."""
+"""Share of the multi-information of a few spins that pair couplings explain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from infer.types import FloatArray, SpinArray
 
 CORRECTION = "Miller and Madow's"
-#: Smallest estimated share of the probability that lies in states that were seen.
+#: Smallest estimated probability of all states that were seen.
 _LEAST_COVERAGE = 0.9
 
 
@@ -22,13 +22,13 @@ class MultiInformation:
     independent, pair, all : float
         Entropies S_1 of independent spins, S_2 of the pair model, S_N of the rows.
     share : float
-        ``(S_1 - S_2) / (S_1 - S_N)``; nan where it is withheld.
+        ``(S_1 - S_2) / (S_1 - S_N)``; nan where it is not given.
     plain_share : float
-        The same of entropies without correction.
+        The same share from entropies without correction.
     coverage : float
         Good's estimate of the probability of the states that were seen.
     withheld : str
-        Why there is no share; empty where there is one.
+        Reason why there is no share; empty where there is one.
     """
 
     independent: float
@@ -46,17 +46,17 @@ def multi_information(
     """Share of the multi-information that pairs explain (Schneidman, Berry, Segev, Bialek 2006, Nature 440, 1007).
 
     All three entropies are corrected at first order in 1/n (Miller 1955, in: Information Theory in Psychology, 95):
-    plain estimates lie low by ``k / 2n`` on average, k the number of parameters: the number of spins, that and the
-    number of pairs, and the number of states seen less one.
+    plain estimates are too low by ``k / 2n`` on average, where k is the number of parameters: the number of spins for
+    S_1, the number of spins and pairs for S_2, and the number of states seen less one for S_N.
 
     Parameters
     ----------
     rows : ndarray of int8, shape (n_rows, n_spins)
-        Of spins that vary.
+        Rows of the spins that vary.
     weight : ndarray, shape (n_rows,), optional
     n_samples : float
     pair_entropy : float
-        Of the pair model fitted to these rows, in nats.
+        Entropy of the pair model fitted to these rows, in nats.
     n_pairs : int
 
     Returns

@@ -1,4 +1,4 @@
-"""The pair model of some moments, by maximum likelihood: fits without the rows that they are judged by."""
+"""Maximum-likelihood pair models of given moments, for fits to some rows that are judged on others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.model import PairModel
 from infer.types import FloatArray, IntArray, SpinArray
 
-#: Root mean square difference of moments, in standard errors of the data, at which a fit has ended.
+#: Root mean square difference of moments, in standard errors of the data, below which a fit has converged.
 TOLERANCE = 0.02
 _MOST_STEPS = 100
 _STATES = 20_000
@@ -23,9 +23,9 @@ _FIRST_COUNT = 3
 
 @dataclass(frozen=True, eq=False)
 class Refit:
-    """A fitted pair model, its log partition function with the error of that, and whether the fit was accepted.
+    """A fitted pair model, its log partition function with standard error, and whether the fit was accepted.
 
-    ``potential`` (n_spins + 1,) is V of the number K of +1, with the energy -V(K), where that was fitted too.
+    ``potential`` (n_spins + 1,) is V(K) of the number K of +1, where it was fitted; it adds -V(K) to the energy.
     """
 
     model: PairModel
@@ -48,7 +48,7 @@ class Refit:
 
 
 def smoothed_moments(means: FloatArray, second: FloatArray, n_samples: float) -> tuple[FloatArray, FloatArray]:
-    """Moments with one more sample of independent spins, itself with half a sample of either sign added."""
+    """Moments with one sample of independent spins added, whose means include half a sample of either sign."""
     first = means * n_samples / (n_samples + 1.0)
     both = (second * n_samples + np.outer(first, first)) / (n_samples + 1.0)
     np.fill_diagonal(both, 1.0)
@@ -66,7 +66,8 @@ def fit_exactly(
     r"""Maximum likelihood by enumeration, for at most 20 spins.
 
     Minimises ``log Z - sum_{i<j} J_ij <s_i s_j> - sum_i h_i <s_i> + alpha/2 sum_{i<j} J_ij^2`` by Newton steps. The
-    gradient is exact; the curvature is, too, up to 12 spins, and comes from 20 000 states drawn from the model above.
+    gradient is exact. The curvature is exact up to 12 spins; above, it is estimated from 20 000 states drawn from the
+    model.
 
     Parameters
     ----------
@@ -74,13 +75,13 @@ def fit_exactly(
         Moments, none of the means -1 or +1.
     alpha : float
     n_samples : float
-        What the moments' errors come from.
+        Number of samples that determines the errors of the moments.
     start : PairModel, optional
-        By default independent spins.
+        Start of the iteration; independent spins by default.
     counts : ndarray (n_spins + 1,), optional
         Shares of rows with 0, 1, ... spins at +1: fits a potential V of their number too (Tkacik et al. 2014, PLoS
-        Comput. Biol. 10, e1003408), V(0) = V(1) = V(2) = 0, its third differences penalised with the strength
-        ``alpha``.
+        Comput. Biol. 10, e1003408), V(0) = V(1) = V(2) = 0, with a penalty of strength ``alpha`` on its third
+        differences.
 
     Returns
     -------
@@ -164,13 +165,13 @@ def _information(states: Enumeration, n_spins: int, rng: np.random.Generator, co
     features -= weight @ features
     found = (features * weight[:, None]).T @ features
     if n_spins > _MOST_EXACT_INFORMATION:
-        # the states drawn know no direction that they do not vary in
+        # the drawn states have no variance along some directions
         found[np.diag_indices_from(found)] += 1e-3 * np.diag(found) + 1e-6
     return np.asarray(found)
 
 
 def with_constants(refit: Refit, varying: IntArray, means: FloatArray) -> Refit:
-    """A fit of the spins that vary, with the others as independent spins."""
+    """Complete a fit of the spins that vary by the constant spins, taken as independent."""
     n_spins = len(means)
     couplings, fields = np.zeros((n_spins, n_spins)), np.arctanh(means)
     couplings[np.ix_(varying, varying)] = refit.model.couplings
@@ -188,5 +189,5 @@ def with_constants(refit: Refit, varying: IntArray, means: FloatArray) -> Refit:
 
 
 def exactly_possible(n_varying: int) -> bool:
-    """Whether the states of so many spins are enumerated."""
+    """Whether all states of this many spins are enumerated."""
     return n_varying <= MOST_EXACT_SPINS

@@ -1,4 +1,4 @@
-"""Statistics that a model was not fitted to, less their regression on those that it was; null distribution by draws."""
+"""Statistics that a model was not fitted to, less their regression on the fitted ones; null distribution from draws."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from infer.diagnosis.indicators import IndicatorSums, above_pairs, apply_above_p
 from infer.model import PairModel
 from infer.types import FloatArray, IntArray, SpinArray
 
-#: Spins up to which statistics are regressed on all means and pairs, and beyond which on those that belong to them.
+#: Spins up to which statistics are regressed on all means and pairs; above, on those of their own spins only.
 MOST_FULL_SPINS = 50
-#: Parts of a set that replicates are put together from, where sets are few.
+#: Number of parts of a set from which replicates are combined where there are few sets.
 N_PARTS = 16
 N_REPLICATES = 999
 _FEWEST_DIRECT = 199
@@ -29,7 +29,7 @@ MOST_PAIRS = 2_000
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What is counted in rows: triples of rarer states, the number of +1 in bins, the energy in bins.
+    """Counts taken in rows: triples of rarer states, the number of +1 in bins, the energy in bins.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Statistics:
     energy_edges : ndarray
         Inner edges of the bins of the energy.
     pairs : ndarray of int64, shape (n_pairs, 2)
-        Pairs of spins whose coincidences are held against the model's, to judge the fit.
+        Pairs of spins whose coincidences are compared with the model's, to judge the fit.
     """
 
     model: PairModel
@@ -59,7 +59,7 @@ class Statistics:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Statistics of each group, in their order; a distribution in one bin says nothing and has none."""
+        """Number of statistics of each group, in their order; a distribution in one bin has none."""
         bins = int(self.count_bins[-1]) + 1, len(self.energy_edges) + 1
         return {
             "third moments": len(self.triples),
@@ -113,7 +113,7 @@ def choose_statistics(model: PairModel, draws: Draws, triples: IntArray) -> Stat
 
 
 def merged_bins(expected: FloatArray, least: float) -> IntArray:
-    """Bin of each value: values in order, neighbours put together until at least so much is expected in a bin."""
+    """Bin of each value: values in order, neighbours merged until at least ``least`` is expected in a bin."""
     labels = np.empty(len(expected), dtype=np.int64)
     current, filled = 0, 0.0
     for value, size in enumerate(expected):
@@ -121,16 +121,16 @@ def merged_bins(expected: FloatArray, least: float) -> IntArray:
         filled += size
         if filled >= least:
             current, filled = current + 1, 0.0
-    # what is left over at the end joins the last full bin
+    # the remainder at the end joins the last full bin
     last = max(current - 1, 0)
     return np.minimum(labels, last)
 
 
 def energy_edges(energies: FloatArray, n_bins: int = N_ENERGY_BINS) -> FloatArray:
-    """Inner edges between bins of about equal shares, half-way between energies that differ by more than rounding."""
+    """Inner edges of bins with about equal shares, half-way between energies that differ by more than rounding."""
     ordered = np.sort(energies)
     scale = max(float(np.abs(ordered).max()), 1.0)
-    # the last starts of levels that lie apart by more than rounding
+    # starts of energy levels that differ by more than rounding
     starts = np.flatnonzero(np.diff(ordered) > 1e-9 * scale) + 1
     if not len(starts):
         return np.empty(0)
@@ -174,14 +174,14 @@ class FullRegression:
         self._coefficients = np.linalg.solve(gram, cross)
 
     def apply(self, sums: IndicatorSums, binned: FloatArray) -> FloatArray:
-        """Means over each part of what is left of the statistics, (n_parts, n_statistics)."""
+        """Means of the residuals of the statistics over each part, (n_parts, n_statistics)."""
         i, j = self._pairs
         features = np.concatenate([sums.first, sums.second[:, i, j]], axis=1)
         return np.concatenate([sums.third, binned], axis=1) - features @ self._coefficients
 
 
 class LocalRegression:
-    """Statistics less their regression on what belongs to them.
+    """Statistics less their regression on spins and pairs of their own.
 
     Triples: their own three spins and pairs. Bins: all spins, the square of the number of +1, and the energy.
     """
@@ -218,7 +218,7 @@ class LocalRegression:
         return self.statistics.model.couplings * np.outer(rare, rare)
 
     def apply(self, sums: IndicatorSums, binned: FloatArray) -> FloatArray:
-        """Means over each part of what is left of the statistics, (n_parts, n_statistics)."""
+        """Means of the residuals of the statistics over each part, (n_parts, n_statistics)."""
         rare = self.statistics.rare.astype(np.float64)
         square = np.einsum("pij,i,j->p", sums.second, rare, rare)
         energy = np.einsum("pij,ij->p", sums.second, self._signed())
@@ -230,11 +230,11 @@ class LocalRegression:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """What is left of the statistics, of the samples and of replicates drawn from the model.
+    """Residuals of the statistics, for the samples and for replicates drawn from the model.
 
     ``observed`` (k,) and ``replicates`` (n_replicates, k) have mean zero in the model; ``std`` (k,) is the standard
     error of the model's own sets, ``expected`` (k,) what the model predicts after a refit to the samples' means and
-    pairs, ``seen`` (k,) the samples' statistics.
+    pairs, ``seen`` (k,) the samples' statistics before the regression.
     """
 
     seen: FloatArray
@@ -264,7 +264,7 @@ def residuals(
     batches : ndarray of int64, shape (n_rows,), optional
         Contiguous batches that the long-run variance of the samples comes from; None for independent rows.
     seed : SeedSequence
-        Of the replicates.
+        Seed of the replicates.
 
     Returns
     -------
@@ -287,7 +287,7 @@ def residuals(
     i, j = statistics.pairs.T
 
     def every(sums: IndicatorSums, binned: FloatArray) -> FloatArray:
-        """What is left of the statistics, and the means and pairs as they are, (n_parts, k)."""
+        """Residuals of the statistics, then the means and pairs themselves, (n_parts, k)."""
         return np.concatenate([regression.apply(sums, binned), sums.first, sums.second[:, i, j]], axis=1)
 
     table = np.stack([every(*each) for each in found]) / n_rows  # (n_sets, n_parts, k)
@@ -299,7 +299,7 @@ def residuals(
     seen = np.concatenate([own.third, own_bins, own.first, own.second[:, i, j]], axis=1)[0] / total
     if direct:
         sets = table[:, 0]
-        # samples and sets are exchangeable: all are measured from the mean of all
+        # samples and sets are exchangeable, so the common mean is subtracted from all of them
         centre = (sets.sum(axis=0) + observed) / (n_sets + 1)
         replicates = sets - centre
         spread = sets.std(axis=0, ddof=1)
@@ -307,7 +307,7 @@ def residuals(
         centre = table.sum(axis=1).mean(axis=0)
         picks = np.random.default_rng(seed).integers(0, n_sets, size=(N_REPLICATES, len(parts)))
         deviations = table - table.mean(axis=0)
-        # recombined parts spread by 1 - 1/n_sets, and the centre has an error of its own
+        # recombined parts have the variance 1 - 1/n_sets, and the centre has an error of its own
         widening = np.sqrt((1 + 1 / n_sets) / (1 - 1 / n_sets))
         replicates = np.zeros((N_REPLICATES, table.shape[2]))
         for part in range(len(parts)):

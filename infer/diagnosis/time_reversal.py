@@ -1,4 +1,4 @@
-"""Whether a record looks the same backwards: lagged correlations against their reversals, and entropy production."""
+"""Test of time reversal: lagged correlations against their reversals, and a bound of the entropy production."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infer.diagnosis.indicators import rarer_state
 from infer.files.json import to_plain_dict
 from infer.wording import join, p_text, with_error
 
-#: Standard errors beyond which a bound of the entropy production is told as larger than zero.
+#: Standard errors above which a bound of the entropy production is reported as larger than zero.
 BOUND_SIGMA = 2.0
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -26,16 +26,17 @@ _MOST_PAIRS = 20_000
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TimeReversal:
-    r"""What :func:`time_reversal_test` found.
+    r"""Result of :func:`time_reversal_test`.
 
     Attributes
     ----------
     p_value : float
-        Chance that a record which looks the same backwards shows as much asymmetry; of the smaller of the two below.
+        Probability that a record which looks the same backwards has as much asymmetry; from the smaller of the two
+        below.
     p_values : dict of float
         "pairs of spins" (second order) and "energy and modes" (third order).
     rms_z : dict of float
-        Root mean square, over all lagged correlations, of their asymmetry over its standard error; 1 without any.
+        Root mean square, over all lagged correlations, of their asymmetry over its standard error; 1 without asymmetry.
     false_alarms : float
         Rate of false alarms at which `reversible` is decided.
     lags : tuple of int
@@ -74,7 +75,7 @@ class TimeReversal:
 
     @property
     def reversible(self) -> bool | None:
-        """False where the record can be told from its reversal, None where it is too short to say that it cannot."""
+        """False where the record can be told from its reversal; None where it cannot, but is too short to decide."""
         if self.p_value <= self.false_alarms:
             return False
         return True if self.long_enough else None
@@ -127,12 +128,12 @@ def time_reversal_test(
               - \langle \delta s_j(t+\tau)\,\delta s_i(t)\rangle
 
     of all pairs of spins, and, for energy and leading principal components y,
-    :math:`B_{ab}(\tau) = \langle y_a^2(t+\tau)\, y_b(t)\rangle - \langle y_a^2(t)\, y_b(t+\tau)\rangle` of third
-    order, vanish when the record looks the same backwards; spins count as even under time reversal. Each of them is
-    divided by its standard error and their squares are summed. The null distribution is that of the record with each
-    block reversed or not, by the throw of a coin: reversal changes the sign of a block's contribution to A and B and
-    leaves all that is symmetric as it is. The two orders are combined by their smaller p-value, whose own distribution
-    comes from the same randomisation.
+    :math:`B_{ab}(\tau) = \langle y_a^2(t+\tau)\, y_b(t)\rangle - \langle y_a^2(t)\, y_b(t+\tau)\rangle` of third order,
+    vanish when the record looks the same backwards; spins count as even under time reversal. Each of them is divided by
+    its standard error and their squares are summed. The null distribution is that of the record with each block
+    reversed or not at random: reversal changes the sign of a block's contribution to A and B and leaves all symmetric
+    statistics unchanged. The two orders are combined by their smaller p-value, whose own distribution comes from the
+    same randomisation.
 
     Parameters
     ----------
@@ -154,8 +155,8 @@ def time_reversal_test(
 
     Notes
     -----
-    Driven dynamics with symmetric couplings and no fields have symmetric lagged correlations of second order: only
-    the third order, or none of these, can tell them from equilibrium. A record that passes may still be driven.
+    Driven dynamics with symmetric couplings and no fields have symmetric lagged correlations of second order; the third
+    order may or may not tell them from equilibrium. A record that passes may still be driven.
 
     References
     ----------
@@ -168,7 +169,7 @@ def time_reversal_test(
     asymmetry, forward, backward, n_products = _pair_products(rows, blocks, pairs, lags)
     second = asymmetry.reshape(len(blocks.slices), -1).astype(np.float64)
     third = _third_order(observables, blocks, lags)
-    # the first throw leaves every block as it is
+    # the first row leaves every block as it is: the observed record
     signs = rng.choice(np.array([-1.0, 1.0]), size=(1 + n_permutations, len(blocks.slices)))
     signs[0] = 1.0
     null = [np.einsum("rb,bc,rc->r", signs, block_kernel(part), signs) for part in (second, third)]
@@ -198,7 +199,7 @@ def time_reversal_test(
 
 
 def _choose_pairs(n_spins: int, seed: np.random.SeedSequence) -> IntArray:
-    """All pairs i < j, or a random choice of so many that a computer can hold them."""
+    """All pairs i < j, or a random choice of as many as fit into memory."""
     pairs = np.argwhere(np.triu(np.ones((n_spins, n_spins), dtype=bool), 1))
     if len(pairs) > _MOST_PAIRS:
         pairs = pairs[np.sort(np.random.default_rng(seed).choice(len(pairs), _MOST_PAIRS, replace=False))]
@@ -210,8 +211,8 @@ def _pair_products(
 ) -> tuple[IntArray, FloatArray, FloatArray, int]:
     """Asymmetries of lagged coincidences of each pair in each block, and both lagged covariances at the first lag.
 
-    Coincidences are those of the rarer states: whole numbers, so that what is equal stays equal, and most pairs of
-    spins that are seldom active have none at all.
+    Coincidences of the rarer states are integers, so that equal sums stay exactly equal; most pairs of seldom active
+    spins have none.
     """
     i, j = pairs.T
     rare = rarer_state(rows.mean(axis=0, dtype=np.float64))

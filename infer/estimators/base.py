@@ -1,8 +1,7 @@
-"""What every estimator of spin systems shares: reading samples, strict checks, standard errors, the score."""
+"""Base class of estimators of spin systems: reading and checking of samples, standard errors, score."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -15,10 +14,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from infer.checks import check_confidence, check_memory, name_spins
 from infer.estimators.blocks import block_score, check_blocks, varying_blocks
 from infer.estimators.columns import VaryingSpins, check_worth, varying_spins
+from infer.estimators.rare_pairs import RarePairs, rare_pairs
 from infer.model import PairModel, SpinModel
 from infer.samples import Samples
 from infer.statistics.batches import student_quantile
 from infer.types import FloatArray
+from simulate.user_warnings import warn
 
 __all__ = ["Fit", "SpinEstimator", "without_errors"]
 
@@ -30,7 +31,7 @@ class Fit:
     Parameters
     ----------
     couplings : ndarray of float64, shape (n_varying, n_varying)
-        In units of the temperature; node by node estimates are averaged with their transpose.
+        Couplings in units of the temperature; estimates made node by node are averaged with their transpose.
     fields : ndarray of float64, shape (n_varying,)
         In units of the temperature.
     converged : bool
@@ -56,13 +57,13 @@ class Fit:
 class SpinEstimator(BaseEstimator):
     """Base class of the estimators of couplings and fields from spins of -1 and +1.
 
-    A subclass writes `solve`; reading and checking samples, spins that never change, names and scores come with this
-    class. Parameters that it understands where a subclass has them in its constructor:
+    A subclass writes `solve`; this class reads and checks samples, treats constant spins, keeps names and computes
+    scores. It uses these parameters where a subclass has them in its constructor:
 
     ``threshold`` (real values above it become +1, others -1), ``constant`` ("field" keeps spins that never change
-    without couplings, "error" refuses them), ``missing`` ("mask" lets 0 and NaN stand for missing values),
-    ``fit_fields`` (True, False, or "auto": no for simulations that ran without fields, yes for all else), ``alpha``
-    (None: one prior sample, see `prior`), ``errors`` (whether standard errors are computed in `fit`).
+    without couplings, "error" refuses them), ``missing`` (with "mask", 0 and NaN are missing values), ``fit_fields``
+    (True, False, or "auto": False for simulations without fields, True otherwise), ``alpha`` (None: one prior sample,
+    see `prior`), ``errors`` (whether standard errors are computed in `fit`).
 
     Attributes
     ----------
@@ -71,13 +72,18 @@ class SpinEstimator(BaseEstimator):
     fields_ : ndarray of float64, shape (n_spins,)
         In units of the temperature.
     couplings_std_, fields_std_ : ndarray of float64, shapes (n_spins, n_spins) and (n_spins,)
-        Standard errors, where the estimator has them and ``errors=True``; NaN for spins that never change.
+        Standard errors, where the estimator has them and ``errors=True``; NaN for spins that never change and for pairs
+        that the samples do not determine.
+    undetermined_ : ndarray of bool, shape (n_spins, n_spins)
+        Pairs of spins that never take one of their four joint values, or obey a combination that never changes: the
+        likelihood has no finite maximum, a penalty sets the coupling, and its interval is open to one side. With
+        ``errors=True``.
     converged_ : bool
     n_iter_ : int
 
     References
     ----------
-    The manner of estimators: L. Buitinck et al. 2013, API design for machine learning software, arXiv:1309.0238.
+    Interface of estimators: L. Buitinck et al. 2013, API design for machine learning software, arXiv:1309.0238.
     """
 
     threshold: float | None = None
@@ -85,7 +91,11 @@ class SpinEstimator(BaseEstimator):
     missing: str = "error"
     fit_fields: bool | str = "auto"
     errors: bool = True
-    fits_blocks: bool = False  # whether a fit passes over the blocks of a Dask array; else it reads them into memory
+    fits_blocks: bool = False  # whether a fit works on the blocks of a Dask array; otherwise it reads them into memory
+
+    rows_of_penalty: float = 0.0  # that the penalty adds to each cell of a pair's table
+    judges_pairs: bool = True  # whether couplings of pairs are judged by the tables of their joint values
+    _rare: RarePairs | None = None
 
     couplings_: FloatArray
     fields_: FloatArray
@@ -106,7 +116,7 @@ class SpinEstimator(BaseEstimator):
         -------
         Fit
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say how it solves for couplings: write solve()")
+        raise NotImplementedError(f"{type(self).__name__} has no method that computes couplings: write solve()")
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit couplings and fields to samples.
@@ -135,13 +145,13 @@ class SpinEstimator(BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If spins never change, or the fit is not to be trusted; the message says what to do.
+            If spins never change, or the fit is unreliable; the message gives the remedy.
         """
         self._validate_params()
         return self._fit_samples(self._read(X, sample_weight, reset=True))
 
     def prepare(self, X: Any, sample_weight: ArrayLike | None = None) -> VaryingSpins:
-        """Samples as `solve` takes them: checked, with the spins that vary.
+        """Check samples and select the spins that vary, as `solve` needs them.
 
         Parameters
         ----------
@@ -169,7 +179,7 @@ class SpinEstimator(BaseEstimator):
         return find(samples, fit_fields, self.report_constant)
 
     def _needs_number(self, parameters: dict[str, Any]) -> bool:
-        """Whether the number of samples enters a fit: by standard errors, or a default penalty."""
+        """Whether a fit needs the number of samples, for standard errors or a default penalty."""
         return bool(parameters.get("errors", False)) or parameters.get("alpha", 0.0) is None
 
     def _fit_samples(self, samples: Samples) -> Self:
@@ -180,7 +190,7 @@ class SpinEstimator(BaseEstimator):
 
     def _keep(self, found: Fit, samples: VaryingSpins) -> None:
         """Set the attributes of a fit."""
-        for name in ("couplings_std_", "fields_std_"):
+        for name in ("couplings_std_", "fields_std_", "undetermined_"):
             self.__dict__.pop(name, None)
         couplings, self.fields_ = samples.expand(found.couplings, found.fields)
         self.couplings_ = (couplings + couplings.T) / 2.0
@@ -189,18 +199,34 @@ class SpinEstimator(BaseEstimator):
         self.spin_names_ = samples.names
         for name, value in found.attributes.items():
             setattr(self, name, value)
+        if self.errors and self.judges_pairs:
+            self._rare = rare_pairs(samples, self.couplings_, self.quadratic_penalty, self.rows_of_penalty)
+            none = np.zeros(self.couplings_.shape, dtype=bool)
+            self.undetermined_ = none if self._rare is None else self._rare.undetermined
         if found.couplings_std is not None and found.fields_std is not None:
-            self.couplings_std_, self.fields_std_ = samples.expand_errors(found.couplings_std, found.fields_std)
-            self.errors_freedom_ = float(found.freedom)
+            self._set_errors(*samples.expand_errors(found.couplings_std, found.fields_std), found.freedom)
+
+    @property
+    def quadratic_penalty(self) -> float:
+        """Strength of the quadratic penalty on couplings that a fit used, relative to the mean log-likelihood."""
+        return float(getattr(self, "alpha_", None) or 0.0)
+
+    def _set_errors(self, couplings_std: FloatArray, fields_std: FloatArray, freedom: float) -> None:
+        """Keep standard errors, made to hold for pairs that rarely coincide."""
+        if self._rare is not None:
+            couplings_std, fields_std = self._rare.errors(self.couplings_, couplings_std, fields_std)
+        self.couplings_std_, self.fields_std_, self.errors_freedom_ = couplings_std, fields_std, float(freedom)
 
     def __getattr__(self, name: str) -> Any:
-        """Say why there are no standard errors; all other names are errors as usual."""
+        """Raise an error that gives the reason where there are no standard errors; the usual one for other names."""
         if name in ("couplings_std_", "fields_std_") and "couplings_" in self.__dict__:
             raise AttributeError(self._why_no_errors())
+        if name == "undetermined_" and "couplings_" in self.__dict__ and not self.errors:
+            raise AttributeError("pairs that samples do not determine were not looked for: fit with errors=True")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _why_no_errors(self) -> str:
-        """The reason why a fit has no standard errors."""
+        """Reason why a fit has no standard errors."""
         if not self.errors:
             return "standard errors were not computed: fit with errors=True"
         return f"{type(self).__name__} has no standard errors for these parameters"
@@ -237,7 +263,7 @@ class SpinEstimator(BaseEstimator):
         return samples.with_values(samples.spins)
 
     def read(self, X: Any, sample_weight: ArrayLike | None = None) -> Samples:
-        """Samples checked against a fit: their number of spins, their names, their values.
+        """Read samples and check their number of spins, names and values against a fit.
 
         Parameters
         ----------
@@ -251,7 +277,7 @@ class SpinEstimator(BaseEstimator):
         Raises
         ------
         ValueError
-            If X holds anything but +-1, or another number of spins than the fit.
+            If X contains values other than +-1, or has another number of spins than the fit.
         """
         check_is_fitted(self, "couplings_")
         return self._read(X, sample_weight, reset=False)
@@ -282,7 +308,7 @@ class SpinEstimator(BaseEstimator):
         return 1.0 / n_samples if alpha is None else float(alpha)
 
     def report_constant(self, indices: Any, names: tuple[str, ...] | None) -> None:
-        """Refuse spins that never change, or warn of them, as ``constant`` says.
+        """Refuse spins that never change, or warn of them, depending on ``constant``.
 
         Parameters
         ----------
@@ -306,7 +332,7 @@ class SpinEstimator(BaseEstimator):
             text = f"{name_spins(indices, names)} never change: no coupling to them can be estimated"
             if self.constant == "error":
                 raise ValueError(f"{text}; drop these columns, or pass constant='field' to keep them without couplings")
-            warnings.warn(
+            warn(
                 f"{text}; they are kept without couplings (drop these columns, or pass constant='error' to refuse)",
                 ConvergenceWarning,
                 stacklevel=6,
@@ -316,6 +342,10 @@ class SpinEstimator(BaseEstimator):
         self, confidence: float = 0.95, parameter: Literal["couplings", "fields"] = "couplings"
     ) -> tuple[FloatArray, FloatArray]:
         """Intervals of all couplings or fields: estimate -+ Student's t quantile times standard error.
+
+        Couplings of pairs with fewer than ten independent rows in a cell of their table (counted, or expected of
+        independent spins) have intervals by profile likelihood of this table, moved by what the other spins explain.
+        Those of `undetermined_` pairs are open to the side of the empty cell: infinite.
 
         Parameters
         ----------
@@ -336,6 +366,11 @@ class SpinEstimator(BaseEstimator):
             raise ValueError(f"parameter must be 'couplings' or 'fields', got {parameter!r}")
         centre, std = getattr(self, f"{parameter}_"), getattr(self, f"{parameter}_std_")
         half = student_quantile(check_confidence(confidence), self.errors_freedom_) * std
+        if self._rare is None:
+            return centre - half, centre + half
+        if parameter == "couplings":
+            return self._rare.interval(centre, std, confidence, centre - half, centre + half)
+        half[self.undetermined_.any(axis=1)] = np.inf
         return centre - half, centre + half
 
     @property
@@ -358,7 +393,7 @@ class SpinEstimator(BaseEstimator):
         Raises
         ------
         ValueError
-            If X holds anything but +-1, or another number of spins than the fit.
+            If X contains values other than +-1, or has another number of spins than the fit.
         """
         check_is_fitted(self, "couplings_")
         return self._model.log_pseudolikelihood(self._read(X, reset=False).spins)
@@ -383,7 +418,7 @@ class SpinEstimator(BaseEstimator):
         Raises
         ------
         ValueError
-            If X holds anything but +-1, or another number of spins than the fit.
+            If X contains values other than +-1, or has another number of spins than the fit.
         """
         check_is_fitted(self, "couplings_")
         samples = self._read(X, sample_weight, reset=False)
@@ -393,7 +428,7 @@ class SpinEstimator(BaseEstimator):
 
 
 def without_errors(estimator: Any) -> Any:
-    """A copy of an estimator, not fitted, that leaves out standard errors where it has them.
+    """An unfitted copy of an estimator that computes no standard errors.
 
     Parameters
     ----------

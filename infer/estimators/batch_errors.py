@@ -1,4 +1,4 @@
-"""Standard errors from batches of rows: the first-order change of an estimate that each batch makes."""
+"""Standard errors from batches of rows: first-order change of an estimate with the weight of each batch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.rows import CHUNK_ROWS, SpinRows
 from infer.samples import Samples
-from infer.statistics.batches import batch_labels
+from infer.statistics.batches import batch_labels, long_batch_labels
 from infer.types import FloatArray
 
 __all__ = ["RowBatches", "node_curvatures", "pair_errors", "screening_errors", "screening_roots"]
 
 INDEPENDENT_BATCHES = 200  # for counted rows: standard errors carry a relative error of 1 / sqrt(2 x 200)
-CURVATURE_ROWS = (4000, 20_000)  # rows used for the curvatures of a node: 20 for each spin within these bounds
-LEAST_FREEDOM = 0.25  # share of the samples that parameters leave at least
+CURVATURE_ROWS = (4000, 20_000)  # rows used for the curvatures of a node: 20 per spin, within these bounds
+LEAST_FREEDOM = 0.25  # smallest ratio (n_samples - n_parameters) / n_samples that is used
 MOST_SPINS = 500  # of joint errors, for which the curvatures of all nodes are kept: 8 n^3 bytes
-MOST_PRODUCTS = 1000  # conjugate gradient steps
+MOST_PRODUCTS = 1000  # steps of conjugate gradients
 ACCURACY = 1e-6  # relative, of the solution by conjugate gradients
 
 
@@ -30,8 +30,8 @@ class RowBatches:
     """Batches of rows that are nearly independent of each other.
 
     Rows of a run are divided into batches of successive rows. Weighted rows without runs are independent samples: rows
-    carry random signs and the root of the number of samples that they stand for, so that the outer squares of batch
-    sums add up to the covariance of independent samples on average.
+    are multiplied by random signs and by the root of their number of samples, so that the outer products of batch sums
+    add up to the covariance of independent samples on average.
 
     Parameters
     ----------
@@ -49,11 +49,14 @@ class RowBatches:
 
     @classmethod
     def of(cls, samples: Samples) -> RowBatches | None:
-        """Batches of samples; None where fewer than two have weight, so that nothing scatters."""
+        """Batches of samples; None where fewer than two have weight, so that there is no variance."""
         n_rows, weight, chains = samples.n_rows, samples.weight, samples.chains
         shares = np.full(n_rows, 1.0 / n_rows) if weight is None else weight / weight.sum()
         independent = weight is not None and chains is None
-        labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows) if independent else None)
+        if independent:
+            labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows))
+        else:
+            labels = long_batch_labels(samples.spins, chains, weight)
         edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), n_rows]
         if np.count_nonzero(np.add.reduceat(shares, edges[:-1])) < 2:
             return None
@@ -65,13 +68,13 @@ class RowBatches:
 
     @property
     def weights(self) -> FloatArray:
-        """Sum of the weights of the rows of each batch, as they enter the sums."""
+        """Sum of the weights of the rows of each batch, as used in the sums."""
         rows = self.row_shares if self.signed_shares is None else self.signed_shares
         return np.add.reduceat(rows, self.edges[:-1])
 
     @property
     def concentration(self) -> float:
-        """Sum of the squared shares of batches: the inverse of their effective number."""
+        """Sum of the squared shares of batches, the inverse of their effective number."""
         return float(np.sum(np.add.reduceat(self.row_shares, self.edges[:-1]) ** 2))
 
     @property
@@ -82,7 +85,7 @@ class RowBatches:
     def roots(
         self, sums: Callable[[slice, FloatArray], FloatArray], mean: FloatArray | None = None
     ) -> Iterator[FloatArray]:
-        """Centred sums of all batches, whose outer squares add up to the covariance of the mean.
+        """Centred sums of all batches, whose outer products with themselves add up to the covariance of the mean.
 
         Parameters
         ----------
@@ -104,7 +107,7 @@ class RowBatches:
             yield scale * (self._over(sums, slice(start, stop), rows) - weight * mean)
 
     def mean(self, sums: Callable[[slice, FloatArray], FloatArray]) -> FloatArray:
-        """Mean over all rows of the quantity that `sums` adds up, as in `roots`."""
+        """Mean over all rows of the quantity that `sums` computes, as in `roots`."""
         return self._over(sums, slice(0, self.edges[-1]), self.row_shares)
 
     @staticmethod
@@ -131,18 +134,18 @@ def screening_roots(
     Parameters
     ----------
     rows : SpinRows
-        In the order of the batches.
+        Rows in the order of the batches.
     batches : RowBatches
     couplings : ndarray (n_spins, n_spins)
         Row u belongs to node u; need not be symmetric.
     fields : ndarray (n_spins,)
     logarithm : bool
-        Gradients of the logarithms of the sums.
+        Whether gradients are those of the logarithms of the sums.
 
     Returns
     -------
     ndarray of float32 (n_batches, n_spins, n_spins + 1)
-        The derivative by the field in the last column; that by the coupling of a node with itself means nothing.
+        The derivative by the field is the last column; that by the coupling of a node with itself is not used.
     """
     n = rows.n_spins
 
@@ -169,7 +172,7 @@ def screening_roots(
 def node_curvatures(
     rows: SpinRows, couplings: FloatArray, fields: FloatArray, logarithm: bool = False
 ) -> Iterator[tuple[FloatArray, float]]:
-    """Second derivatives of the (logarithms of the) screening sums of all nodes, and what they were averaged over.
+    """Second derivatives of the (logarithms of the) screening sums of all nodes, and the number of rows averaged over.
 
     Parameters
     ----------
@@ -181,9 +184,9 @@ def node_curvatures(
     Yields
     ------
     curvature : ndarray (n_spins + 1, n_spins + 1)
-        By the couplings of the node and its field.
+        Second derivatives by the couplings of the node and its field.
     n_averaged : float
-        Effective number of rows, where a part of them was picked; infinite where all rows were used.
+        Effective number of rows where a part of them was drawn; infinite where all rows were used.
     """
     few, many = CURVATURE_ROWS
     spins, share, everything = rows.picked(min(max(20 * rows.n_spins, few), many))
@@ -208,18 +211,18 @@ def screening_errors(
     n_samples: float,
     logarithm: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
-    """Standard errors of couplings that nodes minimise one by one and that are then averaged with their transpose.
+    """Standard errors of couplings that are fitted node by node and then averaged with their transpose.
 
-    The sandwich formula for each node, given which couplings are zero; a fit with p parameters has residuals that are
-    too small, for which errors grow by the root of ``n_samples / (n_samples - p)``.
+    The sandwich formula for each node, conditional on the set of zero couplings. Since the residuals of a fit with p
+    parameters are too small, errors are multiplied by the root of ``n_samples / (n_samples - p)``.
 
     Parameters
     ----------
     rows : SpinRows
-        In the order of the batches.
+        Rows in the order of the batches.
     batches : RowBatches
     couplings : ndarray (n_spins, n_spins)
-        Row u as node u finds it.
+        Row u as fitted by node u.
     fields : ndarray (n_spins,)
     free : bool array (n_spins, n_spins + 1)
         Couplings and field of each node that are not held at zero.
@@ -244,7 +247,7 @@ def screening_errors(
             try:
                 solver = cho_factor(curvature[np.ix_(columns, columns)])
                 changes[:, columns] = factor * cho_solve(solver, roots[:, node, columns].T.astype(np.float64)).T
-            except LinAlgError:  # flat in some direction: the samples do not determine the couplings
+            except LinAlgError:  # zero curvature along some direction: the samples do not determine the couplings
                 changes[:, columns] = np.nan
         roots[:, node] = changes
     averaged = (roots[:, :, :n] + roots[:, :, :n].transpose(0, 2, 1)) / 2.0
@@ -305,7 +308,7 @@ def pair_errors(
     diagonal = pack(np.einsum("uii->ui", curvatures))
     diagonal[:n_pairs] += ridge
     gradients = pack(screening_roots(rows, batches, couplings, fields).transpose(1, 2, 0)).astype(np.float64)
-    # each node has half of a coupling and its field to itself
+    # a coupling appears in the sums of two nodes, a field in one
     factor = (1.0 - (n + 1) / n_averaged) * _growth((n + 1) // 2, n_samples)
     std = factor * np.sqrt((solve(apply, gradients, diagonal) ** 2).sum(axis=1))
     couplings_std = np.zeros((n, n))
@@ -352,7 +355,7 @@ def solve(apply: Callable[[FloatArray], FloatArray], targets: FloatArray, diagon
 
 
 def _growth(n_parameters: int, n_samples: float) -> float:
-    """Factor for residuals that the fit of so many parameters has made too small."""
+    """Factor that corrects errors for the smaller residuals of a fit with this many parameters."""
     return float(1.0 / np.sqrt(max(1.0 - n_parameters / n_samples, LEAST_FREEDOM)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,9 @@ from tqdm.auto import tqdm
 from infer.checks import name_spins
 from infer.estimators.base import SpinEstimator, without_errors
 from infer.estimators.columns import VaryingSpins
-from infer.estimators.rows import one_blas_thread
 from infer.statistics.uncertainty import batch_labels
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import collected_warnings, warn
 
 FloatArray = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ class TemperatureBias:
     couplings : ndarray (n_spins, n_spins)
         Inferred couplings divided by `coupling_scale`.
     n_groups : int
-        Groups of the jackknife.
+        Number of groups of the jackknife.
     converged : bool
         Whether all its fits have converged.
     """
@@ -69,7 +69,7 @@ def temperature_bias(
     r"""
     Estimate the bias of inferred couplings that is due to the finite number of samples, as a temperature.
 
-    Estimates from few samples are too large on average, by a part of order 1 / n_samples, and noise adds to their
+    Estimates from few samples are too large on average, by a term of order 1 / n_samples, and noise adds to their
     spread. A temperature estimated from their size is therefore too low, so that systems seem closer to criticality, or
     deeper in an ordered phase, than they are. Both parts follow from fits that leave one group of samples out at a time
     (delete-group jackknife): with the fit :math:`J`, the fits :math:`J^{(k)}` without group k of K, and their mean
@@ -79,20 +79,21 @@ def temperature_bias(
     .. math:: \frac{g - 1}{g} = \frac{\sum b J}{\sum J^2}, \qquad
               \frac{T_{apparent}}{T} = \frac1g \sqrt{\frac{\sum (J^2 - v)}{\sum J^2}},
 
-    g being `coupling_scale`. Groups are made of batches of successive rows, so that correlations in time count. A
-    penalty that does not decrease with the number of samples shrinks couplings, which is not part of this bias. Terms
-    of order 1 / n_samples^2 are left out: where `noise_share` exceeds 0.2 or so the bias comes out somewhat too large.
+    g being `coupling_scale`. Groups consist of batches of successive rows, so that correlations in time are accounted
+    for. A penalty that does not decrease with the number of samples shrinks couplings, which is not part of this bias.
+    Terms of order 1 / n_samples^2 are left out: where `noise_share` exceeds about 0.2, the estimated bias is somewhat
+    too large.
 
     Parameters
     ----------
     estimator : SpinEstimator
-        For example `PseudoLikelihood()`; it is not changed. With ``penalty="firth"`` the factor should come out as 1.
+        For example `PseudoLikelihood()`; it is not changed. With ``penalty="firth"`` the factor should be close to 1.
     X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
     sample_weight : array-like (n_samples,), optional
-        Whole numbers without time order (counts) are shared out to the groups one by one.
+        Integers without time order (counts) are distributed over the groups one by one.
     n_groups : int, default 10
     n_jobs : int or None, default 1
-        Threads, one fit each.
+        Number of threads, each with one fit.
     progress : bool, default False
         Show a progress bar.
 
@@ -118,8 +119,7 @@ def temperature_bias(
     """
     if n_groups < 2:
         raise ValueError(f"n_groups must be at least 2, got {n_groups}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # constant spins: the fit says so
+    with collected_warnings(ConvergenceWarning):  # the fit warns of constant spins
         samples = clone(estimator).prepare(X, sample_weight)
     if len(samples.varying) < 2:
         raise ValueError("fewer than two spins vary: there are no couplings whose bias could be estimated")
@@ -133,17 +133,16 @@ def temperature_bias(
     above = samples.varying[first], samples.varying[second]
 
     def fit(weight: FloatArray) -> tuple[FloatArray, bool]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # one warning for all below
+        with collected_warnings(ConvergenceWarning):  # replaced by one warning below
             model = clone(plain).fit(array, sample_weight=weight)
         return model.couplings_[above], bool(model.converged_)
 
-    with one_blas_thread():  # the limit holds for the whole process: a thread that ends must not lift it for the others
+    with one_blas_thread():  # the limit is global: a thread that ends must not lift it for others
         run = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")(delayed(fit)(w) for w in weights)
         fits = list(tqdm(run, total=n_groups, disable=not progress, desc="jackknife", unit="fit"))
     converged = bool(full.converged_) and all(done for _, done in fits)
     if not converged:
-        warnings.warn(
+        warn(
             "not all fits without a group of samples converged (couplings may be infinite), so that the bias is not "
             "known; give more samples, or take an estimator that keeps couplings finite (penalty='firth')",
             ConvergenceWarning,
@@ -171,11 +170,11 @@ def _left_out(
 
 
 def _refuse_lost_spins(samples: VaryingSpins, weights: list[FloatArray]) -> None:
-    """Raise where a spin never changes without some group: a fit gives it couplings of zero, which are no estimates."""
+    """Raise where a spin is constant without some group: its couplings would be zero, which is no estimate."""
 
     def varying(weight: FloatArray | None) -> NDArray[np.bool_]:
         counted = np.ones((samples.samples.n_rows, 1), dtype=bool) if weight is None else weight[:, None] > 0
-        # both values were observed, whatever is missing (0)
+        # both values were observed; 0 is a missing value
         highest = samples.samples.spins.max(axis=0, initial=-1, where=counted)
         return highest > samples.samples.spins.min(axis=0, initial=1, where=counted) + 1
 
@@ -192,7 +191,7 @@ def _refuse_lost_spins(samples: VaryingSpins, weights: list[FloatArray]) -> None
 def _summarise(
     couplings: FloatArray, above: tuple[NDArray, NDArray], without: FloatArray, converged: bool
 ) -> TemperatureBias:
-    """The jackknife's numbers, from couplings with all samples and (n_groups, n_pairs) without each group."""
+    """Result of the jackknife from couplings with all samples, and (n_groups, n_pairs) without each group."""
     n_groups = len(without)
     inferred, mean = couplings[above], without.mean(axis=0)
     bias = (n_groups - 1) * (mean - inferred)
@@ -203,9 +202,9 @@ def _summarise(
         raise ValueError(
             "the couplings are not larger than their noise: there are too few samples to estimate a temperature"
         )
-    # the bias is a part of the inferred couplings, which include noise, so that it is relative to their full square
+    # the bias is relative to the mean square of the inferred couplings, noise included
     relative = float((bias * inferred).sum()) / apparent
-    # error of a ratio of sums over pairs, of which those that share a spin are correlated
+    # error of a ratio of sums over pairs; pairs that share a spin are correlated
     deviation = np.zeros_like(couplings)
     deviation[above] = bias * inferred - relative * inferred**2
     by_spin = (deviation + deviation.T).sum(axis=1)

@@ -1,7 +1,7 @@
-"""Samples as Dask arrays: every pass is mapped over their blocks, wherever these are, and small sums come back.
+"""Samples as Dask arrays: every pass is mapped over their blocks on the workers, and returns small sums.
 
-A pass sends couplings to the blocks and adds up what they return (matrices of n_spins x n_spins) on the way back, a few
-blocks at a time, always in the same order. Dask itself is imported only where such an array is given.
+A pass sends couplings to the blocks and adds their results (matrices of n_spins x n_spins), a few blocks at a time,
+always in the same order. Dask itself is imported only where such an array is given.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from infer.estimators.columns import VaryingSpins
 from infer.estimators.rows import Responses, SpinRows
 from infer.model import SpinModel
 from infer.samples import Samples
+from infer.statistics.batches import batch_labels
 
-ADDED_AT_ONCE = 8  # results of blocks that are added up in one go
+ADDED_AT_ONCE = 8  # number of results of blocks that one task adds
 
 Sums = tuple[NDArray, ...]
 
@@ -57,7 +58,7 @@ class Blocks:
 
 
 def add(results: list[Sums]) -> Sums:
-    """Sums of sums."""
+    """Add sums of several blocks."""
     return tuple(np.sum(values, axis=0) for values in zip(*results, strict=True))
 
 
@@ -69,7 +70,7 @@ class BlockRows(SpinRows):
     """`SpinRows` over the blocks of a Dask array."""
 
     def __init__(self, blocks: Blocks, columns: NDArray[np.intp], n_spins: int) -> None:
-        # what the rows of one place do with their spins is done by the blocks here
+        # the attributes of `SpinRows` that hold spins are not set: blocks hold them
         self.blocks = blocks
         self.columns = columns if len(columns) < n_spins else None
         self.n_rows, self.n_spins = int(blocks.starts[-1]), len(columns)
@@ -80,6 +81,10 @@ class BlockRows(SpinRows):
     def chunk(self, rows: slice, dtype: DTypeLike) -> NDArray:
         picked = self.blocks.take(np.arange(rows.start, rows.stop))
         return np.ascontiguousarray(picked if self.columns is None else picked[:, self.columns], dtype=dtype)
+
+    def batches(self, chains: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Batch of each row, by number alone: rows are not read for it."""
+        return batch_labels(self.n_rows, chains)
 
     def second_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         mean, second = self.blocks.reduce(_block_moments, add, self.columns)
@@ -110,10 +115,10 @@ class BlockRows(SpinRows):
 
 
 def _here(block: Any, weight: NDArray | None, columns: NDArray | None) -> tuple[SpinRows, float]:
-    """Rows of one block in place, and the sum of their weights."""
+    """Rows of one block, and the sum of their weights."""
     spins = np.ascontiguousarray(block, dtype=np.int8)
     total = float(len(spins) if weight is None else weight.sum())
-    # a block without weight adds nothing, whatever its rows share
+    # in a block without weight all sums are zero
     return SpinRows(spins, weight if weight is None or total > 0 else np.ones(len(spins)), columns), total
 
 
@@ -132,14 +137,14 @@ def _block_responses(
     dtype: DTypeLike,
     targets: NDArray | None,
 ) -> dict[str, Any]:
-    """Sums instead of averages, by name."""
+    """Sums over a block, in place of averages, by name."""
     rows, total = _here(block, weight, columns)
     found = vars(rows.responses(couplings, fields, dtype, targets))
     return {name: value if name == "margins" else total * value for name, value in found.items()}
 
 
 def _add_responses(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Sums of all but the margins, of which the smallest count."""
+    """Add results by name; of margins take the smallest."""
     return {
         name: _least([result[name] for result in results])
         if name == "margins"
@@ -172,7 +177,7 @@ def _block_gradients(
 
 
 def _merge(results: list[dict[int, NDArray]]) -> dict[int, NDArray]:
-    """Batches of several blocks; those that lie in two are added up."""
+    """Merge the batches of several blocks; parts of a batch in two blocks are added."""
     merged: dict[int, NDArray] = {}
     for found in results:
         for batch, gradient in found.items():
@@ -207,18 +212,18 @@ class VaryingBlocks(VaryingSpins):
     data: Blocks
 
     def rows(self, n_jobs: int | None = 1) -> BlockRows:
-        """Rows of the spins that vary; where they are worked on is for Dask to say."""
+        """Rows of the spins that vary, as blocks; Dask chooses the workers, so `n_jobs` has no effect."""
         return BlockRows(self.data, self.varying, self.n_spins)
 
     ordered_rows = rows
 
 
 def check_blocks(samples: Samples, threshold: float | None, *, fitting: bool) -> Samples:
-    """Samples with whole rows in each block; their values are checked when they are first passed over."""
+    """Rechunk samples to whole rows in each block; their values are checked in the first pass."""
     values = samples.values
     if values.ndim != 2 or np.isnan(values.shape).any():
         raise ValueError(
-            f"X must be two-dimensional and know its shape, got {values.shape}: reshape it, or call "
+            f"X must be two-dimensional with a known shape, got {values.shape}: reshape it, or call "
             "X.compute_chunk_sizes() first"
         )
     if fitting and min(values.shape) < 2:

@@ -1,4 +1,4 @@
-"""From samples to weighted distinct rows of the spins that vary: the start of every fit of spins."""
+"""Weighted distinct rows of the spins that vary, from samples."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class VaryingSpins:
     Parameters
     ----------
     samples : Samples
-        All spins, as they were given, in time order.
+        The given samples of all spins, in time order.
     varying, constant : ndarray of int
-        Which spins vary, and which never change in the rows of positive weight.
+        Indices of the spins that vary, and of those that never change, in the rows of positive weight.
     constant_values : ndarray of int8
-        The values of those that never change.
+        Values of the spins that never change.
     fit_fields : bool
         Whether fields are fitted.
     """
@@ -56,7 +56,7 @@ class VaryingSpins:
 
     @property
     def n_samples(self) -> float:
-        """Number of samples that the rows are worth."""
+        """Effective number of samples of the rows."""
         return self.samples.n_samples
 
     @property
@@ -67,7 +67,7 @@ class VaryingSpins:
 
     @cached_property
     def _distinct(self) -> tuple[SpinArray, FloatArray | None]:
-        """Distinct rows of positive weight and how much each counts."""
+        """Distinct rows of positive weight, and their weights."""
         spins, weight = collapse_rows(self.samples.spins, self.samples.weight)
         if weight is not None and not np.all(weight > 0):
             spins, weight = spins[weight > 0], weight[weight > 0]
@@ -80,7 +80,7 @@ class VaryingSpins:
 
     @property
     def weight(self) -> FloatArray | None:
-        """How much each distinct row counts."""
+        """Weight of each distinct row."""
         return self._distinct[1]
 
     def rows(self, n_jobs: int | None = 1) -> SpinRows:
@@ -88,11 +88,15 @@ class VaryingSpins:
         return SpinRows(self.spins, self.weight, self.varying, n_jobs)
 
     def ordered_rows(self, n_jobs: int | None = 1) -> SpinRows:
-        """The rows as they were given, in time order."""
+        """The given rows, in time order."""
         return SpinRows(self.samples.spins, self.samples.weight, self.varying, n_jobs)
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
         """Means (n_varying,) and second moments (n_varying, n_varying) of the spins that vary."""
+        return self._moments
+
+    @cached_property
+    def _moments(self) -> tuple[FloatArray, FloatArray]:
         return self.rows().second_moments()
 
     def share(self) -> FloatArray:
@@ -102,7 +106,7 @@ class VaryingSpins:
         return self.weight / self.weight.sum()
 
     def constant_fields(self) -> FloatArray:
-        """Fields (n_spins,), zero but for constant spins, which get half a sample of either sign added."""
+        """Fields (n_spins,), zero except for constant spins, for which half a sample of either sign is added."""
         fields = np.zeros(self.n_spins)
         fields[self.constant] = self.constant_values * 0.5 * np.log(2.0 * self.n_samples + 1.0)
         return fields
@@ -125,7 +129,7 @@ class VaryingSpins:
         return full, full_fields
 
     def named(self, varying_indices: ArrayLike) -> str:
-        """Readable list of spins, given by their place among those that vary."""
+        """Text that lists spins, given by their index among those that vary."""
         return name_spins(self.varying[np.asarray(varying_indices)], self.names)
 
 
@@ -141,7 +145,7 @@ def varying_spins(
 
 
 def check_worth(samples: Samples) -> None:
-    """Refuse weights that say that the rows are worth less than two samples: they were normalised."""
+    """Refuse weights with a sum below two samples: they were normalised, and the number of samples is not known."""
     if samples.weights is not None and samples.n_effective is None and samples.weight_kind == "shares":
         total = float(np.sum(samples.weights))
         if total < 2.0:

@@ -1,4 +1,4 @@
-"""Inverses of covariances, and rows that were counted, for the estimators that start from covariances."""
+"""Inverses and shrinkage of covariances, for the estimators that start from them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from infer.estimators.continuous.score_matching import SINGULAR
 
 
 def invert_covariance(covariance: NDArray, scale: NDArray, what: str, remedy: str) -> NDArray[np.float64]:
-    """Inverse of a covariance, by way of the coefficients ``covariance_ij / (scale_i scale_j)``.
+    """Inverse of a covariance, computed from the coefficients ``covariance_ij / (scale_i scale_j)``.
 
     Raises
     ------
     ValueError
-        If there is none; the message ends with the remedy.
+        If there is no inverse; the message ends with the remedy.
     """
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     if values[0] < SINGULAR * values[-1]:
@@ -29,7 +29,7 @@ def invert_covariance(covariance: NDArray, scale: NDArray, what: str, remedy: st
 
 
 def repeat_rows(rows: NDArray, weight: NDArray | None) -> NDArray:
-    """Every row as often as it was seen, for a shrinkage that depends on the number of rows."""
+    """Repeat every row by its count, for a shrinkage that depends on the number of rows."""
     if weight is None:
         return rows
     if np.any(weight % 1 != 0):
@@ -45,19 +45,19 @@ def ledoit_wolf_strength(
     spins: NDArray[np.int8], means: NDArray[np.float64], weight: NDArray[np.float64] | None = None
 ) -> float:
     """
-    Shrinkage of the correlation coefficients that Ledoit and Wolf (2004) expect to be best, for independent rows.
+    Shrinkage of the correlation coefficients by Ledoit and Wolf (2004), which is best for independent rows.
 
     Parameters
     ----------
     spins : int8 array (n_rows, n_spins)
     means : array (n_spins,)
     weight : array of whole numbers (n_rows,), optional
-        How often each row was seen.
+        Count of each row.
 
     Returns
     -------
     float
-        Between 0 and 1.
+        Shrinkage between 0 and 1.
 
     Raises
     ------

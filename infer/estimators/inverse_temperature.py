@@ -30,7 +30,7 @@ INDEPENDENT_BATCHES = 200  # for rows without time order: standard errors are kn
 
 @dataclass(frozen=True, eq=False)
 class InverseTemperature:
-    """Inverse temperature of samples of known couplings, as found by `inverse_temperature`.
+    """Result of `inverse_temperature`.
 
     Attributes
     ----------
@@ -40,10 +40,10 @@ class InverseTemperature:
     std : float or None
         Standard error; None where the value is infinite.
     interval : tuple of float
-        At ``confidence``, in the unit of ``value``; open on one side where the value is infinite.
+        Interval at ``confidence``, in the unit of ``value``; open on one side where the value is infinite.
     confidence : float
     n_samples : float
-        Number of samples that the rows are worth.
+        Effective number of samples of the rows.
     aligned : float
         Share of spins that point along their local field.
     verdict : str
@@ -59,7 +59,7 @@ class InverseTemperature:
 
     @property
     def verdict(self) -> str:
-        """The inverse temperature with its error, in a sentence."""
+        """Sentence on the inverse temperature and its error."""
         low, high = self.interval
         percent = f"{100 * self.confidence:g} %"
         if math.isinf(self.value):
@@ -89,28 +89,28 @@ class InverseTemperature:
 def inverse_temperature(
     couplings: Any, samples: Any, fields: ArrayLike | None = None, *, confidence: float = 0.95
 ) -> InverseTemperature:
-    """Inverse temperature of samples whose couplings are known, as those of a programmed annealer.
+    """Inverse temperature of samples whose couplings are known, such as those of a programmed annealer.
 
     The pseudo-likelihood ``sum_i log p(s_i | rest)`` of couplings ``beta J`` and fields ``beta h`` is maximised over
-    the one number ``beta``: the solution of
+    ``beta``, which solves
 
     ``< sum_i l_i (s_i - tanh(beta l_i)) > = 0``, ``l_i = h_i + sum_j J_ij s_j``.
 
-    It is consistent for samples of equilibrium, and needs no partition function. The standard error comes from the
-    scatter of batches of successive rows inside runs.
+    The estimate is consistent for equilibrium samples, and needs no partition function. The standard error comes from
+    the variance of batches of successive rows inside runs.
 
     Parameters
     ----------
     couplings : array_like, shape (n_spins, n_spins), PairModel, CountModel or fitted estimator
         Symmetric couplings ``J`` of ``E = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i``. A potential of the number
         of +1 is part of the energy, and is scaled by ``beta`` too. For the energy ``+ sum J s s + sum h s`` of D-Wave
-        pass ``-J`` and ``-h``, J counted once for each pair and written at both places of the matrix.
+        pass ``-J`` and ``-h``, where J has each pair once: write it at both places of the matrix.
     samples : array_like (n_samples, n_spins), xarray.Dataset, Samples or Recording
         Spins of -1 and +1. Rows of a run follow each other in time; counted states are independent.
     fields : array_like, shape (n_spins,), optional
         Fields ``h``; default those of the model, none for a matrix. They are scaled by ``beta`` too.
     confidence : float, default=0.95
-        Of the interval.
+        Confidence of the interval.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def inverse_temperature(
     share = np.full(len(spins), 1.0 / len(spins)) if weight is None else weight / weight.sum()
     look = _Margins(model, spins, share)
     if look.largest == 0.0:
-        raise ValueError("couplings: no spin of any row has a local field, so that the samples say nothing about them")
+        raise ValueError("couplings: no spin of any row has a local field, so that there is no estimate")
     if look.most < 0.0 or look.least > 0.0:
         sign = 1.0 if look.least > 0.0 else -1.0
         bound = sign * _bound(look, sign, rows.n_samples, confidence)
@@ -167,7 +167,7 @@ def inverse_temperature(
 
 
 class _Margins:
-    """Spins times their local fields, ``s_i l_i``, of all rows, made anew in every pass."""
+    """Spins times their local fields, ``s_i l_i``, of all rows, computed in every pass."""
 
     def __init__(self, model: PairModel | CountModel, spins: SpinArray, share: FloatArray) -> None:
         self.model, self.spins, self.share = model, spins, share
@@ -180,7 +180,7 @@ class _Margins:
             margins = self.of(part)[share[part] > 0]
             if not len(margins):
                 continue
-            known = margins[np.abs(margins) > nothing]  # a spin without local field says nothing
+            known = margins[np.abs(margins) > nothing]  # a spin without local field carries no information
             self.least = min(self.least, known.min(initial=math.inf))
             self.most = max(self.most, known.max(initial=-math.inf))
             self.aligned += float(share[part][share[part] > 0] @ (margins > 0).mean(axis=1))
@@ -234,7 +234,7 @@ def _solve(look: _Margins) -> tuple[float, float]:
 def _error(rows: Samples, look: _Margins, beta: float, curvature: float) -> tuple[float, float]:
     """Standard error by the sandwich formula, and its degrees of freedom."""
     slopes = look.slopes(beta)
-    if not rows.ordered and rows.weight is not None:  # each row is so many independent samples
+    if not rows.ordered and rows.weight is not None:  # each row is that many independent samples
         variance = float(look.share @ slopes**2) / rows.n_samples
         return math.sqrt(variance) / curvature, max(rows.n_samples - 1.0, 0.0)
     labels = batch_labels(rows.n_rows, rows.chains, None if rows.ordered else min(INDEPENDENT_BATCHES, rows.n_rows))

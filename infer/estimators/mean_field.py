@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,9 @@ from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.batch_errors import RowBatches
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.covariances import invert_covariance, ledoit_wolf_strength
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -39,31 +40,31 @@ def mean_field_couplings(
       the cavity messages.
     - "sessak-monasson" (Sessak and Monasson 2009): naive plus independent pair less the terms that both contain,
       :math:`J_{ij} = -(C^{-1})_{ij} + J^{pair}_{ij} - C_{ij} / (L_i L_j - C_{ij}^2)`; fields from the same entropy.
-    - "independent-pair" (Roudi, Tyrcha and Hertz 2009): each pair as if it were alone, exact for two spins,
+    - "independent-pair" (Roudi, Tyrcha and Hertz 2009): each pair treated as isolated, exact for two spins,
       :math:`J_{ij} = \frac14 \log \frac{p_{++} p_{--}}{p_{+-} p_{-+}}`;
       :math:`h_i = \mathrm{artanh}\, m_i + \sum_j (h_i^{pair\,j} - \mathrm{artanh}\, m_i)`.
 
     Parameters
     ----------
     means : array (n_spins,)
-        Between -1 and 1, both excluded.
+        Means between -1 and 1, both excluded.
     covariance : array (n_spins, n_spins)
-        With diagonal 1 - means^2.
+        Covariance with the diagonal 1 - means^2.
     method : str
 
     Returns
     -------
     couplings : ndarray (n_spins, n_spins)
-        Symmetric, zero diagonal. They contain 1/T, as all inferred couplings.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields : ndarray (n_spins,)
     n_clipped : int
-        Pairs for which there is no real solution: "tap" then takes the double root (where the square root vanishes),
-        "bethe", whose solution diverges there, the naive coupling.
+        Number of pairs for which there is no real solution: "tap" then takes the double root (where the square root
+        vanishes), "bethe" the naive coupling, since its own solution diverges there.
 
     Raises
     ------
     ValueError
-        If the method is unknown, the covariance has no inverse, or a pair of spins never shows one of its four states
+        If the method is unknown, the covariance has no inverse, or a pair of spins never takes one of its four states
         (independent-pair and Sessak-Monasson).
 
     References
@@ -71,7 +72,7 @@ def mean_field_couplings(
     H. J. Kappen, F. B. Rodriguez 1998, Neural Computation 10, 1137; T. Tanaka 1998, Phys. Rev. E 58, 2302;
     F. Ricci-Tersenghi 2012, J. Stat. Mech. P08015, arXiv:1112.4814; V. Sessak, R. Monasson 2009, J. Phys. A 42, 055001,
     arXiv:0811.3574; Y. Roudi, J. Tyrcha, J. Hertz 2009, Phys. Rev. E 79, 051915, arXiv:0902.2885; H. C. Nguyen,
-    J. Berg 2012, J. Stat. Mech. P03004, arXiv:1112.3501 (where mean-field equations have no solution).
+    J. Berg 2012, J. Stat. Mech. P03004, arXiv:1112.3501 (pairs for which mean-field equations have no solution).
     """
     _check_method(method)
     m, C = np.asarray(means, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
@@ -113,12 +114,12 @@ def mean_field_errors(
 
     The closed form is differentiated along the deviation of the moments of each batch of rows, by symmetric
     differences; the derivative of the inverse of the covariance C is ``-C^-1 dC C^-1``. The sum of the squares over
-    batches is the squared error, whatever the correlations of rows inside a batch.
+    batches is the squared error, for any correlations of rows inside a batch.
 
     Parameters
     ----------
     rows : SpinRows
-        In the order of the batches.
+        Rows in the order of the batches.
     batches : RowBatches
     means : ndarray (n_spins,)
         Means of the rows; zero without fields.
@@ -163,7 +164,7 @@ def mean_field_errors(
 
 
 def _check_method(method: str) -> None:
-    """Raise a ValueError that names the methods there are."""
+    """Raise a ValueError with the known methods for an unknown one."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
 
@@ -176,7 +177,7 @@ def _off_diagonal(matrix: FloatArray) -> FloatArray:
 
 
 def _inverse(m: FloatArray, C: FloatArray) -> FloatArray:
-    """Inverse of the covariance, or an error that says what to do."""
+    """Inverse of the covariance; the error where there is none gives the remedy."""
     return invert_covariance(C, np.sqrt(1.0 - m**2), "spin", "pass shrinkage=0.1 or shrinkage='ledoit-wolf'")
 
 
@@ -192,7 +193,7 @@ def _tap(m: FloatArray, inverse: FloatArray) -> tuple[FloatArray, int]:
 
 
 def _bethe(m: FloatArray, inverse: FloatArray) -> tuple[FloatArray, int]:
-    """Couplings of susceptibility propagation; pairs without a solution (it diverges there) get the naive coupling."""
+    """Couplings of susceptibility propagation; pairs without a solution get the naive coupling."""
     products = np.outer(m, m)
     widths = np.outer(1.0 - m**2, 1.0 - m**2)
     # c t^2 - x t + c = 0 for t = -tanh J, c the inverse; its smaller root, written without the small divisor c
@@ -220,7 +221,7 @@ def _bethe_fields(m: FloatArray, couplings: FloatArray) -> FloatArray:
 
 
 def _pairs(m: FloatArray, C: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Couplings (N, N) of each pair alone, and the field [i, j] on i that goes with partner j."""
+    """Couplings (N, N) of each pair in isolation, and the field [i, j] on i in the pair with j."""
     second = C + np.outer(m, m)
     up, partner_up = m[:, None], m[None, :]
     logs = {}
@@ -264,38 +265,37 @@ class MeanField(SpinEstimator):
     Fast (one covariance matrix and its inverse), accurate at high temperature, and a reference for slower estimators.
     Formulas and sources of the methods: see `mean_field_couplings`. For couplings of the order of
     a small number J, with exact moments, errors are of the order of J^2 ("naive", "independent-pair"), J^3 ("tap",
-    "bethe") and J^4 ("sessak-monasson"); at zero means one order better for all but "tap" and "independent-pair".
+    "bethe") and J^4 ("sessak-monasson"); at zero means one order smaller for all but "tap" and "independent-pair".
 
     Parameters
     ----------
     method : {"naive", "tap", "bethe", "sessak-monasson", "independent-pair"}, default "naive"
     shrinkage : float in [0, 1], "ledoit-wolf" or None, default None
-        Covariances off the diagonal are multiplied by `1 - shrinkage` (means and variances are kept, since both
-        are exact for a spin). "ledoit-wolf" takes the value that is best for independent rows (too small for
-        correlated ones). None: none.
+        Covariances off the diagonal are multiplied by `1 - shrinkage` (means and variances are kept). "ledoit-wolf"
+        takes the value that is best for independent rows (too small for correlated ones). None: no shrinkage.
     fit_fields : bool or "auto", default "auto"
-        False holds the fields at zero, where spins have zero means: covariances are then the second moments.
-        "auto" fits them, but not to samples of simulations that ran without.
+        False: fields and means are zero, and covariances are the second moments. "auto": True except for samples of
+        simulations without fields.
     errors : bool, default True
         Compute standard errors in `fit`.
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     constant : {"field", "error"}, default "field"
-        What to do with spins that never change: keep them without couplings, with the field of their mean held off
-        +-1 by half a sample in the number of rows (and warn), or refuse.
+        Treatment of spins that never change: keep them without couplings (and warn), with the field of their mean after
+        half a sample of either sign is added, or refuse.
 
     Attributes
     ----------
     couplings_ : ndarray (n_spins, n_spins)
-        Symmetric, zero diagonal. They contain 1/T.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields_ : ndarray (n_spins,)
         They contain 1/T.
     couplings_std_, fields_std_ : ndarray (n_spins, n_spins) and (n_spins,)
         Standard errors by the delta method, with the covariance of the moments from batches of successive rows inside
-        runs. They are those of the formula: its approximation and the choice of the shrinkage are not part of them.
+        runs. They do not include the error of the approximation, or of the choice of the shrinkage.
     means_ : ndarray (n_spins,)
     covariance_ : ndarray (n_spins, n_spins)
-        After shrinkage.
+        Covariance after shrinkage.
     shrinkage_ : float
         The shrinkage that was used.
     n_clipped_ : int
@@ -360,7 +360,7 @@ class MeanField(SpinEstimator):
         ):
             raise ValueError(f"shrinkage must be a number from 0 to 1, 'ledoit-wolf' or None, got {self.shrinkage!r}")
         means, second = samples.moments()
-        if not samples.fit_fields:  # second moments are covariances about zero, where spins without fields have means
+        if not samples.fit_fields:  # spins without fields have zero means, so covariances are second moments
             means = np.zeros_like(means)
         covariance = second - np.outer(means, means)
         np.fill_diagonal(covariance, 1.0 - means**2)
@@ -378,7 +378,7 @@ class MeanField(SpinEstimator):
             couplings, fields, n_clipped = mean_field_couplings(means, shrunk, self.method)
         if n_clipped:
             instead = "the double root" if self.method == "tap" else "the naive coupling"
-            warnings.warn(
+            warn(
                 f"{n_clipped} of {n * (n - 1) // 2} pairs have no real solution of the {self.method} equations and got "
                 f"{instead}: correlations are too strong (or too noisy) for this method; pass shrinkage, or use "
                 "PseudoLikelihood",
@@ -407,7 +407,7 @@ class MeanField(SpinEstimator):
         )
 
     def _errors(self, samples: VaryingSpins, means: FloatArray, second: FloatArray, strength: float) -> dict[str, Any]:
-        """Standard errors; NaN where the samples make a single batch."""
+        """Standard errors; NaN where the samples form a single batch."""
         if not self.errors:
             return {}
         n, batches = samples.n_varying, RowBatches.of(samples.samples)

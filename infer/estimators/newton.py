@@ -16,17 +16,17 @@ Local = tuple[float, FloatArray, Callable[[FloatArray], FloatArray]]
 
 Step = Callable[[Any, FloatArray], FloatArray]
 
-SETTLED = 0.1  # done when, besides the gradient, the last step was this small
+SETTLED = 0.1  # converged when, besides a small gradient, the last step was below this
 MOST_PRODUCTS = 100  # conjugate gradient steps for one Newton direction
 
 
 @dataclass(frozen=True)
 class Minimum:
-    """Where Newton's method ended."""
+    """Result of Newton's method."""
 
     point: FloatArray
     gradient_norm: float  # largest absolute component
-    unbounded: bool  # the function falls for ever: gradients vanish while steps do not
+    unbounded: bool  # the function has no minimum: gradients vanish while steps do not
     n_iter: int
 
 
@@ -34,12 +34,12 @@ def minimise(
     function: Callable[[FloatArray], Local], start: FloatArray, tol: float, max_iter: int, step: Step | None = None
 ) -> Minimum:
     """
-    Minimise a convex function by Newton steps, each found by conjugate gradients and halved while it does not descend.
+    Minimise a convex function by Newton steps, computed by conjugate gradients and halved until it decreases.
 
     Parameters
     ----------
     function : callable
-        Gives value, gradient, and a function that applies the Hessian.
+        Returns value, gradient, and a function that applies the Hessian.
     start : ndarray (n,)
     tol : float
         Largest absolute component of the gradient at the minimum.
@@ -61,7 +61,7 @@ def minimise(
             return Minimum(point, norm, False, n_iter)
         too_many += norm <= tol
         if too_many > 2:
-            # where terms fall like exp(-x), gradients do too, but Newton steps keep their length
+            # where terms decrease like exp(-x), so do gradients, but Newton steps keep their length
             return Minimum(point, norm, True, n_iter)
         n_iter += 1
         direction = newton_direction(gradient, curve) if step is None else step(curve, gradient)
@@ -80,7 +80,7 @@ def minimise(
 
 
 def newton_direction(gradient: FloatArray, curve: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    """Approximate solution d of H d = -g by conjugate gradients, the better the smaller the gradient."""
+    """Approximate solution d of H d = -g by conjugate gradients; more accurate for smaller gradients."""
     direction = np.zeros_like(gradient)
     residual = -gradient
     search = residual.copy()
@@ -93,7 +93,7 @@ def newton_direction(gradient: FloatArray, curve: Callable[[FloatArray], FloatAr
         curved = curve(search)
         curvature = float(search @ curved)
         if curvature <= 1e-15 * float(search @ search):
-            # flat to rounding: no information along this direction
+            # curvature is zero up to rounding: no information along this direction
             return direction if direction.any() else search
         length = square / curvature
         direction += length * search

@@ -1,4 +1,4 @@
-"""Samples packed into bits, and what passes over them give: the callers of the table look-up kernels."""
+"""Samples packed into bits, and passes over them with the table look-up kernels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from infer.estimators.table_kernels import STRIP, WORD, count_differences, sum_r
 
 @dataclass(frozen=True)
 class _Precision:
-    """How numbers become whole ones: sums of `reach` must not overflow, nor those of the responses of 192 rows."""
+    """Conversion of numbers to integers: neither sums of `reach` nor those of responses of 192 rows overflow."""
 
     whole: type
     real: type
     reach: float  # largest sum of the parts of a local field, with room for the rounding of the unit
-    response: float  # what a response of one becomes
+    response: float  # the integer for a response of one
     magic: float  # 1.5 * 2^m + bias of the exponent, for m bits of mantissa
     shortest: float  # logarithm near the smallest normal number
 
@@ -55,7 +55,7 @@ class PackedSpins:
 
 
 class Tiles:
-    """Couplings and fields of some targets as whole numbers, laid out for the look-up kernels."""
+    """Couplings and fields of some targets as integers, in the layout of the look-up kernels."""
 
     def __init__(self, couplings: NDArray, fields: NDArray, dtype: DTypeLike) -> None:
         self.precision = precision = SINGLE if np.dtype(dtype) == np.float32 else DOUBLE
@@ -63,7 +63,7 @@ class Tiles:
         self.n_targets, self.n_spins = couplings.shape
         n_tiles, n_words = -(-self.n_targets // lanes), -(-self.n_spins // WORD)
         largest = np.abs(couplings).sum(axis=1) + np.abs(fields)
-        # rounding adds up to half a unit for each term
+        # rounding errors of the terms are up to half a unit each
         unit = np.maximum(largest, 1e-30) / (precision.reach - 2.0 * self.n_spins - 2.0)
         self.unit = np.ones((n_tiles, lanes), dtype=precision.real)
         self.unit.reshape(-1)[: self.n_targets] = unit
@@ -122,7 +122,7 @@ class Tiles:
 
 
 def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
-    """Uninitialised array that starts at a multiple of a cache line: vectors across two lines take twice the time."""
+    """Uninitialised array aligned to cache lines: access to vectors across two lines takes twice the time."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.empty(size + 64, dtype=np.uint8)
     start = -raw.ctypes.data % 64

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -16,7 +15,9 @@ from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.batch_errors import MOST_SPINS, RowBatches, pair_errors
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.newton import Local, Minimum, Pairs, minimise
-from infer.estimators.rows import CHUNK_ROWS, SpinRows, one_blas_thread
+from infer.estimators.rows import CHUNK_ROWS, SpinRows
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def probability_flow(
     by_couplings, by_fields = np.zeros_like(couplings), np.zeros_like(fields)
     for part, chunk, decay in margin_chunks(rows, couplings, fields):
         margin = min(margin, float(decay.min()))
-        with np.errstate(over="ignore", invalid="ignore"):  # too long a step has an infinite flow and is refused
+        with np.errstate(over="ignore", invalid="ignore"):  # too long steps have infinite flow and are refused
             terms = np.exp(-decay) * row_share(rows, part)
             flow += float(terms.sum())
             terms *= chunk
@@ -89,12 +90,12 @@ def minimise_flow(
     rows: SpinRows, alpha: float, fit_fields: bool, tol: float = 1e-8, max_iter: int = 200
 ) -> tuple[FloatArray, FloatArray, Minimum]:
     """
-    Couplings and fields of least probability flow plus ``alpha/2 sum_{i != j} J_ij^2``, by Newton's method.
+    Couplings and fields that minimise the probability flow plus ``alpha/2 sum_{i != j} J_ij^2``, by Newton's method.
 
     Parameters
     ----------
     rows : SpinRows
-        No constant spins.
+        Rows without constant spins.
     alpha : float
     fit_fields : bool
     tol : float
@@ -155,9 +156,9 @@ class MinimumProbabilityFlow(SpinEstimator):
         Strength of the l2 penalty, which keeps couplings finite where the data alone do not. None: one prior sample,
         ``1 / n_samples``; 0.0: no penalty.
     fit_fields : bool or "auto", default "auto"
-        Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
+        Whether to fit fields; otherwise they are zero. "auto": True except for samples of simulations without fields.
     errors : bool, default True
-        Compute standard errors in `fit` (of at most 500 spins).
+        Whether to compute standard errors in `fit` (for at most 500 spins).
     tol : float, default 1e-8
         Largest absolute component of the gradient at convergence.
     max_iter : int, default 200
@@ -165,14 +166,14 @@ class MinimumProbabilityFlow(SpinEstimator):
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     constant : {"field", "error"}, default "field"
-        What to do with spins that never change: keep them without couplings (and warn), or refuse.
+        Treatment of spins that never change: keep them without couplings (and warn), or refuse.
 
     Attributes
     ----------
     couplings_ : ndarray (n_spins, n_spins)
-        Symmetric, zero diagonal. They contain 1/T.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields_ : ndarray (n_spins,)
-        They contain 1/T; zero unless ``fit_fields``.
+        Fields, which contain 1/T; zero unless ``fit_fields``.
     couplings_std_, fields_std_ : ndarray (n_spins, n_spins) and (n_spins,)
         Standard errors by the sandwich formula, with the covariance of gradients from batches of successive rows inside
         runs. NaN where the samples do not determine a coupling.
@@ -250,14 +251,14 @@ class MinimumProbabilityFlow(SpinEstimator):
         self.gradient_norm_ = minimum.gradient_norm
         converged = minimum.gradient_norm <= self.tol and not minimum.unbounded
         if minimum.unbounded:
-            warnings.warn(
+            warn(
                 "the samples determine some spins by the others, so that the best couplings are infinite and those "
                 "returned are not reliable; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
                 ConvergenceWarning,
                 stacklevel=5,
             )
         elif not converged:
-            warnings.warn(
+            warn(
                 f"no convergence in {minimum.n_iter} Newton steps: largest gradient {minimum.gradient_norm:.2g} > "
                 f"tol = {self.tol:.2g}; raise max_iter or tol, or pass alpha > 0 (say 0.01)",
                 ConvergenceWarning,
@@ -270,7 +271,7 @@ class MinimumProbabilityFlow(SpinEstimator):
     def _errors(
         self, couplings: FloatArray, fields: FloatArray, unbounded: bool, samples: VaryingSpins
     ) -> dict[str, Any]:
-        """Standard errors of a fit; NaN where its minimum is not finite or the samples make a single batch."""
+        """Standard errors of a fit; NaN where its minimum is not finite or the samples form a single batch."""
         n = samples.n_varying
         if not self.errors or n > MOST_SPINS:
             return {}

@@ -1,4 +1,4 @@
-"""The methods by which couplings are fitted, by the names that the command line and `fit_recording` know them by.
+"""Methods of fitting couplings, by their names in the command line and `fit_recording`.
 
 A new estimator adds one line to `METHODS`; everything else follows from the parameters of its constructor.
 """
@@ -23,11 +23,11 @@ class Method:
     Parameters
     ----------
     name : str
-        As users write it.
+        Name in the command line and `fit_recording`.
     module, estimator : str
-        Where the class is, which is imported when it is needed.
+        Module and name of the class, which is imported when needed.
     fixed : mapping
-        Parameters that the name stands for.
+        Parameters that the name implies.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Method:
         Parameters
         ----------
         settings : mapping
-            Parameters that the user chose; None stands for one that was left alone.
+            Parameters that the user chose; None for one that was not given.
         optional : mapping
             Parameters for estimators that have them, such as the number of threads.
 

@@ -1,46 +1,35 @@
-"""Streaming products of a large matrix of +-1 spins with small ones: the only place that touches all samples."""
+"""Streaming products of a large matrix of +-1 spins with small ones, used by all estimators."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
-from threadpoolctl import ThreadpoolController
 
 from infer.checks import release_pages
 from infer.estimators.packed import PackedSpins, Tiles
 from infer.estimators.table_kernels import STRIP
+from infer.statistics.batches import long_batch_labels
 
-CHUNK_ROWS = 4096  # samples worked on together: their products stay in cache
+CHUNK_ROWS = 4096  # samples in a chunk, so that their products stay in the cache
 PACKED_ROWS = 8192  # samples packed into bits together
-LEAST_WORK = 1e8  # products worth a chunk, and perhaps a thread, of their own: about a millisecond
+LEAST_WORK = 1e8  # products that justify a chunk, and perhaps a thread, of their own: about a millisecond
 COLLAPSE_BELOW = 0.7  # equal rows are collapsed when at most this fraction of the rows is distinct
 COLLAPSE_BYTES = 1 << 27  # memory for the distinct rows
 
 
 T = TypeVar("T")
 
-_thread_pools = cache(ThreadpoolController)  # looking for the libraries takes longer than a small fit
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Keep matrix products on the calling thread: ``n_jobs`` says how many threads work, each on its own chunk."""
-    with _thread_pools().limit(limits=1, user_api="blas"):
-        yield
-
 
 def in_order(work: Callable[[slice], T], chunks: list[slice], n_threads: int) -> Iterator[T]:
-    """Results of ``work`` on each chunk, by some threads, in the order of the chunks and as they are taken."""
+    """Results of ``work`` on each chunk, computed by some threads, yielded in the order of the chunks."""
     if n_threads <= 1:
         yield from map(work, chunks)
         return
@@ -63,7 +52,7 @@ class Responses:
     curvature: NDArray[np.float64]  # (n_targets,), <sech^2(h_r)>
     stretch: NDArray[np.float64]  # (n_targets,), <sech^2(h_r) h_r^2>
     loss: NDArray[np.float64]  # (n_targets,), <log(2 cosh(h_r))>
-    margins: NDArray[np.float64] | None  # (n_targets,), smallest s_r h_r, where asked for
+    margins: NDArray[np.float64] | None  # (n_targets,), smallest s_r h_r, where targets are named
 
 
 class SpinRows:
@@ -100,7 +89,7 @@ class SpinRows:
         return np.ascontiguousarray(chunk, dtype=dtype)
 
     def over_chunks(self, work: Callable[[slice], tuple], size: int | None = None) -> Iterator[tuple]:
-        """Results of ``work`` on all chunks of so many rows, in order, handed on as they come."""
+        """Results of ``work`` on all chunks of `size` rows, yielded in order."""
         size = CHUNK_ROWS if size is None else size
         chunks = [slice(k, min(k + size, self.n_rows)) for k in range(0, self.n_rows, size)]
         n_threads = min(effective_n_jobs(self.n_jobs), len(chunks))
@@ -113,7 +102,7 @@ class SpinRows:
                 read = 0
 
     def _packed_size(self, n_targets: int) -> int:
-        """Rows of a chunk to pack: an even number of equal chunks, so that two threads have the same to do."""
+        """Rows of a packed chunk: an even number of equal chunks, so that two threads have equal work."""
         n_chunks = -(-self.n_rows // PACKED_ROWS)
         if n_chunks > 1 or self.n_rows * self.n_spins * n_targets > 2 * LEAST_WORK:
             n_chunks += n_chunks % 2
@@ -125,8 +114,14 @@ class SpinRows:
             return np.full(rows.stop - rows.start, 1.0 / self.n_rows, dtype=dtype)
         return self.weight[rows].astype(dtype)
 
+    def batches(self, chains: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Batch of each row in time order, long against what the spins remember."""
+        labels = long_batch_labels(self.spins, chains, self.weight)
+        release_pages(self.spins)
+        return labels
+
     def second_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Means <s_i> (n_spins,) and second moments <s_i s_j> (n_spins, n_spins)."""
+        """Means ``<s_i>`` (n_spins,) and second moments ``<s_i s_j>`` (n_spins, n_spins)."""
         mean = np.zeros(self.n_spins)
         second = np.zeros((self.n_spins, self.n_spins))
 
@@ -153,7 +148,7 @@ class SpinRows:
         dtype: DTypeLike = np.float32,
         targets: NDArray[np.intp] | None = None,
     ) -> Responses:
-        """Averages with tanh(h_r), h_r = fields_r + sum_j couplings_rj s_j; margins too when targets are named."""
+        """Averages with tanh(h_r), h_r = fields_r + sum_j couplings_rj s_j; also margins when targets are named."""
         tiles = Tiles(couplings, fields, dtype)
 
         def work(rows: slice) -> tuple:
@@ -225,7 +220,7 @@ class SpinRows:
         return gradients
 
     def picked(self, most_rows: int) -> tuple[NDArray[np.int8], NDArray[np.float64], bool]:
-        """At most so many rows, always the same random ones, their shares, and whether these are all rows."""
+        """At most `most_rows` rows (a fixed random choice), their shares, and whether these are all rows."""
         everything = self.n_rows <= most_rows
         which = np.arange(self.n_rows)
         if not everything:
@@ -240,7 +235,7 @@ class SpinRows:
     def hessians(
         self, couplings: NDArray, fields: NDArray, most_rows: int, nodes: NDArray[np.intp] | None = None
     ) -> Iterator[tuple[int, NDArray[np.float64], int | None]]:
-        """For some nodes, <sech^2(h_r) (s, 1) (s, 1)^T> and the number of rows used (None: all of them).
+        """For some nodes, ``<sech^2(h_r) (s, 1) (s, 1)^T>`` and the number of rows used (None: all of them).
 
         When there are more than ``most_rows`` rows, as many are picked at random (always the same ones).
         """
@@ -256,7 +251,7 @@ class SpinRows:
 def collapse_rows(
     spins: NDArray[np.int8], weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.int8], NDArray[np.float64] | None]:
-    """Distinct rows and the sum of their weights, where that shrinks the samples; else the samples as they are.
+    """Distinct rows and the sums of their weights, where that shrinks the samples; else the samples unchanged.
 
     Rows of weight zero are left out too. Averages over the samples stay the same.
     """

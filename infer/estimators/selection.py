@@ -1,8 +1,7 @@
-"""Which couplings are there at all: penalty paths with cross-validation and extended BIC, and decimation."""
+"""Selection of the non-zero couplings: penalty paths with cross-validation and extended BIC, and decimation."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +19,10 @@ from infer.estimators.likelihood.partition import refuse_gaps
 from infer.estimators.newton import Local, Minimum, Pairs, minimise
 from infer.estimators.probability_flow import margin_chunks, row_share
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
 from infer.model import PairModel
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import collected_warnings, warn
 
 FloatArray = NDArray[np.float64]
 
@@ -38,17 +39,17 @@ class PenaltyPath:
     alphas : ndarray (n_alphas,)
         Penalties, from strong to weak.
     couplings : ndarray (n_alphas, n_spins, n_spins)
-        Of the penalised fits.
+        Couplings of the penalised fits.
     fields : ndarray (n_alphas, n_spins)
-        Of the penalised fits.
+        Fields of the penalised fits.
     n_couplings : int array (n_alphas,)
         Pairs with a coupling.
     score : ndarray (n_alphas,)
         Mean log pseudo-likelihood per sample, refitted without penalty to those pairs; in nats.
     extended_bic : ndarray (n_alphas,)
-        Extended Bayesian information criterion, the smaller the better.
+        Extended Bayesian information criterion, smaller is better.
     held_out : ndarray (n_alphas,)
-        Cross-validated mean log pseudo-likelihood per sample, the larger the better; in nats.
+        Cross-validated mean log pseudo-likelihood per sample, in nats; larger is better.
     held_out_std : ndarray (n_alphas,)
         Its standard error over folds.
     converged : bool
@@ -75,6 +76,11 @@ class PenaltyPath:
         """Index of the largest cross-validated score."""
         return int(np.argmax(self.held_out))
 
+    @property
+    def at_edge(self) -> bool:
+        """Whether the best cross-validated penalty is the first or the last of several: the best lies beyond."""
+        return len(self.alphas) > 1 and self.best_by_cross_validation in (0, len(self.alphas) - 1)
+
 
 @dataclass(frozen=True)
 class Decimation:
@@ -83,15 +89,15 @@ class Decimation:
     Attributes
     ----------
     couplings : ndarray (n_spins, n_spins)
-        Of the step at which the tilted pseudo-likelihood is largest.
+        Couplings of the step at which the tilted pseudo-likelihood is largest.
     fields : ndarray (n_spins,)
-        Of the same step.
+        Fields of the same step.
     n_couplings : int array (n_steps,)
-        Pairs with a coupling, from all to none.
+        Number of pairs with a coupling, from all to none.
     score : ndarray (n_steps,)
         Mean log pseudo-likelihood per sample, in nats.
     tilted : ndarray (n_steps,)
-        The score less the straight line from that without any coupling to that with all.
+        The score less the straight line between the scores without couplings and with all.
     best : int
         Step of the couplings above.
     converged : bool
@@ -121,9 +127,9 @@ def fit_on_pairs(
     Parameters
     ----------
     rows : SpinRows
-        No constant spins.
+        Rows without constant spins.
     kept : bool array (n_pairs,)
-        Which pairs (above the diagonal, row by row) may have a coupling.
+        True for pairs (above the diagonal, row by row) that may have a coupling.
     fit_fields : bool
     start : ndarray, optional
         Couplings of all pairs and fields, as one vector, to start from.
@@ -215,15 +221,15 @@ def penalty_path(
     Parameters
     ----------
     estimator : SpinEstimator
-        With a parameter ``alpha``: `InteractionScreening`, or `PseudoLikelihood` with penalty "l1".
+        Estimator with a parameter ``alpha``: `InteractionScreening`, or `PseudoLikelihood` with penalty "l1".
     X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
     alphas : array-like (n_alphas,)
         Penalties, in any order.
     sample_weight : array-like (n_samples,), optional
     n_folds : int
-        Of the cross-validation.
+        Number of folds of the cross-validation.
     gamma : float
-        How much the criterion favours few couplings among many spins; 0 is the plain BIC.
+        Strength with which the criterion favours few couplings among many spins; 0 is the plain BIC.
     progress : bool
         Show a progress bar.
 
@@ -239,7 +245,7 @@ def penalty_path(
     Warns
     -----
     ConvergenceWarning
-        If refits without penalty have not converged, so that `score` and `extended_bic` are too good.
+        If refits without penalty have not converged, so that `score` and `extended_bic` are unreliable.
 
     References
     ----------
@@ -249,8 +255,7 @@ def penalty_path(
     strengths = np.sort(np.unique(np.asarray(alphas, dtype=np.float64)))[::-1]
     if not len(strengths) or strengths.min() < 0 or not np.isfinite(strengths).all():
         raise ValueError(f"alphas must be numbers of at least 0, got {np.asarray(alphas).tolist()}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # constant spins: every fit says so
+    with collected_warnings(ConvergenceWarning):  # every fit would warn of constant spins
         samples = clone(estimator).prepare(X, sample_weight)
     given = samples.samples
     refuse_gaps(given.spins, "a path of penalties")
@@ -282,7 +287,7 @@ def penalty_path(
             held.append(np.mean(unseen))
             held_std.append(np.std(unseen, ddof=1) / np.sqrt(n_folds))
     if bad:
-        warnings.warn(
+        warn(
             f"{bad} of {len(strengths)} refits without penalty did not converge (some spins may be determined by the "
             "others), so that their score and extended BIC are not known: give more samples, larger alphas, or use "
             "cross-validation",
@@ -313,25 +318,25 @@ def decimate(
     progress: bool = False,
 ) -> Decimation:
     r"""
-    Take the smallest couplings away step by step, and stop where the pseudo-likelihood begins to suffer.
+    Remove the smallest couplings step by step, and choose the step with the largest tilted pseudo-likelihood.
 
     Starts from the symmetric couplings of largest pseudo-likelihood L, sets a fraction of all pairs, those with the
-    smallest couplings, to zero for good, maximises L again over the others, and so on until none is left. With x the
+    smallest couplings, permanently to zero, maximises L again over the others, and so on until none is left. With x the
     fraction of pairs left, the couplings chosen are those where the tilted pseudo-likelihood
 
     .. math:: L(x) - x L_{max} - (1 - x) L_{min}
 
     is largest, :math:`L_{max}` being L with all couplings and :math:`L_{min}` with none. No penalty is needed, and
-    couplings that stay are not shrunk.
+    remaining couplings are not shrunk.
 
     Parameters
     ----------
     X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
     sample_weight : array-like (n_samples,), optional
     fit_fields : bool or "auto", default "auto"
-        "auto" fits fields, but not to samples of simulations that ran without.
+        "auto": True except for samples of simulations without fields.
     fraction : float, default 0.05
-        Of all pairs, taken away in each step.
+        Fraction of all pairs that is removed in each step.
     progress : bool
         Show a progress bar.
 
@@ -342,7 +347,7 @@ def decimate(
     Raises
     ------
     ValueError
-        If X holds anything but +-1, or the fraction is not between 0 and 1.
+        If X contains values other than +-1, or the fraction is not between 0 and 1.
 
     Warns
     -----
@@ -376,7 +381,7 @@ def decimate(
             kept[gone] = False
             bar.update(len(gone))
     if bad:
-        warnings.warn(
+        warn(
             f"{bad} of {len(steps)} fits did not converge (some spins may be determined by the others): give more "
             "samples, or use InteractionScreening, whose penalty keeps couplings finite",
             ConvergenceWarning,

@@ -1,8 +1,8 @@
-"""Vector instructions for products with +-1 values by table look-up; the only module here that speaks to LLVM.
+"""Vector instructions for products with +-1 values by table look-up; the only module here that generates LLVM code.
 
 A nibble of a 64-bit word holds four spins, and there are 16 signed sums of four numbers: a product with +-1 values
 takes one addition for four terms. Tables, terms and sums are tiles of `TILE_BYTES`, C-contiguous, of int32 or int64
-lanes. Everything is written in portable vectors, so that any processor gets the best code it has.
+lanes. All code uses portable vectors, which LLVM compiles to the best instructions of the processor.
 """
 
 from __future__ import annotations

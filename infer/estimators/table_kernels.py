@@ -14,8 +14,8 @@ from infer.estimators.table_intrinsics import (
 )
 
 WORD = 64
-STRIP = 768  # rows whose local fields are made together: tables are filled once for them
-FLUSH = 192  # rows whose products are summed as whole numbers: 192 * 2^23 < 2^31
+STRIP = 768  # rows whose local fields are computed together, with tables filled once
+FLUSH = 192  # rows whose products are summed as integers: 192 * 2^23 < 2^31
 LOG2_E = 1.4426950408889634
 FAST = {"contract", "nsz", "arcp"}
 LN2_HIGH, LN2_LOW = 0.693145751953125, 1.42860682030941723212e-6  # the first has few bits: products are exact
@@ -34,7 +34,7 @@ LOG_SINGLE, LOG_DOUBLE = (_fitted(lambda x: np.log1p(x) / x, degree, 0.0, 1.0) f
 
 @njit(cache=True, nogil=True)
 def transpose_words(row_words, column_words):
-    """Words of 64 rows each, (n_words, n_columns), from words of 64 columns each, (n_rows, n_words).
+    """Convert words of 64 columns each, (n_rows, n_words), to words of 64 rows each, (n_words, n_columns).
 
     ``column_words`` has one column more than there are spins, all ones: its product is the sum of the rows.
     """
@@ -64,7 +64,7 @@ def transpose_words(row_words, column_words):
 
 @njit(cache=True, nogil=True)
 def count_differences(words, counts):
-    """Add to ``counts`` (n_spins, n_spins), below the diagonal, in how many bits the words of two spins differ."""
+    """Add to ``counts`` (n_spins, n_spins), below the diagonal, the number of bits that differ between two spins."""
     n_spins, n_words = words.shape
     for i in range(n_spins):
         for j in range(i):
@@ -138,11 +138,11 @@ def _respond_one(local, unit, magic, shortest):
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
 def respond(local, unit, share, step, magic, shortest, sums):
-    """Turn local fields (rows, lanes), whole multiples of ``unit``, into whole multiples of 1 / step of share * tanh.
+    """Replace local fields (rows, lanes), multiples of ``unit``, by share * tanh as multiples of 1 / step.
 
     ``sums`` (3, lanes) grow by share * sech^2(h), share * sech^2(h) h^2 and share * log(2 cosh h). ``magic`` is
     1.5 * 2^m + bias for the m bits of the mantissa of ``unit``, ``shortest`` the logarithm of the smallest exponential.
-    The number of rows, that of ``share``, is a multiple of four: four at a time make few sums go through memory.
+    The number of rows, that of ``share``, is a multiple of four; rows are processed in fours to reduce memory access.
     """
     kind = unit.dtype.type
     zero, half = kind(0.0), kind(0.5)
@@ -183,7 +183,7 @@ def sum_responses(
     sums,
     margins,
 ):
-    """Add up, over some rows and for all targets, share * tanh(h) s_j and what else a solver needs.
+    """Add up, over some rows and for all targets, share * tanh(h) s_j and the other averages of `Responses`.
 
     Targets come in tiles. ``weights`` (n_tiles, 64 n_words, lanes) and ``fields`` (n_tiles, lanes) are whole multiples
     of ``unit`` (n_tiles, lanes), small enough that no sum overflows. ``precision`` is the number by which responses are

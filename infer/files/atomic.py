@@ -30,7 +30,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     ValueError
         If the folder does not exist or may not be written to, or if `path` is a folder or a device.
     RuntimeError
-        If the body left without an exception and without writing the file.
+        If the body ended without an exception and without writing the file.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise RuntimeError(f"nothing was written to {temporary}, so there is no {target.name}")
         os.replace(temporary, target)
     finally:
-        # after a successful rename there is nothing left to remove
+        # missing after a successful rename
         with suppress(FileNotFoundError):
             temporary.unlink()
 
@@ -61,7 +61,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     path : str or path-like
-        The output file to be.
+        Path of the output file.
 
     Raises
     ------

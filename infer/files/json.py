@@ -19,7 +19,7 @@ LONGEST_TEXT = 300
 
 
 def fields_of(result: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Fields of a dataclass, not converted, and its verdict where it has one."""
+    """Fields of a dataclass, unconverted, and its verdict where it has one."""
     names = [item.name for item in dataclasses.fields(result)] + ["verdict"] * hasattr(result, "verdict")
     return {name: getattr(result, name) for name in names if name not in without}
 
@@ -60,7 +60,7 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def readable_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes short enough for a table, cleaned of what XML cannot hold."""
+    """Attributes short enough for a table, without characters that XML forbids."""
     shown: dict[str, Any] = {}
     for key, value in attributes.items():
         value = value.item() if isinstance(value, np.generic) else value

@@ -32,8 +32,8 @@ class Accuracy:
     r_divergence, r_divergence_std : float
         :math:`r_D = (D_1 - D_2) / D_1`.
     seen_once : float
-        Share of the rows whose state was seen once (rows of weight 1 or less); about the chance that the next row is a
-        state never seen.
+        Share of the rows whose state was seen once (rows of weight 1 or less); estimates the probability that the next
+        row is a state never seen.
 
     References
     ----------
@@ -70,7 +70,7 @@ def accuracy(
         Complete rows.
     weights : ndarray (n_rows,), optional
     energies : ndarray (n_rows,)
-        Of the rows in the model.
+        Energies of the rows in the model.
     model_energy, model_entropy, model_entropy_std : float
         Mean energy in the model, its entropy in bits and the standard error of that.
 

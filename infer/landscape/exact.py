@@ -21,16 +21,17 @@ from infer.types import FloatArray, IntArray, SpinArray
 __all__ = ["TIE", "AllStates", "Merges", "all_energies", "exact_landscape", "state_numbers", "states_of"]
 
 LOW_SPINS = 10  # spins that are flipped in Gray code order before sums are recomputed
-TIE = 1e-11  # energies closer than this part of their range count as equal
+TIE = 1e-11  # energies that differ by less than this fraction of their range count as equal
 CHUNK_STATES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
 class Merges:
-    """Saddles at which basins meet, by rising energy: the disconnectivity tree.
+    """Saddles at which basins meet, by increasing energy: the disconnectivity tree.
 
-    ``first`` and ``second`` (n_minima - 1,) number the lowest minimum of either group of minima, ``first`` being the
-    lower; they meet at ``energies``, the lowest saddle between any minimum of the one and any of the other.
+    ``first`` and ``second`` (n_minima - 1,) number the lowest minimum of each of two groups of minima, ``first`` the
+    lower one. The groups meet at ``energies``, the lowest saddle between a minimum of one group and a minimum of the
+    other.
     """
 
     first: IntArray
@@ -48,7 +49,7 @@ class Merges:
         return table
 
     def depths(self, energies: FloatArray) -> FloatArray:
-        """Lowest saddle to any other minimum less the own energy (n,); NaN where there is no other minimum."""
+        """Lowest saddle to any other minimum less its own energy (n,); NaN where there is no other minimum."""
         depth = np.full(len(energies), np.nan)
         for a, b, height in zip(self.first, self.second, self.energies, strict=True):
             for k in (a, b):
@@ -61,8 +62,8 @@ class Merges:
 class AllStates:
     """Energies of all states, their minima and their basins; bit i of the number of a state is set where spin i is +1.
 
-    ``minima`` (n,) are states by rising energy, ``labels`` (2^n_spins,) the minimum that steepest descent leads to,
-    ``plateaus`` (n,) the number of states of equal energy that make a minimum.
+    ``minima`` (n,) are states by increasing energy, ``labels`` (2^n_spins,) the minimum that steepest descent leads to,
+    ``plateaus`` (n,) the number of states of equal energy that form a minimum.
     """
 
     energies: FloatArray
@@ -78,7 +79,7 @@ class AllStates:
 
 
 def all_energies(model: Any, n_spins: int) -> FloatArray:
-    """Energies (2^n_spins,) of all states, compiled for pair models, in chunks of rows for anything with `energies`."""
+    """Energies (2^n_spins,) of all states; compiled for pair models, in chunks of rows for other models."""
     found = np.empty(1 << n_spins)
     if type(model) is PairModel:
         state_energies(model.couplings, model.fields, min(LOW_SPINS, n_spins), found)
@@ -100,7 +101,7 @@ def state_numbers(spins: NDArray[Any]) -> IntArray:
 
 
 def energy_levels(energies: FloatArray) -> tuple[IntArray, NDArray[np.int32]]:
-    """States by rising energy, and the rank of the energy of each: the same for energies that differ by rounding."""
+    """States by increasing energy, and the rank of each energy; energies that differ by rounding share a rank."""
     order = np.argsort(energies, kind="stable")
     ordered = energies[order]
     apart = np.diff(ordered) > TIE * max(ordered[-1] - ordered[0], np.abs(ordered[[0, -1]]).max())

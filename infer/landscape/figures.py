@@ -1,4 +1,7 @@
-"""Figures of an energy landscape: disconnectivity graph, minima, visits and transitions, thermodynamics."""
+"""Figures of an energy landscape: disconnectivity graph, minima, visits and transitions, thermodynamics.
+
+Reports and the command line draw the same ones; each alone is as wide as a telephone shows it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,13 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from infer.landscape.exact import Merges
 from infer.landscape.result import EnergyLandscape
 from infer.landscape.visits import Visits
-from infer.plot.axes import short
+from infer.plot.axes import legend_above, spin_places
 from infer.plot.svg import BLUE, GREY, INK, VERMILION, WIDTH, drawing, new_axes
 from infer.types import FloatArray
 
@@ -27,9 +29,7 @@ __all__ = [
     "transition_tables",
 ]
 
-MOST_DRAWN = 30  # minima in one figure, the lowest
-MOST_NAMED = 40  # spins with names on the axis
-STATES = ListedColormap(["#e8edf2", BLUE])
+MOST_DRAWN = 16  # the lowest minima: more numbers do not fit along an axis
 
 
 def disconnectivity_graph(found: EnergyLandscape) -> Figure:
@@ -38,7 +38,7 @@ def disconnectivity_graph(found: EnergyLandscape) -> Figure:
     Parameters
     ----------
     found : EnergyLandscape
-        Of many minima, the lowest 30 are drawn.
+        Landscape; at most the lowest 16 minima are drawn.
 
     Returns
     -------
@@ -48,22 +48,22 @@ def disconnectivity_graph(found: EnergyLandscape) -> Figure:
     ----------
     O. M. Becker, M. Karplus 1997, J. Chem. Phys. 106, 1495, doi:10.1063/1.473299.
     """
-    return _alone(lambda axes: _tree(axes, found))
+    return _alone(lambda axes: _tree(axes, found), 3.4)
 
 
 def minima_picture(found: EnergyLandscape) -> Figure:
-    """Image of the minima, one row each: spins that are +1.
+    """Image of the minima, one row each: red spins are +1, blue ones -1.
 
     Parameters
     ----------
     found : EnergyLandscape
-        Of many minima, the lowest 30 are drawn.
+        Landscape; at most the lowest 16 minima are drawn.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    return _alone(lambda axes: _picture(axes, found))
+    return _alone(lambda axes: _picture(axes, found), 2.4 + 0.2 * min(found.n_minima, MOST_DRAWN))
 
 
 def shares_of_basins(found: EnergyLandscape) -> Figure:
@@ -86,7 +86,7 @@ def transition_tables(found: EnergyLandscape) -> Figure:
     Parameters
     ----------
     found : EnergyLandscape
-        With samples in order of time.
+        Landscape with samples in time order.
 
     Returns
     -------
@@ -95,13 +95,13 @@ def transition_tables(found: EnergyLandscape) -> Figure:
     Raises
     ------
     ValueError
-        If there are no transitions, since there are no samples in order of time.
+        If there are no transitions, since there are no samples in time order.
     """
     if not _has_steps(found.visits):
         raise ValueError("there are no transitions to draw: give samples whose rows follow each other in time")
     draws = [lambda axes: _transitions(axes, found.visits, "rows")]
     if _has_steps(found.model_visits):
-        draws.append(lambda axes: _transitions(axes, found.model_visits, "model, one sweep a row"))
+        draws.append(lambda axes: _transitions(axes, found.model_visits, "model, one sweep per row"))
     return _panels(draws)
 
 
@@ -135,7 +135,7 @@ def landscape_panels(found: EnergyLandscape) -> Figure:
     if _has_steps(found.visits):
         draws.append(lambda axes: _transitions(axes, found.visits, "rows"))
     if _has_steps(found.model_visits) and found.n_minima > 1:
-        draws.append(lambda axes: _transitions(axes, found.model_visits, "model, one sweep a row"))
+        draws.append(lambda axes: _transitions(axes, found.model_visits, "model, one sweep per row"))
     draws += [lambda axes: _entropy(axes, found), lambda axes: _heat_capacity(axes, found)]
     return _panels(draws)
 
@@ -147,16 +147,14 @@ def _tree(axes: Axes, found: EnergyLandscape) -> None:
         axes.plot(x, y, color=INK, linewidth=1.0)
     place = np.empty(n_drawn)
     place[order] = np.arange(n_drawn)
-    axes.plot(place, found.energies[:n_drawn], "o", color=BLUE, markersize=4)
-    axes.set_xticks(
-        range(n_drawn),
-        [str(k) for k in order],
-        fontsize=10 if n_drawn <= 10 else 6,
-        rotation=0 if n_drawn <= 15 else 90,
-    )
+    axes.plot(place, found.energies[:n_drawn], "o", color=BLUE, markersize=5)
+    axes.set_xticks(range(n_drawn), [str(k) for k in order])
+    axes.set_xlim(-0.6, n_drawn - 0.4)
     axes.grid(visible=False, axis="x")
-    axes.set_xlabel("minimum" + _cut(found))
-    axes.set_ylabel("energy / temperature" if found.exact else "energy / temperature\n(saddles: upper bounds)")
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.set_xlabel(_minimum(found))
+    unit = "dimensionless" if found.exact else "saddles: upper bounds"
+    axes.set_ylabel(f"energy E / T ({unit})")
 
 
 def tree_lines(
@@ -182,14 +180,13 @@ def tree_lines(
 
 def _picture(axes: Axes, found: EnergyLandscape) -> None:
     n_drawn = min(found.n_minima, MOST_DRAWN)
-    axes.imshow(found.minima[:n_drawn] > 0, cmap=STATES, vmin=0, vmax=1, aspect="auto", interpolation="none")
+    axes.imshow(found.minima[:n_drawn], cmap="RdBu_r", vmin=-1.6, vmax=1.6, aspect="auto", interpolation="none")
     axes.grid(visible=False)
-    axes.set_yticks(np.arange(0, n_drawn, -(-n_drawn // 10)))
-    if found.n_spins <= MOST_NAMED:
-        size = 8 if found.n_spins <= 20 else 5
-        axes.set_xticks(range(found.n_spins), [short(name) for name in found.names], rotation=90, fontsize=size)
-    axes.set_xlabel("spin (blue: +1)")
-    axes.set_ylabel("minimum" + _cut(found))
+    axes.set_yticks(np.arange(0, n_drawn, -(-n_drawn // 6)))
+    places, labels, kind = spin_places(found.n_spins, found.names)
+    axes.set_xticks(places, labels, rotation=90)
+    axes.set_xlabel(f"spin ({kind}; red: +1)")
+    axes.set_ylabel(_minimum(found))
 
 
 def _shares(axes: Axes, found: EnergyLandscape) -> None:
@@ -199,11 +196,10 @@ def _shares(axes: Axes, found: EnergyLandscape) -> None:
         axes.bar(x, found.shares[:n_drawn], width=0.8, color=BLUE, alpha=0.6, label="rows")
     std = found.model_shares_std[:n_drawn]
     axes.errorbar(x, found.model_shares[:n_drawn], std, fmt="o", color=VERMILION, markersize=4, label="model")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_ylim(bottom=0.0)
-    axes.set_xlabel("minimum" + _cut(found))
+    axes.set_xlabel(_minimum(found))
     axes.set_ylabel("share of the basin")
-    axes.legend(loc="upper right")
 
 
 def _has_steps(seen: Visits | None) -> bool:
@@ -248,27 +244,33 @@ def _curve(axes: Axes, x: FloatArray, y: FloatArray, std: FloatArray) -> None:
     axes.set_xlabel("temperature / fitted temperature")
 
 
-def _cut(found: EnergyLandscape) -> str:
-    """End of a label where not all minima are drawn."""
-    return f" (the lowest {MOST_DRAWN} of {found.n_minima})" if found.n_minima > MOST_DRAWN else ""
+def _minimum(found: EnergyLandscape) -> str:
+    """Label of an axis of minima, which says where not all of them are drawn."""
+    return (
+        f"minimum (the {MOST_DRAWN} lowest of {found.n_minima})" if found.n_minima > MOST_DRAWN else "minimum (number)"
+    )
 
 
-def _alone(draw: Callable[[Axes], None]) -> Figure:
+def _alone(draw: Callable[[Axes], None], height: float = 3.2) -> Figure:
     """A figure with one panel."""
     with drawing():
-        figure, axes = new_axes()
+        figure, axes = new_axes(height)
         FigureCanvasAgg(figure)
         draw(axes)
+        legend_above(axes)
     return figure
 
 
 def _panels(draws: list[Callable[[Axes], None]]) -> Figure:
-    """A figure with up to three panels in each row."""
-    columns = min(3, len(draws))
+    """A figure with two to four panels in each row, so that the last row has more than one where there are several."""
+    columns = {4: 2, 7: 4}.get(len(draws), min(3, len(draws)))
     rows = -(-len(draws) // columns)
     with drawing():
         figure = Figure(figsize=(WIDTH * columns, 3.2 * rows), layout="constrained")
         FigureCanvasAgg(figure)
         for k, draw in enumerate(draws):
-            draw(figure.add_subplot(rows, columns, k + 1))
+            axes = figure.add_subplot(rows, columns, k + 1)
+            draw(axes)
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(loc="upper right")
     return figure

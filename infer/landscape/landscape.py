@@ -49,13 +49,13 @@ def energy_landscape(
     seed: Any = None,
     progress: bool = False,
 ) -> EnergyLandscape:
-    r"""Local minima of the energy of a model, their basins, the saddles between them, and how samples visit them.
+    r"""Local minima of the energy of a model, their basins, the saddles between them, and the visits of samples.
 
-    A local minimum is a state whose energy no flip of one spin lowers. Connected states of equal energy (differences
-    below 1e-11 of the range are rounding) are one minimum if none of them has a lower neighbour; otherwise they belong
-    to the basin that the shortest path over them leads to. Steepest descent flips the spin that lowers the energy most,
-    the first among equals. The saddle of two minima is the lowest energy at which single flips connect them:
-    the smallest possible highest energy of a path from one to the other.
+    A local minimum is a state whose energy is lowered by no flip of a single spin. Connected states of equal energy
+    (differences below 1e-11 of the range are rounding) are one minimum if none of them has a lower neighbour; otherwise
+    they belong to the basin that is reached over them by the shortest path. Steepest descent flips the spin that lowers
+    the energy most, the first among equals. The saddle of two minima is the lowest energy at which single flips connect
+    them: the smallest possible highest energy of a path from one to the other.
 
     Up to 20 spins all states are enumerated and the answer is exact. For more spins, minima are those found by
     descent from all distinct rows and from samples of the model, basin sizes are not known, and saddles are upper
@@ -65,7 +65,7 @@ def energy_landscape(
     ----------
     model : fitted estimator, PairModel, array_like (n_spins, n_spins), or any model with ``n_spins`` and ``energies``
         Couplings that contain 1/T, for example of `MaximumLikelihood`. Models with more than pairs, recognised by their
-        methods, are taken up to 20 spins.
+        methods, are accepted up to 20 spins.
     samples : array_like (n_rows, n_spins) of +-1, xarray.Dataset, Recording or Samples, optional
         Rows that are assigned to basins. Rows with missing values have none; transitions are counted inside runs only.
     fields : array_like (n_spins,), optional
@@ -79,7 +79,7 @@ def energy_landscape(
     n_model_rows : int, default 20000
         Rows of heat-bath chains of the model, one sweep apart, whose visits are compared with those of the samples.
     seed : int, SeedSequence, Generator or None
-        Of those chains and, above 20 spins, of all that is sampled.
+        Seed of those chains and, above 20 spins, of all random draws.
     progress : bool, default False
         Show a progress bar, above 20 spins.
 
@@ -154,7 +154,7 @@ def energy_landscape(
         model_visits = visits(labels, len(minima), np.repeat(chances, len(labels) // len(starts)), chain)
         shares = model_visits.shares
         shares_std = _share_errors(labels, chances, shares)
-        if 1.0 / (chances @ chances) < FEWEST_EFFECTIVE:  # annealing was too fast for barriers of this height
+        if 1.0 / (chances @ chances) < FEWEST_EFFECTIVE:  # few chains dominate the weights: annealing was too fast
             shares, shares_std = np.full((2, len(minima)), np.nan)
             model_visits = dataclasses.replace(model_visits, shares=shares)
     seen = None

@@ -1,4 +1,4 @@
-"""Compiled kernels of energy landscapes: states are numbers, bit i of a state being set where spin i is +1."""
+"""Compiled kernels of energy landscapes: states are integers, with bit i set where spin i is +1."""
 
 import math
 
@@ -10,8 +10,8 @@ from numba import njit
 def state_energies(couplings, fields, n_low, energies):
     """Fill energies (2^n_spins,) of all states of a pair model.
 
-    Blocks of 2^n_low states are passed in Gray code order, one flip from state to state; each block starts from sums
-    of its own, so that rounding does not build up.
+    Blocks of 2^n_low states are visited in Gray code order, one flip from state to state; each block starts from new
+    sums, so that rounding errors do not accumulate.
     """
     n_spins = len(fields)
     spins = np.empty(n_spins)
@@ -43,9 +43,9 @@ def state_energies(couplings, fields, n_low, energies):
 def steepest_steps(levels, n_spins, steps, queue):
     """Fill steps (2^n_spins,): the state that steepest descent goes to next, the state itself in a minimum.
 
-    The step leads to the lowest neighbour, of the least spin among equally low ones. States of a plateau without
-    lower neighbours go the shortest way over the plateau to a state that has one; where there is none, the plateau is
-    a minimum.
+    The step leads to the lowest neighbour, by a flip of the spin with the smallest index among equally low ones. States
+    of a plateau without lower neighbours take the shortest path over the plateau to a state that has one; where there
+    is none, the plateau is a minimum.
     """
     end = 0
     for state in range(len(levels)):
@@ -72,7 +72,7 @@ def steepest_steps(levels, n_spins, steps, queue):
 
 @njit(cache=True, nogil=True)
 def label_minima(levels, n_spins, steps, queue, labels):
-    """Number the minima in the order of their least state; the numbers of their states go to labels, else -1.
+    """Number the minima in the order of their smallest state; fill labels with these numbers, -1 for other states.
 
     Returns how many there are. Connected states of equal energy are one minimum.
     """
@@ -116,7 +116,7 @@ def follow_steps(steps, minima, labels):
 
 @njit(cache=True, nogil=True)
 def _root(parents, state):
-    """Root of the tree of a state; the way to it is made shorter."""
+    """Root of the tree of a state; the path to it is halved."""
     while parents[state] != state:
         parents[state] = parents[parents[state]]
         state = parents[state]
@@ -125,11 +125,12 @@ def _root(parents, state):
 
 @njit(cache=True, nogil=True)
 def merge_basins(order, minima, n_spins, parents, lowest, first, second, states):
-    """Where components of states below a rising energy meet: first, second (n_minima - 1,) the lowest minimum of each.
+    """Fill first, second (n_minima - 1,): the lowest minima of components of states that meet as the energy increases.
 
-    order: states by rising energy. minima: number of the minimum, counted by rising energy, that a state belongs to,
-    else -1. states: the state at which they meet, whose energy is the lowest saddle between any minimum of the one
-    and any of the other. parents (filled with -1) and lowest (n_states,) are room to work in. Returns how many meet.
+    order: states by increasing energy. minima: number of the minimum, by increasing energy, that a state belongs to,
+    else -1. states: the state at which two components meet, whose energy is the lowest saddle between a minimum of one
+    and a minimum of the other. parents (filled with -1) and lowest (n_states,) are work space. Returns the number of
+    meetings.
     """
     count = 0
     for k in range(len(order)):
@@ -155,7 +156,7 @@ def merge_basins(order, minima, n_spins, parents, lowest, first, second, states)
                 keep = min(a, b)
             else:
                 keep = max(a, b)
-            # the older component is the larger one nearly always
+            # the older component is nearly always the larger one
             parents[root] = found
             lowest[found] = keep
             root = found
@@ -181,7 +182,7 @@ def walk_states(energies, n_spins, rng, starts, states):
 def descend_rows(couplings, fields, tolerance, spins):
     """Steepest descent of every row of spins (n_rows, n_spins) of +-1 to a state without neighbours below it, in place.
 
-    Each step flips the spin that lowers the energy most, the least one among equals within the tolerance.
+    Each step flips the spin that lowers the energy most; among equals within the tolerance, that of smallest index.
     """
     n_spins = len(fields)
     local = np.empty(n_spins)
@@ -209,7 +210,7 @@ def descend_rows(couplings, fields, tolerance, spins):
 
 @njit(cache=True, nogil=True)
 def path_top(couplings, fields, start, end):
-    """Highest energy, above that of `start`, on a way from start to end (n_spins,) that flips each differing spin once.
+    """Highest energy, relative to `start`, on a path from start to end (n_spins,) that flips each differing spin once.
 
     Each step flips the one whose new energy is lowest. It bounds the lowest saddle between the two from above.
     """
@@ -237,7 +238,7 @@ def path_top(couplings, fields, start, end):
 
 @njit(cache=True, nogil=True)
 def path_tops(couplings, fields, minima, energies, tops):
-    """Fill tops (n, n): the lower of the highest energies on the two ways between every two minima (n, n_spins)."""
+    """Fill tops (n, n): for every two minima (n, n_spins), the lower of the two maxima of `path_top` between them."""
     for a in range(len(minima)):
         tops[a, a] = energies[a]
         for b in range(a):

@@ -1,4 +1,4 @@
-"""Overlaps of minima with patterns: whether the attractors are the stored patterns."""
+"""Overlaps of minima with patterns."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Memories:
     nearest : ndarray of int64 (n_patterns,)
         The minimum of largest overlap (in absolute value where ``mirrored``) with each pattern.
     p_values : ndarray (n_patterns,)
-        Chance that the pattern with its spins in random order has as large an overlap with the minimum nearest to it,
-        from 999 random orders; the number of minima is accounted for, that of patterns is not.
+        Probability that the pattern with its spins in random order has as large an overlap with the minimum nearest to
+        it, from 999 random orders. It is corrected for the number of minima, not for that of patterns.
     mirrored : bool
-        The model gives a state and its negative the same energy, so that either of them may be the stored pattern.
+        Whether every state and its negative have the same energy, so that either of them may be the stored pattern.
     are_minima : ndarray of bool (n_patterns,)
         Whether the pattern (or its negative, where ``mirrored``) is a minimum itself.
     """
@@ -41,7 +41,7 @@ class Memories:
     are_minima: NDArray[np.bool_]
 
     def remembered(self, false_alarms: float = 0.05) -> NDArray[np.bool_]:
-        """Which patterns (n_patterns,) lie nearer to a minimum than by chance, false alarms for all together (Holm)."""
+        """True (n_patterns,) for patterns nearer to a minimum than by chance; false alarms for all together (Holm)."""
         order = np.argsort(self.p_values, kind="stable")
         passed = self.p_values[order] * np.arange(len(order), 0, -1) <= false_alarms
         found = np.empty(len(order), dtype=bool)
@@ -58,7 +58,7 @@ def memories(minima: SpinArray, patterns: SpinArray, mirrored: bool, seed: np.ra
     patterns : ndarray of int8, shape (n_patterns, n_spins)
     mirrored : bool
     seed : numpy.random.SeedSequence
-        Of the random orders.
+        Seed of the random orders.
 
     Returns
     -------

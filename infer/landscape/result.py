@@ -19,7 +19,7 @@ from infer.landscape.search import FoundMinima, descend
 from infer.landscape.thermodynamics import Thermodynamics
 from infer.landscape.visits import MOST_IN_TABLE, Visits
 from infer.types import FloatArray, IntArray, SpinArray
-from infer.wording import number
+from infer.wording import number, with_error
 
 __all__ = ["EnergyLandscape"]
 
@@ -33,19 +33,19 @@ class EnergyLandscape:
     Attributes
     ----------
     minima : ndarray of int8 (n_minima, n_spins)
-        By rising energy. Connected states of equal energy are one minimum, shown by the first of them in the order of
-        binary numbers (spin i being digit i).
+        Minima by increasing energy. Connected states of equal energy are one minimum, represented by the smallest of
+        them as binary numbers (spin i being digit i).
     energies : ndarray (n_minima,)
-        In units of the temperature of the model.
+        Energies in units of the temperature of the model.
     exact : bool
-        All states were enumerated. Otherwise minima are those that descent from the rows and from samples of the model
-        found, and saddles are upper bounds.
+        Whether all states were enumerated. Otherwise minima are those found by descent from the rows and from samples
+        of the model, and saddles are upper bounds.
     basin_sizes : ndarray of int64 (n_minima,), or None
         Number of states from which steepest descent leads to each minimum, 2^n_spins together; None if not exact.
     plateau_sizes : ndarray of int64 (n_minima,), or None
-        Number of states of equal energy that make each minimum, 1 but for ties; None if not exact.
+        Number of states of equal energy that form each minimum, 1 except for ties; None if not exact.
     merges : Merges
-        Where basins meet as the energy rises: the disconnectivity tree.
+        Saddles at which basins meet as the energy increases: the disconnectivity tree.
     shares : ndarray (n_minima,), or None
         Weighted share of the complete rows of the samples in each basin; None without samples.
     model_shares, model_shares_std : ndarray (n_minima,)
@@ -61,9 +61,9 @@ class EnergyLandscape:
     thermodynamics : Thermodynamics
         Entropy and heat capacity along a factor of the temperature.
     names : tuple of str
-        Of the spins.
+        Names of the spins.
     n_left_out : int
-        Number of minima that were found but not kept, because of the limit of their number; 0 if exact.
+        Number of minima that were found but not kept, because of the limit on their number; 0 if exact.
     n_dropped : int
         Rows that were dropped on reading; steps between rows across these gaps are counted as steps.
     """
@@ -102,7 +102,7 @@ class EnergyLandscape:
     def saddles(self) -> FloatArray:
         """Lowest energy at which every two minima are connected by single flips, (n_minima, n_minima).
 
-        Absolute energies, the minima's own on the diagonal; upper bounds if not exact.
+        Absolute energies, with the energies of the minima on the diagonal; upper bounds if not exact.
         """
         if self.n_minima > MOST_IN_TABLE:
             raise InputError(
@@ -113,7 +113,7 @@ class EnergyLandscape:
 
     @cached_property
     def depths(self) -> FloatArray:
-        """Lowest saddle to any other minimum less the own energy (n_minima,); NaN where there is only one minimum."""
+        """Lowest saddle to any other minimum less the energy of the minimum (n_minima,); NaN for a single minimum."""
         return self.merges.depths(self.energies)
 
     def assign(self, spins: ArrayLike) -> NDArray[np.int64]:
@@ -127,7 +127,7 @@ class EnergyLandscape:
         Returns
         -------
         ndarray of int64 (n_rows,)
-            Number of the minimum that steepest descent leads to; -1 where it is none of those that are kept.
+            Number of the minimum that steepest descent leads to; -1 where that minimum was not kept.
         """
         rows = np.asarray(spins)
         if rows.ndim != 2 or rows.shape[1] != self.n_spins:
@@ -227,7 +227,7 @@ def assign_rows(model: Any, states: Any, rows: NDArray[Any]) -> NDArray[np.int64
 
 
 def _escaped(text: str) -> str:
-    """Text inside HTML."""
+    """Text with HTML's special characters escaped."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -334,11 +334,8 @@ def _of_accuracy(scores: Accuracy) -> str:
     """Share of the multi-information that the model explains."""
     if np.isnan(scores.r):
         return "The rows show no multi-information that a model could explain."
-    error = f" +- {number(scores.r_std)}" if scores.r_std > 0 else ""
-    text = (
-        f"The model explains {scores.r:.4f}{error} of the multi-information of the rows "
-        f"(r; r_D {scores.r_divergence:.4f})."
-    )
+    share = with_error(scores.r, scores.r_std) if scores.r_std > 0 else f"{scores.r:.4f}"
+    text = f"The model explains {share} of the multi-information of the rows (r; r_D {scores.r_divergence:.4f})."
     if scores.seen_once > 0.1:
         text += (
             f" {scores.seen_once:.0%} of the rows are states seen only once, so that their entropy is too low and "

@@ -16,14 +16,14 @@ from infer.types import FloatArray, IntArray, SpinArray
 
 __all__ = ["MOST_MINIMA", "FoundMinima", "descend", "find_minima", "model_rows"]
 
-MOST_MINIMA = 1000  # kept, those with most visits; bounds between all of them take about a second for 100 spins
+MOST_MINIMA = 1000  # kept, those with most visits; saddles between all of them take about a second for 100 spins
 MOST_ON_PLATEAU = 4096  # largest number of states of equal energy that are searched
 BURN_IN = 200  # sweeps
 
 
 @dataclass(frozen=True, eq=False)
 class FoundMinima:
-    """Minima (n, n_spins) by rising energy with upper bounds of their saddles, and how many others were left out."""
+    """Minima (n, n_spins) by increasing energy, upper bounds of their saddles, and the number of minima left out."""
 
     minima: SpinArray
     energies: FloatArray
@@ -31,7 +31,7 @@ class FoundMinima:
     n_left_out: int
 
     def labels(self, settled: SpinArray) -> NDArray[np.int64]:
-        """Which minimum each row (n_rows, n_spins) is, -1 for none of them."""
+        """Number of the minimum that equals each row (n_rows, n_spins); -1 for none of them."""
         known = {row.tobytes(): k for k, row in enumerate(np.packbits(self.minima > 0, axis=1))}
         packed, inverse = np.unique(np.packbits(settled > 0, axis=1), axis=0, return_inverse=True)
         return np.array([known.get(row.tobytes(), -1) for row in packed], dtype=np.int64)[inverse.ravel()]
@@ -43,7 +43,7 @@ def tie_width(model: PairModel) -> float:
 
 
 def descend(model: PairModel, spins: SpinArray) -> SpinArray:
-    """The minimum that steepest descent leads to from every row; one and the same state for all of a plateau.
+    """The minimum that steepest descent reaches from every row; the same state for all states of a plateau.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def descend(model: PairModel, spins: SpinArray) -> SpinArray:
 
 
 def _leave_plateau(model: PairModel, start: SpinArray, width: float) -> SpinArray:
-    """End of descent over states of equal energy: below the plateau, or its least state (last spin first)."""
+    """End of descent over states of equal energy: a state below them, or the smallest of them (last spin first)."""
     while True:
         queue, seen = [start], {start.tobytes()}
         lower = None
@@ -90,11 +90,11 @@ def _leave_plateau(model: PairModel, start: SpinArray, width: float) -> SpinArra
 
 
 def find_minima(model: PairModel, settled: SpinArray) -> FoundMinima:
-    """Distinct minima among rows that have been settled, with upper bounds of the saddles between them.
+    """Distinct minima among ends of descents, with upper bounds of the saddles between them.
 
-    Between two minima the spins that differ are flipped once each, always the one that gives the lowest energy, from
-    either end; the lower of the two maxima is an upper bound of their lowest saddle. Paths over third minima are
-    included.
+    Between two minima each differing spin is flipped once, in each step the one that gives the lowest energy. The
+    maximum energy of this path is computed from either end, and the lower of the two is an upper bound of the lowest
+    saddle. Paths over third minima are included.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def model_rows(model: PairModel, starts: SpinArray, n_rows: int, seed: Any) -> t
     model : PairModel
     starts : ndarray of int8, shape (n_chains, n_spins)
     n_rows : int
-        Of all chains together, at least two a chain.
+        Total number of rows of all chains, at least two per chain.
     seed : numpy.random.SeedSequence
 
     Returns

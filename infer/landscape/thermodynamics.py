@@ -21,7 +21,7 @@ TEMPERATURES = tuple(round(0.5 + 0.05 * k, 2) for k in range(31))
 N_CHAINS = 200
 N_STEPS = 1000  # of annealing from infinite to the lowest temperature
 RECORDED_SWEEPS = 40  # at each temperature
-FEWEST_EFFECTIVE = 20.0  # chains, below which an annealed average is withheld
+FEWEST_EFFECTIVE = 20.0  # effective number of chains below which an annealed average is not given
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Thermodynamics:
         constant.
     method : str
         "enumeration", whose standard errors are 0, or "annealed importance sampling", whose standard errors are those
-        of the sampling. The errors of the fitted couplings are not included. NaN where a value rests on too few chains.
+        of the sampling. The errors of the fitted couplings are not included. NaN where too few chains dominate a value.
 
     References
     ----------
@@ -72,7 +72,7 @@ class Thermodynamics:
 
 
 def check_temperatures(temperatures: ArrayLike | None) -> FloatArray:
-    """Temperature factors in rising order, each once, 1 among them."""
+    """Temperature factors in increasing order, without repeats, 1 included."""
     given = np.asarray(TEMPERATURES if temperatures is None else temperatures, dtype=np.float64)
     if given.ndim != 1 or not given.size or not (np.isfinite(given).all() and (given > 0).all()):
         raise InputError("temperatures: expected a list of finite numbers above 0, factors of the model's temperature")
@@ -118,7 +118,7 @@ def annealed_thermodynamics(
     ----------
     model : PairModel
     temperatures : ndarray (n,)
-        Rising, 1 among them.
+        Increasing, 1 included.
     seed : numpy.random.SeedSequence
     progress : bool
         Show a progress bar.
@@ -127,10 +127,10 @@ def annealed_thermodynamics(
     -------
     thermodynamics : Thermodynamics
     states : ndarray of int8 (n_chains, n_spins)
-        At temperature 1.
+        States at temperature 1.
     weights : ndarray (n_chains,)
-        Weights of these states, with sum 1: at the temperatures at which chains become confined to a basin, the
-        probabilities of the basins are not yet the final ones.
+        Weights of these states, with sum 1. They correct for the temperature at which chains became confined to a
+        basin, where the probabilities of the basins differ from those at temperature 1.
     """
     of_starts, of_chains = seed.spawn(2)
     starts = np.random.default_rng(of_starts).choice(np.array([-1, 1], dtype=np.int8), (N_CHAINS, model.n_spins))

@@ -22,17 +22,18 @@ class Visits:
     Attributes
     ----------
     shares : ndarray (n_minima,)
-        Weighted share of the rows that lie in each basin.
+        Weighted share of the rows in each basin.
     transitions : ndarray of int64 (n_minima, n_minima), or None
-        ``transitions[a, b]``: how often a row in basin a was followed by one in basin b inside a run; None where rows
-        have no order in time. Steps to or from a row with missing values, or from one run to the next, do not count.
+        ``transitions[a, b]``: number of times a row in basin a was followed by one in basin b inside a run; None where
+        rows have no order in time. Steps to or from a row with missing values, or from one run to the next, are left
+        out.
     dwell_times : ndarray (n_minima,), or None
-        Mean length of a stay in rows, steps from a basin over steps that leave it (sojourns cut off by the end of a run
-        then cause no bias where the chance to leave is constant); NaN where none leaves it.
+        Mean length of a stay in rows: the number of steps from a basin over that of steps that leave it. Stays cut off
+        by the end of a run cause no bias where the probability to leave is constant. NaN where no step leaves it.
     dwell_times_if_independent : ndarray (n_minima,), or None
         Dwell times of rows with the same shares in random order, ``1 / (1 - share)``; NaN for a share of 1.
     n_rows, n_steps : int
-        Rows that have a basin, and steps between them.
+        Number of rows that have a basin, and of steps between them.
     """
 
     shares: FloatArray

@@ -1,6 +1,6 @@
 """Common parts of the figures of a report: legends, scatter plots, ticks, names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,9 +15,12 @@ from infer.wording import clean_text
 Array = NDArray[np.float64]
 
 MAX_PIXELS = 256  # a larger matrix is shown as block means, so that a report stays small
+MAX_NAMES = 12  # more names than this do not fit beside an axis
+LONGEST_NAME = 10
+FEW_POINTS = 250  # each with error bars; of more, one of typical size stands for all
 MAX_POINTS = 1200  # more points than this are shown as a density
 DENSITY_BINS = 80
-CLOUD = "#2b8fd1"  # between light and dark blue: pictures keep their colours in dark mode
+CLOUD = "#2b8fd1"  # between light and dark blue, since images keep their colours in dark mode
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -45,45 +48,45 @@ def cloud(
     axes: Axes, x: Array, y: Array, colour: str, error_x: Array | None = None, error_y: Array | None = None
 ) -> None:
     """Points, with error bars where given, or their density on a logarithmic scale when there are many."""
+    if len(x) > FEW_POINTS and error_x is not None and error_y is not None:
+        _typical_error(axes, x, y, float(np.median(error_x)), float(np.median(error_y)))
     if len(x) <= MAX_POINTS:
-        if (error_x is not None or error_y is not None) and len(x) <= 250:
+        if (error_x is not None or error_y is not None) and len(x) <= FEW_POINTS:
             axes.errorbar(x, y, xerr=error_x, yerr=error_y, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.5)
-        axes.plot(
-            x,
-            y,
-            ".",
-            color=colour,
-            markersize=4 if len(x) > 100 else 6,
-            alpha=0.75,
-            markeredgewidth=0,
-            rasterized=False,
-        )
+        size = 4 if len(x) > 100 else 6
+        axes.plot(x, y, ".", color=colour, markersize=size, alpha=0.75, markeredgewidth=0)
         return
-    box = [(float(v.min()), float(v.max())) for v in (x, y)]
-    box = [(low - 0.02 * (high - low) - 1e-9, high + 0.02 * (high - low) + 1e-9) for low, high in box]
-    counts, edges_x, edges_y = np.histogram2d(x, y, bins=DENSITY_BINS, range=box)
+    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    pad = 0.02 * (high - low) + 1e-9
+    # the same on both axes, as `identity` draws them: squares
+    counts, edges_x, edges_y = np.histogram2d(x, y, bins=DENSITY_BINS, range=[(low - pad, high + pad)] * 2)
     image = np.empty((DENSITY_BINS, DENSITY_BINS, 4))
     image[..., :3] = to_rgb(CLOUD)
     image[..., 3] = np.where(counts.T > 0, 0.45 + 0.55 * np.log1p(counts.T) / np.log1p(counts.max()), 0.0)
     extent = (float(edges_x[0]), float(edges_x[-1]), float(edges_y[0]), float(edges_y[-1]))
     axes.imshow(image, extent=extent, origin="lower", aspect="auto", interpolation="none", zorder=2)
-    if error_x is not None and error_y is not None:  # one error bar of typical size represents all
-        at = (box[0][0] + 0.1 * (box[0][1] - box[0][0]), box[1][1] - 0.1 * (box[1][1] - box[1][0]))
-        axes.errorbar(
-            *at,
-            xerr=float(np.median(error_x)),
-            yerr=float(np.median(error_y)),
-            fmt=".",
-            color=INK,
-            markersize=4,
-            elinewidth=1.0,
-            capsize=2,
-            label="typical error",
-        )
+
+
+def _typical_error(axes: Axes, x: Array, y: Array, error_x: float, error_y: float) -> None:
+    """One error bar of median size, in the upper left corner of the square that holds all points."""
+    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    away = 0.06 * (high - low)
+    axes.errorbar(
+        low + max(away, error_x),
+        high - max(away, error_y),
+        xerr=error_x,
+        yerr=error_y,
+        fmt=".",
+        color=INK,
+        markersize=4,
+        elinewidth=1.0,
+        capsize=2,
+        label="typical error",
+    )
 
 
 def identity(axes: Axes, *values: Array, label: str = "equal") -> None:
-    """Limits that hold all values on both axes and the line on which both are equal."""
+    """Set limits that include all values on both axes, and draw the line on which both are equal."""
     low = min(float(v.min()) for v in values)
     high = max(float(v.max()) for v in values)
     pad = 0.05 * (high - low) or 0.1
@@ -111,6 +114,32 @@ def short(name: str, length: int = 14) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
+def spin_places(
+    n_spins: int, names: Sequence[str] | None, order: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], list[str], str]:
+    """Ticks and labels of an axis of spins, as many as there is room for, and whether they are names or numbers.
+
+    Parameters
+    ----------
+    n_spins : int
+    names : sequence of str, optional
+    order : ndarray of int64, shape (n_spins,), optional
+        Spins in the order in which they are drawn.
+
+    Returns
+    -------
+    places : ndarray of int64
+    labels : list of str
+    kind : str
+        "name" or "number".
+    """
+    numbered = names is None or all(name == str(k) for k, name in enumerate(names))
+    places = np.arange(0, n_spins, -(-n_spins // MAX_NAMES))
+    drawn = places if order is None else order[places]
+    labels = [str(k) if numbered or names is None else short(names[k], LONGEST_NAME) for k in drawn.tolist()]
+    return places, labels, "number" if numbered else "name"
+
+
 def bounded(rate: ArrayLike) -> Array:
     """lambda / (1 + lambda): 0 is Hebbian, 1 the projector at infinite rate."""
     rate = np.asarray(rate, dtype=np.float64)
@@ -118,7 +147,7 @@ def bounded(rate: ArrayLike) -> Array:
 
 
 def rate_ticks(axes: Axes, lowest: float, highest: float) -> None:
-    """Limits, and ticks at readable rates, of an axis that is even in lambda/(1 + lambda)."""
+    """Set limits and readable ticks of an axis that is linear in lambda/(1 + lambda)."""
     low, high = min(float(bounded(lowest)), -0.03), max(float(bounded(highest)), 0.03)
     high = 1.0 if high > 0.9 else high
     readable = np.array([-0.8, -0.6, -0.4, -0.2, -0.1, 0.0, 0.1, 0.3, 0.6, 1.0, 2.0, 5.0, np.inf])

@@ -7,7 +7,6 @@ recolours them in dark mode.
 
 import io
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from infer.wording import clean_text
+from simulate.user_warnings import libraries_silenced
 
 __all__ = [
     "BLUE",
@@ -38,7 +38,7 @@ __all__ = [
 
 WIDTH = 4.0  # inches
 
-# Okabe and Ito's colours, told apart by all common kinds of colour vision
+# Okabe and Ito's colours, which are distinguishable with all common kinds of colour vision
 BLUE, VERMILION, GREEN, ORANGE, PURPLE = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#b5609a"
 INK, GREY, GRID = "#1b1f24", "#6b7580", "#dde2e7"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, GREY)
@@ -66,7 +66,7 @@ STYLE: dict[str, Any] = {
     "axes.titlesize": 10,
     "axes.unicode_minus": True,
     "figure.facecolor": "none",
-    "font.family": "DejaVu Sans",  # comes with matplotlib and is wide: system fonts need no more room than this
+    "font.family": "DejaVu Sans",  # comes with matplotlib and is wide: system fonts need less room
     "font.size": 10,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
@@ -80,7 +80,7 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "reverie",
     "svg.image_inline": True,
     "text.color": INK,
-    "text.parse_math": False,  # names of units are text, whatever they contain
+    "text.parse_math": False,  # names of units are never parsed as formulas
     "xtick.color": INK,
     "xtick.labelsize": 10,
     "ytick.color": INK,
@@ -93,7 +93,7 @@ LOCAL_REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """The style of all figures, based on matplotlib's defaults: users' settings do not change the report."""
+    """Context with the style of all figures, based on matplotlib's defaults, so that users' settings have no effect."""
     with mpl.rc_context():
         mpl.rcParams.update({key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")})
         mpl.rcParams.update(STYLE)  # type: ignore[arg-type]  # a key misspelt raises
@@ -116,7 +116,7 @@ def to_svg(figure: Figure, prefix: str, label: str) -> str:
     prefix : str
         Put before every id, so that several figures can share one page.
     label : str
-        What the figure shows, for screen readers.
+        Description of the figure for screen readers.
 
     Returns
     -------
@@ -125,14 +125,13 @@ def to_svg(figure: Figure, prefix: str, label: str) -> str:
         the same figure.
     """
     buffer = io.BytesIO()
-    with drawing(), warnings.catch_warnings():
-        # letters that the font for the layout lacks are drawn by the reader's own fonts
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+    # letters missing in the layout font, of which matplotlib warns, are drawn with the reader's own fonts
+    with drawing(), libraries_silenced():
         canvas = FigureCanvasSVG(figure)
         canvas.print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for child in list(root):
-        # in a page, the style sheet would reach beyond its own figure; its two properties are inherited anyway
+        # in a page, the style sheet would apply to other figures too; its two properties are set on the root instead
         if child.tag == f"{{{SVG}}}metadata" or child.find(f"{{{SVG}}}style") is not None:
             root.remove(child)
     root.set("style", "stroke-linejoin: round; stroke-linecap: butt")

@@ -27,7 +27,7 @@ LARGEST_EXACT = 2**53  # integers up to here are exact in double precision, so t
 MOST_VALUES = 2**32
 # bins that are empty for nearly all units result from a width in other units than the times, or from a damaged time
 FREE_BINS, BINS_PER_SPIKE = 1_000_000, 1000
-MANY = 10**12  # numbers of bins from which digits say nothing
+MANY = 10**12  # numbers of bins above which an error message gives no digits
 SHARE_TO_MENTION = 0.5  # of spikes that share a bin with another one of their unit
 
 
@@ -51,12 +51,12 @@ def bin_spikes(
 ) -> Table:
     """Spins: +1 in bins in which a unit fired, -1 in the others, 0 where it was not observed; a chain for each run.
 
-    Bins are half-open, ``[edge_k, edge_k+1)``. Where intervals are known (epochs, what was recorded, or start and stop)
-    they are the whole bins that fit into each, from its start on; otherwise the edges are whole multiples of the width
-    and the bins reach from the first spike to the last. Spikes of trials with times of their own are put into the same
-    bins for all trials, from the first spike of any trial to the last. Times and width are read as decimal numbers, and
-    each edge is the floating-point number nearest to its exact value: a spike at 0.3 starts bin 3 of
-    width 0.1, though 0.3 / 0.1 < 3 in floating point.
+    Bins are half-open, ``[edge_k, edge_k+1)``. Where intervals are known (epochs, recorded time, or start and stop),
+    bins are the whole ones that fit into each interval, counted from its start; otherwise the edges are integer
+    multiples of the width, and the bins reach from the first spike to the last. Spikes of trials with times of their
+    own are put into the same bins for all trials, from the first spike of any trial to the last. Times and width are
+    read as decimal numbers, and each edge is the floating-point number closest to its exact value: a spike at 0.3
+    starts bin 3 of width 0.1, though 0.3 / 0.1 < 3 in floating point.
     """
     wrong = np.flatnonzero(~np.isfinite(spikes.times))
     if len(wrong):
@@ -165,13 +165,13 @@ def _observed(source: str, spikes: SpikeTimes) -> list[Interval] | None:
     if not each:
         raise InputError(f"{source}: no unit was observed at any time (obs_intervals)")
     lists = [exact_intervals(source, intervals) for intervals in each.values()]
-    # intervals of one and the same list that touch stay runs of their own
+    # intervals of the same list that touch remain separate runs
     seen = sorted(lists[0]) if len(lists) == 1 else union(interval for listed in lists for interval in listed)
     return seen if known is None else intersection(seen, union(known))
 
 
 def _unobserved(spikes: SpikeTimes, runs: Sequence[Run], step: Fraction) -> NDArray[np.bool_] | None:
-    """Which bins of which units were not observed, where that differs between units."""
+    """True for bins and units that were not observed; None where all units were observed alike."""
     if spikes.observed is None:
         return None
     kinds: dict[bytes, list[int]] = {}
@@ -206,12 +206,12 @@ def _cells(spikes: SpikeTimes, runs: Sequence[Run], step: Fraction) -> NDArray[n
 
 
 def _edges(start: Fraction, step: Fraction, n_bins: int) -> NDArray[np.float64]:
-    """The numbers nearest to start + k step, k = 0 ... n_bins."""
+    """The floating-point numbers closest to start + k step, k = 0 ... n_bins."""
     denominator = math.lcm(start.denominator, step.denominator)
     first, by = int(start * denominator), int(step * denominator)
     if max(abs(first), abs(first + n_bins * by), denominator) <= LARGEST_EXACT:
         return (first + by * np.arange(n_bins + 1)) / denominator
-    # the quotient of two integers of Python is correctly rounded, whatever their size
+    # Python rounds the quotient of two integers correctly, for any size
     return np.array([(first + k * by) / denominator for k in range(n_bins + 1)])
 
 

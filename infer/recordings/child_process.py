@@ -23,9 +23,9 @@ from typing import Any
 from infer.errors import InputError
 
 SECONDS = 4.0  # seconds of processor time for a small file, which takes milliseconds
-BYTES_PER_SECOND = 10_000_000  # that a large file may take longer
+BYTES_PER_SECOND = 10_000_000  # bytes of a large file for each additional second
 STARTING_SECONDS = 60.0  # for Python itself and libraries to start on a busy machine
-PATIENCE = 15.0  # how much longer that may take by the clock where other programs are busy
+PATIENCE = 15.0  # factor for the wall-clock time on a busy machine
 IDLE_SECONDS = 30.0
 ENDING_SECONDS = 10.0
 
@@ -97,7 +97,7 @@ class _Worker:
     def _listen(self) -> None:
         """Forward the lines of the process, and an empty one when it has ended."""
         assert self.process.stdout is not None
-        with suppress(ValueError, OSError):  # closed while it was read
+        with suppress(ValueError, OSError):  # the pipe was closed during the read
             for line in self.process.stdout:
                 self.answers.put(line.strip())
         self.answers.put("")
@@ -122,7 +122,7 @@ class _Worker:
             return ""
 
     def used_up(self) -> bool:
-        """Whether the process has ended because its time on the processor was used up."""
+        """Whether the process was ended because its processor time was used up."""
         try:
             return -self.process.wait(ENDING_SECONDS) == getattr(signal, "SIGPROF", None)
         except subprocess.TimeoutExpired:
@@ -131,7 +131,7 @@ class _Worker:
     def end(self) -> None:
         """Kill the process."""
         self.process.kill()
-        with suppress(subprocess.TimeoutExpired):  # one that the system cannot stop is left to it
+        with suppress(subprocess.TimeoutExpired):  # a process that cannot be killed is left to the system
             self.process.wait(ENDING_SECONDS)
         for stream in (self.process.stdin, self.process.stdout):
             with suppress(OSError):
@@ -140,7 +140,8 @@ class _Worker:
 
     def leave_to_parent(self) -> None:
         """After a fork: drop the parent's process without affecting it."""
-        # the pipes point to nowhere in this process, so that neither flushing nor closing them reaches the parent's
+        # the pipes lead to the null device in this process, so that flushing or closing them does not affect the
+        # parent's
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None and not stream.closed:
@@ -150,7 +151,7 @@ class _Worker:
 
 
 def _forget_after_fork() -> None:
-    """Start anew in a forked process, which has no listening thread and may hold a locked lock."""
+    """Reset the state in a forked process, which has no listening thread and may hold a locked lock."""
     global _worker, _lock
     left, _worker, _lock = _worker, None, threading.Lock()
     if left is not None:
@@ -202,7 +203,7 @@ def _answer(request: list[Any]) -> None:
     function, limit, path, *arguments = request
     module, name = function.split(":")
     read = getattr(importlib.import_module(module), name)
-    # the system ends the process when this time on the processor is used up, wherever it is
+    # the system ends the process when this processor time is used up, also inside a library call
     timer = getattr(signal, "setitimer", None)
     if timer is not None:
         timer(signal.ITIMER_PROF, limit)

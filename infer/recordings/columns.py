@@ -91,7 +91,7 @@ def spin_columns(
 
 
 def _of_patterns(patterns: NDArray[Any] | None, n_columns: int, kept: Sequence[int]) -> NDArray[Any] | None:
-    """Stored patterns over the columns that are kept, where they are over all."""
+    """Stored patterns restricted to the columns that are kept, where they cover all columns."""
     if patterns is None or patterns.ndim != 2 or patterns.shape[1] != n_columns or len(kept) == n_columns:
         return patterns
     return patterns[:, kept]

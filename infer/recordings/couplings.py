@@ -17,7 +17,7 @@ def read_couplings(path: str | os.PathLike[str], *, key: str | None = None) -> N
     path : str or path-like
         The file. In npz and NetCDF files the array "couplings" or else the only 2-D array is taken.
     key : str, optional
-        Which array of an npz or variable of a NetCDF file holds the couplings.
+        Name of the array (npz) or variable (NetCDF) that holds the couplings.
 
     Returns
     -------

@@ -15,13 +15,13 @@ from infer.recordings.table import Table
 from infer.wording import shown
 
 ALL = "all"
-TRIALS = ("trials", "epochs")  # tables of intervals outside of which nothing may have been recorded
+TRIALS = ("trials", "epochs")  # tables of intervals; time outside of them may not have been recorded
 ENOUGH = 20.0  # expected number of spikes outside of trials from which their absence is significant
 FEW = 0.01  # of those expected
 
 
 def chosen_epochs(source: str, epochs: Any, named: Any) -> NDArray[np.float64] | None:
-    """Starts and ends (n, 2) of the epochs asked for; None for all of the recording."""
+    """Starts and ends (n, 2) of the chosen epochs; None for the whole recording."""
     if epochs is None or (isinstance(epochs, str) and epochs == ALL):
         return None
     if isinstance(epochs, str) and epochs in named:

@@ -20,8 +20,8 @@ def event_patterns(
 
     .. math:: \xi_i = \mathrm{sign}(\langle s_i\rangle_\text{event} - \langle s_i\rangle):
 
-    +1 for spins that are +1 more often during the event than in all rows. So spins that are mostly -1, like those of
-    spike trains, do not make all patterns similar. Ties count as +1.
+    +1 for spins that are +1 more often during the event than in all rows. The mean is subtracted so that spins that are
+    mostly -1, like those of spike trains, do not make all patterns similar. Ties count as +1.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def event_patterns(
     Returns
     -------
     patterns : ndarray of int8, shape (n_events, n_spins)
-        In the order in which the events first occur.
+        Patterns in the order in which the events first occur.
     names : tuple of str
         The labels.
 

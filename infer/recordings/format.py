@@ -1,4 +1,4 @@
-"""Description of a file format: how it is recognised and how it is read."""
+"""Description of a file format: its recognition and its reading functions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,14 +20,15 @@ class Format:
     name : str
         Name in messages.
     endings : tuple of str
-        Endings of file names, in small letters, with the first dot.
+        Endings of file names, in lower case, with the first dot.
     magic : tuple of bytes
         Possible first bytes of such a file; empty for text, which must not start with those of another format.
     read_table : callable (path, content, key) -> Table, or None
         Reads the array called `key` (or `content`, or the only possible one); None: the format holds spike times only.
     read_spikes : callable (path, key) -> SpikeTimes, or None
         Reads spike times; None: the format holds none. Both functions may raise any exception: `infer.recordings.read`
-        turns it into one line. Of a guarded format they are functions of a module, found there by their names.
+        turns it into one line. For a guarded format they are module-level functions, which the child process imports by
+        name.
     guarded : bool
         Whether files are read in a child process first, since the library may crash or hang on damaged ones.
     has_keys : bool

@@ -18,12 +18,12 @@ from infer.wording import shown
 Interval = tuple[Fraction, Fraction]
 START_NAMES = ("start", "start_time", "t_start", "tstart", "begin", "onset", "from")
 STOP_NAMES = ("stop", "stop_time", "end", "end_time", "t_stop", "tstop", "t_end", "offset", "to")
-# an interval too short by up to a millionth of a bin holds the bin: rounding to nanoseconds may shorten it so much
+# a bin fits into an interval that is too short by up to a millionth of a bin: rounding to nanoseconds may shorten it
 TOLERANCE = Fraction(1, 1_000_000)
 
 
 def exact(number: float) -> Fraction:
-    """The decimal number of 15 digits that a floating-point number stands for; whole numbers as they are."""
+    """The decimal number of 15 digits closest to a floating-point number; integers unchanged."""
     number = float(number)
     return Fraction(int(number)) if number.is_integer() else Fraction(f"{number:.15g}")
 
@@ -89,12 +89,12 @@ def difference(chosen: Iterable[Interval], removed: Iterable[Interval]) -> list[
 
 
 def whole_bins(interval: Interval, step: Fraction) -> int:
-    """How many bins fit into an interval from its start on."""
+    """Number of whole bins that fit into an interval, counted from its start."""
     return math.floor((interval[1] - interval[0]) / step + TOLERANCE)
 
 
 def bins_inside(start: Fraction, step: Fraction, n_bins: int, intervals: list[Interval]) -> NDArray[np.bool_]:
-    """Which of the bins from `start` on lie completely in one of the intervals."""
+    """True for bins, counted from `start`, that lie completely in one of the intervals."""
     inside = np.zeros(n_bins, dtype=bool)
     for low, high in intersection([(start, start + n_bins * step)], intervals):
         first = math.ceil((low - start) / step - TOLERANCE)

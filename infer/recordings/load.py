@@ -23,7 +23,7 @@ from infer.wording import shown
 
 @dataclass(frozen=True)
 class Reading:
-    """Keywords of `read_recording` that select the data and the way of reading them."""
+    """Keywords of `read_recording` that select the data and the method of reading."""
 
     key: str | None = None
     zero_one: bool = False
@@ -60,12 +60,12 @@ def load(data: Any, how: Reading) -> tuple[str, Table]:
         source, found = recording_of_object(data, spikes=width is not None)
         if how.key is not None:
             raise InputError(f"{source} takes no key; leave it out")
-    with np.errstate(all="ignore"):  # numbers that overflow are refused, in words
+    with np.errstate(all="ignore"):  # numbers that overflow are refused with a message
         return source, _binned(source, found, how) if isinstance(found, SpikeTimes) else _rows(source, found, how)
 
 
 def _binned(source: str, spikes: SpikeTimes, how: Reading) -> Table:
-    """Spike times in bins."""
+    """Table of binned spike times."""
     if how.bin_width is None:
         raise InputError(f"{source} holds spike times: {NO_WIDTH}")
     _refuse(source, how, "values", columns=how.columns, transpose=how.transpose, axes=how.axes)
@@ -92,7 +92,7 @@ def _binned(source: str, spikes: SpikeTimes, how: Reading) -> Table:
 
 
 def _rows(source: str, table: Table, how: Reading) -> Table:
-    """Values in rows and columns."""
+    """Table of the chosen rows and columns."""
     if how.bin_width is not None:
         raise InputError(f"{source} holds values, not spike times; leave the bin width out")
     _refuse(source, how, "spike times", start=how.start, stop=how.stop)

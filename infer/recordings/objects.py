@@ -4,7 +4,6 @@ This is the only module that distinguishes objects of other libraries. It compar
 that no library is imported.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from infer.errors import InputError
 from infer.recordings.spike_times import SpikeTimes, find_columns, find_trials, spikes_of_labels, times_of_unit
 from infer.recordings.table import Table
+from simulate.user_warnings import libraries_silenced
 
 KINDS = {
     "pynapple": ("TsGroup", "TsdFrame", "TsdTensor", "Tsd"),
@@ -26,7 +26,7 @@ KINDS = {
 
 
 def kind_of_object(data: Any) -> str | None:
-    """The name of the type, such as "TsGroup", of a known object (or of a type derived from it); None for all else."""
+    """Name of the known type, such as "TsGroup", that an object has or is derived from; None for other objects."""
     for kind in type(data).__mro__:
         if kind.__name__ in KINDS.get(kind.__module__.split(".")[0], ()):
             return kind.__name__
@@ -35,8 +35,7 @@ def kind_of_object(data: Any) -> str | None:
 
 def recording_of_object(data: Any, spikes: bool) -> tuple[str, Table | SpikeTimes]:
     """Name of the object in messages, and its values, or its spike times if requested or if it holds nothing else."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # warnings of these libraries do not concern users
+    with libraries_silenced():  # what these libraries warn of does not concern users
         return _recording_of_object(data, spikes)
 
 
@@ -106,7 +105,7 @@ def _table_of_trials(source: str, arrays: list[NDArray[Any]]) -> Table:
     widths = {array.shape[1] for array in arrays}
     if len(widths) > 1:
         raise InputError(
-            f"{source}: trials have {min(widths)} to {max(widths)} columns; all need the same units, one a column"
+            f"{source}: trials have {min(widths)} to {max(widths)} columns; all need the same units, one per column"
         )
     chains = np.repeat(np.arange(len(arrays)), [len(array) for array in arrays])
     return Table(np.concatenate(arrays), chains=chains)
@@ -190,7 +189,7 @@ def table_of_frame(frame: Any) -> Table:
 
 
 def spikes_of_group(group: Any) -> SpikeTimes:
-    """The times of a TsGroup in seconds, its index as names, its time support as what was recorded."""
+    """The times of a TsGroup in seconds, its index as names, its time support as recorded time."""
     keys = list(group.index)
     if not keys:
         raise InputError("the TsGroup has no units")
@@ -211,7 +210,7 @@ def _seconds(quantity: Any) -> Any:
 
 
 def _spikes_of_trains(source: str, trains: Sequence[Any]) -> SpikeTimes:
-    """One unit a train, observed from its t_start to its t_stop."""
+    """One unit per train, observed from its t_start to its t_stop."""
     times = [_seconds(train).reshape(-1) for train in trains]
     spans = [np.array([[_seconds(train.t_start), _seconds(train.t_stop)]], dtype=np.float64) for train in trains]
     same = all(np.array_equal(span, spans[0]) for span in spans)

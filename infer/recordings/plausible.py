@@ -8,7 +8,7 @@ from infer.recordings.table import Table
 SPARSE, MANY_ROWS = 5e-4, 100_000  # share of +1, and rows, from which another unit of time is likely
 FEW = 0.02  # share of spikes that may go back in time where a clock was reset
 LONE = 0.001  # share of negative times up to which they are implausible
-SILENCE, EXPECTED = 0.05, 100.0  # share of all time without a spike, and spikes expected in it
+SILENCE, EXPECTED = 0.05, 100.0  # longest silence as a share of all time, and spikes expected in it, for a warning
 
 
 def strange_times(source: str, spikes: SpikeTimes, fixed: bool) -> list[str]:

@@ -1,7 +1,6 @@
 """Reading of a file of any supported format as one table of numbers; errors of libraries become one line."""
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from infer.recordings.formats.registry import FORMATS
 from infer.recordings.spike_times import SpikeTimes
 from infer.recordings.table import Table, check_two_dimensional
 from infer.wording import one_line, shown
+from simulate.user_warnings import libraries_silenced
 
 NO_WIDTH = "give the width of the bins with bin_width= (--bin-width on the command line), in the unit of the times"
 CLASSIC_NETCDF = b"CDF"
@@ -96,8 +96,7 @@ def format_of(path: Path) -> Format:
 def one_line_errors(path: Path, kind: str) -> Iterator[None]:
     """Turn any exception of a library on a damaged or malicious file into one line, and suppress its warnings."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with libraries_silenced():
             yield
     except InputError:
         raise

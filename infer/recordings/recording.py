@@ -1,7 +1,6 @@
 """Recordings of two-valued units: from files to rows of spins, checked, with names, counts and runs."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +19,7 @@ from infer.recordings.table import Table
 from infer.recordings.two_values import binarised, complete, constant_columns, filled, two_valued
 from infer.samples import Samples
 from infer.wording import shown
+from simulate.user_warnings import warn
 
 __all__ = [
     "InputError",
@@ -43,8 +43,8 @@ class Recording(Samples):
     Parameters
     ----------
     values : ndarray of int8, shape (n_rows, n_spins)
-        Spins -1 and +1, and 0 where a value is missing and ``missing="mask"`` was asked for; a read-only memory map
-        where a large npy file could be used as it is.
+        Spins -1 and +1, and 0 where a value is missing with ``missing="mask"``; a read-only memory map where a large
+        npy file holds the values in this form.
     weights, weight_kind, n_effective, chains, ordered, names, patterns
         As for `infer.Samples`. Rows with counts carry no order in time.
     attributes : dict
@@ -53,17 +53,14 @@ class Recording(Samples):
         kept or dropped), "notes" and "warnings" (sentences). For spike times also "bin_width", "first_bin_edge",
         "spikes" (in bins), "spikes_outside_bins", "spikes_sharing_a_bin" (with another one of the same unit),
         "unobserved_values" and "epochs".
-    gaps, table
+    gaps, table, source
         As for `infer.Samples`.
-    source : str
-        The file it was read from, or the type of the object.
     columns : ndarray of int64, shape (n_spins,)
-        Which columns of the file the spins are (all, unless constant ones were dropped).
+        Numbers of the columns of the file that are the spins (all, unless constant ones were dropped).
     kept_rows : ndarray of int64, shape (n_rows,), or None
-        Which rows of the file the rows are, where ``missing="drop"`` left some out; None: all.
+        Numbers of the rows of the file that are kept, where ``missing="drop"`` left some out; None: all.
     """
 
-    source: str = ""
     columns: NDArray[np.int64] = field(default_factory=lambda: np.arange(0))
     kept_rows: NDArray[np.int64] | None = None
 
@@ -92,38 +89,38 @@ def read_recording(
     start: float | None = None,
     stop: float | None = None,
 ) -> Recording:
-    """Read a recording of two-valued units from a file, a folder, or an object of Python.
+    """Read a recording of two-valued units from a file, a folder, or a Python object.
 
     Formats: npy and npz ("spins"; or "spins_packed" with "n_spins", bit 1 being +1; or the only table; "counts",
     "weights", "chains", "names" and "patterns" beside it are used), csv, tsv, txt and dat, packed with gzip or not
     (names in the first row and row numbers as pandas and R write them are recognised), parquet and feather (extra
     ``parquet``), nc as `simulate.sample` writes, h5, mat (all versions), and folders of suite2p. Nothing is ever
-    unpickled or run. Of Python, arrays (samples, spins) or (runs, samples, spins), lists of trials, DataFrames,
+    unpickled or run. Python objects: arrays (samples, spins) or (runs, samples, spins), lists of trials, DataFrames,
     ``TsdFrame`` of pynapple and ``BinnedSpikeTrain`` of elephant.
 
     With a bin width, spike times are read instead and a spin is +1 in the bins in which its unit fired: from tables of
     times and units (and trials), cells of mat files, groups of h5 files, NWB files, folders of phy and spikeinterface;
-    of Python, `SpikeTimes`, a dict or a list of times, lists of trials and units, ``TsGroup``, ``SpikeTrain`` of neo.
-    Bins are half-open and their edges exact: the whole bins that fit into each interval that was observed or chosen,
-    from its start on, or, where nothing is known, whole multiples of the width from the bin of the first spike to that
-    of the last. Values of units outside their observed time are missing, not -1.
+    Python objects: `SpikeTimes`, a dict or a list of times, lists of trials and units, ``TsGroup``, ``SpikeTrain`` of
+    neo. Bins are half-open and their edges exact. They are the whole bins that fit into each observed or chosen
+    interval, counted from its start. Where no interval is known, edges are integer multiples of the width, from the bin
+    of the first spike to that of the last. Values of units outside their observed time are missing, not -1.
 
     Parameters
     ----------
     data : str, path-like or object
         The file, folder or object.
     key : str, optional
-        Which array of an npz, mat, h5 or nc file (or of suite2p), or table of units of an NWB file to read.
+        Array of an npz, mat, h5 or nc file (or of suite2p), or table of units of an NWB file to read.
     zero_one : bool, default False
-        Values are 0 and 1 (or booleans) and mean -1 and +1. By default they must be -1 and +1.
+        Whether values are 0 and 1 (or booleans), for -1 and +1. By default they must be -1 and +1.
     threshold : float, "median" or "mean", optional
-        Values are real; a spin is +1 above the threshold, or above the median or the mean of its column in each run,
-        and -1 else.
+        For real values: a spin is +1 above the threshold, or above the median or the mean of its column in each run,
+        and -1 otherwise.
     missing : {"error", "drop", "fill", "mask"}, default "error"
         Treatment of missing values: NaN, empty cells, 0 among -1 and +1, bins in which a unit was not observed.
-        "drop" leaves out rows that have any; "fill" puts the more common value of that spin (+1 in a tie), which
-        weakens the couplings that are inferred; "mask" leaves them open, as 0 in the spins, for
-        ``PseudoLikelihood(missing="mask")`` to average over.
+        "drop" leaves out rows that have any; "fill" inserts the more common value of that spin (+1 in a tie), which
+        weakens the inferred couplings; "mask" keeps them as 0 in the spins, for ``PseudoLikelihood(missing="mask")``
+        to average over.
     constant : {"error", "keep", "drop"}, default "error"
         Treatment of spins that have the same value in all rows, whose couplings a recording does not determine:
         "keep" them, or "drop" their columns.
@@ -131,9 +128,9 @@ def read_recording(
         Width of the bins for spike times, in the unit of the times (seconds in NWB files, phy, pynapple and neo).
     units : str or sequence, optional
         Units by name, or by conditions on the table of units, such as ``"quality=good"`` or ``"depth>=20"``; "all". By
-        default all, but the good clusters of phy.
+        default all; for phy, the clusters labelled good.
     columns : str or sequence, optional
-        Columns that are spins, by name or number, counted from 0; a text separates them by commas.
+        Columns that are spins, by name or number (counted from 0), as a sequence or a text with commas.
     index_column, time_column : str, int or sequence, optional
         Columns that are not spins. Times select rows where there are ``epochs``.
     transpose : bool, optional
@@ -145,8 +142,8 @@ def read_recording(
         start and stop, an array (n_intervals, 2), or an ``IntervalSet``; "all" for all of the time. Where units of an
         NWB file fire within its trials only, the trials are the epochs.
     start, stop : float, optional
-        Start of the first bin and end of the last, so that the number of rows is known beforehand; for trials with
-        clocks of their own, of each trial.
+        Start of the first bin and end of the last, so that the number of rows is known beforehand; they apply to each
+        trial where trials have clocks of their own.
 
     Returns
     -------
@@ -164,8 +161,8 @@ def read_recording(
     Warns
     -----
     UserWarning
-        Of times in another unit, times that go back, lone negative times, long silence of all units, and bins most of
-        whose spikes share one with another spike of the same unit.
+        For times that seem to be in another unit, times that go back, single negative times, long silence of all units,
+        and bins so wide that most spikes share one with another spike of the same unit.
 
     Examples
     --------
@@ -196,9 +193,9 @@ def read_recording(
     zero_one = zero_one and bin_width is None  # bins are spins already
     n_rows, n_columns = table.values.shape
     if n_rows < 2:
-        raise InputError(f"{source} has one row only; couplings need many samples, one a row (transpose the table?)")
+        raise InputError(f"{source} has one row only; couplings need many samples, one per row (transpose the table?)")
     if n_columns < 2:
-        raise InputError(f"{source} has one column only; couplings need at least two spins, one a column")
+        raise InputError(f"{source} has one column only; couplings need at least two spins, one per column")
     counts = None if table.counts is None else row_integers(source, "counts", table.counts, n_rows, 1)
     if counts is not None and counts.sum(dtype=np.float64) > MOST_SAMPLES:
         raise InputError(f"{source}: the counts add up to {counts.sum(dtype=np.float64):.4g} samples; check them")
@@ -269,7 +266,7 @@ def read_recording(
             raise InputError(f"{source}: patterns of shape {found.values.shape} do not go with {n_columns} spins")
         patterns = complete(f"{source}, patterns", found, False)[:, columns]
     for text in attributes.get("warnings", ()):
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warn(text, UserWarning, stacklevel=2)
     return Recording(
         spins,
         weights=weights,
@@ -287,7 +284,7 @@ def read_recording(
 
 
 def read_spins(data: Any, **options: Any) -> NDArray[np.int8]:
-    """Read the spins of a recording as one array, rows with counts repeated so that statistics come out right.
+    """Read the spins of a recording as one array, with rows repeated by their counts.
 
     Parameters
     ----------
@@ -319,16 +316,16 @@ def read_spins(data: Any, **options: Any) -> NDArray[np.int8]:
 
 
 def read_patterns(path: str | os.PathLike[str], *, key: str | None = None, zero_one: bool = False) -> NDArray[np.int8]:
-    """Read patterns from a file of any format that `read_recording` knows.
+    """Read patterns from a file of any format of `read_recording`.
 
     Parameters
     ----------
     path : str or path-like
-        The file, one pattern a row. In npz and NetCDF files the array "patterns" or else the only 2-D array is taken.
+        The file, one pattern per row. In npz and NetCDF files the array "patterns" or else the only 2-D array is taken.
     key : str, optional
-        Which array of an npz or variable of a NetCDF file holds the patterns.
+        Name of the array (npz) or variable (NetCDF) that holds the patterns.
     zero_one : bool, default False
-        Values are 0 and 1 (or booleans) and mean -1 and +1. By default they must be -1 and +1.
+        Whether values are 0 and 1 (or booleans), for -1 and +1. By default they must be -1 and +1.
 
     Returns
     -------
@@ -351,7 +348,7 @@ def match_patterns(recording: Recording, patterns: NDArray[np.int8]) -> NDArray[
     recording : Recording
         As returned by `read_recording`.
     patterns : ndarray, shape (n_patterns, n_spins)
-        Over the spins of the recording, or over all columns of its file.
+        Patterns over the spins of the recording, or over all columns of its file.
 
     Returns
     -------
@@ -382,7 +379,7 @@ def match_events(recording: Recording, labels: Sequence[str]) -> list[str]:
     recording : Recording
         As returned by `read_recording`.
     labels : sequence of str
-        One for each row of the recording, or one for each row of its file.
+        One label for each row of the recording, or for each row of its file.
 
     Returns
     -------

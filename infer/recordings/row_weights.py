@@ -13,7 +13,9 @@ WeightKind = Literal["counts", "shares"]
 def row_integers(source: str, name: str, values: NDArray[Any], n_rows: int, least: int | None) -> NDArray[np.int64]:
     """One integer per row, such as counts."""
     if values.shape != (n_rows,) or values.dtype.kind not in "iuf":
-        raise InputError(f"{source}: {name} must be {n_rows} numbers, one a row; got {values.dtype} of {values.shape}")
+        raise InputError(
+            f"{source}: {name} must be {n_rows} numbers, one per row; got {values.dtype} of {values.shape}"
+        )
     with np.errstate(invalid="ignore"):
         integers = values.astype(np.int64)
     wrong = np.flatnonzero((integers != values) | (integers < (np.iinfo(np.int64).min if least is None else least)))
@@ -28,7 +30,9 @@ def row_integers(source: str, name: str, values: NDArray[Any], n_rows: int, leas
 def row_weights(source: str, values: NDArray[Any], n_rows: int) -> tuple[NDArray[Any], WeightKind]:
     """Weights of the rows: counts where all are whole numbers, shares otherwise, which must not add up to 1 only."""
     if values.shape != (n_rows,) or values.dtype.kind not in "iuf":
-        raise InputError(f"{source}: weights must be {n_rows} numbers, one a row; got {values.dtype} of {values.shape}")
+        raise InputError(
+            f"{source}: weights must be {n_rows} numbers, one per row; got {values.dtype} of {values.shape}"
+        )
     weights = values.astype(np.float64)
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if len(wrong):

@@ -23,12 +23,12 @@ LARGEST_EXACT = 2**53
 
 @dataclass(frozen=True, eq=False)
 class SpikeTimes:
-    """Spikes of all units in one list, and when units were observed.
+    """Spikes of all units in one list, and the observed time of units.
 
     Attributes
     ----------
     times : ndarray of float64, shape (n_spikes,)
-        In the unit of time of the file.
+        Times in the unit of the file.
     units : ndarray of int64, shape (n_spikes,)
         Index of the unit of each spike in `names`.
     names : tuple of str
@@ -38,7 +38,7 @@ class SpikeTimes:
     observed : tuple of ndarray of float64, each of shape (n_intervals, 2), or None
         Starts and ends of the observed time of each unit.
     unseen : ndarray of float64, shape (n_intervals, 2), or None
-        Time that is to be left out, such as artefacts.
+        Time that is left out, such as artefacts.
     trials : ndarray of int64, shape (n_spikes,), or None
         Trial of each spike, counted from 0, where each trial has a clock of its own.
     n_trials : int
@@ -52,7 +52,7 @@ class SpikeTimes:
     unit_table : mapping of str to sequence, length n_units
         Columns of the table of units, such as their quality.
     default_units : str, optional
-        Which units are taken where none are asked for, such as "group=good".
+        Units taken by default, such as "group=good".
     notes : tuple of str
         Notes on the reading, in sentences.
     attributes : mapping
@@ -99,7 +99,7 @@ class SpikeTimes:
         Raises
         ------
         InputError
-            If there is no unit, or the times of one are no list of numbers.
+            If there is no unit, or the times of one are not a list of numbers.
         """
         if not spikes:
             raise InputError("the dict of spike times has no units")
@@ -145,7 +145,7 @@ def find_trials(names: Sequence[str]) -> int | None:
 def spikes_of_labels(
     source: str, times: NDArray[Any], labels: NDArray[Any], trials: NDArray[Any] | None = None
 ) -> SpikeTimes:
-    """Spike times from one time, one unit and perhaps one trial (numbers or names) a row."""
+    """Spike times from rows with a time, a unit and perhaps a trial (numbers or names)."""
     if times.shape != labels.shape or times.ndim != 1:
         raise InputError(f"{source}: {times.shape} times and {labels.shape} units; each spike needs one of both")
     if times.dtype.kind not in "iuf":

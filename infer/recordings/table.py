@@ -57,7 +57,7 @@ def place(row: int, column: int, names: tuple[str, ...] | None, line: int | None
 
 
 def choose(path: Path, keys: list[str], tables: list[str], content: str, key: str | None) -> str:
-    """The array asked for, else the one with the expected name, else the only table."""
+    """The array called `key`, else the one with the expected name, else the only table."""
     if key is not None:
         if key not in keys:
             raise InputError(f"{path} holds no array {shown(key)}; it holds {', '.join(map(shown, keys)) or 'nothing'}")

@@ -33,7 +33,7 @@ def _chunks(n_rows: int, n_columns: int) -> Iterator[slice]:
 
 
 def binarised(source: str, table: Table, threshold: float | str) -> Table:
-    """The table with +1 where a value lies above the threshold, -1 where it does not, and 0 where there is none."""
+    """The table with +1 where a value is above the threshold, -1 where it is not, and 0 where it is missing."""
     values = table.values
     if isinstance(threshold, str) and threshold not in ("median", "mean"):
         try:

@@ -1,4 +1,4 @@
-"""From samples to a page: `analyse` does the whole way, `write_report` writes HTML and JSON."""
+"""Report on samples: `analyse` computes the numbers, `write_report` writes HTML and JSON."""
 
 from infer.report.analysis import Analysis, analyse
 from infer.report.page import render_page, write_report

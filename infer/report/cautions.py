@@ -1,6 +1,4 @@
-"""Warnings that a reader has to know before trusting the numbers of a report."""
-
-import warnings
+"""Warnings about the numbers of a report."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +7,13 @@ from infer.diagnosis.diagnose import Diagnosis
 from infer.estimators.likelihood.acceptance import Runaway
 from infer.report.results import Convergence, DataSummary, FitSummary
 from infer.wording import clean_text
+from simulate.user_warnings import UserNotice
 
 IGNORED = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 
 def collect(
-    caught: list[warnings.WarningMessage],
+    caught: list[UserNotice],
     data: DataSummary,
     fit: FitSummary,
     couplings_std: NDArray[np.float64],
@@ -23,14 +22,14 @@ def collect(
     watched: Convergence,
     diagnosis: Diagnosis,
 ) -> tuple[str, ...]:
-    """Warnings that were raised on the way, and what the numbers themselves say."""
+    """Warnings that the steps raised, and cautions that follow from the numbers."""
     n_samples, n_spins = data.n_samples, data.n_spins
     found = []
     for item in caught:
-        # our own warnings are sentences; a library's need their kind to be understood
+        # warnings of this package are sentences; those of libraries are shown with their class
         kind = "" if issubclass(item.category, UserWarning) else f"{item.category.__name__}: "
         if not issubclass(item.category, IGNORED):
-            found.append(kind + clean_text(str(item.message)))
+            found.append(kind + clean_text(item.message))
     raised = bool(found)
     above = np.triu_indices(n_spins, 1)
     if n_samples < n_spins**2 and np.isfinite(couplings_std[above]).any():
@@ -45,11 +44,16 @@ def collect(
             "There are fewer samples than couplings, so that the penalty was chosen by cross-validation (alpha = "
             f"{fit.alpha:.3g}). It shrinks couplings, and by itself lowers the dreaming rate measured from the "
             "data correlations: compare rates of fits with the same alpha only."
+            + (
+                " It is the strongest of those tried: held-out rows favour no couplings at all."
+                if fit.alpha_tried["at_edge"]
+                else ""
+            )
         )
     if not fit.converged and not raised:
         found.append("The fit of the couplings did not converge: raise alpha.")
     likelihood = fit.method == "maximum-likelihood"
-    # samples of a simulation near one memory: the model rightly has the other memories too
+    # samples of a simulation near one memory: a correct model visits the other memories too
     if escaped is not None and escaped.ran_away and data.kind == "recording":
         found.append(
             f"{escaped.sentence[0].upper()}{escaped.sentence[1:]}. Do not use its couplings"
@@ -68,17 +72,22 @@ def collect(
     if diagnosis.stationary is False:
         found.append(
             "The record drifts: one set of couplings describes the average over it, and part of the couplings may "
-            "stand for changes that spins make together. Fit pieces of the record, and compare."
+            "come from common changes of spins. Fit parts of the record, and compare."
         )
     if watched.agree is False:
         found.append(
             f"{'Chains' if (watched.n_chains or 1) > 1 else 'Parts of the record'} disagree: the largest R-hat is "
-            f"{watched.worst_r_hat:.4g} (threshold {watched.r_hat_threshold}). Samples may depend on where they "
+            f"{watched.worst_r_hat:.4g} (threshold {watched.r_hat_threshold:.4g}). Samples may depend on where they "
             "started, or drift; sample longer, or from more starting points."
         )
-    if watched.enough is False:
+    if watched.enough is False and watched.least_ess is not None and watched.least_ess > 0.5 * data.n_rows:
+        found.append(
+            f"{data.n_rows:,} rows are few: error bars ask for {watched.ess_threshold} independent samples, and are "
+            "rough with fewer."
+        )
+    elif watched.enough is False:
         found.append(
             f"The smallest effective sample size is {watched.least_ess:.0f} (threshold {watched.ess_threshold}): "
-            "neighbouring samples repeat each other. Error bars allow for it, as far as so short a record can tell."
+            "neighbouring samples are correlated. Error bars account for it as far as so short a record allows."
         )
     return tuple(dict.fromkeys(found))

@@ -1,10 +1,11 @@
-"""R-hat and effective sample size of what matters in a fit: energy, overlaps with patterns, spins."""
+"""R-hat and effective sample size of energy, overlaps with patterns, and spins."""
 
 import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from infer.checks import row_chunks
 from infer.model import PairModel
@@ -13,8 +14,9 @@ from infer.statistics.uncertainty import chains_dataset, convergence
 
 RHAT_THRESHOLD = 1.01  # Vehtari, Gelman, Simpson, Carpenter, Buerkner 2021, arXiv 1903.08008
 ESS_PER_CHAIN = 100  # the same authors: 400 for 4 chains
-MAX_VALUES = 4_000_000  # of spins that are looked at
+MAX_VALUES = 4_000_000  # values of the monitored spins
 FEWEST_ROWS = 16
+FALSE_ALARMS = 0.05
 
 
 def monitor(
@@ -66,13 +68,15 @@ def monitor(
     n_chains = 1 if chains is None else len(np.unique(chains))
     threshold = ESS_PER_CHAIN * n_parts
     worst = max(group["largest_r_hat"] for group in groups.values())
-    least = min(group["smallest_ess"] for group in groups.values())
+    # more than there are rows for values that alternate
+    least = min(float(n_rows), *(group["smallest_ess"] for group in groups.values()))
+    highest = r_hat_threshold(n_parts, n_rows // n_parts, sum(group["number"] for group in groups.values()))
     if n_chains == 1:
         where = f"One run of {n_rows:,} rows, taken in the order given and compared in {n_parts} parts: "
     else:
         where = f"{n_chains} chains, {n_rows:,} rows in all: "
-    agree = "agree" if worst <= RHAT_THRESHOLD else "do not agree"
-    enough = "enough for error bars" if least >= threshold else f"fewer than the {threshold} that error bars ask for"
+    agree = "agree" if worst <= highest else "do not agree"
+    enough = "enough for error bars" if least >= threshold else f"fewer than the {threshold} that error bars need"
     parts = "the parts" if n_chains == 1 else "the chains"
     note = (
         f"{where}{parts} {agree} (largest R-hat {worst:.3f}) and hold at least {least:,.0f} independent samples, "
@@ -86,14 +90,26 @@ def monitor(
         groups=groups,
         n_chains=n_chains,
         n_parts=n_parts,
-        r_hat_threshold=RHAT_THRESHOLD,
+        r_hat_threshold=highest,
         ess_threshold=threshold,
         worst_r_hat=worst,
         least_ess=least,
     )
 
 
+def r_hat_threshold(n_parts: int, n_rows: int, n_values: int) -> float:
+    """Largest R-hat that parts of independent rows may have: 1.01, or more where so few rows differ more by chance.
+
+    R-hat^2 is 1 + (F - 1) / n for split parts of n rows, with F from the F distribution of the variances between and
+    within 2 `n_parts` split parts; F is exceeded by one of `n_values`, looked at for place and for spread, in one of 20
+    records. Autocorrelated rows are not allowed for: they are what R-hat is to find.
+    """
+    split, n = 2 * n_parts, max(n_rows // 2, 2)
+    chance = stats.f.isf(FALSE_ALARMS / (2 * n_values), split - 1, split * (n - 1))
+    return max(RHAT_THRESHOLD, math.sqrt(1.0 + max(float(chance) - 1.0, 0.0) / n))
+
+
 def _extreme(choose: Any, values: NDArray[np.float64]) -> float:
-    """Largest, smallest or middle of the numbers that are not nan."""
+    """Apply `choose` (max, min or median) to the numbers that are not nan."""
     defined = values[~np.isnan(values)]
     return float(choose(defined)) if len(defined) else math.nan

@@ -7,26 +7,28 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from infer.files.netcdf import write_datasets
+
 __all__ = ["parted", "write_arrays"]
 
-#: Numbers from which an array counts as large.
+#: Size from which an array counts as large.
 LARGE = 5_000
 
 
 def parted(numbers: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
-    """Numbers without their large arrays, and the arrays by where they were.
+    """Split numbers into those without large arrays, and the large arrays by their place.
 
     Parameters
     ----------
     numbers : dict
-        Built of what JSON holds.
+        Nested dicts and lists of JSON values.
 
     Returns
     -------
     dict
         The same, with ``{"variable": name, "shape": [...]}`` in the place of each large array.
     dict of ndarray
-        By name, such as "adequacy.moments.correlations.observed"; None is nan, "inf" infinity.
+        By place, such as "adequacy.moments.correlations.observed"; None is nan, "inf" infinity.
     """
     arrays: dict[str, NDArray[np.float64]] = {}
 
@@ -46,7 +48,7 @@ def parted(numbers: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[n
 
 
 def _size(value: Any) -> int:
-    """Numbers in nested lists of equal lengths."""
+    """Number of entries in nested lists of equal lengths."""
     size = 1
     while isinstance(value, list) and value:
         size *= len(value)
@@ -60,4 +62,4 @@ def write_arrays(path: Path, arrays: dict[str, NDArray[np.float64]]) -> None:
         name: ([f"{name}.axis_{k}" for k in range(array.ndim)], array, {}, {"zlib": True, "complevel": 4})
         for name, array in arrays.items()
     }
-    xr.Dataset(variables).to_netcdf(path, engine="h5netcdf")
+    write_datasets(path, {None: xr.Dataset(variables)})

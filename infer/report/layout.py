@@ -1,4 +1,4 @@
-"""The pieces that a page is built of, and numbers as they are read."""
+"""Elements of a page (figures, tables, sections), and the format of its numbers."""
 
 import math
 import re
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
+
+from infer.wording import decimals
 
 __all__ = [
     "FigureCard",
@@ -26,7 +28,7 @@ __all__ = [
     "with_error",
 ]
 
-#: A space at which no line breaks.
+#: A no-break space.
 SPACE = "\u00a0"
 PLUS_MINUS = f"{SPACE}±{SPACE}"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -34,7 +36,7 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it is read and, beside it, as it is."""
+    """A number with its rounded text."""
 
     value: Any
     text: str
@@ -47,7 +49,7 @@ class Number:
 
 @dataclass(frozen=True)
 class FigureCard:
-    """A figure with what to look for."""
+    """A figure with its caption."""
 
     key: str
     title: str
@@ -66,7 +68,7 @@ class Table:
 
     @property
     def sortable(self) -> bool:
-        """Whether there is anything to sort."""
+        """Whether the table has enough rows to sort."""
         return len(self.rows) > 1
 
 
@@ -97,16 +99,11 @@ def readable(value: Any, digits: int = 4) -> str:
         return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
-    if 1e-3 <= abs(value) < 1e6:
+    if 1e-4 <= abs(value) < 1e6:
         places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
         return f"{value:,.{places}f}".replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa}×10".replace("-", "−") + str(int(exponent)).translate(SUPERSCRIPTS)
-
-
-def places(std: float) -> int:
-    """Decimals at which a standard error has two significant digits."""
-    return max(0, 1 - math.floor(math.log10(float(f"{std:.1e}"))))
 
 
 def measured(value: Any, std: Any) -> str:
@@ -115,26 +112,29 @@ def measured(value: Any, std: Any) -> str:
     return f"{number_text}{PLUS_MINUS}{error}" if error else number_text
 
 
-def with_error(value: Any, std: Any) -> tuple[Number, "str | Number"]:
+def with_error(value: Any, std: Any) -> tuple[Number, str | Number]:
     """A number and its standard error as two entries of a table; a dash where there is no finite error."""
     known = isinstance(std, (int, float)) and math.isfinite(std) and std > 0
     if not known or not isinstance(value, (int, float)) or not math.isfinite(value):
         return number(value, 3), "–"
     if std < 1e-5 or std >= 1e5:
         return number(value), number(std, 2)
-    decimals = places(std)
-    return tuple(Number(each, f"{each:,.{decimals}f}".replace("-", "−")) for each in (value, std))  # type: ignore[return-value]
+    digits = decimals(std)
+    return (
+        Number(value, f"{value:,.{digits}f}".replace("-", "−")),
+        Number(std, f"{std:,.{digits}f}"),
+    )
 
 
 def p_number(value: Any) -> Number:
-    """A p-value: none below 0.001 is told apart."""
+    """A p-value; those below 0.001 are shown as one."""
     if value is None or isinstance(value, str) or math.isnan(value):
         return Number(None, "not judged")
     return Number(value, "≤ 0.001" if value <= 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}")
 
 
 def named(text: str, names: Sequence[str]) -> str:
-    """A sentence in which spins that it calls by number ("spin 3") are called by name, where they have one."""
+    """Replace numbers of spins in a sentence ("spin 3") by their names, where they have one."""
 
     def name(match: re.Match[str]) -> str:
         k = int(match.group(1))
@@ -144,21 +144,25 @@ def named(text: str, names: Sequence[str]) -> str:
 
 
 def typeset(text: str) -> str:
-    """A sentence that was written for terminals, too, with the signs that a page has."""
+    """Replace signs for terminals in a sentence by typographic ones."""
     return re.sub(
         r"(?<=[ (])-(?=\d)",
         "−",
-        text.replace(" +- ", PLUS_MINUS).replace("p <= ", f"p{SPACE}≤{SPACE}").replace("<=", "≤"),
+        re.sub(r"(?<=\d) ?%", f"{SPACE}%", text)
+        .replace(" +- ", PLUS_MINUS)
+        .replace("p <= ", f"p{SPACE}≤{SPACE}")
+        .replace("p = ", f"p{SPACE}={SPACE}")
+        .replace("<=", "≤"),
     )
 
 
 def terminal(text: str) -> str:
-    """A sentence of the page with signs that every terminal has."""
+    """Replace typographic signs in a sentence by ASCII ones."""
     return text.replace(SPACE, " ").replace("±", "+-").replace("−", "-").replace("≤", "<=").replace("’", "'")
 
 
 def setting(value: float) -> str:
-    """A number that somebody chose: without digits that say nothing."""
+    """A setting, without trailing zeros."""
     mantissa, _, exponent = f"{value:.6g}".partition("e")
     power = f"×10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else ""
     return mantissa.replace("-", "−") + power
@@ -169,13 +173,14 @@ def number(value: Any, digits: int = 4) -> Number:
     return Number(value, readable(value, digits))
 
 
-def interval_text(interval: Sequence[Any]) -> str:
-    """Both ends of an interval."""
-    return f"{readable(interval[0], 3)} to {readable(interval[1], 3)}"
+def interval_text(interval: Sequence[Any], std: Any = None) -> str:
+    """Both ends of an interval, to two digits of the standard error where there is one."""
+    low, high = (with_error(end, std)[0].text for end in interval)
+    return f"{low} to {high}"
 
 
 def entry(value: Any, digits: int | None = None) -> str | Number:
-    """A number where it is one (all of it without `digits`), else text."""
+    """A number (with all its digits unless `digits` is given), or a text."""
     if value is None:
         return "–"
     if isinstance(value, (int, float)) and not isinstance(value, bool):

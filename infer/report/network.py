@@ -1,4 +1,4 @@
-"""Single couplings: both estimates of each, which of them are there at all, and how many each spin has."""
+"""Single couplings: both estimates of each, those that differ from zero, and their number for each spin."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from infer.report.results import Network
 
 Array = NDArray[np.float64]
 
-#: False alarms allowed among all couplings together when they are told from zero.
+#: Rate of false alarms over all couplings together, when they are tested against zero.
 LEVEL = 0.05
 #: Ratio of successive strengths that counts as a gap.
 CLEAR_GAP = 1.25
-#: Spins up to which the order of neighbours within groups is chosen, too.
+#: Spins up to which the order within groups is optimised too.
 MOST_ORDERED = 300
 
 
 def network(by_node: Array | None, couplings: Array, std: Array) -> Network:
-    """Agreement of the two estimates of each coupling, couplings that differ from zero, the gap in their strengths.
+    """Correlation of the two estimates of each coupling, couplings that differ from zero, gap in their strengths.
 
     Parameters
     ----------
@@ -55,15 +55,15 @@ def network(by_node: Array | None, couplings: Array, std: Array) -> Network:
 
 
 def _degrees(chosen: NDArray[np.bool_], above: tuple[Any, ...], n_spins: int) -> NDArray[np.int64]:
-    """How many of the chosen pairs each spin belongs to."""
+    """Number of the chosen pairs that each spin belongs to."""
     ends = np.concatenate([above[0][chosen], above[1][chosen]])
     return np.bincount(ends, minlength=n_spins)
 
 
 def _gap(strength: Array, above: tuple[Any, ...], n_spins: int) -> dict[str, Any] | None:
-    """The largest ratio of successive strengths, among the stronger half of the pairs but its few first."""
+    """The largest ratio of successive strengths among the stronger half of the pairs, without the first few."""
     ordered = np.sort(strength)[::-1]
-    # the first few of any sample lie far apart, and the last come close to zero
+    # the largest few order statistics are far apart, and the smallest are close to zero, in any sample
     first, last = n_spins // 2, len(ordered) // 2
     if last - first < 2 or ordered[last] <= 0:
         return None
@@ -82,7 +82,7 @@ def _gap(strength: Array, above: tuple[Any, ...], n_spins: int) -> dict[str, Any
 
 
 def cluster_order(couplings: Array) -> NDArray[np.int64]:
-    """Spins in an order in which coupled groups stand together: leaves of average linkage of |J|.
+    """Order of the spins in which coupled groups are contiguous: leaves of average linkage of |J|.
 
     Parameters
     ----------

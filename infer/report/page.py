@@ -24,11 +24,11 @@ from infer.report.sections.methods import methods
 
 __all__ = ["render_page", "write_report"]
 
-#: Numbers of this many bytes go into page and JSON; of larger analyses, large arrays go to a NetCDF file beside them.
+#: Largest size in bytes of numbers inside page and JSON; above it, large arrays go to a NetCDF file beside them.
 MOST_EMBEDDED = 4_000_000
 
-# sorts a table by the column whose head is pressed: by the exact numbers where there are any, else by the text;
-# hands out the numbers of the page, and every table, as files that are made on the spot
+# sorts a table by the column whose head is pressed: by the exact numbers where there are any, else by the text; offers
+# the numbers of the page, and every table, as downloads
 SCRIPT = r"""
 const download = (text, type, name) => {
   const link = document.createElement("a");
@@ -92,7 +92,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 
 def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | None = None) -> str:
-    """The page as text.
+    """Render the page.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | No
     Returns
     -------
     str
-        HTML without any reference to other files except the links to publications and to the JSON file. All text that
-        comes from outside, such as names of spins and files, is escaped, in the figures too.
+        HTML without any reference to other files except the links to publications and to the JSON file. Text from
+        outside, such as names of spins and files, is escaped, in the figures too.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     template = environment.from_string(resources.files("infer.report").joinpath("page.html.jinja").read_text("utf-8"))
@@ -137,34 +137,34 @@ def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | No
 
 
 def shown_sections(analysis: Analysis, numbers: dict[str, Any]) -> list[ShownSection]:
-    """The sections that an analysis has numbers for, figures drawn."""
+    """The sections that an analysis has numbers for, with drawn figures."""
     return [section.show(analysis, numbers) for section in SECTIONS if section.needs(analysis)]
 
 
 def embed(numbers: dict[str, Any]) -> tuple[str, bool]:
-    """Numbers as JSON that can stand inside a script element, and whether they are all of them."""
+    """JSON of the numbers for a script element, and whether it holds all of them."""
     small, arrays = fitting(numbers)
     text, complete = json_text(small), not arrays
-    # nothing in it can end the element or begin a comment
+    # "<" is escaped, so that no text ends the element or begins a comment
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"), complete
 
 
 def fitting(numbers: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
-    """Numbers as they go into page and JSON, and the large arrays that they leave to a file of their own."""
+    """Numbers for page and JSON, and the large arrays that go to a file of their own."""
     return parted(numbers) if len(json_text(numbers)) > MOST_EMBEDDED else (numbers, {})
 
 
 def write_report(analysis: Analysis, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     """Write the page and, beside it under the same stem, the JSON with every number on it.
 
-    Of large analyses, arrays of more than 5,000 numbers go to a third file, ``report-arrays.nc``, whose variables the
+    For large analyses, arrays of more than 5,000 numbers go to a third file, ``report-arrays.nc``, whose variables the
     JSON names in their place.
 
     Parameters
     ----------
     analysis : Analysis
     path : str or path-like
-        Where the page goes, for example ``report.html``; the numbers go to ``report.json``.
+        Path of the page, for example ``report.html``; the numbers go to ``report.json``.
 
     Returns
     -------
@@ -197,7 +197,7 @@ def write_report(analysis: Analysis, path: str | os.PathLike[str]) -> tuple[Path
             if arrays:
                 write_arrays(new[2], arrays)
     except BaseException:
-        # the second of the two renames failed: a report without its other half would pass for a whole one
+        # the second of the two renames failed: remove the first file, which would look like a complete report
         for file in set(files) - before:
             file.unlink(missing_ok=True)
         raise
@@ -205,6 +205,6 @@ def write_report(analysis: Analysis, path: str | os.PathLike[str]) -> tuple[Path
 
 
 def json_text(data: dict[str, Any]) -> str:
-    """Strict JSON (no NaN), one line a top-level entry so that the file can be looked at."""
+    """Strict JSON (no NaN), one line for each top-level entry so that the file is readable."""
     entries = (f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in data.items())
     return "{\n" + ",\n".join(entries) + "\n}\n"

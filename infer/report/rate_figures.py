@@ -41,8 +41,8 @@ def rate_profile(
     likelihood : tuple of float, optional
         Rate fitted by likelihood and both ends of its interval.
     zoom : bool
-        Show only the neighbourhood of the best rate and of 0, on a linear axis, instead of everything on an axis
-        that is even in lambda/(1 + lambda).
+        Show only the neighbourhood of the best rate and of 0, on a linear axis, instead of the whole range on an axis
+        that is linear in lambda/(1 + lambda).
 
     Returns
     -------
@@ -60,7 +60,7 @@ def rate_profile(
             low, high = max(low, start), min(high, stop)
         else:
             start, stop = -np.inf, np.inf
-            # an interval without end reaches to the edge of what is shown
+            # an infinite end is drawn at the edge of the axis
             low, high = max(low, float(rates.min())), min(high, float(rates.max()))
         shown = (rates >= start) & (rates <= stop)
         span = [float(place(low)), float(place(high))]

@@ -1,7 +1,6 @@
-"""Other patterns that the couplings of a recording are compared with: states during events, estimated patterns."""
+"""Further patterns that couplings are compared with: average states during events, and estimated patterns."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from infer.estimators.dreaming.estimator import DreamingModel
 from infer.recordings.events import event_patterns
+from simulate.user_warnings import warn
 
 
 def other_patterns(
@@ -22,7 +22,7 @@ def other_patterns(
     fit_fields: bool,
     seed: int,
 ) -> dict[str, NDArray[np.int8]]:
-    """Patterns by name of where they come from; what cannot be had is warned of and left out."""
+    """Patterns by the name of their origin; those that cannot be computed are left out with a warning."""
     found: dict[str, NDArray[np.int8]] = {}
     if events is not None:
         stored, names = event_patterns(spins, events, weight)
@@ -35,14 +35,14 @@ def other_patterns(
         try:
             model = DreamingModel(n_patterns=n_patterns, fit_fields=fit_fields, random_state=seed).fit(samples)
         except ValueError as error:
-            warnings.warn(f"no patterns were estimated: {error}", RuntimeWarning, stacklevel=2)
+            warn(f"no patterns were estimated: {error}", RuntimeWarning, stacklevel=2)
         else:
             found[f"{n_patterns} estimated patterns"] = model.patterns_
     return found
 
 
 def read_events(path: str | os.PathLike[str]) -> list[str]:
-    """Labels of rows from a text file, one a line; empty lines for rows of no event.
+    """Read labels of rows from a text file, one per line; empty lines are rows of no event.
 
     Raises
     ------

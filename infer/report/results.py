@@ -1,4 +1,4 @@
-"""Everything that a report shows, as one object."""
+"""Results that a report shows, as one object."""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class _Result:
 
 @dataclass(frozen=True, eq=False)
 class DataSummary(_Result):
-    """What the samples are.
+    """Size, order and origin of the samples.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class DataSummary(_Result):
     active_share_range : tuple of float
         The smallest and the largest share of +1 of a spin.
     attributes : dict
-        What came with the samples, and what was done on reading, cut to readable lengths.
+        Attributes of the samples and of their reading, cut to readable lengths.
     """
 
     kind: str
@@ -67,14 +67,14 @@ class DataSummary(_Result):
 
 @dataclass(frozen=True, eq=False)
 class FitSummary(_Result):
-    """How couplings were fitted.
+    """Method, penalty and outcome of the fit.
 
     Attributes
     ----------
     method, estimator : str
-        Name of the method, as the command line has it, and of its class.
+        Name of the method in the command line, and of its class.
     chosen : str
-        Who or what chose the method.
+        Reason for the method.
     penalty : str
     alpha : float or None
         Strength of the penalty.
@@ -105,7 +105,7 @@ class FitSummary(_Result):
 
 @dataclass(frozen=True, eq=False)
 class Network(_Result):
-    """Which couplings there are at all.
+    """Couplings that differ from zero, and agreement of their two estimates.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class Network(_Result):
         Pearson correlation of the two estimates of each coupling before they are averaged; nan for methods that have
         only one.
     z_threshold : float
-        Standard errors beyond which a coupling differs from zero.
+        Standard errors above which a coupling differs from zero.
     n_significant : int
     degrees : ndarray of int64, shape (n_spins,)
         Couplings of each spin that differ from zero.
@@ -130,18 +130,18 @@ class Network(_Result):
 
 @dataclass(frozen=True, eq=False)
 class RateByLikelihood(_Result):
-    """Dreaming rate and inverse temperature fitted to samples directly, given the patterns.
+    """Dreaming rate and inverse temperature, fitted to the samples by likelihood, given the patterns.
 
     Attributes
     ----------
     method : str
     rate, rate_std : float
     rate_interval : tuple of float
-        At ``confidence``.
+        Interval at ``confidence``.
     confidence : float
     inverse_temperature, inverse_temperature_std, slope, slope_std : float
     converged : bool
-        Whether a finite rate is the best one.
+        Whether the likelihood is largest at a finite rate.
     """
 
     method: str
@@ -157,7 +157,7 @@ class RateByLikelihood(_Result):
 
     @property
     def determined(self) -> bool:
-        """Whether there is a finite rate with a finite interval and an error that the interval agrees with."""
+        """Whether the rate and its interval are finite, and the standard error is no larger than the interval."""
         return self.converged and determined(self.rate, self.rate_std, self.rate_interval)
 
 
@@ -169,7 +169,7 @@ def determined(rate: float, std: float, interval: tuple[float, float]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Convergence(_Result):
-    """Whether chains, or the parts of one run, agree.
+    """R-hat and effective sample sizes of chains, or of the parts of one run.
 
     Attributes
     ----------
@@ -211,26 +211,26 @@ class Convergence(_Result):
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """Everything that a report shows.
+    """Results that a report shows.
 
     Attributes
     ----------
     source : str
-        Where the samples come from.
+        Name of the source of the samples.
     names : tuple of str
         Names of the spins.
     data : DataSummary
     couplings, couplings_std : ndarray of float64, shape (n_spins, n_spins)
         Fitted couplings beta J (dimensionless) with standard errors.
     couplings_by_node : ndarray of float64, shape (n_spins, n_spins), or None
-        Row i as spin i alone tells it, before both estimates of each coupling were averaged; None for methods that
-        estimate each coupling once.
+        Row i as estimated from spin i alone, before both estimates of each coupling were averaged; None for methods
+        that estimate each coupling once.
     fields, means : ndarray of float64, shape (n_spins,)
         Fitted fields beta h (dimensionless); mean of every spin.
     fit : FitSummary
     network : Network
     runaway : Runaway or None
-        Whether the fitted model has a state that the samples never visit; None where couplings are not finite.
+        Test for a state of the fitted model that the samples never visit; None where couplings are not finite.
     dreaming : RateByLikelihood or None
         Dreaming rate and inverse temperature, when patterns are known.
     control : RateByLikelihood or None
@@ -240,15 +240,15 @@ class Analysis:
         To the dreamed couplings of the patterns; without patterns a description against the correlations of the samples
         themselves.
     references : dict of str to Similarity
-        The same for other patterns that were asked for: averages of rows by event, patterns estimated from the samples.
+        The same for further patterns on request: averages of rows by event, patterns estimated from the samples.
     adequacy : Adequacy
     diagnosis : Diagnosis
-        The three claims; its ``adequacy`` is the one above.
+        The three claims; its ``adequacy`` is the same object as above.
     landscape : EnergyLandscape or None
-        Of few spins only.
+        None for many spins.
     convergence : Convergence
     warnings : tuple of str
-        What was warned about on the way.
+        Warnings of the steps, and cautions about the numbers.
     parameters : dict
         Everything needed to repeat the analysis, seed included.
     versions : dict
@@ -283,7 +283,7 @@ class Analysis:
 
     @property
     def has_patterns(self) -> bool:
-        """Whether patterns are known, so that it can be asked how dreamed the couplings are."""
+        """Whether patterns are known, so that a dreaming rate can be fitted."""
         return self.similarity.reference == "patterns"
 
     def headline(self) -> dict[str, Any]:
@@ -293,11 +293,11 @@ class Analysis:
         -------
         dict
             ``rate``, ``rate_std``, ``rate_interval``, ``inverse_temperature`` and ``inverse_temperature_std``: by
-            likelihood when patterns are given and a finite rate fits best, else of the most similar member of the
+            likelihood when patterns are given and a finite rate fits best, else those of the most similar member of the
             family; ``confidence`` of the interval; ``rate_determined``, whether patterns are given and the rate has a
             finite interval; ``control_rate`` and ``control_rate_std`` of equilibrium samples with Hebbian couplings
-            (None without); ``cosine_best``, ``cosine_hebbian``; ``verdict`` on similarity, and ``diagnosis``, the
-            three claims.
+            (None without); ``cosine_best``, ``cosine_hebbian``; ``verdict`` on similarity, and ``diagnosis``, the three
+            claims.
         """
         similarity = self.similarity
         numbers: dict[str, Any] = {
@@ -328,7 +328,7 @@ class Analysis:
         Parameters
         ----------
         n : int
-            How many.
+            Largest number of couplings.
 
         Returns
         -------
@@ -353,7 +353,7 @@ class Analysis:
             Built of dict, list, str, int, float, bool and None only. NaN (undefined) becomes None, infinity the text
             "inf" or "-inf"; arrays are rounded to 9 significant digits.
         """
-        # the three matrices stand at the top level, once
+        # the three matrices are written once, at the top level
         matrices = ("couplings", "reference_couplings", "hebbian_couplings")
         similarity = fields_of(self.similarity, without=matrices)
         references = {name: fields_of(found, without=matrices) for name, found in self.references.items()}

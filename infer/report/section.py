@@ -1,4 +1,4 @@
-"""Sections of a report and their figures: what is drawn and said, and which numbers it needs."""
+"""Sections of a report and their figures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Numbers = dict[str, Any]
 
 
 def always(analysis: Analysis) -> bool:
-    """For figures and sections that every analysis has numbers for."""
+    """Condition of figures and sections that every analysis has numbers for."""
     return True
 
 
@@ -34,7 +34,7 @@ class Figure:
     draw : callable
         Takes an `Analysis`, returns a matplotlib figure drawn inside :func:`infer.plot.svg.drawing`.
     caption : str or callable
-        What to look for; a callable takes the `Analysis`.
+        Text under the figure; a callable takes the `Analysis`.
     needs : callable
         Whether an `Analysis` has the numbers that are drawn.
     """
@@ -68,7 +68,7 @@ class Section:
     tables : list of callable
         Each takes the `Analysis` and its numbers and returns a `Table`, or None where there is nothing to show.
     needs : callable
-        Whether the section stands on the page of an `Analysis`.
+        Whether the section is on the page of an `Analysis`.
     """
 
     key: str
@@ -79,7 +79,7 @@ class Section:
     needs: Callable[[Analysis], bool] = always
 
     def show(self, analysis: Analysis, numbers: Numbers) -> ShownSection:
-        """The section of an analysis, figures drawn."""
+        """The section of an analysis with drawn figures."""
         cards = [figure.card(analysis) for figure in self.figures if figure.needs(analysis)]
         tables = [table for build in self.tables if (table := build(analysis, numbers)) is not None]
         return ShownSection(self.key, self.title, typeset(named(self.text(analysis), analysis.names)), cards, tables)

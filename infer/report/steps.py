@@ -1,8 +1,7 @@
-"""The steps from samples to the numbers of a report, each a function of what the steps before it found."""
+"""The steps from samples to the numbers of a report, each a function of the results of earlier steps."""
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,14 +23,16 @@ from infer.report.penalty import choose_alpha
 from infer.report.results import DataSummary, FitSummary, RateByLikelihood
 from infer.samples import Samples
 from infer.wording import clean_text
+from simulate.couplings import hebbian
 from simulate.dynamics.sampling import sample
 from simulate.dynamics.spins import PersistentGlauber
+from simulate.user_warnings import warn
 
 PSEUDOLIKELIHOOD, MAXIMUM_LIKELIHOOD = "pseudolikelihood", "maximum-likelihood"
-#: Spins up to which the report looks at the energy landscape: all states are enumerated within seconds.
+#: Spins up to which the report has an energy landscape: all states are enumerated within seconds.
 MOST_LANDSCAPE_SPINS = 18
 _LANDSCAPE_ROWS = 4000
-#: Values of the control, and sweeps between its rows.
+#: Most values (rows times spins) of the control, and sweeps between its rows.
 _MOST_CONTROL_VALUES = 4_000_000
 _CONTROL_CHAINS, _CONTROL_SWEEPS = 64, 5
 
@@ -52,7 +53,7 @@ class Given:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted estimator, and how it was fitted."""
+    """A fitted estimator, with its method and penalty."""
 
     model: Any
     method: str
@@ -80,9 +81,9 @@ class Fitted:
 
 
 def check_given(data: Any, patterns: ArrayLike | None, names: Sequence[str] | None, ordered: bool | None) -> Given:
-    """Samples, patterns and names, refused where they do not fit each other."""
+    """Check that samples, patterns and names fit each other."""
     samples = Samples.of(data, ordered=ordered)
-    samples.spins  # noqa: B018  checked when asked for
+    samples.spins  # noqa: B018  raises for continuous units
     n_spins = samples.n_spins
     if round(samples.n_samples) < FEWEST_SAMPLES:
         raise ValueError(
@@ -97,13 +98,13 @@ def check_given(data: Any, patterns: ArrayLike | None, names: Sequence[str] | No
     if names is not None and len(names) != n_spins:
         raise ValueError(f"names: {len(names)} were given for {n_spins} spins; give one for each, or none")
     shown = tuple(map(str, range(n_spins))) if names is None else tuple(clean_text(str(name)) for name in names)
-    if names is not None:  # sentences of the diagnosis name spins, too
+    if names is not None:  # sentences of the diagnosis use the names
         samples = dataclasses.replace(samples, names=shown)
     return Given(samples, xi, shown)
 
 
 def choose_method(given: Given, method: str | None) -> tuple[str, str]:
-    """Name of the method that fits couplings, and why it was chosen."""
+    """Name of the method that fits couplings, and the reason for it."""
     if method is not None:
         return method, "as asked for"
     if given.samples.simulated:
@@ -121,7 +122,7 @@ def fit_couplings(
     n_jobs: int | None,
     seed: int,
 ) -> Fitted:
-    """Couplings and fields by a method, which comes with the reason why it was chosen."""
+    """Fit couplings and fields by a method, given with the reason for it."""
     samples, n_spins = given.samples, given.samples.n_spins
     name, chosen = method
     tried = None
@@ -149,7 +150,7 @@ def fit_couplings(
 
 
 def summary_of_fit(fitted: Fitted, samples: Samples, fit_fields: bool) -> FitSummary:
-    """How couplings were fitted."""
+    """Method, penalty and outcome of the fit."""
     model, n_spins = fitted.model, samples.n_spins
     score = float(model.score(samples))
     alpha, tol = fitted.alpha, getattr(model, "tol_", getattr(model, "tol", None))
@@ -171,13 +172,13 @@ def summary_of_fit(fitted: Fitted, samples: Samples, fit_fields: bool) -> FitSum
 
 
 def fill_gaps(given: Given, model: Any, how: str, seed: int) -> Given:
-    """The same without missing values: gaps are drawn from a model fitted by pseudo-likelihood."""
+    """Fill missing values with draws from a model fitted by pseudo-likelihood."""
     samples = given.samples
     share = float(np.mean(samples.spins == 0))
-    warnings.warn(
+    warn(
         f"{100 * share:.2g} % of the values are missing. {how} were computed from samples in which a model fitted by "
-        "pseudo-likelihood filled the gaps, so that errors are a little too small and the goodness of fit leans to "
-        "the model.",
+        "pseudo-likelihood filled the gaps, so that errors are a little too small and the goodness of fit is "
+        "biased in favour of the model.",
         UserWarning,
         stacklevel=1,
     )
@@ -188,10 +189,10 @@ def fill_gaps(given: Given, model: Any, how: str, seed: int) -> Given:
 def fit_and_fill(
     given: Given, method: str | None, alpha: float | None, fit_fields: bool, n_jobs: int | None, seed: int
 ) -> tuple[Fitted, FitSummary, Given]:
-    """Couplings and fields, how they were fitted, and the samples without gaps.
+    """Fit couplings and fields, and fill gaps of the samples.
 
-    Pseudo-likelihood averages over what missing values may have been; every other method is fitted to samples whose
-    gaps it has filled.
+    Pseudo-likelihood averages over missing values; every other method is fitted to samples whose gaps were filled by
+    pseudo-likelihood.
     """
     chosen = choose_method(given, method)
     if given.samples.complete or chosen[0] == PSEUDOLIKELIHOOD:
@@ -206,7 +207,7 @@ def fit_and_fill(
 
 
 def look_for_runaway(fitted: Fitted, samples: Samples, fit_fields: bool, seed: int) -> Runaway | None:
-    """Whether the fitted model has a state that the data never visit; None where couplings are not finite."""
+    """Test for a state of the fitted model that the data never visit; None where couplings are not finite."""
     pairs = fitted.pairs
     if not (np.isfinite(pairs.couplings).all() and np.isfinite(pairs.fields).all()):
         return None
@@ -235,25 +236,24 @@ def fit_rate(samples: Any, patterns: NDArray[Any], fit_fields: bool) -> RateByLi
 def equilibrium_control(
     given: Given, found: RateByLikelihood, fields: NDArray[np.float64], fit_fields: bool, n_jobs: int | None, seed: int
 ) -> RateByLikelihood | None:
-    """The rate of equilibrium samples of Hebbian couplings at the fitted temperature.
+    """Dreaming rate of equilibrium samples of Hebbian couplings at the fitted temperature.
 
-    Chains of heat-bath updates start from rows of the samples; as many rows as the samples have, within limits of time.
-    Their true rate is 0, so what is measured is noise and bias of the method.
+    Chains of heat-bath updates start from rows of the samples, and give as many rows as the samples have, up to a limit
+    of time. Their true rate is 0, so that the fitted rate shows noise and bias of the method.
     """
     if given.patterns is None or not found.converged or not math.isfinite(found.inverse_temperature):
         return None
     if found.inverse_temperature <= 0:
         return None
     samples, n_spins = given.samples, given.samples.n_spins
-    xi = given.patterns.astype(np.float64)
-    hebbian = xi.T @ xi / n_spins
-    np.fill_diagonal(hebbian, 0.0)
     n_rows = min(given.n_samples, _MOST_CONTROL_VALUES // n_spins)
     chains = min(_CONTROL_CHAINS, max(2, n_rows // 4))
     rng = np.random.default_rng(seed)
-    # the temperature is divided out: couplings and fields contain it
+    # couplings and fields contain 1/T, so the temperature of the dynamics is 1
     dynamics = PersistentGlauber(
-        couplings=hebbian * found.inverse_temperature, temperature=1.0, fields=fields if fit_fields else None
+        couplings=hebbian(given.patterns) * found.inverse_temperature,
+        temperature=1.0,
+        fields=fields if fit_fields else None,
     )
     starts = samples.spins[rng.integers(0, samples.n_rows, chains)]
     drawn = sample(
@@ -269,14 +269,14 @@ def equilibrium_control(
     )
     try:
         return fit_rate(drawn, given.patterns, fit_fields)
-    except ValueError:  # all rows alike: nothing to fit
+    except ValueError:  # all rows are equal: no rate can be fitted
         return None
 
 
 def landscape_of(
     fitted: Fitted, given: Given, samples: Samples, couplings_needed: bool | None, seed: int
 ) -> EnergyLandscape | None:
-    """The energy landscape of few spins; None where there are more, or where there are no couplings to speak of."""
+    """The energy landscape of few spins; None for many spins, or where the couplings cannot be told from noise."""
     if given.samples.n_spins > MOST_LANDSCAPE_SPINS or couplings_needed is False:
         return None
     if not np.isfinite(fitted.pairs.couplings).all():
@@ -308,10 +308,3 @@ def summary_of_data(given: Given, samples: Samples, means: NDArray[np.float64]) 
         active_share_range=(float(shares.min()), float(shares.max())),
         attributes=readable_attributes(samples.attributes),
     )
-
-
-def means_of(samples: Samples) -> NDArray[np.float64]:
-    """Mean of every spin without a floating-point copy of all rows."""
-    if samples.weight is None:
-        return np.asarray(samples.spins.mean(axis=0, dtype=np.float64))
-    return np.asarray(np.einsum("r,ri->i", samples.weight, samples.spins) / samples.weight.sum())

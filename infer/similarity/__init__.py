@@ -1,1 +1,1 @@
-"""How close inferred couplings are to Hebbian, dreamed and unlearned ones."""
+"""Similarity of inferred couplings to Hebbian, dreamed and unlearned ones."""

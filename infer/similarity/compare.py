@@ -28,6 +28,8 @@ from infer.similarity.result import Similarity
 
 FloatArray = NDArray[np.float64]
 
+MOST_PENALTY = 1.0 / 3.0  # over the curvature of the log pseudo-likelihood: rates are then off by about a quarter
+
 
 def compare(
     couplings: Any,
@@ -36,6 +38,7 @@ def compare(
     correlations: ArrayLike | None = None,
     rates: ArrayLike | None = None,
     replicates: ArrayLike | None = None,
+    alpha: float | None = None,
     n_bootstrap: int = 400,
     n_null: int = 400,
     confidence: float = 0.95,
@@ -53,12 +56,16 @@ def compare(
     correlations : array (n_spins, n_spins), optional
         In place of patterns: correlation matrix of a recording (:func:`infer.similarity.family.data_correlations`).
     rates : array (n_rates,), optional
-        Rates of the profile, above -1/max eig(G); 0 is added. Default: a grid around 0 and the best rate. The best
-        rate itself is searched for everywhere, whatever the grid.
+        Rates of the profile, above -1/max eig(G); 0 is added. Default: a grid around 0 and the best rate. The search
+        for the best rate does not depend on this grid.
     replicates : array (n_replicates, n_spins, n_spins), optional
         Bootstrap replicates of the couplings; replace those of an estimator.
+    alpha : float, optional
+        Strength of the l2 penalty with which the couplings were fitted, relative to the mean log pseudo-likelihood. A
+        fitted estimator knows its own. Where it outweighs what samples say about a coupling (more than a third of the
+        curvature of the log pseudo-likelihood), the rate is about 1 / alpha whatever the samples: none is given then.
     n_bootstrap : int
-        Number of replicates that a fitted estimator is asked for.
+        Number of replicates drawn from a fitted estimator.
     n_null : int
         Draws of each null model.
     confidence : float
@@ -79,9 +86,9 @@ def compare(
     Notes
     -----
     Without replicates the interval treats the residuals of the best fit as noise, which may be correlated between pairs
-    that share a spin (dyadic cluster-robust standard error; Aronow, Samii, Assenova 2015,
-    doi 10.1093/pan/mpv018). With replicates it is the bias-corrected percentile interval (Efron 1981). The reference
-    counts as known: the sampling noise of a recording's own correlations does not enter.
+    that share a spin (dyadic cluster-robust standard error; Aronow, Samii, Assenova 2015, doi 10.1093/pan/mpv018). With
+    replicates it is the bias-corrected percentile interval (Efron 1981). The reference is taken as known: the sampling
+    noise of a recording's own correlations is not included.
 
     References
     ----------
@@ -100,7 +107,48 @@ def compare(
         if blocks is not None:
             blocks = (np.asarray(block) / scale for block in blocks)
         found = _compare(matrix / scale, family, stored, blocks, rates, n_null, confidence, null_seed, recall_seed)
-        return _rescaled(found, scale)
+        found = _rescaled(found, scale)
+    strength = getattr(estimator, "quadratic_penalty", 0.0) if alpha is None else float(alpha)
+    return _without_rate(found) if set_by_penalty(matrix, strength) else found
+
+
+def set_by_penalty(couplings: FloatArray, alpha: float) -> bool:
+    """Whether a quadratic penalty, rather than the samples, decides about a dreaming rate.
+
+    The curvature of the mean log pseudo-likelihood by a coupling is ``<sech^2 H>`` times the variance of a spin. Here
+    it is that for independent neighbours of mean zero, whose field H is about Gaussian, of variance ``sum_j J_ij^2``.
+
+    Parameters
+    ----------
+    couplings : ndarray of float64, shape (n_spins, n_spins)
+    alpha : float
+
+    Returns
+    -------
+    bool
+    """
+    if alpha == 0.0:
+        return False
+    nodes, weights = np.polynomial.hermite_e.hermegauss(21)
+    spread = np.sqrt((couplings**2).sum(axis=1))
+    curvature = (1.0 - np.tanh(np.outer(spread, nodes)) ** 2) @ weights / weights.sum()
+    return bool(alpha > MOST_PENALTY * curvature.mean())
+
+
+def _without_rate(found: Similarity) -> Similarity:
+    """The result without numbers that the penalty of the fit sets."""
+    nothing = float("nan")
+    return dataclasses.replace(
+        found,
+        best_rate=nothing,
+        best_rate_std=nothing,
+        best_rate_interval=(nothing, nothing),
+        optimum="set by the penalty",
+        inverse_temperature=nothing,
+        inverse_temperature_std=None,
+        slope=nothing,
+        slope_std=None,
+    )
 
 
 def _rescaled(found: Similarity, scale: float) -> Similarity:
@@ -151,7 +199,7 @@ def _compare(
 
     temperature, slope = _scale(family, projection, rate)
     grid = _grid(family, rate, interval, rates)
-    # one call for the profile, the best rate and Hebbian, which need the same sums
+    # one call for profile, best rate and rate 0, which share their sums
     values = profile_metrics(family, matrix, np.concatenate([grid, [rate, 0.0]]))
     at_best, at_hebbian = ({name: float(values[name][k]) for name in METRICS} for k in (-2, -1))
     best_matrix, hebbian_matrix = _fitted(family, projection, rate), _fitted(family, projection, 0.0)
@@ -168,7 +216,7 @@ def _compare(
     fewer = family.n_patterns is not None and family.eigenvalues.size < family.n_spins
     retrieval = None
     if patterns is not None:
-        # recall does not depend on the scale of the couplings, but on its sign
+        # recall depends on the sign of the couplings, not on their scale
         signs = {"inferred": 1.0, "hebbian": np.sign(at_hebbian["cosine"]), "best dreamed": np.sign(at_best["cosine"])}
         n_trials = int(np.clip(500 // len(patterns), 1, 10))
         retrieval = {
@@ -240,7 +288,7 @@ def _fitted(family: DreamingFamily, projection: FloatArray, rate: float) -> Floa
 
 
 def _grid(family: DreamingFamily, rate: float, interval: RateInterval, rates: ArrayLike | None) -> FloatArray:
-    """Rates of the profile: those asked for and 0, or from near the lower bound to beyond the best rate."""
+    """Rates of the profile: the given ones and 0, or a grid from near the lower bound to above the best rate."""
     if rates is not None:
         asked = np.asarray(rates, dtype=np.float64).ravel()
         bad = np.flatnonzero(~(np.isfinite(asked) & (asked > family.lower_bound)))

@@ -62,7 +62,7 @@ class DreamingFamily(DreamingModes):
         Raises
         ------
         ValueError
-            If the patterns hold anything but +1 and -1.
+            If the patterns contain values other than +1 and -1.
         """
         xi = check_patterns(patterns)
         values, vectors = correlation_modes(xi)
@@ -101,7 +101,7 @@ class DreamingFamily(DreamingModes):
 
     @cached_property
     def sums(self) -> FloatArray:
-        """Sum over ordered pairs i != j of v_k v_k^T, one number a mode."""
+        """Sum over ordered pairs i != j of v_k v_k^T, one number for each mode."""
         return self.eigenvectors.sum(axis=0) ** 2 - np.einsum("ik,ik->k", self.eigenvectors, self.eigenvectors)
 
     def project(self, couplings: FloatArray) -> FloatArray:
@@ -133,7 +133,7 @@ def data_correlations(spins: ArrayLike, counts: ArrayLike | None = None, *, chun
     ----------
     spins : array (n_rows, n_spins) of +-1
     counts : array (n_rows,), optional
-        How often each row was seen.
+        Count of each row.
     chunk_size : int
         Number of rows processed at a time.
 
@@ -180,7 +180,7 @@ def spin_moments(
     for start in range(0, len(rows), chunk_size):
         block = np.asarray(rows[start : start + chunk_size])
         weight = weights[start : start + chunk_size]
-        # whole numbers below 2^24 are exact in float32, sums and all
+        # integers below 2^24, and their sums, are exact in float32
         exact = weight.sum() < 2**24 and not np.any(weight % 1)
         block = block.astype(np.float32 if exact else np.float64)
         weighted = block if counts is None else block * weight.astype(block.dtype)[:, None]

@@ -1,4 +1,4 @@
-"""How similar two coupling matrices are: entries off the diagonal, spectra, subspaces, memories."""
+"""Similarity of two coupling matrices: off-diagonal entries, spectra, subspaces, retrieval."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def recall(
 
     Zero temperature, no fields. Returns ``fixed_points`` (fraction of patterns whose every spin agrees with its field,
     ties counted as :func:`simulate.retrieval.fixed_points` does) and ``overlap`` (mean of |overlap| with the pattern
-    after relaxation from states in which a fraction ``flipped`` of its spins is flipped, ``n_trials`` states a
+    after relaxation from states in which a fraction ``flipped`` of its spins is flipped, ``n_trials`` states for each
     pattern).
     """
     stable = fixed_points(couplings, patterns)

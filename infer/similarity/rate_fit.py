@@ -56,7 +56,7 @@ def best_rates(family: DreamingFamily, projections: FloatArray) -> FloatArray:
 
     A grid in t = log(1 + rate max eig(G)) finds the highest point, bisection of the slope between its neighbours
     refines it. ``inf`` where the cosine is still growing at the end, or is higher in the limit;
-    :func:`lowest_searched` where it grows all the way down to the lower bound.
+    :func:`lowest_searched` where it grows down to the lower bound.
     """
     grid = np.linspace(_LOWEST, _highest(family), _N_GRID)
     table = cosines(family, projections, np.ones(len(projections)), family.to_rate(grid))
@@ -143,9 +143,9 @@ def interval_from_replicates(
 ) -> tuple[RateInterval, FloatArray]:
     """Bias-corrected percentile interval of the best rate from replicates of the couplings, and their best rates.
 
-    The replicates contain the noise of the estimate twice, so that their best rates may be biased relative to the
-    estimate as the estimate is relative to the true rate. The bias-corrected percentile (Efron 1981) removes this bias,
-    respects the lower bound and does not depend on the parametrisation of the rate.
+    The bias of the replicates' best rates relative to the estimate is about that of the estimate relative to the true
+    rate. The bias-corrected percentile interval (Efron 1981) removes it, respects the lower bound and does not depend
+    on the parametrisation of the rate.
     """
     rates = best_rates(family, replicate_projections)
     low, high = corrected_percentiles(rate, rates, confidence)
@@ -166,8 +166,8 @@ def interval_from_residuals(
     The least-squares fit of scale and t = log(1 + rate max eig(G)) to all pairs of spins has, at pair (i, j), the
     influence :math:`\psi_{ij}`. Pairs that share a spin may be correlated, others not, so the variance is
     :math:`\sum_i (\sum_j \psi_{ij})^2 - \sum_{i<j} \psi_{ij}^2` (Fafchamps, Gubert 2007; Aronow, Samii, Assenova 2015,
-    doi 10.1093/pan/mpv018), and at least that of independent pairs. It is the jackknife over spins without its
-    double counting of pairs.
+    doi 10.1093/pan/mpv018), and at least that of independent pairs. It is the jackknife over spins, corrected for
+    counting every pair twice.
     """
     z = stats.norm.ppf((1.0 + confidence) / 2.0)
     interior = np.isfinite(rate) and rate > lowest_searched(family)

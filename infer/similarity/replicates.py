@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
 from infer.model import PairModel, fitted_estimator
+from simulate.threads import one_blas_thread
 
 FloatArray = NDArray[np.float64]
 
@@ -17,16 +18,16 @@ FloatArray = NDArray[np.float64]
 FEWEST_REPLICATES = 20
 #: Replicates are processed in blocks of this size.
 BLOCK_BYTES = 2**28
-#: Spins up to which one thread does the linear algebra.
+#: Spins up to which linear algebra uses one thread.
 SPINS_FOR_THREADS = 300
 
 
-def blas_threads(n_spins: int) -> threadpool_limits:
-    """Context that keeps products of matrices of few spins on one thread.
+def blas_threads(n_spins: int) -> AbstractContextManager[None]:
+    """Context in which products of matrices of few spins use one thread.
 
-    Starting further threads takes longer than such a product, up to ten times on a busy machine.
+    Starting more threads takes longer than such a product, up to ten times as long on a busy machine.
     """
-    return threadpool_limits(limits=1 if n_spins <= SPINS_FOR_THREADS else None, user_api="blas")
+    return one_blas_thread(n_spins <= SPINS_FOR_THREADS)
 
 
 def unpack_couplings(couplings: Any) -> tuple[FloatArray, Any]:
@@ -38,7 +39,7 @@ def unpack_couplings(couplings: Any) -> tuple[FloatArray, Any]:
 
 
 def check_draws(**counts: int) -> None:
-    """Numbers of replicates or draws, enough for percentiles."""
+    """Check that there are enough replicates or draws for percentiles."""
     for name, count in counts.items():
         if count < FEWEST_REPLICATES:
             raise ValueError(f"{name} must be at least {FEWEST_REPLICATES}, got {count}")

@@ -30,18 +30,20 @@ class Similarity:
         "cosine", "pearson", "frobenius_distance", "spectrum_distance" along ``rates``
         (defined in :func:`infer.similarity.metrics.similarity_metrics`).
     best_rate : float
-        Rate of greatest cosine, which is that of least squared distance when the scale is free. May be negative;
+        Rate of greatest cosine, and so of least squared distance when the scale is free. May be negative;
         ``inf`` when the cosine increases up to infinite rate.
     best_rate_std : float
         Its standard error.
     best_rate_interval : tuple of float
-        Its interval at ``confidence``, obtained as ``interval_method`` says.
+        Its interval at ``confidence``, by the method ``interval_method``.
     confidence : float
-        Of the intervals.
+        Confidence of the intervals.
     interval_method : str
         Method of the interval: replicates of the couplings, or a likelihood.
     optimum : str
-        "interior", "infinite rate" or "lower bound"; "undefined" when all members of the family are proportional.
+        "interior", "infinite rate" or "lower bound"; "undefined" when all members of the family are proportional;
+        "set by the penalty" where the penalty of the fit decides about the rate: rate, inverse temperature and slope
+        are then nan.
     inverse_temperature : float
         Scale c of the best fit, couplings = c * B(best_rate). Inferred couplings contain 1/T, so this is 1/T times the
         scale of the reference. For couplings exactly c times the reference it is c.
@@ -70,7 +72,7 @@ class Similarity:
     reference : str
         "patterns" or "data correlations". With data correlations the rate places the couplings between the
         recording's own correlations (0) and naive mean-field couplings (inf): even undriven samples have a rate
-        well above 0 there, so it must not be set beside a rate measured from patterns.
+        well above 0 there, so it must not be compared with a rate measured from patterns.
     n_spins, n_patterns : int, int or None
         Sizes; None where the reference are data correlations.
     rate_lower_bound : float
@@ -169,10 +171,16 @@ def _verdict(found: Similarity) -> str:
             f"The couplings resemble the Hebbian matrix (cosine {hebbian:.4f}); all its dreamed versions are "
             "proportional to it, so that no rate can be told."
         )
+    if found.optimum == "set by the penalty":
+        return (
+            f"The couplings resemble dreamed ones (cosine {best:.4f}, Hebbian {hebbian:.4f}), but the dreaming rate is "
+            "not determined under this penalty, which sets it to about 1 / alpha: fit with a smaller alpha, or to more "
+            "samples."
+        )
     low, high = found.best_rate_interval
     interval = f"{100 * found.confidence:g} % interval {number(low)} to {number(high)}"
     scores = f"cosine {best:.4f} against {hebbian:.4f}"
-    # couplings and correlations of the same samples have common noise, so that this limit does not hold
+    # couplings and correlations of the same samples share their noise, so that this limit does not hold
     if found.noise_ceiling is not None and found.noise_ceiling >= best:
         scores += f", where the noise of the couplings allows {found.noise_ceiling:.4f}"
     apart = found.hebbian_sigma > stats.norm.ppf((1 + found.confidence) / 2) and not low <= 0.0 <= high
@@ -203,16 +211,21 @@ def _verdict(found: Similarity) -> str:
 
 
 def _summary(found: Similarity) -> str:
-    """Table of the numbers of a Similarity, one a line."""
+    """Table of the numbers of a Similarity."""
     low, high = found.best_rate_interval
     size = f"{found.n_spins} spins" + (f", {found.n_patterns} patterns" if found.n_patterns else "")
-    lines = [
-        f"Similarity to Hebbian and dreamed couplings ({size}, reference: {found.reference})",
+    fit = [
         f"  best rate            {with_error(found.best_rate, found.best_rate_std)}"
         f"   ({100 * found.confidence:g} % interval {number(low)} to {number(high)}; {found.optimum})",
         f"  inverse temperature  {with_error(found.inverse_temperature, found.inverse_temperature_std)}",
         f"  slope                {with_error(found.slope, found.slope_std)}"
         "   (inverse temperature x (1 + rate): coefficient of the Hebbian matrix)",
+    ]
+    if found.optimum == "set by the penalty":
+        fit = ["  best rate            not determined under this penalty"]
+    lines = [
+        f"Similarity to Hebbian and dreamed couplings ({size}, reference: {found.reference})",
+        *fit,
         f"  from Hebbian by      {sigmas(found.hebbian_sigma)}",
         f"  {'metric':<20} {'at best rate':>12} {'Hebbian':>10}",
     ]

@@ -12,12 +12,13 @@ from scipy.linalg import cho_factor, cho_solve
 
 from infer.checks import constant_spins
 from infer.estimators.pseudolikelihood.nodes import fit_nodes
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
 from infer.files.json import to_plain_dict
 from infer.samples import Samples
 from infer.statistics.batches import batch_labels
 from infer.types import FloatArray
-from infer.wording import join, number, p_text
+from infer.wording import join, number, p_text, with_error
+from simulate.threads import one_blas_thread
 
 __all__ = ["CouplingDifference", "compare_recordings"]
 
@@ -31,7 +32,7 @@ NAMED = 3
 
 @dataclass(frozen=True, eq=False)
 class CouplingDifference:
-    """Whether couplings differ between two recordings, as found by `compare_recordings`.
+    """Result of `compare_recordings`: differences of the couplings of two recordings.
 
     Attributes
     ----------
@@ -39,10 +40,10 @@ class CouplingDifference:
         Couplings of the first recording less those of the second, in units of the temperature, and standard errors;
         NaN for pairs that are not judged.
     pair_p_values : ndarray of float64, shape (n_spins, n_spins)
-        Of each pair, corrected for all pairs together (maximum of the studentised differences over pairs); NaN where
-        not judged, 1 on the diagonal.
+        p-value of each pair, corrected for the number of pairs (maximum of the studentised differences over pairs); NaN
+        where not judged, 1 on the diagonal.
     p_value : float
-        Of all pairs together: the smaller of that of the largest studentised difference and that of the sum of their
+        p-value of all pairs together: the smaller of those of the largest studentised difference and of the sum of
         squares, corrected for taking the smaller.
     rms_difference : float
         Root mean square of the true differences over the pairs that are judged, corrected for the errors; 0 where the
@@ -50,15 +51,15 @@ class CouplingDifference:
     rms_coupling : float
         Root mean square of the couplings of both recordings, corrected for the errors, for comparison.
     couplings_a, couplings_b : ndarray of float64, shape (n_spins, n_spins)
-        By pseudo-likelihood with fields and one prior sample.
+        Couplings by pseudo-likelihood with fields and one prior sample.
     n_judged, n_pairs : int
-        Pairs that are judged, because all four combinations of their values occur ten times in both recordings, and
-        all pairs.
+        Number of pairs that are judged (all four combinations of their values occur at least ten times in both
+        recordings), and of all pairs.
     n_blocks : tuple of int
-        Blocks of the first and the second recording.
+        Number of blocks of the first and the second recording.
     false_alarms : float
     names : tuple of str or None
-        Of the spins.
+        Names of the spins.
     verdict : str
         One or two sentences.
     """
@@ -84,14 +85,14 @@ class CouplingDifference:
 
     @property
     def differing_pairs(self) -> NDArray[np.intp]:
-        """Pairs (n, 2), i < j, that differ, false alarms for all together; most significant first."""
+        """Pairs (n, 2), i < j, that differ at the rate of false alarms for all pairs; most significant first."""
         found = np.argwhere(np.triu(self.pair_p_values <= self.false_alarms, 1))
         size = np.abs(self.difference / np.where(self.difference_std > 0, self.difference_std, np.inf))
         return found[np.argsort(-size[found[:, 0], found[:, 1]])]
 
     @property
     def verdict(self) -> str:
-        """Whether couplings differ, by how much, and where."""
+        """Sentence or two on the difference: its significance, size and strongest pairs."""
         return _verdict(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -151,9 +152,10 @@ def compare_recordings(
     false_alarms : float
         Nominal rate of false alarms: of the answer over all pairs, and of naming any pair.
     n_permutations : int
-        Permutations; p-values are at least ``1 / (n_permutations + 1)``.
+        Number of permutations; p-values are at least ``1 / (n_permutations + 1)``.
     alpha : float, optional
-        Quadratic penalty on couplings, in both fits. Default: one prior sample, ``1 / n``, n that of the shorter.
+        Quadratic penalty on couplings, in both fits. Default: one prior sample, ``1 / n`` with n of the shorter
+        recording.
     seed : int, SeedSequence, Generator or None
     n_jobs : int or None
         Threads.
@@ -165,7 +167,7 @@ def compare_recordings(
     Raises
     ------
     ValueError
-        If the recordings have different spins, values that are missing, weights that are no counts, or too few rows.
+        If the recordings have different spins, missing values, weights that are not counts, or too few rows.
 
     References
     ----------
@@ -255,7 +257,7 @@ class _Rows:
         if samples.weight is not None:
             if samples.weight_kind != "counts" or chains is not None:
                 raise ValueError(
-                    f"{label}: weights that are no counts of independent rows cannot be permuted; give rows as recorded"
+                    f"{label}: weights that are not counts of rows cannot be permuted; give rows as recorded"
                 )
             spins = np.repeat(spins, samples.weight.astype(np.int64), axis=0)
             spins = spins[rng.permutation(len(spins))]
@@ -268,7 +270,7 @@ class _Rows:
         return cls(spins, chains, samples.names, label)
 
     def often_enough(self, columns: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Pairs of some spins of which all four combinations occur often enough."""
+        """True for pairs of these spins of which all four combinations occur often enough."""
         mean, second = SpinRows(self.spins, columns=columns).second_moments()
         cells = [1 + a * mean[:, None] + b * mean[None] + a * b * second for a in (-1, 1) for b in (-1, 1)]
         return np.asarray(np.min(cells, axis=0) * len(self.spins) / 4.0 >= LEAST_COINCIDENCES - 1e-6)
@@ -280,7 +282,7 @@ class _Rows:
 
 
 def _same_spins(a: _Rows, b: _Rows) -> tuple[str, ...] | None:
-    """Names of the spins of both."""
+    """Names of the spins, after a check that both recordings have the same."""
     if a.spins.shape[1] != b.spins.shape[1]:
         raise ValueError(
             f"a has {a.spins.shape[1]} spins and b has {b.spins.shape[1]}: give the same spins in the same order"
@@ -294,7 +296,7 @@ def _same_spins(a: _Rows, b: _Rows) -> tuple[str, ...] | None:
 
 
 def _block_length(a: _Rows, b: _Rows) -> int:
-    """Rows of a block, the same in both recordings where both then have enough blocks."""
+    """Number of rows of a block; the same in both recordings if both then have enough blocks."""
     sizes = [len(rows.spins) for rows in (a, b)]
     default = max(
         -(-size // (int(batch_labels(size, rows.chains)[-1]) + 1)) for size, rows in zip(sizes, (a, b), strict=True)
@@ -402,7 +404,7 @@ def _weighted(member: FloatArray, weight: FloatArray, values: FloatArray) -> tup
 
 
 def _upper_ranks(values: FloatArray) -> FloatArray:
-    """How many of the values are at least as large as each."""
+    """Number of values that are at least as large as each value."""
     ordered = np.sort(values)
     return np.asarray(len(values) - np.searchsorted(ordered, values * (1 - 1e-12)), dtype=np.float64)
 
@@ -430,7 +432,7 @@ def _verdict(found: CouplingDifference) -> str:
         shown = []
         for i, j in pairs[:NAMED]:
             title = "-".join(found.names[k] if found.names is not None else str(k) for k in (i, j))
-            shown.append(f"{title} ({found.difference[i, j]:+.2f} +- {found.difference_std[i, j]:.2f})")
+            shown.append(f"{title} ({with_error(found.difference[i, j], found.difference_std[i, j])})")
         more = [f"{len(pairs) - NAMED} more"] if len(pairs) > NAMED else []
         alone = "1 pair differs" if len(pairs) == 1 else f"{len(pairs)} pairs differ"
         text += f"; {alone} by itself: " if len(pairs) == 1 else f"; {alone} by themselves: "

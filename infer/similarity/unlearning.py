@@ -19,7 +19,7 @@ from simulate.memory.unlearning import unlearn
 
 FloatArray = NDArray[np.float64]
 
-# points without a new best cosine after which the path has passed its peak; dreams are random, so one is not enough
+# points without a new best cosine after which the peak counts as passed; since dreams are random, one is not enough
 _POINTS_PAST_PEAK = 8
 
 
@@ -34,7 +34,7 @@ class UnlearningSimilarity:
     profile : dict of ndarray (n_points,)
         The metrics of :func:`infer.similarity.metrics.similarity_metrics` along the path.
     best_dreams : float
-        Number of dreams of greatest cosine, between the points by a parabola through the three highest neighbours.
+        Number of dreams of greatest cosine, interpolated by a parabola through the highest point and its neighbours.
     best_dreams_interval : tuple of float or None
         Its interval at ``confidence`` from replicates of the couplings (bias-corrected percentiles), for the dreams of
         this seed; None without replicates.
@@ -106,7 +106,7 @@ def compare_unlearning(
     replicates : array (n_replicates, n_spins, n_spins), optional
         Bootstrap replicates of the couplings; replace those of an estimator.
     n_bootstrap : int
-        Number of replicates that a fitted estimator is asked for.
+        Number of replicates drawn from a fitted estimator.
     confidence : float
         Confidence of the interval.
     seed : int
@@ -179,7 +179,7 @@ def _path(
     rng: np.random.Generator,
     progress: bool,
 ) -> list[FloatArray]:
-    """Couplings after 0, step, 2 step, ... dreams, till the cosine with the couplings has passed its peak."""
+    """Couplings after 0, step, 2 step, ... dreams, until the cosine with the couplings has passed its peak."""
     path, cosines = [start], [float(np.sum(start * couplings) / np.linalg.norm(start))]
     with tqdm(total=max_points, initial=1, disable=not progress, desc="unlearning", unit="point") as bar:
         while len(path) < max_points and len(path) - 1 - int(np.argmax(cosines)) < _POINTS_PAST_PEAK:
@@ -201,7 +201,7 @@ def _peaks(table: FloatArray) -> FloatArray:
     left, middle, right = (table[rows, inner + shift] for shift in (-1, 0, 1))
     curvature = left - 2 * middle + right
     shift = np.where(curvature < 0, (left - right) / np.where(curvature < 0, 2 * curvature, 1.0), 0.0)
-    # the maximum cannot lie outside of the path
+    # the maximum cannot lie outside the path
     return np.where(top == inner, inner + np.clip(shift, -0.5, 0.5), top)
 
 

@@ -8,8 +8,8 @@ from scipy.special import ndtr, ndtri
 
 from infer.types import FloatArray
 
-NODES = 24  # of Gauss-Legendre quadrature over the correlation, to 1e-7 below 0.9
-STRONGEST = 0.99  # correlation of the Gaussian numbers
+NODES = 24  # of Gauss-Legendre quadrature; errors below 1e-7 for correlations up to 0.9
+STRONGEST = 0.99  # largest correlation of the Gaussian numbers
 ROUNDS = 30
 
 
@@ -17,7 +17,7 @@ def dichotomised_gaussian(
     means: FloatArray, second_moments: FloatArray, n_states: int, generator: np.random.Generator
 ) -> NDArray[np.int8]:
     """
-    Draw states of +-1 whose means, and nearly whose second moments, are given.
+    Draw states of +-1 with given means and, approximately, given second moments.
 
     Each state is the sign of a Gaussian vector whose correlations give the second moments pair by pair. Where the
     matrix of these correlations is not positive definite, the nearest correlation matrix is used.
@@ -25,7 +25,7 @@ def dichotomised_gaussian(
     Parameters
     ----------
     means : ndarray (n_spins,)
-        Between -1 and 1.
+        Means, between -1 and 1.
     second_moments : ndarray (n_spins, n_spins)
     n_states : int
     generator : Generator
@@ -63,7 +63,7 @@ def latent_correlation(a: FloatArray, b: FloatArray, both: FloatArray) -> FloatA
 
 
 def both_below(a: FloatArray, b: FloatArray, correlation: FloatArray) -> FloatArray:
-    """P(x < a and y < b) of standard Gaussian numbers, whose derivative by the correlation is their density."""
+    """P(x < a and y < b) of standard Gaussian numbers, as the integral of their density over the correlation."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     # r = sin(angle): the integrand is smooth up to correlations of +-1 (Drezner, Wesolowsky 1990)
     top = np.arcsin(correlation)

@@ -16,14 +16,14 @@ BLOCKS_A_FOLD = 5
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Rows for fitting and rows for evaluation, as indices in rising order.
+    """Rows for fitting and rows for evaluation, as indices in increasing order.
 
     Attributes
     ----------
     train, test : ndarray of int64
-        Indices of rows. A row with a count may lie in both, with some of its samples each.
+        Indices of rows. A row with a count may be in both, with part of its samples in each.
     train_weight, test_weight : ndarray of float64, or None
-        Weights of these rows; None where all count alike.
+        Weights of these rows; None where all are equal.
     """
 
     train: IntArray
@@ -45,9 +45,9 @@ def contiguous_folds(
 ) -> Iterator[Fold]:
     """Folds of contiguous blocks of rows.
 
-    Ordered rows are cut into at least five blocks a fold, which never cross the end of a run (whole runs where there
-    are many), and the blocks are assigned to the folds in turn. Rows without order are assigned at random, and where
-    weights are counts, so is each of the samples of a row.
+    Ordered rows are cut into at least five blocks per fold, which never cross the end of a run (whole runs where there
+    are many), and the blocks are assigned to the folds in turn. Rows without order are assigned at random; where
+    weights are counts, each sample of a row is assigned separately.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def contiguous_folds(
     n_evaluated : int, optional
         Number of folds that are returned, the first ones; all by default.
     seed : SeedSequence or int
-        Of random assignments.
+        Seed of random assignments.
 
     Yields
     ------

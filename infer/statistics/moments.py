@@ -1,4 +1,4 @@
-"""Which third moments are looked at."""
+"""Choice of the third moments that are compared."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ from infer.types import FloatArray
 SIGNS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 """Values of the first and the second spin of a pair, in the order of the cells of `pair_shares`."""
 
+SMALL = 1e-6  # part in a combination of length 1 that counts as none
+
 
 @dataclass(frozen=True, eq=False)
 class EmptyPairs:
@@ -22,7 +24,8 @@ class EmptyPairs:
     pairs : ndarray of int64, shape (n_empty, 2)
         Indices i < j of the spins.
     cells : ndarray of bool, shape (n_empty, 4)
-        Which of (+, +), (+, -), (-, +), (-, -) are empty; without fields (s, s) counts for (-s, -s).
+        True for those of (+, +), (+, -), (-, +), (-, -) that are empty; without fields a cell and its inverse count as
+        one.
     """
 
     pairs: NDArray[np.int64]
@@ -33,7 +36,7 @@ class EmptyPairs:
         return len(self.pairs)
 
     def sentence(self, names: tuple[str, ...] | None = None) -> str:
-        """Say how many pairs there are, name the first, and which joint value it never takes; empty for none."""
+        """Number of pairs, and the first with its missing joint value, as text; empty where there are none."""
         if not len(self):
             return ""
         i, j = (int(index) for index in self.pairs[0])
@@ -68,17 +71,17 @@ def empty_pairs(
     Pairs of spins with an empty cell in their table of joint values.
 
     Without a penalty the coupling of such a pair has no finite value of maximum likelihood. Without fields a state and
-    its inverse count alike, so that a pair is empty where it always agrees or always disagrees.
+    its inverse count as one, so that a pair has an empty cell where its spins always agree or always disagree.
 
     Parameters
     ----------
     means : ndarray of float64, shape (n_spins,)
-        Of spins that vary.
+        Means of spins that vary.
     second_moments : ndarray of float64, shape (n_spins, n_spins)
     fit_fields : bool
         Whether the model has fields.
     tolerance : float
-        Largest share of the rows that counts as none; far below one row, above rounding.
+        Largest share of the rows that counts as zero; far below one row, above rounding.
 
     Returns
     -------
@@ -97,14 +100,14 @@ def combination_is_fixed(
     """
     Whether some ``c + sum_i u_i s_i`` vanishes in all rows (``c = 0`` without fields), from moments alone.
 
-    Then ever stronger couplings ``-u_i u_j`` (and fields ``-c u_i``) raise the likelihood without end, also where no
-    single pair has an empty cell: for example where exactly one of three spins is +1 in every row. Such combinations
-    are sufficient for an infinite optimum, not necessary.
+    Then the likelihood grows without bound along couplings ``-u_i u_j`` (and fields ``-c u_i``), also where no pair has
+    an empty cell: for example where exactly one of three spins is +1 in every row. Such a combination is sufficient,
+    but not necessary, for an infinite optimum.
 
     Parameters
     ----------
     means : ndarray of float64, shape (n_spins,)
-        Of spins that vary.
+        Means of spins that vary.
     second_moments : ndarray of float64, shape (n_spins, n_spins)
     fit_fields : bool
         Whether the model has fields.
@@ -119,3 +122,35 @@ def combination_is_fixed(
     if fit_fields:
         moments = np.block([[np.ones((1, 1)), means[None, :]], [means[:, None], second_moments]])
     return bool(np.linalg.eigvalsh(moments)[0] < tolerance)
+
+
+def fixed_pairs(
+    means: FloatArray, second_moments: FloatArray, fit_fields: bool = True, tolerance: float = 1e-10
+) -> NDArray[np.bool_]:
+    """
+    Pairs of spins that both take part in a combination ``c + sum_i u_i s_i`` that vanishes in all rows.
+
+    Parameters
+    ----------
+    means : ndarray of float64, shape (n_spins,)
+        Of spins that vary.
+    second_moments : ndarray of float64, shape (n_spins, n_spins)
+    fit_fields : bool
+        Whether the model has fields; without, c = 0.
+    tolerance : float
+        As of `combination_is_fixed`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_spins, n_spins)
+        Symmetric, False on the diagonal.
+    """
+    n = len(means)
+    moments = second_moments
+    if fit_fields:
+        moments = np.block([[second_moments, means[:, None]], [means[None, :], np.ones((1, 1))]])
+    values, vectors = np.linalg.eigh(moments)
+    open_ones = vectors[:n, values < tolerance]
+    found = np.abs(open_ones @ open_ones.T) > SMALL
+    np.fill_diagonal(found, False)
+    return np.asarray(found)

@@ -1,4 +1,4 @@
-"""Error bars of samples from chains: batch means, block bootstrap, R-hat, effective sample size, arviz data.
+"""Standard errors of samples from chains: batch means, block bootstrap, R-hat, effective sample size, arviz data.
 
 The numerics of batches live in `infer.statistics.batches` and are exported from here too. This is the only module of
 `infer` that imports arviz; it gives and takes plain xarray Datasets, which arviz 0.2x and 1.x both understand.
@@ -6,7 +6,6 @@ The numerics of batches live in `infer.statistics.batches` and are exported from
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -27,6 +26,7 @@ from infer.statistics.batches import (
     covariance_from_batches,
     student_quantile,
 )
+from simulate.user_warnings import libraries_silenced
 
 __all__ = [
     "LongRunCovariance",
@@ -49,9 +49,9 @@ def chains_dataset(values: np.ndarray, chains: np.ndarray | None = None, *, name
     """
     Rows as an arviz-ready Dataset with dims (chain, draw, spin), cut into chains of equal length.
 
-    R-hat needs at least two chains: a single chain is divided into two halves. Chains of unequal length are cut into as
-    many pieces of a common length as they hold, the longest length that keeps three quarters of the rows (or else as
-    many as can be kept).
+    R-hat needs at least two chains: a single chain is divided into two halves. Chains of unequal length are cut into
+    pieces of a common length: the longest length that keeps three quarters of the rows, or else the one that keeps
+    most.
 
     Parameters
     ----------
@@ -135,8 +135,7 @@ def convergence(data: xr.Dataset) -> xr.Dataset:
         # constant in every chain, with different values: no variance within chains, so that R-hat is infinite
         frozen = moving & ((variable.max("draw") == variable.min("draw")).all("chain"))
         single = variable.to_dataset(name=name)
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with libraries_silenced(), np.errstate(all="ignore"):
             r_hat, ess = arviz.rhat(single)[name], arviz.ess(single)[name]
         result[f"{name}_r_hat"] = r_hat.where(moving).where(~frozen, np.inf)
         result[f"{name}_ess"] = ess.where(moving)
@@ -145,7 +144,7 @@ def convergence(data: xr.Dataset) -> xr.Dataset:
 
 def posterior_dataset(draws: Mapping[str, np.ndarray], attributes: Mapping[str, Any] | None = None) -> xr.Dataset:
     """
-    Posterior draws as a plain xarray Dataset that arviz (0.2x and 1.x) takes as it is.
+    Posterior draws as a plain xarray Dataset that arviz (0.2x and 1.x) accepts.
 
     Parameters
     ----------
@@ -156,8 +155,7 @@ def posterior_dataset(draws: Mapping[str, np.ndarray], attributes: Mapping[str, 
     Returns
     -------
     xarray.Dataset
-        Dims (chain, draw, ...); `xarray.DataTree.from_dict({"posterior": dataset})` is the tree that arviz 1.x calls
-        inference data.
+        Dims (chain, draw, ...); `xarray.DataTree.from_dict({"posterior": dataset})` is the inference data of arviz 1.x.
 
     Raises
     ------
@@ -194,29 +192,29 @@ def laplace_posterior(
     Parameters
     ----------
     mean : mapping of str to number or array
-        Estimates of the parameters. Flattened and put one behind the other they are the k components of the Gaussian.
+        Estimates of the parameters. Flattened and concatenated, they are the k components of the Gaussian.
     covariance : array (k, k), optional
         For example a sandwich covariance. Positive semi-definite; directions without variance do not vary.
     factor : array (m, k), optional
-        In place of `covariance`, a root of it: `covariance = factor^T factor`. Where there are many parameters and few
-        batches of samples this is far smaller.
+        In place of `covariance`, a root of it: `covariance = factor^T factor`. It is far smaller where there are many
+        parameters and few batches of samples.
     dims : mapping of str to tuple of str, optional
-        Names of the dimensions of each parameter, behind "chain" and "draw". Default: `<name>_dim_0`, ...
+        Names of the dimensions of each parameter, after "chain" and "draw". Default: `<name>_dim_0`, ...
     coords : mapping, optional
         Coordinates of these dimensions, as xarray takes them.
     draws, chains : int
-        Draws of each chain, and independent chains, so that arviz finds what it expects.
+        Number of draws of each chain, and of independent chains; arviz needs both dimensions.
     random_state : int, RandomState or None
     accept : callable, optional
-        Given a dict of draws (n, ...) of all parameters, says which of the n lie in the allowed range; the others are
-        drawn again (a flat prior cut off there).
+        Takes a dict of draws (n, ...) of all parameters and returns True (n,) for those in the allowed range. The
+        others are drawn again (flat prior restricted to this range).
     attributes : mapping, optional
         Source of the draws.
 
     Returns
     -------
     xarray.Dataset
-        Every parameter with dims (chain, draw, ...), as arviz (0.2x and 1.x) takes it.
+        Every parameter with dims (chain, draw, ...), for arviz 0.2x and 1.x.
 
     Raises
     ------
@@ -263,7 +261,7 @@ def laplace_posterior(
 
 
 def _root(covariance: ArrayLike | None, factor: ArrayLike | None, size: int) -> np.ndarray:
-    """Root (m, k) of a covariance, given as it is or as a root."""
+    """Root (m, k) of a covariance, which is given itself or as a root."""
     if (covariance is None) == (factor is None):
         raise ValueError("give either the covariance or a factor of it")
     if factor is not None:
@@ -275,11 +273,11 @@ def _root(covariance: ArrayLike | None, factor: ArrayLike | None, size: int) -> 
     if matrix.shape != (size, size):
         raise ValueError(f"the covariance must have shape ({size}, {size}) for {size} parameters, got {matrix.shape}")
     if not np.isfinite(matrix).all():
-        return matrix  # refused by its values
+        return matrix  # the caller refuses its values
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
     if values[0] < -1e-8 * np.abs(values).max():
         raise ValueError(f"the covariance has a negative eigenvalue, {values[0]:.3g}: it is no covariance")
-    # eigenvalues that are zero come out as rounding noise, whose root would be a thousand times larger than the noise
+    # zero eigenvalues are set to 0 exactly, since the square root of a rounding error is far above rounding
     zero = len(values) * np.finfo(np.float64).eps * np.abs(values).max()
     return (vectors * np.sqrt(np.where(values > zero, values, 0.0))).T
 
@@ -293,7 +291,6 @@ def _split(points: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np.n
 
 def _arviz() -> ModuleType:
     """arviz, imported when first needed: the import is slow and, in 0.23, warns of a change of interface."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with libraries_silenced():
         import arviz
     return arviz

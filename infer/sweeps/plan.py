@@ -17,7 +17,15 @@ import numpy as np
 
 from infer.errors import InputError
 from infer.wording import shown
-from simulate import ActiveOrnsteinUhlenbeck, ColoredFieldGlauber, Harmonic, PersistentGlauber, Spherical, theory
+from simulate import (
+    ActiveOrnsteinUhlenbeck,
+    ColoredFieldGlauber,
+    Harmonic,
+    PersistentGlauber,
+    SoftSpin,
+    Spherical,
+    theory,
+)
 from simulate.checks import check_count, check_number
 from simulate.dynamics.dynamics import Dynamics
 from simulate.dynamics.spins import Glauber, Metropolis
@@ -34,15 +42,21 @@ AXES: dict[str, dict[str, Any]] = {
     "persistence": {"low": 0.0, "high": 1.0, "open_high": True},
     "persistence_time": {"low": 0.0},
     "stiffness": {"low": 0.0, "open_low": True},
+    "barrier": {"low": 0.0, "open_low": True},
 }
 REDUCED = {"temperature": "reduced_temperature", "active_temperature": "reduced_active_temperature"}
-SAMPLING = {"draws": 20, "burn_in": 0, "thin": 1}  # with their least values
-SHARED = ("load", *REDUCED, *REDUCED.values(), *SAMPLING)
+SAMPLING = {"draws": 20, "burn_in": 0, "thin": 1}  # with their smallest allowed values
+CHOICES = ("initial", "method")
+SHARED = ("load", *REDUCED, *REDUCED.values(), *SAMPLING, *CHOICES)
+# random states; chain k at pattern k, each chain on its own; all chains at the first pattern
+INITIAL = ("random", "patterns", "one-pattern")
+SPIN_METHODS = ("pseudolikelihood", "hybrid-rbm", "couplings")
+UNIT_METHODS = ("gaussian", "score-matching", "couplings")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A dynamics of sweeps: the parameters it needs, its constructor, and its default schedule."""
+    """A dynamics of sweeps: parameters, constructor, default schedule, and methods (the first is the default)."""
 
     parameters: tuple[str, ...]
     build: Callable[..., Dynamics]
@@ -50,12 +64,18 @@ class Kind:
     thin: int = 4
     optional: tuple[str, ...] = ()
     athermal: bool = False
+    methods: tuple[str, ...] = SPIN_METHODS
 
 
 def _units(couplings: Any, *, stiffness: float | None = None, **parameters: float) -> Dynamics:
     """Active Ornstein-Uhlenbeck units, harmonic where a stiffness is given, else spherical."""
     potential = Spherical() if stiffness is None else Harmonic(stiffness)
     return ActiveOrnsteinUhlenbeck(couplings, potential=potential, **parameters)
+
+
+def _soft(couplings: Any, *, barrier: float, **parameters: float) -> Dynamics:
+    """Soft spins: units in two wells, driven by coloured noise."""
+    return ActiveOrnsteinUhlenbeck(couplings, potential=SoftSpin(barrier), **parameters)
 
 
 KINDS = {
@@ -68,20 +88,30 @@ KINDS = {
         thin=2,
         optional=("stiffness",),
         athermal=True,
+        methods=UNIT_METHODS,
+    ),
+    "soft-spin": Kind(
+        ("temperature", "persistence_time", "active_temperature", "barrier"),
+        _soft,
+        draws=2000,
+        thin=2,
+        athermal=True,
+        methods=("score-matching",),
     ),
     "glauber": Kind(("temperature",), Glauber),
     "metropolis": Kind(("temperature",), Metropolis),
 }
-PARAMETERS = ("temperature", "active_temperature", "persistence", "persistence_time", "stiffness")
+PARAMETERS = ("temperature", "active_temperature", "persistence", "persistence_time", "stiffness", "barrier")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid: a dynamics with Hebbian couplings of random patterns, and how it is sampled.
+    """One point of the grid: a dynamics with Hebbian couplings of random patterns, and its sampling schedule.
 
     All random numbers follow from these values (`pattern_seed`, `chain_seed`): results do not depend on the order of
     cells, on other cells of the grid, or on the worker. Cells that differ only in dynamics, temperature or persistence
-    have the same patterns, so that curves along these axes have no additional noise from different patterns.
+    have the same patterns, so that curves along these axes have no additional noise from different patterns; cells that
+    differ only in method have the same samples.
     """
 
     dynamics: str
@@ -98,6 +128,9 @@ class Cell:
     persistence: float | None = None
     persistence_time: float | None = None
     stiffness: float | None = None
+    barrier: float | None = None
+    initial: str = "random"
+    method: str = "pseudolikelihood"
 
     @property
     def load(self) -> float:
@@ -110,12 +143,14 @@ class Cell:
         return json.dumps({field.name: getattr(self, field.name) for field in fields(self)})
 
     def pattern_seed(self) -> np.random.SeedSequence:
-        """Of the patterns."""
+        """Seed of the patterns."""
         return _seed("patterns", self.seed, self.n_spins, self.n_patterns, self.repeat)
 
     def chain_seed(self) -> np.random.SeedSequence:
-        """Of the chains; the same for more draws, so that a longer run begins with a shorter one."""
-        physics = [getattr(self, name) for name in ("dynamics", *PARAMETERS)]
+        """Seed of the chains; the same for more draws, so that a longer run begins with the draws of a shorter one."""
+        physics = [getattr(self, name) for name in ("dynamics", *PARAMETERS) if name != "barrier"]
+        physics += [self.barrier] if self.barrier is not None else []
+        physics += [self.initial] if self.initial != "random" else []
         return _seed("chains", self.seed, self.n_spins, self.n_patterns, self.repeat, *physics)
 
     def build(self, couplings: Any) -> Dynamics:
@@ -139,12 +174,12 @@ class Plan:
 
 
 def transition_scales(dynamics: str, load: float, given: Mapping[str, float | None]) -> dict[str, float]:
-    """Temperatures that `reduced_temperature` and `reduced_active_temperature` are in units of.
+    """Units of `reduced_temperature` and `reduced_active_temperature`.
 
     The first is the transition temperature of spins under their drive (`theory.transition_temperature`), the second the
-    transition active temperature of spherical units (`theory.transition_active_temperature`); both are 1 + sqrt(load),
-    the transition in equilibrium, where the drive that counts is not known yet or there is no transition: for the
-    temperature of units, for active temperatures of spins, for harmonic units.
+    transition active temperature of spherical units (`theory.transition_active_temperature`); both are the equilibrium
+    value 1 + sqrt(load) where the drive is not known yet, or where there is no transition to refer to: for the
+    temperature of units, for active temperatures of spins, and for harmonic units.
 
     Parameters
     ----------
@@ -153,7 +188,7 @@ def transition_scales(dynamics: str, load: float, given: Mapping[str, float | No
     load : float
         Number of patterns over number of spins.
     given : mapping
-        Parameters of the cell by name; what is needed and missing leaves a scale at that of equilibrium.
+        Parameters of the cell by name; where one that is needed is missing, a scale is that of equilibrium.
 
     Returns
     -------
@@ -186,7 +221,7 @@ def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int 
     config : mapping or path of a TOML file
         See `infer.sweep`.
     seed : int, optional
-        Replaces that of the config.
+        Seed in place of that of the config.
 
     Returns
     -------
@@ -195,11 +230,11 @@ def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int 
     Raises
     ------
     ValueError
-        In one line that names the file and the key.
+        If the config is invalid, in one line that names the file and the key.
     """
     source = "config" if isinstance(config, Mapping) else str(config)
     try:
-        given = dict(config) if isinstance(config, Mapping) else _read_toml(config)
+        given = dict(config) if isinstance(config, Mapping) else read_toml(config)
         checked = _check(given if seed is None else {**given, "seed": seed})
         cells = tuple(_cells(checked))
         _check_distinct(cells)
@@ -209,7 +244,7 @@ def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int 
     return Plan(checked, cells)
 
 
-def _read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """A TOML file as a dict."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -224,7 +259,7 @@ def _read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _check(given: dict[str, Any]) -> dict[str, Any]:
     """The config with every default filled in; one-line errors that name the key."""
     _known(given, ("n_spins", "repeats", "seed", "chains", *SHARED, "dynamics"), "")
-    checked: dict[str, Any] = {"n_spins": check_count(_needed(given, "n_spins", ""), "n_spins", low=2)}
+    checked: dict[str, Any] = {"n_spins": _sizes(_needed(given, "n_spins", ""))}
     checked["repeats"] = check_count(given.get("repeats", 1), "repeats", low=1)
     checked["seed"] = check_count(given.get("seed", 0), "seed")
     checked["chains"] = check_count(given.get("chains", 4), "chains", low=2)
@@ -242,14 +277,14 @@ def _check(given: dict[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _check_dynamics(table: Mapping[str, Any], shared: dict[str, Any], place: str, n_spins: int) -> dict[str, Any]:
+def _check_dynamics(table: Mapping[str, Any], shared: dict[str, Any], place: str, n_spins: Any) -> dict[str, Any]:
     """One table [[dynamics]], completed by what is shared."""
     name = _needed(table, "name", place)
     if name not in KINDS:
         raise ValueError(f"{place}name must be one of {', '.join(KINDS)}, got {shown(name)}")
     kind = KINDS[name]
     own = (*kind.parameters, *kind.optional)
-    allowed = ("name", "load", *own, *(REDUCED[one] for one in own if one in REDUCED), *SAMPLING)
+    allowed = ("name", "load", *own, *(REDUCED[one] for one in own if one in REDUCED), *SAMPLING, *CHOICES)
     _known(table, allowed, place)
     # a table's own value, plain or reduced, replaces the shared one, plain or reduced
     values: dict[str, tuple[Any, str]] = {key: (value, key) for key, value in shared.items() if key in allowed}
@@ -270,17 +305,63 @@ def _check_dynamics(table: Mapping[str, Any], shared: dict[str, Any], place: str
         elif parameter not in kind.optional:
             choices = parameter if reduced == parameter else f"{parameter} (or {reduced})"
             raise ValueError(f"{place}{choices} is missing: {name} needs it")
-    for place_of, load in enumerate(checked["load"]):
-        if round(load * n_spins) < 2:
-            raise ValueError(
-                f"{values['load'][1]}[{place_of}] = {load:g} is less than two patterns of {n_spins} spins, which have "
-                "no dreaming rate"
-            )
+    _check_loads(checked["load"], values["load"][1], n_spins)
     for key, low in SAMPLING.items():
         default = {"draws": kind.draws, "burn_in": 500, "thin": kind.thin}[key]
         value, name_of = values.get(key, (default, key))
         checked[key] = check_count(value, name_of, low=low)
+    checked["initial"] = _choice(*values.get("initial", ("random", "initial")), INITIAL)
+    checked["method"] = _methods(*values.get("method", (kind.methods[0], "method")), name, place)
     return checked
+
+
+def _sizes(value: Any) -> int | list[int]:
+    """A number of spins, or a list of different ones."""
+    if not isinstance(value, list | tuple | np.ndarray):
+        return check_count(value, "n_spins", low=2)
+    if len(value) == 0:
+        raise ValueError("n_spins is empty: give at least one number")
+    sizes = [check_count(one, f"n_spins[{place}]", low=2) for place, one in enumerate(value)]
+    if len(set(sizes)) < len(sizes):
+        raise ValueError(f"n_spins holds {next(one for one in sizes if sizes.count(one) > 1)} twice")
+    return sizes
+
+
+def _check_loads(loads: list[float], name: str, n_spins: int | list[int]) -> None:
+    """Loads must give patterns that have a dreaming rate, and be the same at all sizes."""
+    for size in n_spins if isinstance(n_spins, list) else [n_spins]:
+        for place, load in enumerate(loads):
+            if round(load * size) < 2:
+                raise ValueError(
+                    f"{name}[{place}] = {load:g} is less than two patterns of {size} spins, which have no dreaming rate"
+                )
+            if isinstance(n_spins, list) and len(n_spins) > 1 and abs(load * size - round(load * size)) > 1e-6:
+                raise ValueError(
+                    f"{name}[{place}] = {load:g} is {load * size:g} patterns of {size} spins: with several n_spins, "
+                    "which are compared at the same load, take loads that give whole numbers of patterns at each"
+                )
+
+
+def _choice(value: Any, name: str, known: tuple[str, ...]) -> str:
+    """One of some words."""
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {shown(value)}")
+    return str(value)
+
+
+def _methods(value: Any, name: str, dynamics: str, place: str) -> list[str]:
+    """A method or a list of different ones, each of which this dynamics knows."""
+    known = KINDS[dynamics].methods
+    words = list(value) if isinstance(value, list | tuple) else [value]
+    if not words:
+        raise ValueError(f"{name} is empty: give at least one of {', '.join(known)}")
+    for word in words:
+        if word not in known:
+            remedy = "" if name.startswith(place) else f"; give {place}method of its own"
+            raise ValueError(f"{name}: {dynamics} knows {', '.join(known)}, not {shown(word)}{remedy}")
+    if len(set(words)) < len(words):
+        raise ValueError(f"{name} holds {next(one for one in words if words.count(one) > 1)} twice")
+    return words
 
 
 def _numbers(value: Any, name: str, key: str, *, positive: bool) -> list[float]:
@@ -314,17 +395,17 @@ def _needed(table: Mapping[str, Any], key: str, place: str) -> Any:
 
 
 def _cells(config: dict[str, Any]) -> Iterator[Cell]:
-    """Cells of a checked config: dynamics, then load, then parameters, then repeats."""
-    n_spins = config["n_spins"]
+    """Cells of a checked config: dynamics, then sizes, loads, parameters, methods, and repeats."""
+    sizes = config["n_spins"] if isinstance(config["n_spins"], list) else [config["n_spins"]]
     for table in config["dynamics"]:
         axes = [key for key in AXES if key in table and key != "load"]
-        sampling = {key: table[key] for key in SAMPLING}
-        for load in table["load"]:
+        fixed = {key: table[key] for key in (*SAMPLING, "initial")}
+        for n_spins, load in itertools.product(sizes, table["load"]):
             n_patterns = round(load * n_spins)
             for values in itertools.product(*(table[axis] for axis in axes)):
                 given = dict(zip(axes, values, strict=True))
                 _unreduce(given, table["name"], n_patterns / n_spins)
-                for repeat in range(config["repeats"]):
+                for method, repeat in itertools.product(table["method"], range(config["repeats"])):
                     yield Cell(
                         dynamics=table["name"],
                         n_spins=n_spins,
@@ -332,7 +413,8 @@ def _cells(config: dict[str, Any]) -> Iterator[Cell]:
                         repeat=repeat,
                         seed=config["seed"],
                         chains=config["chains"],
-                        **sampling,
+                        method=method,
+                        **fixed,
                         **given,
                     )
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from infer.errors import InputError
@@ -27,6 +26,7 @@ __all__ = ["default_store", "sweep"]
 
 BACKENDS = ("loky", "threading", "dask")
 SECONDS_FOR_WORKERS = 60.0
+SECONDS_BETWEEN_LOOKS = 0.02
 RunCells = Callable[[list[Cell]], Iterator[Outcome]]
 
 
@@ -47,24 +47,35 @@ def sweep(
     inverse temperature and dreaming rate (`DreamingModel`, for continuous units `ContinuousDreamingModel`), judges
     convergence, and adds predictions of theory. Cells that the store holds already are not computed again, so that a
     sweep that was stopped, even killed, resumes when it is called again. The numbers are the same, to the last bit,
-    whatever the order of the cells, the number of workers and of restarts (on processors of the same kind).
+    for any order of the cells and any number of workers and restarts (on processors of the same kind).
 
     Parameters
     ----------
     config : mapping or path of a TOML file
         Keys (* needed; lists span the grid, a number is a list of one):
 
-        - `n_spins` *: number of spins N;
+        - `n_spins` *: number of spins N, or a list of them (`extrapolate_sizes`), at each of which every load must be a
+          whole number of patterns;
         - `repeats`: number of pattern sets (default 1); `seed`: of all random numbers (0); `chains`: for each cell (4);
         - `load` *: numbers of patterns over N; `temperature` * or `reduced_temperature` *, in units of the
           temperature at which spins order under their drive (`theory.transition_temperature`; 1 + sqrt(load) of units
           and without drive); `draws` (8000 a chain; 2000 of continuous units), `burn_in` (500) and `thin` (4; 2), in
           sweeps or units of time;
+        - `initial`: "random" states (the default); "patterns", chain k at pattern k, each of which counts as a steady
+          state of its own, settled where its halves agree (R-hat of energy and of overlap with its pattern);
+          "one-pattern", all chains at the first pattern, settled where they agree: samples of one retrieval state.
+          Methods that are conditional ("pseudolikelihood", "couplings") hold for samples within states; "hybrid-rbm"
+          sums over all states;
+        - `method` of fitting, or a list: "pseudolikelihood" (the default), "hybrid-rbm" (both `DreamingModel`) or
+          "couplings" (`compare` of `PseudoLikelihood`) of spins; "gaussian" (the default), "score-matching" (both
+          `ContinuousDreamingModel`) or "couplings" (`compare` of `GaussianCouplings`) of units. Methods see the same
+          samples, but find other rates, since driven samples are no members of the family that is fitted;
         - tables `[[dynamics]]` *, with `name` "persistent-threshold" (with `persistence`), "coloured-field"
           (`persistence_time`, and `active_temperature` or `reduced_active_temperature`, in units of 1 + sqrt(load)),
           "active-ornstein-uhlenbeck" (as before, but reduced by `theory.transition_active_temperature`; temperature 0
-          and spherical potential by default, harmonic with `stiffness`), or "glauber" and "metropolis" (equilibrium).
-          Each may have its own `load`, temperatures, `draws`, `burn_in` and `thin`.
+          and spherical potential by default, harmonic with `stiffness`), "soft-spin" (as before with `barrier`, fitted
+          by score matching of the units themselves, not of their signs), or "glauber" and "metropolis" (equilibrium).
+          Each may have its own `load`, temperatures, `draws`, `burn_in`, `thin`, `initial` and `method`.
     store : path-like, optional
         SQLite file of the results, `<name of the config>.sqlite` in the working directory by default. A folder means
         that name in it. It may be read (`read_sweep`) while the sweep runs.
@@ -76,9 +87,9 @@ def sweep(
         Address of a Dask scheduler (tcp://host:port), for backend "dask"; reverie must be installed on its workers.
         Without one, the current `distributed.Client`.
     seed : int, optional
-        Replaces that of the config.
+        Seed in place of that of the config.
     retry_failed : bool, default False
-        Compute the cells that failed again.
+        Whether to compute failed cells again.
     progress : bool, default False
         Show a progress bar with the remaining time.
 
@@ -137,13 +148,13 @@ def sweep(
 def default_store(
     config: Mapping[str, Any] | str | os.PathLike[str], store: str | os.PathLike[str] | None = None
 ) -> Path:
-    """The file that results go to: as given, or named after the config, in the folder given or the working directory.
+    """File of the results: as given, or named after the config, in the given folder or the working directory.
 
     Parameters
     ----------
     config : mapping or path-like
     store : path-like, optional
-        A file, or a folder that exists.
+        A file, or an existing folder.
 
     Returns
     -------
@@ -157,12 +168,7 @@ def default_store(
 
 def _compute(waiting: list[Cell], kept: Store, run_cells: RunCells, total: int, progress: bool) -> None:
     """Compute cells on the workers; results are returned in any order and written by this process."""
-    with (
-        # threads that compute cells change these for the whole process: they are restored here
-        threadpool_limits(limits=1, user_api="blas"),
-        warnings.catch_warnings(),
-        tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar,
-    ):
+    with tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar:
         for outcome in run_cells(waiting):
             kept.put(outcome)
             bar.update()
@@ -183,7 +189,7 @@ def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> 
     try:
         from distributed import Client, get_client
     except ImportError:
-        raise InputError("the backend dask needs dask and distributed: pip install 'reverie[dask]'") from None
+        raise InputError("the backend dask needs dask and distributed: pip install dask distributed") from None
     if scheduler is not None:
         with Client(scheduler, set_as_default=False) as client:
             yield _on_cluster(client)
@@ -206,11 +212,11 @@ def _on_cluster(client: Any) -> RunCells:
             raise TimeoutError(f"the Dask cluster has no worker after {SECONDS_FOR_WORKERS:g} seconds") from None
 
     def run_cells(cells: list[Cell]) -> Iterator[Outcome]:
-        from distributed import KilledWorker, as_completed
+        from distributed import KilledWorker
 
         futures = client.map(try_cell, cells, pure=False)
         try:
-            for future, result in as_completed(futures, loop=client.loop, with_results=True, raise_errors=False):
+            for future, result in _completed(futures, client):
                 if future.status == "error":
                     error = future.exception()
                     if isinstance(error, KilledWorker):
@@ -227,6 +233,33 @@ def _on_cluster(client: Any) -> RunCells:
             client.cancel(futures)
 
     return run_cells
+
+
+def _completed(futures: list[Any], client: Any) -> Iterator[tuple[Any, Any]]:
+    """Futures and their results as they are ready; a TimeoutError where the cluster has no worker for too long.
+
+    Dask itself waits for new workers without end.
+    """
+    from distributed import as_completed
+
+    ready = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
+    served = asked = monotonic()
+    while not ready.is_empty():
+        if ready.has_ready():
+            yield from ready.next_batch(block=False)
+            continue
+        sleep(SECONDS_BETWEEN_LOOKS)
+        if monotonic() - asked < min(1.0, SECONDS_FOR_WORKERS / 4):
+            continue
+        with suppress(OSError):  # of a lost scheduler: futures are lost with it
+            if client.ncores():
+                served = monotonic()
+        asked = monotonic()
+        if asked - served > SECONDS_FOR_WORKERS:
+            raise TimeoutError(
+                f"the Dask cluster has lost all of its workers, and no other has come for {SECONDS_FOR_WORKERS:g} "
+                "seconds; results so far are kept, run again to resume"
+            )
 
 
 @contextmanager

@@ -23,11 +23,11 @@ from infer.wording import shown
 __all__ = ["Store"]
 
 APPLICATION_ID = 0x72657665  # "reve", in the header of the file
-FORMAT = 1
+FORMAT = 2  # 2: sizes, methods and starts
 # increased when the numbers of a seed change, so that a table does not mix cells of two versions. 2: runs with
 # fewer than 16 chains; 3: sites of all spins, and predictions for persistent ones; 4: sites of each chain
 STREAMS = 4
-ORIGIN = ("version", "streams")  # what a store records of the program that created it, beside the config
+ORIGIN = ("version", "streams")  # versions of the program that a store records beside the config
 _SECONDS_TO_WAIT = 60.0
 
 
@@ -118,7 +118,7 @@ class Store:
         return found
 
     def _is_empty(self) -> bool:
-        """Whether no cell was kept yet."""
+        """Whether the store has no cell yet."""
         with _errors(self.path):
             return self._connection.execute("SELECT 1 FROM cells LIMIT 1").fetchone() is None
 
@@ -148,7 +148,7 @@ class Store:
 
 
 def _with_origin(config: dict[str, Any]) -> dict[str, Any]:
-    """A config, and the versions on which results depend."""
+    """A config with the versions that results depend on."""
     return {**config, "version": version("reverie"), "streams": STREAMS}
 
 

@@ -1,4 +1,4 @@
-"""Results of a sweep as a table and as a map; cells whose samples had not settled are left open."""
+"""Results of a sweep as a table and as a map; cells without convergence have no rate ("open")."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["average_repeats", "describe_sweep", "read_sweep", "refuse_failures",
 
 # numbers that describe the steady state; not valid where it was not reached
 MEASURED = ("rate", "rate_std", "inverse_temperature", "inverse_temperature_std", "slope", "slope_std")
-COORDINATES = ("dynamics", "load", "temperature", "active_temperature", "persistence", "persistence_time", "stiffness")
+COORDINATES = ("dynamics", "initial", "method", "load", *PARAMETERS)
 
 LARGEST_R_HAT = 1.05
 LEAST_EFFECTIVE_SIZE = 100.0
@@ -31,18 +31,21 @@ def read_sweep(
     *,
     largest_r_hat: float = LARGEST_R_HAT,
     least_effective_size: float = LEAST_EFFECTIVE_SIZE,
+    largest_batch_correlation: float = LARGEST_BATCH_CORRELATION,
 ) -> pd.DataFrame:
     """Read the results of a sweep, finished or not.
 
     Parameters
     ----------
     store : path-like
-        As `sweep` wrote it.
+        Store written by `sweep`.
     largest_r_hat : float, default 1.05
-        Cells in which R-hat of the energy or of a leading overlap is above are left open: chains that started apart
-        differ by more than about a third of their spread.
+        Cells with a larger R-hat of the energy or of a leading overlap are left open: means of their chains differ by
+        more than about a third of the spread within chains.
     least_effective_size : float, default 100
-        Cells with a smaller effective sample size of these quantities are left open: R-hat cannot be told from so few.
+        Cells with a smaller effective sample size of these quantities are left open: R-hat is unreliable for so few.
+    largest_batch_correlation : float, default 0.5
+        Cells in which successive batches are more correlated are left open: their standard errors are too small.
 
     Returns
     -------
@@ -51,15 +54,16 @@ def read_sweep(
         temperatures that `sweep` names); `status` ("settled", "open", "failed", or "missing" where it was not computed
         yet) and the `reason` for leaving it open or the error in which it failed; `rate`, `inverse_temperature` and
         `slope` of the fitted dreaming model with standard errors `..._std`, nan unless settled; `r_hat_...`,
-        `ess_...` of energy and leading overlaps (the worst); `theory_rate`, `theory_slope` at leading order
-        (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, expected from a fit to endless
-        samples: for driven spins `theory.fitted_rate_and_slope`, for continuous units a fit to
-        `theory.stationary_covariance`; nan where not known.
+        `ess_...` of energy and leading overlaps (the worst), or, of chains that started at patterns, of energy and
+        overlap with the pattern, whose mean is `pattern_overlap`; `theory_rate`, `theory_slope` at leading order
+        (`theory.dreaming_rate`, `effective_slope`), and `formula_rate`, `formula_slope`, expected from a fit to
+        infinitely many samples by the method of the cell: `theory.fitted_rate_and_slope`, for continuous units by
+        "gaussian" a fit to `theory.stationary_covariance`; nan where not known.
 
     Raises
     ------
     ValueError
-        If the file is no store.
+        If the file is not a store.
 
     References
     ----------
@@ -71,7 +75,7 @@ def read_sweep(
     rows = []
     for cell in plan.cells:
         outcome = outcomes.get(cell.key)
-        status, reason = _judge(outcome, largest_r_hat, least_effective_size)
+        status, reason = _judge(outcome, largest_r_hat, least_effective_size, largest_batch_correlation)
         numbers = dict.fromkeys(NUMBERS, math.nan) | (outcome.numbers if outcome else {})
         if status != "settled":
             numbers |= dict.fromkeys(MEASURED, math.nan)
@@ -88,6 +92,8 @@ def _parameters(cell: Cell) -> dict[str, Any]:
         scales = dict.fromkeys(REDUCED, math.nan)
     return {
         "dynamics": cell.dynamics,
+        "initial": cell.initial,
+        "method": cell.method,
         "n_spins": cell.n_spins,
         "n_patterns": cell.n_patterns,
         "load": cell.load,
@@ -103,8 +109,10 @@ def _parameters(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _judge(outcome: Outcome | None, largest_r_hat: float, least_effective_size: float) -> tuple[str, str]:
-    """Status of a cell, and why it has no number."""
+def _judge(
+    outcome: Outcome | None, largest_r_hat: float, least_effective_size: float, largest_batch_correlation: float
+) -> tuple[str, str]:
+    """Status of a cell, and the reason where it has no rate."""
     if outcome is None:
         return "missing", "not computed yet"
     if outcome.error is not None:
@@ -119,7 +127,7 @@ def _judge(outcome: Outcome | None, largest_r_hat: float, least_effective_size: 
             return "open", f"effective size of the {quantity} is {size:.0f} (at least {least_effective_size:g})"
     if not numbers["converged"]:
         return "open", "the fit did not converge: the rate went to its bound or to infinity"
-    if numbers["batch_correlation"] > LARGEST_BATCH_CORRELATION:
+    if numbers["batch_correlation"] > largest_batch_correlation:
         correlation = numbers["batch_correlation"]
         return "open", f"successive batches are correlated ({correlation:.2f}): standard errors would be too small"
     return "settled", ""
@@ -131,7 +139,7 @@ def average_repeats(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        As `read_sweep` returns it.
+        Table returned by `read_sweep`.
 
     Returns
     -------
@@ -163,16 +171,17 @@ def sweep_map(table: pd.DataFrame, dynamics: str | None = None) -> xr.Dataset:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `read_sweep`, or of `average_repeats`.
+        Table of `read_sweep` or of `average_repeats`.
     dynamics : str, optional
-        Which one, where the table holds several.
+        Name of the dynamics, where the table holds several.
 
     Returns
     -------
     xarray.Dataset
-        Dims are those of load, temperature, active_temperature, persistence, persistence_time, stiffness and repeat
-        that take more than one value (reduced temperatures in place of temperatures where fewer of them differ);
-        parameters with one value are attributes. Points outside of the grid, and open cells, are nan.
+        Dims are those of initial, method, load, temperature, active_temperature, persistence, persistence_time,
+        stiffness, barrier, n_spins and repeat that take more than one value (reduced temperatures in place of
+        temperatures where fewer of them differ);
+        parameters with one value are attributes. Points outside the grid, and open cells, are nan.
 
     Raises
     ------
@@ -190,17 +199,18 @@ def sweep_map(table: pd.DataFrame, dynamics: str | None = None) -> xr.Dataset:
     for plain, reduced in REDUCED.items():
         if table[reduced].nunique() < table[plain].nunique():
             axes[axes.index(plain)] = reduced
+    axes.append("n_spins")
     if "repeat" in table:
         axes.append("repeat")
     dims = [axis for axis in axes if table[axis].nunique(dropna=False) > 1] or ["load"]
     attributes = {axis: table[axis].iloc[0] for axis in axes if axis not in dims and table[axis].notna().iloc[0]}
-    kept = [name for name in table if name not in (*COORDINATES, *REDUCED.values(), "repeat")]
+    kept = [name for name in table if name not in (*COORDINATES, *REDUCED.values(), "n_spins", "repeat")]
     found = table.set_index(dims)[kept].to_xarray()
     return found.assign_attrs({name: getattr(value, "item", lambda v=value: v)() for name, value in attributes.items()})
 
 
 def describe_sweep(table: pd.DataFrame) -> str:
-    """How many cells settled, are open, failed or are missing, with the first reasons, as lines for a terminal."""
+    """Lines for a terminal: numbers of cells that settled, are open, failed or are missing, and first reasons."""
     counts = table["status"].value_counts()
     shares = [f"{counts[status]} {status}" for status in ("settled", "open", "failed", "missing") if status in counts]
     lines = [f"{len(table)} cells: {', '.join(shares)}"]

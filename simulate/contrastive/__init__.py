@@ -1,4 +1,4 @@
-"""Temporal contrastive learning: couplings learned without storing the free state, and the energy that this costs.
+"""Temporal contrastive learning: couplings learned without storing the free state, and the dissipation this needs.
 
 Modules are imported when one of their names is first used, so that importing the package is fast.
 """

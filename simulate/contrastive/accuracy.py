@@ -62,7 +62,7 @@ class AccuracyLaw:
         Raises
         ------
         ValueError
-            If an error is at or below the residual error, which no driving reaches.
+            If an error is at or below the residual error.
         """
         excess = np.asarray(error, dtype=np.float64) - self.residual_error
         if (excess <= 0).any():

@@ -32,7 +32,7 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        # after a successful rename there is nothing left to remove
+        # missing after a successful rename
         with suppress(FileNotFoundError):
             temporary.unlink()
 

@@ -1,4 +1,4 @@
-"""A classifier defined by an energy, trained by synapses that compare its free with its nudged state in time."""
+"""A classifier defined by an energy, trained by temporal contrast between its free and its nudged state."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def relax_layers(
     start : ndarray, shape (n_samples, n_outputs), optional
         Output units to start from, zero by default.
     target : ndarray, shape (n_samples, n_outputs), optional
-        Output units towards which the nudge pulls.
+        Target of the nudge for the output units.
     nudge : float, default 0
-        beta; 0 is the free phase, a negative one pushes the output away from the target.
+        beta; 0 is the free phase, a negative value moves the output away from the target.
     tol : float, default 1e-5
     max_iterations : int, default 100
 
@@ -116,7 +116,8 @@ def relax_layers(
         hidden = np.clip(drive + output @ weights[1].T, 0.0, 1.0)
         force = pull + hidden @ weights[1]
         moved = np.clip(force / stiffness, 0.0, 1.0) if stiffness > 0 else np.where(force > stiffness / 2, 1.0, 0.0)
-        # a change of the output moves hidden units by at most the column norms of the weights: checking it is enough
+        # a change of the output changes hidden units by at most the column norms of the weights: only the output is
+        # checked
         still = np.abs(moved - output).max() < tol
         output = moved
         if still:
@@ -134,12 +135,11 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
 
         W_ij <- W_ij + learning_rate / nudge  mean over the batch of dw(rho_i rho_j free, rho_i rho_j nudged),
 
-    biases likewise with the signal rho_i. With dw = nudged - free and a small nudge that is gradient descent of
-    |y - t|^2 (equilibrium propagation). The straight line is an approximation: where units reach 0
-    or 1, the path of a network that relaxes at every beta bends or jumps, and parts of it that are passed too fast are
-    unlearned on the way back. Summed over samples, the updates along that path have the same direction but are
-    smaller: on untrained digit networks their correlation with those of the line is 0.95 to 0.99, their size 0.5 to
-    0.8 of theirs.
+    biases likewise with the signal rho_i. With dw = nudged - free and a small nudge that is gradient descent of |y -
+    t|^2 (equilibrium propagation). The straight line is an approximation: where units reach 0 or 1, the path of a
+    network that relaxes at every beta bends or jumps, and parts of it that change too fast are unlearned on the way
+    back. Summed over samples, the updates along that path have the same direction but are smaller: on untrained digit
+    networks their correlation with those of the line is 0.95 to 0.99, their size 0.5 to 0.8 of theirs.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
     n_epochs : int, default 30
         Passes through the data.
     rule : ContrastiveRule or IdealContrast, optional
-        How a synapse changes in one cycle; `classifier_rule()` by default.
+        Rule of the change of a synapse in one cycle; `classifier_rule()` by default.
     nudge : float, default 0.5
         Largest |beta|, > 0.
     random_sign : bool, default False
@@ -155,10 +155,10 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         towards it, which cancels the error of second order in the nudge. From -1/2 on the output has no restoring force
         and jumps to an end of [0, 1].
     learning_rates : pair of floats, default (0.1, 0.05)
-        Of the synapses from inputs to hidden and from hidden to output units, > 0.
+        Learning rates of the synapses from inputs to hidden and from hidden to output units, > 0.
     batch_size : int, default 20
     random_state : int, optional
-        Of the first weights and the order of the samples; same number, same classifier.
+        Seed of the initial weights and the order of the samples; the same number gives the same classifier.
     checkpoint : path-like, optional
         A file (npz) written atomically after each epoch. If it exists already, training resumes from it with the same
         result as without interruption; it must come from the same data and parameters (`n_epochs` may be larger).
@@ -222,7 +222,7 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array_like, shape (n_samples, n_features)
-            In [0, 1].
+            Values in [0, 1].
         y : array_like, shape (n_samples,)
             Labels.
         validation : pair (X, y), optional
@@ -348,17 +348,17 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array_like, shape (n_samples, n_features)
-            In [0, 1].
+            Values in [0, 1].
 
         Returns
         -------
         ndarray, shape (n_samples, n_classes)
-            In [0, 1].
+            Values in [0, 1].
 
         Raises
         ------
         ValueError
-            If X does not hold numbers in [0, 1], or not the features of the fit.
+            If X contains values outside [0, 1], or has another number of features than the fit.
         """
         check_is_fitted(self)
         samples = _check_samples(X, "X", self.n_features_in_)
@@ -370,7 +370,7 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array_like, shape (n_samples, n_features)
-            In [0, 1].
+            Values in [0, 1].
 
         Returns
         -------
@@ -379,7 +379,7 @@ class ContrastiveClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X does not hold numbers in [0, 1], or not the features of the fit.
+            If X contains values outside [0, 1], or has another number of features than the fit.
         """
         return self.classes_[self.decision_function(X).argmax(axis=1)]
 

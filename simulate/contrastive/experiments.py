@@ -49,8 +49,8 @@ def range_against_asymmetry(asymmetries: ArrayLike, *, rate: float = 20.0, thres
     -------
     xarray.Dataset
         `learning_range`, `onset`, `slope`, `offset` (asymmetry); an ideal memory has a range equal to the asymmetry.
-        NaN where there is no learning window (`window` is False): where the memory of the kernel is longer than the
-        rise, a fall that is not much slower passes the threshold at smaller contrasts than the rise.
+        NaN where there is no learning window (`window` is False): if the memory of the kernel is longer than the rise,
+        and the fall not much slower, the fall passes the threshold at smaller contrasts than the rise.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def range_against_asymmetry(asymmetries: ArrayLike, *, rate: float = 20.0, thres
     windows = [theory.learning_window(rule) for rule in rules]
     found = np.array([end > onset for onset, end in windows])
     if not found.any():
-        theory.learning_curve(rules[0])  # says why
+        theory.learning_curve(rules[0])  # raises the error with the reason
     curves = [theory.learning_curve(rule) if there else None for rule, there in zip(rules, found, strict=True)]
     names = ("learning_range", "onset", "slope", "offset")
     columns: dict[str, Any] = {name: ("asymmetry", [getattr(one, name, np.nan) for one in curves]) for name in names}
@@ -176,12 +176,12 @@ def contrast_against_dissipation(
     methylation_rate : float, default 5
         k_R, per unit of time of the protocol.
     threshold : float, default 0.35
-        Of the hard threshold, as a fraction of the largest u at amplitude 1, in (0, 1).
+        Hard threshold as a fraction of the largest u at amplitude 1, in (0, 1).
     protocol : Sawtooth, optional
         Rise 1 and fall 9 by default.
     n_synapses : int, default 2000
     seed : int, SeedSequence, Generator or None
-        Of the signals.
+        Seed of the signals.
 
     Returns
     -------
@@ -251,7 +251,7 @@ def memory_task(
     patterns = random_patterns(n_patterns, n_spins, seed=seeds[0])
     hebb = hebbian(patterns)
     trained = learn_patterns(patterns, n_cycles, rule, free_state=free_state, seed=seeds[1], progress=progress)
-    # 7 N dreams of strength 0.01 are about the best for N = 100 at load 0.2
+    # 7 N dreams of strength 0.01 are nearly optimal for N = 100 at load 0.2
     couplings = {
         "hebbian": hebb,
         "contrastive": trained,
@@ -294,7 +294,7 @@ def digits_task(
     n_epochs : int, default 30
     n_hidden : int, default 100
     seed : int, default 0
-        Of the split, the first weights and the order of the samples.
+        Seed of the split, the initial weights and the order of the samples.
     checkpoint_folder : path-like, optional
         An existing folder; each training writes its checkpoint there and resumes from one that exists.
     progress : bool, default False

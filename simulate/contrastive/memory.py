@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from simulate.contrastive.response import chemotaxis_kernel
 from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth
 from simulate.couplings import check_couplings, hebbian
 from simulate.memory import relaxation_kernels as kernels
+from simulate.user_warnings import warn
 
 __all__ = ["free_correlations", "learn_patterns", "memory_rule"]
 
@@ -65,7 +65,7 @@ def free_correlations(
     n_sweeps : int, default 50
         Sweeps averaged over by "thermal".
     seed : int, SeedSequence, Generator or None
-        Of the start and the updates.
+        Seed of the start and the updates.
 
     Returns
     -------
@@ -101,10 +101,10 @@ def learn_patterns(
     seed: Any = None,
     progress: bool = False,
 ) -> NDArray[np.float64]:
-    """Train couplings with synapses that compare the free with the clamped state in time.
+    """Train couplings by temporal contrast between the free and the clamped state.
 
     In each of `n_cycles` cycles the network goes from a free state, reached from a random start, to a random pattern
-    and back as the protocol of the rule says, and every synapse changes by itself,
+    and back as in the protocol of the rule, and every synapse changes independently,
 
         J_ij <- J_ij + (learning_rate / N) dw(<s_i s_j>_free, xi_i xi_j),    diagonal zero.
 
@@ -116,20 +116,20 @@ def learn_patterns(
     n_cycles : int
         Number of cycles.
     rule : ContrastiveRule or IdealContrast, optional
-        How a synapse changes in one cycle; `memory_rule()` by default.
+        Rule of the change of a synapse in one cycle; `memory_rule()` by default.
     learning_rate : float, default 0.05
         > 0, dimensionless.
     free_state : {"fixed point", "graded", "thermal"}
-        How the signal of the free state is computed, see `free_correlations`.
+        Method of computing the signal of the free state, see `free_correlations`.
     temperature : float, default 0.5
         T > 0 of "graded" and "thermal" free states, in units of the couplings.
     n_sweeps : int, default 50
         Sweeps averaged over by "thermal".
     couplings : array_like, shape (n_spins, n_spins), optional
-        Initial couplings; `hebbian(patterns)` by default. From zero, learning with fixed points works badly, since the
-        first patterns alone set the scale of the couplings; graded and thermal free states learn from zero as well.
+        Initial couplings; `hebbian(patterns)` by default. Learning with fixed points does not work well from zero
+        couplings, since the first patterns alone set their scale; with graded and thermal free states it does.
     seed : int, SeedSequence, Generator or None
-        Same seed, same couplings.
+        The same seed gives the same couplings.
     progress : bool, default False
         Show a progress bar.
 
@@ -179,7 +179,7 @@ def learn_patterns(
 
 
 def _check_free_state(free_state: str, temperature: float, n_sweeps: int) -> tuple[float, int]:
-    """Temperature and sweeps of a free state whose name is known."""
+    """Check the options of a free state; return temperature and sweeps."""
     if free_state not in FREE_STATES:
         raise ValueError(f"free_state must be one of {', '.join(map(repr, FREE_STATES))}, got {free_state!r}")
     return (
@@ -208,7 +208,7 @@ def _free(
         spins, settled = rng.uniform(-1, 1, n_spins), False
         for _ in range(_MAX_ITERATIONS):
             change = np.tanh(couplings @ spins / temperature) - spins
-            # damped by one half: full steps may alternate between two states
+            # damped by one half, since full steps may alternate between two states
             spins += change / 2
             settled = bool(np.abs(change).max() < _REST)
             if settled:
@@ -221,4 +221,4 @@ def _free(
 
 def _warn_of(unsettled: int, total: int) -> None:
     if unsettled:
-        warnings.warn(f"{unsettled} of {total} free states did not come to rest", RuntimeWarning, stacklevel=3)
+        warn(f"{unsettled} of {total} free states did not come to rest", RuntimeWarning, stacklevel=3)

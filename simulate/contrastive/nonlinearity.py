@@ -108,9 +108,9 @@ def cubic(scale: float = 1.0) -> Nonlinearity:
 
 
 def linear() -> Nonlinearity:
-    """No nonlinearity, g(u) = u.
+    """Identity, g(u) = u.
 
-    With a kernel without area nothing is learned: a negative control.
+    A negative control: with a kernel of zero area nothing is learned.
 
     Returns
     -------

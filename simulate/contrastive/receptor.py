@@ -1,4 +1,4 @@
-"""A molecular memory: the receptor of chemotaxis as a ladder of ten states, with its accuracy and dissipation."""
+"""The receptor of chemotaxis as a ladder of ten states: a molecular memory, with its accuracy and dissipation."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["ReceptorLadder", "critical_driving"]
 class ReceptorLadder:
     """Receptor that is active or inactive, with m = 0..4 methyl groups; rates in units of k_R.
 
-    Active: m+1 -> m at 1, m -> m+1 at e gamma. Inactive: m -> m+1 at 1, m+1 -> m at e gamma. With
-    dE(s, m) = 2 (1 - m) + ln[(1 + s/18.2) / (1 + s/3000)], active -> inactive at switching_rate max(1, exp(dE)) and
-    inactive -> active at switching_rate max(1, exp(-dE)). At gamma = 1 detailed balance holds; towards gamma = 0 fuel
-    drives the cycle, and the activity adapts to the ligand more and more accurately.
+    Active: m+1 -> m at 1, m -> m+1 at e gamma. Inactive: m -> m+1 at 1, m+1 -> m at e gamma. With dE(s, m) = 2 (1 - m)
+    + ln[(1 + s/18.2) / (1 + s/3000)], active -> inactive at switching_rate max(1, exp(dE)) and inactive -> active at
+    switching_rate max(1, exp(-dE)). At gamma = 1 detailed balance holds; as gamma goes to 0 the cycle is driven more
+    strongly, and the activity adapts to the ligand more accurately.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ class ReceptorLadder:
         signal = check_number(signal, "signal", low=0.0, open_low=True)
         rate = check_number(methylation_rate, "methylation_rate", low=0.0, open_low=True)
         generator = self.generator(signal)
-        # on the nine dimensions of deviations from the steady state, where all modes decay
+        # restricted to the nine dimensions of deviations from the steady state, where all modes decay
         basis = null_space(np.ones((1, 2 * LEVELS)))
         active = (np.arange(2 * LEVELS) < LEVELS).astype(np.float64)
         start = self.steady_state() - self.steady_state(signal)
@@ -354,7 +354,7 @@ def critical_driving(signal: float, switching_rate: float = 25.0) -> float:
 
 
 def _advice(switching_rate: float, signal: float) -> str:
-    """How to make a ladder a contrastive memory, for an error message."""
+    """Remedy for a ladder that is no contrastive memory, for an error message."""
     try:
         return f"drive the ladder harder, gamma < {critical_driving(signal, switching_rate):.4f}"
     except ValueError:

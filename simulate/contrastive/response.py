@@ -34,11 +34,11 @@ def exponentials(matrix: NDArray[np.float64], times: NDArray[np.float64]) -> NDA
 class Kernel:
     """Linear response K(t) = readout . exp(matrix t) . source for t > 0.
 
-    It turns a signal s into
+    The response to a signal s is
 
         u(t) = int_0^inf K(x) s(t - x) dx.
 
-    It is an implicit memory: the free state is not stored, but for slow signals u = ds/dt + area s once the kernel is
+    This is an implicit memory: the free state is not stored. For slow signals u = ds/dt + area s once the kernel is
     `normalised` to a first moment of -1.
 
     Parameters
@@ -46,9 +46,9 @@ class Kernel:
     matrix : array_like, shape (n_states, n_states)
         Per unit of time; all eigenvalues have negative real parts.
     source : array_like, shape (n_states,)
-        How the signal drives the states.
+        Coefficients by which the signal drives the states.
     readout : array_like, shape (n_states,)
-        How the states add up to u.
+        Weights of the states in u.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def chemotaxis_kernel(rate: float = 20.0, area: float = 0.0) -> Kernel:
 
         K(t) = a exp(-B t) (t - c t^2),   a = B^3 + 3 I B^2,   c = (B^2 + 2 B I) / (6 I + 2 B),
 
-    whose area is I and first moment -1, so that u = ds/dt + I s for signals slow against 1 / B.
+    whose area is I and first moment -1, so that u = ds/dt + I s for signals that are slow compared with 1 / B.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def gamma_density(time: ArrayLike, rate: float, order: int) -> NDArray[np.float6
 
 
 def feedback_kernel(response_time: float, memory_time: float, leak: float = 0.0) -> Kernel:
-    """Response of u in the smallest model of integral feedback.
+    """Response of u in a minimal model of integral feedback.
 
     That is
 

@@ -1,4 +1,4 @@
-"""A synapse that compares two states in time: sawtooth protocol, change of its weight in one cycle."""
+"""Temporal contrast of a synapse: sawtooth protocol, and change of the weight in one cycle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simulate.contrastive.response import Kernel, exponentials
 
 __all__ = ["ContrastiveRule", "IdealContrast", "Sawtooth", "weight_update"]
 
-# steps in each doubling of time after a corner of the signal; the error of linear interpolation falls as their square
+# steps in each doubling of time after a corner of the signal; the interpolation error is inverse to their square
 _STEPS_PER_DOUBLING = 256
 # bins of equal width in the index of a level table
 _GUIDE_BINS = 4096
@@ -74,8 +74,8 @@ def periodic_response(kernel: Kernel, protocol: Sawtooth) -> tuple[NDArray[np.fl
     """Response phi of a kernel to the sawtooth between 0 and 1, in the periodic steady state.
 
     States are propagated by matrix exponentials of the system driven by a ramp, and the state at the beginning of the
-    cycle is the one that recurs after a period; phi is exact at every time returned. The times are dense after the
-    corners of the signal, in steps that grow with the distance from them.
+    cycle equals that after a period; phi is exact at every time returned. The times are dense after the corners of the
+    signal, in steps that grow with the distance from them.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _level_table(
     """Knots, layers and guide of `_kernels.update`, one side, for a response linear from low to high in each step."""
     knots = np.unique(np.concatenate([low, high]))
     first, last = np.searchsorted(knots, low), np.searchsorted(knots, high)
-    # time above each knot: cells that lie above it entirely, then those that cross it
+    # time above each knot: cells entirely above it, then those that cross it
     whole = np.bincount(first, weights=steps, minlength=len(knots))
     time_above = np.cumsum(whole[::-1])[::-1].copy()
     inside = last - first - 1
@@ -141,7 +141,7 @@ def _level_table(
     np.add.at(time_above, knot, steps[cell] * (high[cell] - knots[knot]) / (high[cell] - low[cell]))
     width = np.diff(knots)
     slope = (time_above[:-1] - time_above[1:]) / width
-    # each layer from the one before, summed up from the highest knot
+    # each layer from the one before, summed from the highest knot
     t = time_above[1:]
     one = _summed_from_the_top(width * (t + width * slope / 2))
     two = _summed_from_the_top(width * (2 * one[1:] + width * (t + width * slope / 3)))
@@ -164,8 +164,8 @@ class ContrastiveRule:
     `kernel` in the periodic steady state and g the nonlinearity. With a hard threshold, a memory much shorter than the
     ramps and no area, dw = clamped - free for threshold rise_time <= |clamped - free| < threshold fall_time, else 0.
 
-    The steady state is computed once, exactly at some thousand times of the cycle and interpolated linearly; an update
-    then looks up the time spent above a level in a table, for any number of synapses.
+    The steady state is computed once, exactly at some thousand times of the cycle, and interpolated linearly. Updates
+    of any number of synapses then use a table of the time spent above a level.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ class ContrastiveRule:
                 raise ValueError(f"{name} must be a {kind.__name__}, got {type(getattr(self, name)).__name__}")
         times, phi = periodic_response(self.kernel, self.protocol)
         area, period = self.kernel.area, self.protocol.period
-        # the interpolated response keeps the exact mean, area / 2: without area a linear synapse must learn nothing
+        # the interpolated response keeps the exact mean, area / 2: without area a linear synapse must not learn
         phi = phi + (area / 2 - np.trapezoid(phi, times) / period)
         numbers = np.array([area, self.nonlinearity.threshold, period, np.abs(phi).max()])
         taylor = np.array(self.nonlinearity.coefficients, dtype=np.float64)
@@ -210,7 +210,7 @@ class ContrastiveRule:
 
     @property
     def signature(self) -> bytes:
-        """Everything that an update depends on; rules with equal values are the same rule."""
+        """Values that determine the updates; rules with equal values are equivalent."""
         return b"".join(array.tobytes() for array in self._tables)
 
     def update(self, free: ArrayLike, clamped: ArrayLike) -> NDArray[np.float64]:

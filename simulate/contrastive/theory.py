@@ -66,7 +66,7 @@ def fast_memory_update(
         dw = -m_s (t2 - t1) + (m_f + m_s) [H(t2) - H(t1) - H(t2 - tau_f) + H(t1 - tau_f)],
         H(t) = t F_n(t) - (n / B) F_{n+1}(t) for t > 0.
 
-    Exact where the memory has died out before the fall ends, order / B << tau_s, and |A| / tau_s < threshold; odd in A.
+    Exact where the memory has decayed before the fall ends, order / B << tau_s, and |A| / tau_s < threshold; odd in A.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def learning_window(rule: ContrastiveRule, mean_signal: float = 0.0) -> tuple[fl
     Parameters
     ----------
     rule : ContrastiveRule
-        With a threshold above 0.
+        Rule with a threshold above 0.
     mean_signal : float, default 0
         (free + clamped) / 2, in units of the signal.
 
@@ -207,7 +207,7 @@ def learning_curve(rule: ContrastiveRule, mean_signal: float = 0.0, *, n_points:
     """Learning curve of a rule with a threshold, dw against A = clamped - free at a given mean signal.
 
     The line is fitted by least squares over the middle of the window on a logarithmic scale, between the onset and the
-    end to the powers 3/4, 1/4 and 1/4, 3/4, away from its soft edges.
+    end to the powers 3/4, 1/4 and 1/4, 3/4, which excludes its soft edges.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def update(
 
     layers[side, j, k] is L_k(knots[side, j]); L_0 is linear between knots, so that the others are exact polynomials.
     guide[side, b] is the last knot not above the lower end of bin b, of bins of equal width between the first and the
-    last knot. All in one function: handing arrays on for each synapse would cost more than the look-up.
+    last knot. Everything is in one function, since passing arrays for each synapse would take longer than the look-up.
     """
     area, threshold, period, largest = numbers[0], numbers[1], numbers[2], numbers[3]
     last = knots.shape[1] - 1
@@ -36,7 +36,7 @@ def update(
         sign = 1.0
         if amplitude < 0:
             sign, amplitude, constant = -1.0, -amplitude, -constant
-        # u stays between constant -+ swing: the threshold may never be met, or the signal may hardly change at all
+        # u stays between constant -+ swing: it may never reach the threshold, or the signal may hardly change
         swing = amplitude * largest
         if abs(constant) + swing < threshold or (swing == 0.0 and constant == 0.0):
             continue
@@ -54,7 +54,7 @@ def update(
             right, slope = 0, 0.0
             if level > lowest:
                 place = min(int((level - lowest) / (highest - lowest) * bins), bins - 1)
-                # a bin to either side: rounding may have put the level into its neighbour
+                # check neighbouring bins: rounding may have put the level into one of them
                 left = guide[side, max(place - 1, 0)]
                 right = min(guide[side, min(place + 2, bins)] + 1, last)
                 while right - left > 1:
@@ -91,7 +91,7 @@ def outer_update(
     guide: Indices,
     out: Array,
 ) -> None:
-    """Add to out (n_before, n_after) the changes of all cycles, one a row, of synapses whose signal is a product.
+    """Add to out (n_before, n_after) the changes of all cycles, one per row, of synapses whose signal is a product.
 
     The signal of synapse (i, j) is before[row, i] * after[row, j], in the free and in the clamped state.
     """

@@ -14,6 +14,7 @@ from simulate.dynamics.spins import (
     PersistentGlauber,
     TwoTemperatureGlauber,
 )
+from simulate.dynamics.tempering import parallel_tempering
 
 __all__ = [
     "ActiveOrnsteinUhlenbeck",
@@ -29,6 +30,7 @@ __all__ = [
     "Spherical",
     "SpinDynamics",
     "TwoTemperatureGlauber",
+    "parallel_tempering",
     "sample",
     "trajectory",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,12 +22,13 @@ from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical, spherica
 from simulate.dynamics.responses import LinearUnits
 from simulate.dynamics.spin_dynamics import generator_state
 from simulate.dynamics.threshold_kernels import fill_normals
+from simulate.user_warnings import warn
 
 __all__ = ["ActiveOrnsteinUhlenbeck"]
 
 # random numbers drawn in one call, for all chains of a group (4 bytes each): they fit into the cache
 _NORMALS_AT_ONCE = 1 << 17
-# with fewer chains than this a vector instruction over chains would be half empty; the noise is then drawn chain by
+# with fewer chains than this, vector instructions over chains would be half empty; the noise is then drawn chain by
 # chain, with as many generators as fill the widest registers
 _FEW_CHAINS = 16
 _LANES_OF_A_CHAIN = 16
@@ -44,8 +44,8 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
         dx = -grad E dt + v dt + sqrt(2 T) dW,    E(x) = -1/2 x^T J x + sum_i u(x_i) - H . x,
 
-    where v_i is an Ornstein-Uhlenbeck process, <v_i(t) v_j(t')> = delta_ij (T_a / tau) exp(-|t - t'| / tau). At tau = 0
-    this is Langevin dynamics at temperature T + T_a.
+    where v_i is an Ornstein-Uhlenbeck process, ``<v_i(t) v_j(t')> = delta_ij (T_a / tau) exp(-|t - t'| / tau)``. At
+    tau = 0 this is Langevin dynamics at temperature T + T_a.
 
     In a harmonic or spherical potential the dynamics is linear: each recorded state is drawn from the exact law of the
     modes given the one before, whatever the time between them. In other potentials, or where a time step is given, x is
@@ -67,17 +67,17 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     fields : array_like of shape (n_spins,), float or None
         External fields H.
     time_step : float, optional
-        Longest step dt; a unit of time is divided into equal steps. By default linear dynamics need none (beyond 2000
-        units only if the couplings are a full matrix); others take 0.1 over the stiffness of the stiffest mode.
+        Longest step dt; a unit of time is divided into equal steps. By default linear dynamics use no time step (above
+        2000 units only if the couplings are a full matrix); others use 0.1 over the stiffness of the stiffest mode.
 
     Attributes
     ----------
     stiffness : float
         k of a harmonic or spherical potential.
     stiffest : float
-        Largest curvature that the dynamics meets: k - min eig(J), or an estimate for soft spins.
+        Largest curvature of the energy: k - min eig(J), or an estimate for soft spins.
     steps_per_unit : int
-        Steps in a unit of time, the ticks of `trajectory`.
+        Number of steps in a unit of time, the ticks of `trajectory`.
     exact : bool
         Whether states are drawn from the exact law of the modes, without error of a time step.
 
@@ -91,7 +91,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     Warns
     -----
     RuntimeWarning
-        If time_step times stiffest is above 0.5, where stationary variances are off by more than about 6 %.
+        If time_step times stiffest is above 0.5, where errors of stationary variances exceed about 6 %.
 
     References
     ----------
@@ -138,7 +138,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
                 f"twice the time of the stiffest mode (default {0.1 / self.stiffest:.3g})"
             )
         if step > 0.5:
-            warnings.warn(
+            warn(
                 f"time_step {time_step:g} is coarse: variances of the stiffest mode will be off by about "
                 f"{100 * step**2 / 4:.0f} %; {0.1 / self.stiffest:.3g} keeps them within 0.3 %",
                 RuntimeWarning,
@@ -168,7 +168,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
     @cached_property
     def extreme_eigenvalues(self) -> tuple[float, float]:
-        """Least and largest eigenvalue of the couplings (by Lanczos iteration for large ones that are no matrix)."""
+        """Smallest and largest eigenvalue of the couplings (by Lanczos iteration for large ones that are not full)."""
         if isinstance(self.couplings, np.ndarray) or self.n_spins <= _LANCZOS_FROM:
             return float(self.eigenvalues[0]), float(self.eigenvalues[-1])
         shape = (self.n_spins, self.n_spins)
@@ -272,7 +272,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
             record[:, draw] = x.T
         if not np.isfinite(record).all():
             raise ValueError(
-                f"units ran off to infinity: the time step {1 / self.steps_per_unit:.3g} is too long for them; "
+                f"units diverged to infinity: the time step {1 / self.steps_per_unit:.3g} is too long for them; "
                 f"give a shorter time_step, such as {0.3 / self.steps_per_unit:.2g}"
             )
         return record, velocity.T if coloured else None
@@ -320,7 +320,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         return record, (vectors @ drive).T
 
     def _scalars(self, coloured: bool, strength: float) -> tuple[float, ...]:
-        """Coefficients of the force and of the noise over one step, as the kernels take them."""
+        """Coefficients of the force and of the noise over one step, in the order of the kernels."""
         step = 1.0 / self.steps_per_unit
         white = 2 * self.temperature * step
         if coloured:
@@ -341,8 +341,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
 
 
 def _noise_source(chain_seeds: list[np.random.SeedSequence], *, few: bool) -> Callable[[NDArray[np.float32]], None]:
-    """Function that fills noise (..., n_chains) with normals: one lane for each chain or, for few chains, all lanes for
-    one chain after the other."""
+    """Function that fills noise (..., n_chains) with normals, chains in parallel or, for few chains, one by one."""
     if not few:
         state = generator_state(chain_seeds)
         return lambda noise: fill_normals(state, noise.reshape(-1))

@@ -1,10 +1,10 @@
-"""Compiled kernels of the continuous dynamics: many Heun steps in one call, for each kind of couplings.
+"""Compiled kernels of the continuous dynamics: many Heun steps per call, for each kind of couplings.
 
-All arrays are single precision: its rounding, 6e-8 of x a step, is far below the noise of any step, and products and
-random numbers cost half. Chains are the last axis: the product J x of a large matrix with few columns is faster than
-that of few rows with the matrix, and normals come with a generator in every lane.
+All arrays are single precision: its rounding error, 6e-8 of x per step, is far below the noise of any step, and
+products and random numbers take half the time. Chains are the last axis: the product J x of a large matrix with few
+columns is faster than that of few rows with the matrix, and normals are drawn with a generator in every lane.
 
-The noise of a step is a pair of standard normals a unit, noise (n_steps, 2, n_spins, n_chains). `scalars` are
+The noise of a step is a pair of standard normals per unit, noise (n_steps, 2, n_spins, n_chains). `scalars` are
 (linear, cubic, step, decay, kick, carry, jitter): the force is J x + external - linear x - cubic x^3, the coloured
 noise goes from v to v' = decay v + kick n1, and the impulse of a step is carry (v + v') + jitter n2. `external` and
 `self_couplings` are (n_spins, n_chains) too.
@@ -18,8 +18,8 @@ from numba import float32, njit
 def _predict(x, force, velocity, kicks, jitters, external, scalars, impulse, ahead):
     """First half of a step: the coloured noise exactly, and x by an Euler step into `ahead`; all arrays are flat.
 
-    force holds J x and becomes the whole force. Two loops: in one there are more pairs of arrays that might overlap
-    than the compiler is ready to check, and it would not vectorise.
+    force holds J x and becomes the whole force. There are two loops, since in one the compiler would have to check more
+    pairs of arrays for overlap than it does, and would not vectorise it.
     """
     linear, cubic, step, decay, kick, carry, jitter = scalars
     for at in range(len(velocity)):
@@ -46,7 +46,7 @@ def _correct(x, product, external, scalars, force, impulse, ahead):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _first_half(x, force, velocity, noise, at, external, scalars, impulse, ahead):
-    """`_predict` of arrays (n_spins, n_chains): flat, so that loops are long however few the chains."""
+    """`_predict` of arrays (n_spins, n_chains): flat, so that loops are long for any number of chains."""
     kicks, jitters = noise[at, 0].reshape(-1), noise[at, 1].reshape(-1)
     flat = external.reshape(-1)
     _predict(

@@ -55,7 +55,7 @@ class LayerChains:
     def __init__(self, spins: NDArray[Any], seeds: list[np.random.SeedSequence]) -> None:
         self._spins = np.ascontiguousarray(np.asarray(spins).T, dtype=np.float32)
         self._visible = generator_state(seeds)
-        # separate streams for the hidden units: the draws of one layer do not shift those of the other
+        # separate streams for the hidden units, so that the draws of one layer do not shift those of the other
         self._hidden = generator_state(
             [np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 1)) for seed in seeds]
         )
@@ -72,7 +72,7 @@ class LayerChains:
         n_sweeps: int,
         after_sweep: Callable[[NDArray[np.float32]], Any],
     ) -> None:
-        """Make sweeps at temperature 1; `after_sweep` is called with the spins (n_spins, n_chains) after each."""
+        """Run sweeps at temperature 1; `after_sweep` is called with the spins (n_spins, n_chains) after each."""
         (n_hidden, n_spins), n_chains = factor.shape, self._spins.shape[1]
         at_once = max(1, min(n_sweeps, _NUMBERS_AT_ONCE // max(n_spins, n_hidden, 1)))
         normals = np.empty((at_once, n_hidden, n_chains), dtype=np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from simulate.couplings import PatternCouplings
 from simulate.dynamics.dynamics import Dynamics
+from simulate.user_warnings import libraries_silenced, warn
 
 __all__ = ["bounded_convergence", "convergence", "warn_unless_settled"]
 
@@ -32,9 +32,9 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
     Parameters
     ----------
     samples : Dataset
-        As `sample` returns it, with dims (chain, draw, spin).
+        Samples returned by `sample`, with dims (chain, draw, spin).
     dynamics : Dynamics
-        The one that was sampled.
+        The sampled dynamics.
     at_most : int, optional
         Use only this many evenly spaced draws of each chain; the effective size is then that of these draws.
 
@@ -64,7 +64,7 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
             r_hat.append(np.nan)
             size.append(np.nan)
             continue
-        if not np.ptp(chains.values, axis=1).any():  # every chain stands still, each elsewhere
+        if not np.ptp(chains.values, axis=1).any():  # every chain is constant, in different states
             r_hat.append(np.inf)
             size.append(float(chains.shape[0]))
             continue
@@ -78,7 +78,7 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
 
 
 def bounded_convergence(samples: xr.Dataset, dynamics: Dynamics) -> xr.Dataset:
-    """Convergence of a run from a limited number of its draws, which takes little time."""
+    """Convergence of a run from a limited number of its draws, to limit the time."""
     chains, _, n_spins = samples[dynamics.variable].shape
     if isinstance(dynamics.couplings, PatternCouplings):
         cost = 2 * n_spins * len(dynamics.couplings.patterns)
@@ -92,7 +92,7 @@ def warn_unless_settled(found: xr.Dataset, draws: int) -> None:
     worst = np.nan if np.isnan(found["r_hat"]).all() else float(np.nanmax(found["r_hat"]))
     if draws >= _FEWEST_DRAWS and worst > _LARGEST_R_HAT:
         name = str(found["quantity"].values[int(np.nanargmax(found["r_hat"]))])
-        warnings.warn(
+        warn(
             f"the run has not settled: R-hat of the {name} is {worst:.3g} (above {_LARGEST_R_HAT}), the chains differ "
             "from each other; raise burn_in or draws, or analyse the chains separately",
             RuntimeWarning,
@@ -123,7 +123,6 @@ def _leading_overlaps(couplings: Any, states: NDArray[np.float64]) -> list[NDArr
 
 def _arviz() -> ModuleType:
     """arviz, imported when first needed: it takes seconds to load, and 0.x warns of a change of interface."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with libraries_silenced():
         import arviz
     return arviz

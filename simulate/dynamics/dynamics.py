@@ -20,7 +20,7 @@ __all__ = ["Dynamics", "Schedule", "Start", "even_groups", "random_spins"]
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """When states of all `chains` are recorded: after `burn_in`, then `draws` times every `thin`, in ticks."""
+    """Schedule of recording of all `chains`: after `burn_in`, then `draws` times every `thin`, in ticks."""
 
     chains: int
     draws: int
@@ -41,12 +41,12 @@ class Start:
     memory: NDArray[Any] | None = None
 
     def __getitem__(self, chains: slice) -> Start:
-        """The same for some of the chains."""
+        """Initial states and memory of some of the chains."""
         return Start(*(None if part is None else part[chains] for part in (self.states, self.memory)))
 
 
 def even_groups(chains: int, fewest: int = 4) -> list[int]:
-    """Sizes of at least `fewest` groups of up to 32 chains; they depend on the number of chains alone.
+    """Sizes of at least `fewest` groups of up to 32 chains; they depend only on the number of chains.
 
     For dynamics that use matrix products, whose rounding depends on their shape: results then do not depend on n_jobs.
     """
@@ -63,8 +63,8 @@ class Dynamics(ABC):
     """A driven dynamics; subclasses are dataclasses whose fields are its parameters.
 
     A subclass names the recorded variable and its type, gives the number of ticks (single-spin updates, time steps) in
-    a unit of time, and implements `trajectories`. Chains draw all their random numbers from streams of their own
-    (`chain_seeds`): they are independent, and the group in which a chain is computed does not change it.
+    a unit of time, and implements `trajectories`. Each chain draws all its random numbers from its own streams
+    (`chain_seeds`): chains are independent, and do not depend on the group in which they are computed.
     """
 
     variable: ClassVar[str]
@@ -94,11 +94,11 @@ class Dynamics(ABC):
         Parameters
         ----------
         chain_seeds : list of SeedSequence
-            Of each chain of the group.
+            Seed of each chain of the group.
         start : Start
             Initial states and memory; None for random ones.
         schedule : Schedule
-            When states are recorded, in ticks.
+            Schedule of recording, in ticks.
         advanced : callable
             Called with the number of ticks since the last call, summed over the chains.
 

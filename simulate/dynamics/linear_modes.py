@@ -34,11 +34,11 @@ def mode_transition(
     persistence_time: float,
     duration: float,
 ) -> ModeTransition:
-    """Transition law of the modes of dy = -a y dt + v dt + sqrt(2 T) dW over a time, given their present values.
+    """Transition law over a time interval of the modes of dy = -a y dt + v dt + sqrt(2 T) dW.
 
     The means are exp(-a t) y + v int_0^t exp(-a (t - s) - s / tau) ds and exp(-t / tau) v. With the propagator M of
     these and the stationary covariance S of (y, v), the noise has the covariance S - M S M^T, here as a Cholesky factor
-    that begins with v.
+    with v as the first variable.
 
     Parameters
     ----------

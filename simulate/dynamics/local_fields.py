@@ -1,4 +1,4 @@
-"""Local fields of spins under each kind of couplings, kept up to date flip by flip."""
+"""Local fields of spins under each kind of couplings, updated with each flip."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["DenseFields", "LocalFields", "check_range", "largest_field", "local_
 
 # bytes of a cache line, and of the widest register: rows that are not aligned to it are loaded in two pieces
 _LINE = 64
-# fields beyond this many units would overflow single precision when they are summed and compared with thresholds
+# larger fields, in units, would overflow single precision when they are summed and compared with thresholds
 _LARGEST = 1e30
 _LARGEST_SHORT = 32767
-# up to this many patterns fill one vector of single precision, which is as fast
+# this many patterns fill one vector of single precision, which is then as fast as integers
 _FEWEST_WHOLE = 16
 
 
@@ -53,7 +53,7 @@ class LocalFields(Protocol):
 
 
 class _Chains:
-    """Chains with a state for each."""
+    """Current states of several chains."""
 
     _spins: NDArray[np.int8]
 
@@ -68,16 +68,16 @@ class _Chains:
         return self._spins.copy()
 
     def _of_each_chain(self, matrix: Any, external: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """matrix @ s + external, chain by chain: the rounding of one product could depend on how many chains it has."""
+        """matrix @ s + external by chain, since rounding errors of one product could depend on their number."""
         rows = [matrix @ state for state in self._spins.astype(np.float64)]
         return np.array(rows) if external is None else np.array(rows) + external
 
 
 class DenseFields(_Chains):
-    """Fields from a full matrix: a flip costs O(N)."""
+    """Fields from a full matrix: a flip takes O(N)."""
 
     def __init__(self, couplings: NDArray[np.float64], external: NDArray[np.float64], unit: float = 1.0) -> None:
-        with np.errstate(over="ignore"):  # refused in the next line
+        with np.errstate(over="ignore"):  # overflow is refused in the next line
             self._couplings, self._external = couplings / unit, external / unit
         check_range(largest_field(self._couplings, self._external), unit)
         self._incoming = _padded(self._couplings.T)
@@ -100,7 +100,7 @@ class DenseFields(_Chains):
 
 
 class SparseFields(_Chains):
-    """Fields from compressed rows: a flip costs as many steps as the spin has neighbours."""
+    """Fields from compressed rows: a flip takes as many steps as the spin has neighbours."""
 
     def __init__(self, couplings: Any, external: NDArray[np.float64], unit: float = 1.0) -> None:
         with np.errstate(over="ignore"):
@@ -128,9 +128,9 @@ class SparseFields(_Chains):
 
 
 class PatternFields(_Chains):
-    """Fields from patterns through overlaps: an update costs O(P).
+    """Fields from patterns through overlaps: an update takes O(P).
 
-    Hebbian couplings without fields are kept as whole numbers, N J_ij, whose arithmetic is exact.
+    Hebbian couplings without fields are kept as integers, N J_ij, with exact arithmetic.
     """
 
     _scale: float
@@ -240,5 +240,5 @@ def local_fields(couplings: Any, external: NDArray[np.float64] | None, unit: flo
 
 
 def unit_of_energy(temperature: float) -> float:
-    """The power of two next to the temperature: division by it is exact, so that exact ties of fields stay ties."""
+    """The power of two next to the temperature: division by it is exact, so that tied fields stay tied."""
     return math.ldexp(1.0, round(math.log2(temperature)))

@@ -36,7 +36,7 @@ _HERMITE_ORDERS = 40
 class Response(ABC):
     """Closed forms of a dynamics, returned by its `response()`.
 
-    A dynamics with other closed forms returns an object of a class of its own with these two methods.
+    A dynamics with other closed forms returns an object of its own subclass with these two methods.
     """
 
     @abstractmethod
@@ -46,7 +46,7 @@ class Response(ABC):
         Parameters
         ----------
         eigenvalues : ndarray, shape (n_modes,)
-            Of the couplings.
+            Eigenvalues of the couplings.
 
         Returns
         -------
@@ -55,7 +55,7 @@ class Response(ABC):
         Raises
         ------
         ValueError
-            If the closed form does not hold for them, with the remedy.
+            If the closed form is not valid for them; the message gives the remedy.
         """
 
     @abstractmethod
@@ -134,7 +134,7 @@ class PersistentResponse(SpinResponse):
 
 @dataclass(frozen=True)
 class ColoredResponse(SpinResponse):
-    """Closed forms of heat-bath spins at temperature T in coloured fields; gain <sech^2(v / T)> / T."""
+    """Closed forms of heat-bath spins at temperature T in coloured fields; gain ``<sech^2(v / T)> / T``."""
 
     temperature: float
     persistence_time: float
@@ -241,16 +241,16 @@ def coloured_variance(
     """Equal-time variance of a mode of coloured-field Glauber dynamics in linear response.
 
     An update sets the mean of a spin to tanh((h + v) / T). In linear response the mean follows the field h with gain
-    beta = <sech^2(v / T)> / T and response function exp(-t) beta, and its fluctuations due to v have the correlation
-    <tanh(v(0) / T) tanh(v(t) / T)> = sum_n c_n exp(-n t / tau), the squares of its coefficients in Hermite polynomials
-    (odd n). With g the eigenvalue of beta J and r_n = n / tau,
+    ``beta = <sech^2(v / T)> / T`` and response function exp(-t) beta, and its fluctuations due to v have the
+    correlation ``<tanh(v(0) / T) tanh(v(t) / T)> = sum_n c_n exp(-n t / tau)``, the squares of its coefficients in
+    Hermite polynomials (odd n). With g the eigenvalue of beta J and r_n = n / tau,
 
         V(g) = sum_n c_n / ((1 - g) (1 - g + r_n)) + (1 - sum_n c_n / (1 + r_n)) / (1 - g),    V(0) = 1.
 
     Parameters
     ----------
     mode : array_like of any shape
-        Eigenvalues g < 1 of beta J, beta = <sech^2(v / T)> / T.
+        Eigenvalues g < 1 of beta J, ``beta = <sech^2(v / T)> / T``.
     temperature, persistence_time, active_temperature : float
         T > 0, tau > 0 (sweeps) and T_a >= 0 of `ColoredFieldGlauber`.
 
@@ -279,7 +279,7 @@ def coloured_variance(
 def coloured_noise(
     temperature: float, persistence_time: float, active_temperature: float
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Gain <sech^2(v / T)> / T, and weights c_n with rates n / tau of the correlation of tanh(v / T)."""
+    """Gain ``<sech^2(v / T)> / T``, and weights c_n with rates n / tau of the correlation of tanh(v / T)."""
     points, shares = np.polynomial.hermite_e.hermegauss(_HERMITE_POINTS)
     shares = shares / shares.sum()
     answer = np.tanh(math.sqrt(active_temperature / persistence_time) / temperature * points)
@@ -292,13 +292,13 @@ def coloured_noise(
             coefficients.append(shares @ (answer * here))
         before, here = here, (points * here - math.sqrt(n) * before) / math.sqrt(n + 1)
     weights = np.square(coefficients)
-    # the rest of <tanh^2> belongs to faster terms
+    # the remainder of <tanh^2> is in faster terms
     rest = max(float(shares @ answer**2) - float(weights.sum()), 0.0)
     return gain, np.append(weights, rest), np.append(orders, _HERMITE_ORDERS + 1) / persistence_time
 
 
 def below_transition(mode: Any) -> NDArray[np.float64]:
-    """Modes as an array; raises a ValueError where linear response does not hold."""
+    """Modes as an array; raises a ValueError where linear response is not valid."""
     g = np.asarray(mode, dtype=np.float64)
     if (g >= 1).any():
         raise ValueError(

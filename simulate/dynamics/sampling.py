@@ -13,16 +13,16 @@ import numpy as np
 import xarray as xr
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number, first_place, seed_sequence
 from simulate.dynamics.convergence import bounded_convergence, convergence, warn_unless_settled
 from simulate.dynamics.dynamics import Dynamics, Schedule, Start
+from simulate.threads import Stop, one_blas_thread
 
 __all__ = ["sample", "trajectory"]
 
-# draws of the first run towards an effective sample size, and the largest factor by which they may grow
+# draws of the first run to reach an effective sample size, and the largest factor by which they may grow
 _PILOT_DRAWS = 200
 _MOST_DRAWS = 1_000_000
 _CHAINS = 4
@@ -55,31 +55,31 @@ def sample(
     dynamics : Dynamics
         For example `PersistentGlauber` or `ActiveOrnsteinUhlenbeck`.
     draws : int, optional
-        Recorded states of each chain; 1000 by default.
+        Number of recorded states of each chain; 1000 by default.
     chains, burn_in, thin : int
         Number of chains (4), units of time before the first interval (500), units between draws (1).
     seed : int, SeedSequence, Generator or None
-        Same seed, same samples, for any `n_jobs`; chain k has its own stream of random numbers, which does not depend
-        on the number of chains. With None a seed is drawn and recorded in the attributes. Two runs with the same seed
-        use the same random numbers, whatever their dynamics, `initial` or length: they are not independent, and a run
-        from the last states of another must have another seed or use `continue_from`. Each use of a Generator gives
-        other random numbers.
+        The same seed gives the same samples for any `n_jobs`; chain k has its own stream of random numbers, which does
+        not depend on the number of chains. With None a seed is drawn and recorded in the attributes. Two runs with the
+        same seed use the same random numbers for any dynamics, `initial` or length, and are not independent: a run from
+        the last states of another must have another seed or use `continue_from`. Each use of a Generator gives other
+        random numbers.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).
     initial : array_like, optional
         Initial state, (n_spins,), or states (n_states, n_spins) assigned to the chains in turn, for example the
         patterns. By default each chain starts from a random state.
     continue_from : Dataset, optional
-        Continue the chains of this run of `sample` or `trajectory`, of the same dynamics (its parameters may have
-        changed): from their last states, with the memory of their spins (persistent thresholds, coloured noise), and
-        with new random numbers that follow from the seed and the number of continuations so far. `chains` and `seed`
-        are those of the run by default, and `burn_in` is 0. Continuing the same run twice gives the same samples,
-        unless seeds differ. Join both runs with
+        Run of `sample` or `trajectory` of the same dynamics (its parameters may differ) whose chains are continued:
+        from their last states, with the memory of their spins (persistent thresholds, coloured noise), and with new
+        random numbers that follow from the seed and the number of continuations so far. `chains` and `seed` are those
+        of the run by default, and `burn_in` is 0. Continuing the same run twice gives the same samples, unless seeds
+        differ. Join both runs with
         ``xarray.concat([first, second], "draw", coords="minimal", compat="override", join="override")``.
     progress : bool, default False
         Show a progress bar.
     effective_size : int, optional
-        Instead of `draws`: sample until the effective sample sizes of the energy and of the leading overlaps, over all
+        In place of `draws`: sample until the effective sample sizes of the energy and of the leading overlaps, over all
         chains, reach this number.
     check : bool, default True
         Compute R-hat and effective sample size of the energy and of the leading overlaps, record them in the
@@ -142,7 +142,7 @@ def trajectory(
     continue_from: xr.Dataset | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Run chains and record states in time order, up to every single update, as time-reversal tests need them.
+    """Run chains and record states in time order, up to every single update, for time-reversal tests.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def trajectory(
 def _run_to(
     run: Callable[[int], xr.Dataset], dynamics: Dynamics, chains: int, target: int
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Samples, and their convergence, from runs of growing length until the effective sizes reach the target.
+    """Samples and their convergence, from runs of increasing length until the effective sizes reach the target.
 
     The draws of a run are the first ones of a longer run.
     """
@@ -297,22 +297,13 @@ def _run(
     edges = np.cumsum([0, *dynamics.group_sizes(chains.number, effective_n_jobs(n_jobs))])
     groups = [slice(int(a), int(b)) for a, b in pairwise(edges)]
     with (
-        # here as well as in each thread: the limit holds for the whole process, and the first thread to end would lift
-        # it for those that still compute
-        threadpool_limits(limits=1, user_api="blas"),
+        one_blas_thread(),
         tqdm(total=chains.number * schedule.duration, disable=not progress, unit="update", unit_scale=True) as bar,
+        Stop() as stop,
     ):
-        lock = threading.Lock()
-
-        def advanced(ticks: int) -> None:
-            with lock:
-                bar.update(ticks)
-
+        advanced = _Progress(stop, bar if progress else None)
         parts = Parallel(n_jobs=n_jobs, **({"require": "sharedmem"} if progress else {"prefer": "threads"}))(
-            delayed(_trajectories)(
-                dynamics, seeds[group], chains.start[group], schedule, advanced if progress else _nothing
-            )
-            for group in groups
+            delayed(_trajectories)(dynamics, seeds[group], chains.start[group], schedule, advanced) for group in groups
         )
     states, memories = zip(*parts, strict=True)
     kept = [memory for memory in memories if memory is not None]
@@ -324,16 +315,28 @@ def _trajectories(
     seeds: list[np.random.SeedSequence],
     start: Start,
     schedule: Schedule,
-    advanced: Callable[[int], Any],
+    advanced: _Progress,
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    # matrix products inside a group run on the thread of the group: groups are computed in parallel, and the rounding
+    # matrix products inside a group use the thread of the group: groups are computed in parallel, and rounding errors
     # of a product must not depend on the number of threads
-    with threadpool_limits(limits=1, user_api="blas"):
+    with advanced.stop.task(), one_blas_thread():
         return dynamics.trajectories(seeds, start, schedule, advanced)
 
 
-def _nothing(ticks: int) -> None:
-    """Replacement of the progress bar where none is shown (can be pickled)."""
+class _Progress:
+    """Called by chains as they advance: moves the progress bar, if there is one, and stops chains if told to."""
+
+    def __init__(self, stop: Stop, bar: Any = None) -> None:
+        self.stop, self.bar, self.lock = stop, bar, threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:  # in another process
+        return _Progress, (self.stop,)
+
+    def __call__(self, ticks: int) -> None:
+        self.stop.check()
+        if self.bar is not None:
+            with self.lock:
+                self.bar.update(ticks)
 
 
 def _starts(initial: ArrayLike, dynamics: Dynamics, chains: int) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Base class of dynamics that update one spin at a time, which differ only in the distribution of thresholds."""
+"""Base class of dynamics that update one spin at a time and differ only in the distribution of thresholds."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = [
 
 Fill = Callable[[NDArray[np.int32], NDArray[Any]], None]
 
-# updates whose sites and thresholds a chain draws in one go, in whole rows of its generators: what is left of a row is
-# lost. A few chains' numbers (8 bytes an update) stay in the second cache until they are used; rows of an odd number of
-# cache lines do not all fall into the same places of the first
+# updates whose sites and thresholds a chain draws in one call, in whole rows of its generators, since the rest of a row
+# is discarded. The numbers of a few chains (8 bytes per update) stay in the second-level cache until they are used;
+# rows of an odd number of cache lines do not all map to the same places of the first
 _UPDATES_AT_ONCE = 16 * 255
 _FEWEST_CHAINS_AT_ONCE = 8
-# sweeps after which fields are computed afresh: single-precision rounding has then grown to about 1e-5 of a field
-# (measured for 1000 spins; it grows as the square root of the sweeps), while a refresh costs as much as some sweeps
+# sweeps after which fields are recomputed: single-precision rounding errors have then grown to about 1e-5 of a field
+# (measured for 1000 spins; they grow as the square root of the sweeps), while a refresh takes as long as some sweeps
 _SWEEPS_BETWEEN_REFRESHES = 1000
 
 
@@ -60,14 +60,14 @@ class Thresholds:
 
 
 def generator_state(seeds: list[np.random.SeedSequence], lanes: int = 1) -> NDArray[np.uint32]:
-    """State (4, n_seeds * lanes) of compiled generators, `lanes` of them from each seed, nowhere all zero."""
+    """State (4, n_seeds * lanes) of compiled generators, `lanes` of them from each seed; no state is zero."""
     state = np.concatenate([seed.generate_state(4 * lanes, np.uint32).reshape(lanes, 4) for seed in seeds])
     state[:, 0] |= ~state.any(axis=1)
     return np.ascontiguousarray(state.T)
 
 
 def streams(seeds: list[np.random.SeedSequence]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Two streams of each chain, for its sites and for its thresholds, each (n_chains, 4, 16), nowhere all zero."""
+    """Two streams of each chain, for its sites and for its thresholds, each (n_chains, 4, 16); no state is zero."""
     state = np.array([seed.generate_state(8 * LANES, np.uint32) for seed in seeds]).reshape(-1, 2, LANES, 4)
     state[..., 0] |= ~state.any(axis=-1)
     sites, thresholds = np.ascontiguousarray(state.transpose(1, 0, 3, 2))
@@ -75,7 +75,7 @@ def streams(seeds: list[np.random.SeedSequence]) -> tuple[NDArray[np.uint32], ND
 
 
 def check_model(owner: Any, *, symmetric: bool = True) -> None:
-    """Checked couplings and fields of a dynamics, in the form used for computation."""
+    """Check couplings and fields of a dynamics, and convert them to the form used for computation."""
     object.__setattr__(owner, "couplings", check_couplings(owner.couplings, symmetric=symmetric))
     object.__setattr__(owner, "fields", check_fields(owner.fields, owner.n_spins))
 
@@ -91,7 +91,7 @@ def advance_chains(
     metropolis: bool = False,
     advanced: Callable[[int], Any] | None = None,
 ) -> None:
-    """Update spins of the chains that `fields` holds, each at random sites from its own stream of `order`.
+    """Update spins of the chains that `fields` holds, each at random sites from its own stream in `order`.
 
     `fill` is given sites and thresholds (n_chains, n_updates), in the unit of the fields.
     """
@@ -122,7 +122,7 @@ def _chain_by_chain(chains: list[Thresholds], unit: float) -> Thresholds:
 
     def fill(sites: NDArray[np.int32], out: NDArray[np.float32]) -> None:
         nonlocal begun
-        if memory is not None and not begun:  # it may have been replaced by that of a continued run
+        if memory is not None and not begun:  # the array may have been replaced by that of a continued run
             for chain, row in zip(chains, memory, strict=True):
                 np.copyto(np.asarray(chain.memory), row)
         begun = True
@@ -145,7 +145,7 @@ class SpinDynamics(Dynamics):
     """Random-sequential updates s_i = sign(h_i + threshold); the distribution of thresholds defines the dynamics.
 
     A subclass implements `threshold_source`. With `metropolis` a spin flips where s_i h_i is below the threshold. Every
-    chain visits sites in its own order.
+    chain visits the sites in its own random order.
     """
 
     variable: ClassVar[str] = "spins"
@@ -187,12 +187,12 @@ class SpinDynamics(Dynamics):
         state : ndarray of uint32, shape (n_chains, 4, 16)
             Compiled generators of each chain.
         generators : list of Generator
-            One of each chain.
+            One generator for each chain.
 
         Returns
         -------
         Thresholds
-            With memory (n_chains, n_spins), or none.
+            With memory (n_chains, n_spins) where the dynamics has one.
         """
         found = [self.threshold_source(rng) for rng in generators]
         chains = [source if isinstance(source, Thresholds) else Thresholds(source) for source in found]
@@ -263,7 +263,7 @@ class CompiledSpinDynamics(SpinDynamics):
         return unit_of_energy(float(np.min(self.temperature)))
 
     def in_units(self, temperature: float) -> np.float32:
-        """A temperature in the `unit` in which chains compute.
+        """Convert a temperature to the `unit` of the chains.
 
         Parameters
         ----------

@@ -1,17 +1,17 @@
 """Compiled kernels of single-spin updates from given sites and thresholds, for each kind of couplings.
 
-Every chain has its own sites. Up to eight chains take turns update by update, so that the processor works on one while
-another waits for a sum. The arithmetic of a chain does not depend on how many take turns: results do not depend on how
-chains are grouped.
+Every chain has its own sites. Updates of up to eight chains are interleaved, so that the processor works on one while
+another waits for a sum. The arithmetic of a chain does not depend on their number, so that results do not depend on the
+grouping of chains.
 """
 
 from numba import float32, int8, int64, njit
 
 from simulate.vector_intrinsics import add_scaled, update_eight, update_four, update_one
 
-# chains that take turns, each with its own spins and fields in the innermost cache
+# interleaved chains, each with its spins and fields in the first-level cache
 _TURNS = 8
-# up to this many columns of a matrix, adding nothing where a spin stays costs less than a branch that is guessed wrong
+# up to this many columns of a matrix, adding zeros where a spin stays takes less time than a mispredicted branch
 _ADD_ALWAYS = 128
 
 
@@ -24,7 +24,7 @@ def _block_end(first, total, done, every):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _record_states(spins, first_chain, record, past, every):
-    """record[chain, past / every - 1] = spins of the chains that take turns, if `past` updates end with a record."""
+    """record[chain, past / every - 1] = spins of the interleaved chains, if `past` updates end with a record."""
     if past <= 0 or past % every != 0:
         return
     index = past // every - 1
@@ -39,9 +39,9 @@ def advance_patterns(sites, thresholds, scale, metropolis, left, right, own, spi
 
     h_i = sum_mu left[i, mu] overlaps[mu] - own_i s_i, and overlaps follow each flip by right[i]. sites and thresholds
     are (n_chains, n_updates); spins (int8) and overlaps have a row for each chain. With `metropolis` the threshold is
-    -s_i times the given one. left, right and overlaps are float32, own (n_spins,); or all are whole numbers of int16
-    and own is one number (1,). After each `every` updates the states go into record (n_chains, n_records, n_spins);
-    `done` is the number of updates made before, less those of burn-in, which are not recorded.
+    -s_i times the given one. left, right and overlaps are float32, own (n_spins,); or all are int16 and own is one
+    number (1,). After each `every` updates the states go into record (n_chains, n_records, n_spins); `done` is the
+    number of updates made before, less those of burn-in, which are not recorded.
     """
     n_chains, n_updates = sites.shape
     for group in range(0, n_chains, _TURNS):

@@ -24,7 +24,7 @@ __all__ = ["ColoredFieldGlauber", "Glauber", "Metropolis", "PersistentGlauber", 
 
 
 def threshold_of(probability: float) -> np.uint32:
-    """Number below which a random 32-bit word falls with the given probability, to 2^-32."""
+    """Number below which a random 32-bit word lies with the given probability, to 2^-32."""
     return np.uint32(min(round(probability * 2.0**32), 2**32 - 1))
 
 
@@ -222,7 +222,7 @@ class Glauber(CompiledSpinDynamics):
 class Metropolis(CompiledSpinDynamics):
     """Metropolis dynamics: a random spin i flips with probability min(1, exp(-2 s_i h_i / T)).
 
-    Detailed balance holds, the steady state is exp(-E / T).
+    Detailed balance holds, and the steady state is exp(-E / T).
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Compiled kernels that draw random sites and thresholds for single-spin updates.
 
-Each chain has streams of its own, sixteen generators side by side (n_chains, 4, 16), whose numbers it takes in turn.
-What is left of a row of sixteen when a call ends is lost; so calls of a multiple of sixteen updates give the same
-numbers as one call. Numpy's error model drops the checks for division by zero, which would keep loops from vectorising.
+Each chain has its own streams, sixteen generators in parallel (n_chains, 4, 16), whose numbers it uses in turn. The
+rest of a row of sixteen is discarded when a call ends, so that only calls of a multiple of sixteen updates give the
+same numbers as one call. Numpy's error model omits the checks for division by zero, which would prevent vectorisation.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from numba import float32, int32, njit, uint32, uint64
 
 from simulate.vector_intrinsics import LANES, fill_words, logistic
 
-# numbers that each generator makes in one go: they stay in the innermost cache until they are used
+# numbers that each generator produces per call: they stay in the first-level cache until they are used
 _ROWS = 32
 _WORDS = _ROWS * LANES
 _STREAM = 4 * LANES
@@ -20,7 +20,7 @@ _STREAM = 4 * LANES
 def _fill_bits(state, bits, n_rows):
     """Fill n_rows of bits (n_words, _ROWS, n_lanes) with xoshiro128++ (Blackman, Vigna 2021), a stream in every lane.
 
-    Two loops over the lanes: one with all arrays has more pairs that might overlap than the compiler is ready to check.
+    There are two loops over the lanes, since for one the compiler would not check all pairs of arrays for overlap.
     """
     n_words, _, n_lanes = bits.shape
     s0, s1, s2, s3 = state[0].copy(), state[1].copy(), state[2].copy(), state[3].copy()
@@ -72,7 +72,7 @@ def logistic_threshold(bits):
     """Threshold with the density of 1/2 log(u / (1 - u)) from 32 random bits.
 
     The lowest bit is the sign; the others make w uniform on (0, 1), and |z| = 1/2 log((2 - w) / w) has
-    P(|z| > x) = 2 / (1 + exp(2 x)), in full float32 precision out to the last tail at 2^-32.
+    P(|z| > x) = 2 / (1 + exp(2 x)), in full float32 precision down to tail probabilities of 2^-32.
     """
     w = _uniform(bits)
     return _logarithm((float32(2.0) - w) / w) * (float32(0.5) - float32(int32(bits & uint32(1))))
@@ -123,7 +123,7 @@ def fill_logistic_lanes(state, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _rows_of(count):
-    """Rows of sixteen that hold as many numbers."""
+    """Number of rows of sixteen that hold `count` numbers."""
     return (count + LANES - 1) // LANES
 
 
@@ -145,7 +145,7 @@ def fill_sites(state, n_spins, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_logistic(state, scale, out):
-    """Fill out (n_chains, n_updates) with scale times fresh logistic thresholds; state (n_chains, 4, 16) moves on."""
+    """Fill out (n_chains, n_updates) with scale times new logistic thresholds; state (n_chains, 4, 16) is advanced."""
     words, fresh = np.empty((1, _WORDS), np.uint32), np.empty(_WORDS, np.float32)
     for chain in range(out.shape[0]):
         for first in range(0, out.shape[1], _WORDS):
@@ -194,7 +194,7 @@ def fill_mixture(state, share, scale, other_scale, out):
 def fill_persistent(state, keep, scale, sites, memory, out):
     """Fill out with scale times the thresholds of the visited sites, each kept with probability keep / 2^32, else new.
 
-    memory (n_chains, n_spins) holds the threshold of every spin and moves on.
+    memory (n_chains, n_spins) holds the threshold of every spin and is updated.
     """
     words = np.empty((2, _WORDS), np.uint32)
     fresh = np.empty(_WORDS, np.float32)
@@ -204,7 +204,7 @@ def fill_persistent(state, keep, scale, sites, memory, out):
             fill_words(state, chain * _STREAM, words, 2, _rows_of(count))
             logistic(words, float32(1.0), fresh, _rows_of(count))  # of the first words
             for at in range(count):
-                # one update after the other, since a site may return, but with all fresh thresholds made beforehand
+                # sequential, since a site may occur twice; new thresholds are drawn beforehand
                 site = uint64(sites[chain, first + at])
                 value = memory[chain, site] if words[1, at] < keep else fresh[at]
                 memory[chain, site] = value
@@ -216,7 +216,7 @@ def fill_coloured(state, temperature, tau, strength, unit, sites, clock, last_vi
     """Fill out with temperature times a logistic threshold plus the coloured field of the visited site over `unit`.
 
     memory (n_chains, n_spins) holds the Ornstein-Uhlenbeck field of every spin, of standard deviation `strength`, at
-    its last visit, the number of an update (n_chains, n_spins); it is carried to the present by its exact law,
+    its last visit, the number of an update (n_chains, n_spins); it is propagated to the present by its exact law,
     exp(-elapsed / tau). Update k happens at the time (clock + k) / n_spins in sweeps. Normals by Box and Muller 1958.
     """
     words = np.empty((3, _WORDS), np.uint32)

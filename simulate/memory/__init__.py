@@ -8,6 +8,7 @@ from simulate.couplings import (
     pattern_correlation,
     pseudo_inverse,
 )
+from simulate.memory.neighbours import bounded_learning, centred_daydream, high_temperature_unlearn
 from simulate.memory.patterns import binarise_images, correlated_patterns, digit_patterns, random_patterns
 from simulate.memory.perceptron import perceptron
 from simulate.memory.thermal import mean_field_correlations, thermal_unlearn
@@ -16,12 +17,15 @@ from simulate.memory.unlearning import daydream, eigenvector_dreaming, unlearn
 __all__ = [
     "PatternCouplings",
     "binarise_images",
+    "bounded_learning",
+    "centred_daydream",
     "correlated_patterns",
     "daydream",
     "digit_patterns",
     "dreaming",
     "eigenvector_dreaming",
     "hebbian",
+    "high_temperature_unlearn",
     "lowest_rate",
     "mean_field_correlations",
     "pattern_correlation",

@@ -24,7 +24,7 @@ def random_patterns(n_patterns: int, n_spins: int, *, bias: float = 0.0, seed: A
     bias : float, default 0
         Mean of an entry, in [-1, 1].
     seed : int, SeedSequence, Generator or None
-        Same seed, same patterns.
+        The same seed gives the same patterns.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def correlated_patterns(
     n_parents : int, default 1
         Number of random parents; pattern mu descends from parent mu mod n_parents.
     seed : int, SeedSequence, Generator or None
-        Same seed, same patterns.
+        The same seed gives the same patterns.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def binarise_images(images: ArrayLike, threshold: float | None = None) -> NDArra
     images : array_like, shape (n_images, ...)
         Finite grey values; all axes after the first are flattened to spins.
     threshold : float, optional
-        Grey value above which a pixel is +1; half-way between least and greatest value by default.
+        Grey value above which a pixel is +1; half-way between the smallest and the largest value by default.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def digit_patterns(n_patterns: int | None = None, *, threshold: float = 7.5, see
     threshold : float, default 7.5
         Grey value above which a pixel is +1.
     seed : int, SeedSequence, Generator or None
-        Chooses the images.
+        Seed of the choice of images.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def digit_patterns(n_patterns: int | None = None, *, threshold: float = 7.5, see
     Raises
     ------
     ValueError
-        If more images are asked for than there are.
+        If `n_patterns` exceeds the number of images.
 
     References
     ----------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
@@ -11,6 +9,7 @@ from tqdm.auto import tqdm
 from simulate.checks import check_count, check_number, check_patterns
 from simulate.couplings import full_matrix, hebbian
 from simulate.memory import relaxation_kernels as kernels
+from simulate.user_warnings import warn
 
 __all__ = ["perceptron"]
 
@@ -32,7 +31,7 @@ def perceptron(
         e_i = 1 if xi_i h_i < margin |J_i| else 0,    |J_i|^2 = sum_j J_ij^2,    h_i = sum_j J_ij xi_j,
         J_ij <- J_ij + (e_i + e_j) xi_i xi_j / N    (symmetric),    J_ij + e_i xi_i xi_j / N    (otherwise),
 
-    diagonal zero, until all stabilities reach the margin. That happens after finitely many passes if couplings with
+    diagonal zero, until all stabilities reach the margin. This happens after finitely many passes if couplings with
     larger margins exist. For random patterns and N -> infinity, couplings that may be asymmetric exist up to the
     load 1 / int_{-margin}^{inf} (t + margin)^2 exp(-t^2 / 2) dt / sqrt(2 pi): 2 at margin 0, 0.52 at margin 1.
 
@@ -40,13 +39,13 @@ def perceptron(
     ----------
     patterns : array_like of +-1, shape (n_patterns, n_spins)
     margin : float, default 1
-        Least stability required, >= 0; dimensionless if `normalised`, else in units of the couplings.
+        Smallest stability required, >= 0; dimensionless if `normalised`, else in units of the couplings.
     couplings : array_like, shape (n_spins, n_spins), optional
         Initial couplings, not changed; `hebbian(patterns)` by default.
     symmetric : bool, default True
-        Keep the couplings symmetric.
+        Whether to keep the couplings symmetric.
     normalised : bool, default True
-        Measure the margin in units of |J_i| (Gardner); otherwise ask for xi_i h_i >= margin (Diederich, Opper).
+        Whether the margin is in units of |J_i| (Gardner); otherwise xi_i h_i >= margin is required (Diederich, Opper).
     max_passes : int, default 10000
         Passes after which learning stops.
     progress : bool, default False
@@ -87,7 +86,7 @@ def perceptron(
         taught = kernels.learn_margins(result, states, margin, 1.0 / n_spins, symmetric, normalised)
         if taught == 0:
             return result
-    warnings.warn(
+    warn(
         f"margin {margin:g} was not reached: {taught} of {xi.size} spins were still below it in pass {max_passes}; "
         "ask for a smaller margin, store fewer patterns or raise max_passes",
         RuntimeWarning,

@@ -34,20 +34,14 @@ def shuffled_orders(rng, orders):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def settle(outgoing, spins, rng, max_sweeps):
-    """Relax spins (n_spins,) in place, each sweep in a fresh random order; sweeps used, -1 if max_sweeps were too few.
-
-    outgoing[i] are the couplings by which spin i acts on the others, the columns of the couplings: rows of a symmetric
-    matrix. A spin turns only where the field opposes it by more than a tie (`TIE`), so that with symmetric couplings
-    the energy falls with every flip and a fixed point s_i h_i >= 0 is reached in finitely many; with asymmetric ones
-    there may be none. The last sweep, in which no spin turns, counts.
-    """
+def settle_from(outgoing, spins, bias, rng, max_sweeps):
+    """As `settle`, in the fields sum_j J_ij (s_j - bias) of centred spins."""
     n_spins = len(spins)
     fields = np.zeros(n_spins)
     tolerance = np.zeros(n_spins)
     for i in range(n_spins):
         for j in range(n_spins):
-            fields[j] += outgoing[i, j] * spins[i]
+            fields[j] += outgoing[i, j] * (spins[i] - bias)
             tolerance[j] += TIE * abs(outgoing[i, j])
     orders = np.empty((1, n_spins), np.int64)
     for sweep in range(max_sweeps):
@@ -68,6 +62,18 @@ def settle(outgoing, spins, rng, max_sweeps):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def settle(outgoing, spins, rng, max_sweeps):
+    """Relax spins (n_spins,) in place, each sweep in a new random order; returns the sweeps, -1 if too few.
+
+    outgoing[i] are the couplings by which spin i acts on the others, the columns of the couplings: rows of a symmetric
+    matrix. A spin flips only where the field opposes it by more than a tie (`TIE`). With symmetric couplings the energy
+    then decreases with every flip, and a fixed point s_i h_i >= 0 is reached after finitely many; with asymmetric ones
+    there may be none. The last sweep, in which no spin flips, is counted.
+    """
+    return settle_from(outgoing, spins, 0.0, rng, max_sweeps)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def settle_all(outgoing, states, rng, max_sweeps, sweeps):
     """Relax every row of states (n_states, n_spins) in place; `sweeps` (n_states,) as `settle` returns them."""
     for k in range(len(states)):
@@ -76,7 +82,7 @@ def settle_all(outgoing, states, rng, max_sweeps, sweeps):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def unlearn(couplings, n_dreams, amount, rng, max_sweeps):
-    """Dream n_dreams times, couplings in place; the number of dreams that did not reach a fixed point."""
+    """Dream n_dreams times, with couplings changed in place; returns the number of dreams without a fixed point."""
     n_spins = len(couplings)
     spins = np.empty(n_spins)
     unsettled = 0
@@ -90,7 +96,7 @@ def unlearn(couplings, n_dreams, amount, rng, max_sweeps):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def daydream(couplings, patterns, n_steps, amount, rng, max_sweeps):
-    """n_steps times learn a random pattern and unlearn a fixed point, couplings in place; unsettled count."""
+    """Learn a random pattern and unlearn a fixed point n_steps times, in place; returns the unsettled count."""
     n_patterns, n_spins = patterns.shape
     spins = np.empty(n_spins)
     unsettled = 0
@@ -104,11 +110,39 @@ def daydream(couplings, patterns, n_steps, amount, rng, max_sweeps):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def unlearn_within(couplings, n_dreams, amount, largest, rng, max_sweeps):
+    """As `unlearn`, with couplings of absolute value `largest` at most."""
+    n_spins = len(couplings)
+    unsettled = 0
+    for _ in range(n_dreams):
+        unsettled += unlearn(couplings, 1, amount, rng, max_sweeps)
+        for i in range(n_spins):
+            for j in range(n_spins):
+                couplings[i, j] = min(max(couplings[i, j], -largest), largest)
+    return unsettled
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def centred_daydream(couplings, patterns, bias, n_steps, amount, rng, max_sweeps):
+    """As `daydream`, of spins minus their mean `bias`, from random states of that mean."""
+    n_patterns, n_spins = patterns.shape
+    spins = np.empty(n_spins)
+    unsettled = 0
+    for _ in range(n_steps):
+        for i in range(n_spins):
+            spins[i] = 1.0 if rng.random() < (1.0 + bias) / 2.0 else -1.0
+        unsettled += settle_from(couplings, spins, bias, rng, max_sweeps) < 0
+        subtract_outer(couplings, spins - bias, amount)
+        subtract_outer(couplings, patterns[rng.integers(0, n_patterns)] - bias, -amount)
+    return unsettled
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def dream_eigenvectors(couplings, vectors, n_dreams, amount, leading, rng, max_sweeps):
     """Dream n_dreams times, each lowering eigenvalues as the squared overlaps of a fixed point with the eigenvectors.
 
     Columns of `vectors` are the eigenvectors; `couplings` (zero diagonal) change in place. If `leading`, only the
-    eigenvector of largest overlap loses, all of `amount` n_spins. Returns the unsettled count.
+    eigenvalue of the eigenvector of largest overlap is lowered, by `amount` n_spins. Returns the unsettled count.
     """
     n_spins = len(couplings)
     spins = np.empty(n_spins)
@@ -158,7 +192,7 @@ def thermal_correlations(couplings, temperature, burn_in, draws, rng, total):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def learn_margins(couplings, patterns, margin, step, symmetric, normalised):
-    """One pass of margin learning over the patterns, couplings in place; the number of spins that were taught."""
+    """One pass of margin learning over the patterns, in place; returns the number of spins below the margin."""
     n_patterns, n_spins = patterns.shape
     wrong = np.empty(n_spins)
     taught = 0
@@ -173,7 +207,7 @@ def learn_margins(couplings, patterns, margin, step, symmetric, normalised):
                 field += row[j] * xi[j]
                 square += row[j] * row[j]
             needed = margin * math.sqrt(square) if normalised else margin
-            # a row of zeros has a stability of 0 whatever the margin: it is always taught
+            # a row of zeros has a stability of 0 at any margin: it always learns
             lacking = field * xi[i] < needed or square == 0.0
             wrong[i] = 1.0 if lacking else 0.0
             count += lacking

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number
 from simulate.couplings import check_couplings, full_matrix
 from simulate.memory import relaxation_kernels as kernels
+from simulate.threads import one_blas_thread
 
 __all__ = ["mean_field_correlations", "thermal_unlearn"]
 
@@ -50,11 +50,11 @@ def thermal_unlearn(
     epsilon : float, default 0.01
         Strength of one dream, dimensionless, > 0.
     method : {"monte-carlo", "mean-field"}
-        How the correlations are computed.
+        Method of computing the correlations.
     burn_in, draws : int
-        Sweeps of a Monte Carlo run that are discarded, and that are averaged over.
+        Numbers of sweeps of a Monte Carlo run that are discarded, and that are averaged over.
     seed : int, SeedSequence, Generator or None
-        Of the Monte Carlo runs: same seed, same couplings.
+        Seed of the Monte Carlo runs; the same seed gives the same couplings.
     progress : bool, default False
         Show a progress bar.
 
@@ -82,8 +82,8 @@ def thermal_unlearn(
         raise ValueError(f"method must be 'monte-carlo' or 'mean-field', got {method!r}")
     rng = np.random.default_rng(seed)
     shift: NDArray[np.float64] | None = None
-    # synchronising threads takes longer than the products of small matrices
-    with threadpool_limits(limits=1 if len(result) < 500 else None, user_api="blas"):
+    # one thread: synchronising threads takes longer than products of small matrices
+    with one_blas_thread(len(result) < 500):
         for _ in tqdm(range(n_dreams), disable=not progress, unit="dream"):
             if method == "mean-field":
                 correlations, shift = _solve(result / temperature, shift)
@@ -97,15 +97,15 @@ def thermal_unlearn(
 
 
 def mean_field_correlations(couplings: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """Correlations <s_i s_j> of spins without fields, in mean-field theory with its reaction term.
+    """Correlations ``<s_i s_j>`` of spins without fields, in mean-field theory with its reaction term.
 
     The correlations C are the matrix with unit diagonal whose inverse is -J / T off the diagonal,
 
         C = (L - J / T)^-1,    L diagonal such that C_ii = 1:
 
-    the Gaussian model with the constraint <s_i^2> = 1. L_i = 1 + (1/T^2) sum_j J_ij^2 + ... is Onsager's reaction term.
-    There is exactly one solution at every temperature; it is exact to second order in J / T, and for large systems with
-    weak couplings of any statistics in their disordered phase.
+    the Gaussian model with the constraint ``<s_i^2> = 1``. L_i = 1 + (1/T^2) sum_j J_ij^2 + ... is Onsager's reaction
+    term. There is exactly one solution at every temperature; it is exact to second order in J / T, and for large
+    systems with weak couplings of any statistics in their disordered phase.
 
     Parameters
     ----------

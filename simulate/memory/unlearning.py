@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number, check_patterns
 from simulate.couplings import full_matrix, hebbian
 from simulate.memory import relaxation_kernels as kernels
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 __all__ = ["daydream", "eigenvector_dreaming", "unlearn"]
 
-# the energy falls with every flip; N = 1000 at load 0.5 settles within 20 sweeps, so this limit is not reached
+# the energy decreases with every flip; N = 1000 at load 0.5 settles within 20 sweeps, so this limit is not reached
 _MAX_SWEEPS = 1000
 # dreams between two updates of the progress bar
 _AT_ONCE = 200
@@ -41,7 +41,7 @@ def unlearn(
     epsilon : float, default 0.01
         Strength of one dream, dimensionless, > 0.
     seed : int, SeedSequence, Generator or None
-        Same seed, same couplings.
+        The same seed gives the same couplings.
     progress : bool, default False
         Show a progress bar.
 
@@ -85,7 +85,7 @@ def daydream(
 
         J <- J + (epsilon / N) (xi xi^T - s* s*^T),    diagonal zero.
 
-    Unlike `unlearn` it does not destroy the memories when continued for too long: once the fixed points are the
+    Unlike with `unlearn`, patterns are not lost when dreaming continues for too long: once the fixed points are the
     patterns, learning and unlearning balance.
 
     Parameters
@@ -98,7 +98,7 @@ def daydream(
     couplings : array_like, shape (n_spins, n_spins), optional
         Initial couplings; `hebbian(patterns)` by default.
     seed : int, SeedSequence, Generator or None
-        Same seed, same couplings.
+        The same seed gives the same couplings.
     progress : bool, default False
         Show a progress bar.
 
@@ -163,7 +163,7 @@ def eigenvector_dreaming(
     choice : {"leading", "all"}
         Eigenvectors whose eigenvalues decrease.
     seed : int, SeedSequence, Generator or None
-        Same seed, same couplings.
+        The same seed gives the same couplings.
     progress : bool, default False
         Show a progress bar.
 
@@ -180,7 +180,7 @@ def eigenvector_dreaming(
 
     References
     ----------
-    Benedetti, Carillo, Marinari, Mezard 2023, arXiv 2308.13445, doi:10.1088/1742-5468/ad138e, for the picture and the
+    Benedetti, Carillo, Marinari, Mezard 2023, arXiv 2308.13445, doi:10.1088/1742-5468/ad138e, for the approach and the
     family of algorithms.
     """
     result = full_matrix(couplings)
@@ -189,8 +189,8 @@ def eigenvector_dreaming(
     if choice not in ("leading", "all"):
         raise ValueError(f"choice must be 'leading' or 'all', got {choice!r}")
     rng = np.random.default_rng(seed)
-    # waiting for further threads costs more than small matrices do
-    with threadpool_limits(limits=1 if len(result) < 500 else None, user_api="blas"):
+    # one thread: synchronising threads takes longer than products of small matrices
+    with one_blas_thread(len(result) < 500):
         vectors = np.ascontiguousarray(np.linalg.eigh(result)[1])
 
         def dream(count: int) -> int:
@@ -210,7 +210,7 @@ def _in_parts(run: Any, total: int, result: NDArray[np.float64], progress: bool,
             unsettled += run(count)
             bar.update(count)
     if unsettled:
-        warnings.warn(
+        warn(
             f"{unsettled} of {total} relaxations did not reach a fixed point in {_MAX_SWEEPS} sweeps",
             RuntimeWarning,
             stacklevel=3,

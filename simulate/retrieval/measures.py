@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +24,7 @@ from simulate.retrieval.relaxation import (
     summarise,
     unopposed,
 )
+from simulate.user_warnings import warn
 
 __all__ = ["basins", "capacity", "fixed_points", "overlaps", "relax", "stability"]
 
@@ -46,7 +46,7 @@ def overlaps(states: Any, patterns: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If the patterns hold anything but +1 and -1, or the number of spins differs.
+        If the patterns contain values other than +1 and -1, or the number of spins differs.
     """
     xi = check_patterns(patterns)
     if isinstance(states, xr.Dataset):
@@ -79,7 +79,7 @@ def relax(
     max_sweeps : int, default 1000
         Largest number of sweeps.
     seed : int, SeedSequence or None
-        Of the orders.
+        Seed of the orders.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def relax(
     rng = np.random.default_rng(seed_sequence(seed))
     kernels.settle_all(outgoing, rows, rng, check_count(max_sweeps, "max_sweeps", low=1), sweeps)
     if (sweeps < 0).any():
-        warnings.warn(
+        warn(
             f"{(sweeps < 0).sum()} of {len(rows)} states did not settle in {max_sweeps} sweeps: raise max_sweeps"
             " (asymmetric couplings may have no fixed point)",
             RuntimeWarning,
@@ -120,8 +120,8 @@ def relax(
 def stability(couplings: Any, patterns: ArrayLike, *, normalised: bool = True) -> NDArray[np.float64]:
     """Stability of every spin of every pattern, its aligned field xi_i^mu h_i^mu / sqrt(sum_j J_ij^2).
 
-    A pattern is a fixed point where none of its stabilities is negative (see `fixed_points` for ties); the larger its
-    least stability, the larger its basin of attraction.
+    A pattern is a fixed point where none of its stabilities is negative (see `fixed_points` for ties); a larger minimal
+    stability means a larger basin of attraction.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def basins(
     max_sweeps : int, default 1000
         Largest number of sweeps.
     seed : int, SeedSequence or None
-        Same seed, same result, for any `n_jobs`.
+        The same seed gives the same result for any `n_jobs`.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).
     progress : bool, default False
@@ -225,9 +225,9 @@ def basins(
     -------
     xarray.Dataset
         `overlap` (flipped, pattern, repeat); `mean_overlap` and `retrieval` (fraction of retrieved states), both
-        (flipped), with standard errors `mean_overlap_std` and `retrieval_std` from the scatter of the means of the
-        patterns (of the repeats if there is but one pattern); `settled` (flipped), the fraction of states that
-        reached a fixed point.
+        (flipped), with standard errors `mean_overlap_std` and `retrieval_std` from the variance of the means of the
+        patterns (of the repeats if there is only one pattern); `settled` (flipped), the fraction of states that reached
+        a fixed point.
 
     Raises
     ------
@@ -290,32 +290,32 @@ def capacity(
 
     For every load, `n_repeats` times, random patterns are drawn and stored by `rule`. The network is started at up to
     `n_starts` of them, with a fraction `flipped` of the spins flipped. Without `dynamics` it relaxes at zero
-    temperature and the final overlap counts; with `dynamics` it runs for `burn_in` units of time, and the overlap with
-    the pattern it was started at is averaged over the `draws` states that follow, recorded every `thin` units.
+    temperature, and the final overlap is recorded. With `dynamics` it runs for `burn_in` units of time, and the overlap
+    with its initial pattern is averaged over the next `draws` states, one every `thin` units.
 
     Parameters
     ----------
     rule : callable
-        Patterns (n_patterns, n_spins) to couplings, for example `hebbian`, `PatternCouplings` or
+        Maps patterns (n_patterns, n_spins) to couplings, for example `hebbian`, `PatternCouplings` or
         ``lambda xi: dreaming(xi, 2.0)``.
     loads : array_like of float, shape (n_loads,)
         Loads P / N, > 0; rounded to whole numbers of patterns, at least 1.
     n_spins : int
         Number of spins N.
     dynamics : callable, optional
-        Couplings to a dynamics, for example ``lambda J: PersistentGlauber(J, 0.2, 0.5)``.
+        Maps couplings to a dynamics, for example ``lambda J: PersistentGlauber(J, 0.2, 0.5)``.
     flipped : float, default 0
         Fraction of spins flipped at the start.
     n_repeats : int, default 8
-        Independent sets of patterns for each load.
+        Number of independent sets of patterns for each load.
     n_starts : int, default 8
-        Patterns of each set that serve as initial states.
+        Number of patterns of each set that are used as initial states.
     threshold : float, default 0.95
         A pattern counts as retrieved where its (mean) overlap is at least this.
     burn_in, draws, thin : int
         Schedule of `sample`, with `dynamics` only.
     seed : int, SeedSequence or None
-        Same seed, same result, for any `n_jobs`.
+        The same seed gives the same result for any `n_jobs`.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).
     progress : bool, default False
@@ -326,7 +326,7 @@ def capacity(
     xarray.Dataset
         `overlap` (load, repeat, start), NaN where there are fewer patterns than starts; `mean_overlap` and `retrieval`
         (fraction of retrieved patterns), both (load), with standard errors `mean_overlap_std` and `retrieval_std` from
-        the scatter of the repeats (NaN for one repeat). For continuous units, overlaps are computed from their signs.
+        the variance of the repeats (NaN for one repeat). For continuous units, overlaps are computed from their signs.
 
     Raises
     ------

@@ -9,12 +9,12 @@ import numpy as np
 import xarray as xr
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from simulate.checks import check_patterns, first_place
 from simulate.couplings import full_matrix
 from simulate.memory import relaxation_kernels as kernels
+from simulate.threads import one_blas_thread
 
 
 def summarise(result: xr.Dataset, keep: str, independent: str, threshold: float) -> xr.Dataset:
@@ -34,7 +34,7 @@ def summarise(result: xr.Dataset, keep: str, independent: str, threshold: float)
 def recall(
     outgoing: NDArray[np.float64], patterns: NDArray[np.int8], flipped: float, max_sweeps: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Overlaps (n_patterns,) after relaxation from flipped patterns, and which of them settled."""
+    """Overlaps (n_patterns,) after relaxation from flipped patterns, and True for those that settled."""
     states = flip(patterns, flipped, rng).astype(np.float64)
     sweeps = np.empty(len(states), dtype=np.int64)
     kernels.settle_all(outgoing, states, rng, max_sweeps, sweeps)
@@ -55,11 +55,11 @@ def in_parallel(
     """Results of all tasks, in their order."""
 
     def alone(*task: Any) -> Any:
-        # the rounding of a matrix product must not depend on how many threads share it
-        with threadpool_limits(limits=1, user_api="blas"):
+        # rounding errors of a matrix product must not depend on the number of threads
+        with one_blas_thread():
             return run(*task)
 
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         results = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
             delayed(alone)(*task) for task in tasks
         )
@@ -85,7 +85,7 @@ def fitting_patterns(patterns: ArrayLike, n_spins: int) -> NDArray[np.int8]:
 
 
 def check_fractions(values: ArrayLike, name: str, *, high: float = np.inf) -> NDArray[np.float64]:
-    """A list of finite numbers from 0 to `high`."""
+    """Check a list of finite numbers from 0 to `high`."""
     numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
     if numbers.ndim != 1 or numbers.size == 0:
         raise ValueError(f"{name} must be a list of numbers that is not empty, got shape {numbers.shape}")

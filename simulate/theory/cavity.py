@@ -1,4 +1,4 @@
-"""Driven spins beyond linear response: dynamical mean field, from one spin in the field of all others."""
+"""Dynamical mean field of driven spins, which goes beyond linear response: one spin in the field of all others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _MOST_PERSISTENT, _LONGEST_TIME, _STRONGEST_FIELD = 0.99, 100.0, 8.0
-# sweeps: the horizon covers the decay of the noise exp(-(1 - a) t) and of slow modes
+# in sweeps: the time range covers the decay of the noise exp(-(1 - a) t) and of slow modes
 _SHORTEST_HORIZON, _MEMORIES_OF_THE_NOISE = 200.0, 20.0
 # during the iteration eigenvalues are grouped, except for the largest, which have the largest effect
 _GROUPS, _SINGLE_MODES = 64, 32
@@ -43,13 +43,13 @@ class DynamicalMeanField:
     Attributes
     ----------
     modes : ndarray, shape (n_spins,)
-        Eigenvalues g of J / T, rising.
+        Eigenvalues g of J / T, increasing.
     variances : ndarray, shape (n_spins,)
-        Equal-time variance of the spins along each of them; their mean is 1.
+        Equal-time variance of the spins along each mode; their mean is 1.
     times : ndarray, shape (n_times,)
-        In sweeps, from 0.
+        Times in sweeps, from 0.
     autocorrelation : ndarray, shape (n_times,)
-        <s_i(0) s_i(t)>, mean over the spins.
+        ``<s_i(0) s_i(t)>``, mean over the spins.
     response : ndarray, shape (n_times,)
         G(t) below, in units of 1 / T.
     imbalance : float
@@ -72,8 +72,8 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
     """Correlations of persistent-threshold and coloured-field spins, from one spin in the field of all others.
 
     With couplings between all spins, the field of one spin is h(t) = phi(t) + int K(t - u) s(u) du (in units of T): a
-    Gaussian field phi of correlation Delta, and the reaction of the others to its own past. Modes of the couplings, g
-    eigenvalues of J / T, have the spectra
+    Gaussian field phi of correlation Delta, and the reaction of the other spins to its own past. Modes of the
+    couplings, g eigenvalues of J / T, have the spectra
 
         C_g(w) = N(w) / |1 - g G(w)|^2
 
@@ -96,7 +96,8 @@ def dynamical_mean_field(dynamics: Any) -> DynamicalMeanField:
 
     With the load alpha, the first corrections to linear response are of relative order sqrt(alpha) / T. With a coloured
     field, where no threshold is kept, they are of order alpha / T^2. simulate/theory/one_spin.py has G and N of both
-    and their derivation. N is normalised to a mean variance of 1; `imbalance` is the deviation before.
+    and their derivation. N is normalised to a mean variance of 1; `imbalance` is the deviation before the
+    normalisation.
 
     Parameters
     ----------
@@ -200,7 +201,7 @@ def trusted(found: DynamicalMeanField) -> DynamicalMeanField:
 
 
 def solve_mean_field(modes: Values, shares: Values, spin: DrivenSpin) -> DynamicalMeanField:
-    """Iterate K, Delta -> G, N -> K, Delta to a fixed point, for modes g (rising) with their shares of all."""
+    """Iterate K, Delta -> G, N -> K, Delta to a fixed point, for modes g (increasing) with their shares."""
     one = spin.answer
     bulk = np.arange(max(len(modes) - _SINGLE_MODES, 0))
     groups = [part for part in (*np.array_split(bulk, _GROUPS), *np.arange(len(modes))[len(bulk) :, None]) if len(part)]
@@ -208,13 +209,13 @@ def solve_mean_field(modes: Values, shares: Values, spin: DrivenSpin) -> Dynamic
     g = np.array([shares[part] @ modes[part] for part in groups]) / share
     horizon = max(_SHORTEST_HORIZON, _MEMORIES_OF_THE_NOISE * spin.memory)
     times = np.arange(1 << math.ceil(math.log2(horizon / STEP)), dtype=np.float64) * STEP
-    # a start as in equilibrium, with the gain of a free spin: 1 / G(0) where the mean of 1 / (1 / G(0) - g) is 1
+    # start from equilibrium with the gain of a free spin: 1 / G(0) where the mean of 1 / (1 / G(0) - g) is 1
     nothing = np.zeros_like(times)
     response, noise = one(times, nothing, nothing)
     free = g * response[0]
     stiff = brentq(lambda value: (share / (value - free)).sum() - 1, free[-1] + 1e-9, free[-1] + 1e3)
     response = response / stiff
-    # of the spectrum in the equal-time variance: frequencies above 0 stand for those below too
+    # of the spectrum in the equal-time variance: positive frequencies are counted twice, for the negative ones
     weight = np.full(len(times) + 1, 1 / (STEP * len(times)))
     weight[[0, -1]] /= 2
     change, mean = np.inf, 1.0
@@ -225,7 +226,7 @@ def solve_mean_field(modes: Values, shares: Values, spin: DrivenSpin) -> Dynamic
         gain = 1 / (1 - g[:, None] * answer)
         local, local_square = share @ gain, share @ abs(gain) ** 2
         reaction = back((1 / answer) * (1 - 1 / local))
-        reaction[0] *= 2  # a transform gives half of the jump from 0
+        reaction[0] *= 2  # the transform gives half of the jump at 0
         field = back(spectrum * (local_square - abs(local) ** 2) / abs(local * answer) ** 2)
         before = response, noise
         mean = float(noise[0] + (spectrum * weight) @ (local_square - 1))
@@ -242,7 +243,7 @@ def solve_mean_field(modes: Values, shares: Values, spin: DrivenSpin) -> Dynamic
         ]
     )
     mean = float(shares @ variances)
-    # with order the largest mode would take a share of all variance that does not shrink with their number
+    # in an ordered state the largest mode has a share of the variance that does not decrease with the number of spins
     if not settled or (shares[-1] * variances[-1] > _ORDER * mean and variances[-1] > _NO_ORDER):
         raise ValueError(
             "dynamical mean field finds no steady state without order: the largest eigenvalue of couplings / "

@@ -12,7 +12,7 @@ from simulate.dynamics.responses import Response
 
 
 def full_matrix(couplings: Any) -> NDArray[np.float64]:
-    """Couplings of any kind as a full matrix."""
+    """Convert couplings of any kind to a full matrix."""
     return np.asarray(couplings.toarray() if hasattr(couplings, "toarray") else couplings, dtype=np.float64)
 
 
@@ -25,7 +25,7 @@ def couplings_of_modes(vectors: NDArray[np.float64], variances: NDArray[np.float
 
 
 def no_closed_form(what: str, dynamics: Any) -> str:
-    """Error for a dynamics without a closed form, with the remedy."""
+    """Error message for a dynamics without a closed form, with the remedy."""
     potential = f" with {type(dynamics.potential).__name__} potential" if hasattr(dynamics, "potential") else ""
     return f"no closed form of the {what} is known for {type(dynamics).__name__}{potential}; sample it and fit instead"
 
@@ -50,7 +50,7 @@ def refuse_fields(what: str, dynamics: Any) -> None:
 def lost_diagonal(couplings: Any) -> float:
     """Diagonal P / N that was set to zero in Hebbian couplings, in units of their scale; an error for other couplings.
 
-    A Hebbian matrix is recognised by its entries, which times N are whole numbers, all odd or all even, up to a scale.
+    A Hebbian matrix is recognised by its entries: N J_ij are integers, all odd or all even, up to a scale.
     The diagonal follows from the lowest eigenvalue where there are fewer patterns than spins; otherwise
     `PatternCouplings` are needed.
     """
@@ -84,6 +84,6 @@ def lost_diagonal(couplings: Any) -> float:
 
 
 def _whole(values: NDArray[np.float64]) -> bool:
-    """Whether these are whole numbers, all odd or all even."""
+    """Whether these are integers, all odd or all even."""
     whole = np.round(values)
     return bool(abs(values - whole).max() < 1e-2 and len(np.unique(whole % 2)) == 1)

@@ -25,9 +25,9 @@ def effective_energy(dynamics: Any, states: ArrayLike) -> NDArray[np.float64]:
     Parameters
     ----------
     dynamics : ActiveOrnsteinUhlenbeck
-        With temperature 0; T_a is its active temperature.
+        Units at temperature 0; T_a is their active temperature.
     states : array_like, shape (..., n_spins)
-        Where to evaluate it.
+        States at which the energy is evaluated.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def effective_energy(dynamics: Any, states: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If the dynamics is another one or has thermal noise besides, or the number of units differs.
+        If the dynamics is another one or has thermal noise, or the number of units differs.
 
     References
     ----------

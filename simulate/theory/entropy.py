@@ -18,7 +18,7 @@ __all__ = ["entropy_production", "estimate_entropy_production", "linear_entropy_
 
 
 def linear_entropy_production(drift: ArrayLike, diffusion: ArrayLike) -> float:
-    """Entropy production rate of the linear dynamics dx = -A x dt + noise, <noise noise^T> = 2 D, A asymmetric or not.
+    """Entropy production rate of the linear dynamics dx = -A x dt + noise, ``<noise noise^T> = 2 D``, for any A.
 
         rate = tr(A^T D^-1 A S) - tr A,    A S + S A^T = 2 D,
 
@@ -75,8 +75,8 @@ def entropy_production(dynamics: Any, parity: Literal["even", "odd", "hidden"] =
       a C_xv / T - a - 1 / tau + (T C_vv + T_a C_xx / tau^2) / (C_xx C_vv - C_xv^2), where C_vv = T_a / tau,
       C_xv = T_a / (1 + a tau) and C_xx = (T + C_xv) / a;
     - `hidden`, v is not observed, only trajectories of x: 0 at every T. A scalar stationary Gaussian process is
-      reversible, and so are all modes of symmetric couplings together. It is in this sense (velocities instead of v)
-      that harmonic units produce no entropy at T = 0 in Fodor et al. 2016.
+      reversible, and so are all modes of symmetric couplings together. In this sense (with velocities in place of v),
+      harmonic units produce no entropy at T = 0 in Fodor et al. 2016.
 
     Without thermal noise, x is determined by v, its reversal is impossible, and `even` and `odd` are infinite.
     Without coloured noise (tau = 0 or T_a = 0) the dynamics is that of equilibrium: 0.
@@ -84,7 +84,7 @@ def entropy_production(dynamics: Any, parity: Literal["even", "odd", "hidden"] =
     Parameters
     ----------
     dynamics : ActiveOrnsteinUhlenbeck
-        With harmonic or spherical potential.
+        Units in a harmonic or spherical potential.
     parity : {"even", "odd", "hidden"}
 
     Returns
@@ -176,7 +176,7 @@ def estimate_entropy_production(
     before, after = x[:, :-1].reshape(-1, n), x[:, 1:].reshape(-1, n)
     if len(before) < 10 * n_batches * n:
         raise ValueError(f"states: {len(before)} pairs are too few for {n_batches} batches of {n} variables")
-    # batches of moments; the mean of states is 0 or estimated with the rest
+    # moments by batch; the mean of the states is 0 or estimated from all of them
     centre = x.mean(axis=(0, 1))
     before, after = before - centre, after - centre
     parts = np.array_split(np.arange(len(before)), n_batches)

@@ -91,8 +91,9 @@ def fitted_rate_and_slope(dynamics: Any, method: str | None = None) -> tuple[flo
     -----
     Against fits to simulations of persistent spins at loads 0.1 to 0.3, temperatures 2 to 4 and persistences 0.3 to 0.9
     the rate is right within 5 %, the slope within 3 %, in coloured fields within 8 % (errors of up to 5 %) and 1 %, and
-    no number in it was fitted; second order is 7 to 59 % off (tests/VALIDATION.md has tables and command). As
-    persistence goes to 0 a small error stays: at load 0.3 and T = 2 it gives 4e-4 and 1.02 / T in place of 0 and 1 / T.
+    no parameter of the theory was fitted; errors of the second order are 7 to 59 % (tests/VALIDATION.md has tables and
+    command). As persistence goes to 0 a small error remains: at load 0.3 and T = 2 it gives 4e-4 and 1.02 / T in place
+    of 0 and 1 / T.
 
     References
     ----------
@@ -113,7 +114,7 @@ def fitted_rate_and_slope(dynamics: Any, method: str | None = None) -> tuple[flo
 
 
 def _even(modes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Equal shares of modes."""
+    """Equal shares for all modes."""
     return np.full(len(modes), 1 / len(modes))
 
 
@@ -126,13 +127,13 @@ def _rate_of(couplings: Any) -> float:
 
 
 def _modes(couplings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eigenvalues of the Hebbian matrix with its diagonal, rising, and those of the couplings along the same modes."""
+    """Increasing eigenvalues of the Hebbian matrix with its diagonal, and of the couplings along the same modes."""
     if isinstance(couplings, PatternCouplings) and couplings.rate != 0:
         n_patterns, n_spins = couplings.patterns.shape
         patterns = couplings.patterns
         stored = np.linalg.eigvalsh(pattern_correlation(patterns))[-n_spins:]
         hebbian: NDArray[np.float64] = np.append(np.zeros(max(n_spins - n_patterns, 0)), np.maximum(stored, 0.0))
-        # the subtracted diagonal differs little from spin to spin
+        # the subtracted diagonal is nearly the same for all spins
         dreamed = (1 + couplings.rate) * hebbian / (1 + couplings.rate * hebbian)
         return hebbian, np.asarray(dreamed - dreamed.mean(), dtype=np.float64)
     eigenvalues: NDArray[np.float64] = np.linalg.eigvalsh(full_matrix(couplings)).astype(np.float64)

@@ -29,14 +29,14 @@ class LargeSystem:
     load : float
         alpha = P / N.
     rate, slope : float
-        Dreaming rate lambda and coefficient of the Hebbian matrix, inverse temperature times (1 + lambda), that a fit
-        of the dreaming family finds.
+        Dreaming rate lambda and coefficient of the Hebbian matrix, inverse temperature times (1 + lambda), of a fit of
+        the dreaming family.
     eigenvalues : ndarray, shape (n_points,)
-        Of the Hebbian matrix with its diagonal, rising; see `hebbian_spectrum`.
+        Eigenvalues of the Hebbian matrix with its diagonal, increasing; see `hebbian_spectrum`.
     shares : ndarray, shape (n_points,)
-        Share of all modes that each represents.
+        Share of all modes that each eigenvalue represents.
     variances : ndarray, shape (n_points,)
-        Equal-time variance along each.
+        Equal-time variance along each mode.
     condensed : float
         Share of the variance in the leading mode, 0 above the transition.
 
@@ -108,7 +108,7 @@ def limit_of_active_units(
     variances = mode_variance(gap + distances, temperature, active_temperature, persistence_time)
     hebbian = edge - distances
     if condensed > 0:
-        # the edge itself, at which the fit condenses: it has no share of the modes, and only the condensed variance
+        # the edge of the spectrum, at which the fit condenses, has no share of the modes, only the condensed variance
         hebbian, shares, variances = np.append(hebbian, edge), np.append(shares, 0.0), np.append(variances, np.inf)
         rate, slope = nearest_member(hebbian, shares, np.append(variances[:-1], 0.0), method, condensed)
     else:

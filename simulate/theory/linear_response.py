@@ -100,7 +100,7 @@ def dreaming_rate(dynamics: Any) -> float:
     """
     response = _answer(dynamics, "dreaming rate")
     if _in_equilibrium(response) and isinstance(dynamics.couplings, PatternCouplings):
-        return dynamics.couplings.rate  # exact, whatever the temperature
+        return dynamics.couplings.rate  # exact at any temperature
     alpha = lost_diagonal(dynamics.couplings)
     if _in_equilibrium(response):
         return 0.0
@@ -161,7 +161,7 @@ def _in_equilibrium(response: Response) -> TypeGuard[SpinResponse]:
 def _above_transition(dynamics: Any, response: Response) -> None:
     """Raise a ValueError at and below the transition, where an expansion in the couplings does not hold.
 
-    Order sets in where the top mode reaches the edge of stability while the others leave it a finite share. For spins
+    The transition is where the leading mode becomes unstable and has a finite share of the variance. For spins
     1 / gain must be above the temperature T_c of equilibrium spins, 1 / T_c the mean of 1 / (top - eigenvalue) over the
     other modes (T_c = 1 + sqrt(P / N) for Hebbian couplings of many spins); for spherical units the variances of the
     other modes at that edge must have a mean above 1.

@@ -21,10 +21,10 @@ thresholds and 1 if they go back to one, other than that of u. If all three go b
 sign(h_0 - h_u) sign(h_w - h_u): `signs_at_a_crossing`. The linear part of all this is in 1 / |1 - g G|^2 already;
 taken away, it leaves -(exp(-t) + exp(-gamma t)) int K(e) exp(-gamma e) de / (1 + gamma).
 
-The response of s_t to a field at t' changes by int K <s_t s_w>, differentiated by the fields at u and t'. If t' is the
-last visit before w and u > w that before t, this is 1, the linear part, but S(u - t') if both visits met one threshold:
-the second term of G. If u = t' it is <2 delta'(z + h_u) sign(z + h_w)>, about -S if w was visited at the same
-threshold: the first term.
+The response of s_t to a field at t' changes by int K ``<s_t s_w>``, differentiated by the fields at u and t'. If t' is
+the last visit before w and u > w that before t, this is 1, the linear part, but S(u - t') if both visits met one
+threshold: the second term of G. If u = t' it is <2 delta'(z + h_u) sign(z + h_w)>, about -S if w was visited at the
+same threshold: the first term.
 
 With a coloured field v all thresholds are fresh, and f = h + v takes the place of h in Q = M = E tanh f(0) tanh f(t)
 and in m. Since v need not be weak, derivatives of tanh are averaged over f where the reaction turns a spin: with
@@ -33,8 +33,8 @@ R = E m(f(0)) m(f(t)), m(f) = 1 / cosh^2 f, and L = E tanh''(f(0)) tanh f(t),
     G = (m + int K B L dt) exp(-t) + A[(R - m^2) A K],
     N = exp(-t) (1 - m^2 int exp(-e) Delta(e) de - 2 m int K B C dt) + A[B (M - m^2 Delta)] + A[F],
 
-where F is what <m(f_u) tanh f_p tanh f_q> has beyond m <tanh f_p tanh f_q>, at leading order in the correlations of f
-E m''(f) m^2 <f_u f_p> <f_u f_q>, averaged over the visits p and q.
+where F is what ``<m(f_u) tanh f_p tanh f_q>`` has beyond ``m <tanh f_p tanh f_q>``, at leading order in the
+correlations of f ``E m''(f) m^2 <f_u f_p> <f_u f_q>``, averaged over the visits p and q.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _NORMAL_SHARE = _NORMAL_SHARE / _NORMAL_SHARE.sum()
 _LEGENDRE, _LEGENDRE_SHARE = np.polynomial.legendre.leggauss(30)
 _SIZE = 4 * (_LEGENDRE + 1)
 _SIZE_SHARE = 4 * _LEGENDRE_SHARE * np.exp(-(_SIZE**2) / 2) * math.sqrt(2 / math.pi)
-# tanh is steep in strong coloured fields: equidistant points, accurate to 1e-3 for standard deviations up to 8
+# equidistant points, since tanh is steep in strong coloured fields; accurate to 1e-3 for standard deviations up to 8
 _FINE_NORMAL = np.linspace(-7.0, 7.0, 161)
 _FINE_SHARE = np.exp(-(_FINE_NORMAL**2) / 2)
 _FINE_SHARE = _FINE_SHARE / _FINE_SHARE.sum()
@@ -91,7 +91,7 @@ def one_spin(times: Values, reaction: Values, field: Values, persistence: float)
 
 
 def one_fresh_spin(times: Values, reaction: Values, field: Values, drive: Values) -> tuple[Values, Values]:
-    """The same for fresh thresholds at every visit, and a Gaussian field of correlation `drive` besides."""
+    """The same for new thresholds at every visit, with an additional Gaussian field of correlation `drive`."""
     forget = np.exp(-times)
     total = field + drive
     fresh, slopes, bends, gain, curvature = fresh_visits(total)
@@ -208,7 +208,7 @@ def answered(values: Values) -> Values:
 
 
 def since_visit(values: Values) -> Values:
-    """int_0^infinity exp(-e) values(t + e) de, values constant beyond the end."""
+    """int_0^infinity exp(-e) values(t + e) de, with constant values beyond the end."""
     stay = math.exp(-STEP)
     move = (1 - stay) / 2
     found: Values = lfilter([move, move], [1.0, -stay], values[::-1], zi=[(1 - move) * values[-1]])[0][::-1]

@@ -1,4 +1,4 @@
-"""The member of the dreaming family that a fit finds in endless samples of a known covariance."""
+"""The member of the dreaming family that a fit to infinitely many samples of a known covariance gives."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def nearest_member(
     hebbian : ndarray, shape (n_modes,)
         Eigenvalues x of the Hebbian matrix G with its diagonal.
     shares : ndarray, shape (n_modes,)
-        How many of all modes each stands for; they add up to 1.
+        Share of all modes that each eigenvalue represents; they add up to 1.
     variances : ndarray, shape (n_modes,)
-        V of the samples along each.
+        Variance V of the samples along each mode.
     method : {"pseudolikelihood", "likelihood", "couplings"}
-        What is minimised, with J_eff = -1 / V and without diagonals: the mean over modes of V (J - J_eff)^2; that of
-        p V - log p, p = kappa - J, kappa free; or that of (J - J_eff)^2.
+        Quantity that is minimised, with J_eff = -1 / V and without diagonals: the mean over modes of V (J - J_eff)^2;
+        that of p V - log p, p = kappa - J, kappa free; or that of (J - J_eff)^2.
     condensed : float, default 0
-        Variance, per unit, along the leading mode alone besides, in the limit of many units; "likelihood" knows what it
-        does to the fit.
+        Additional variance, per unit, along the leading mode alone, in the limit of many units; implemented for
+        "likelihood" only.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def nearest_member(
     scale = float(hebbian.max())
     if not scale > 0:
         raise ValueError(_NO_RATE)
-    x = hebbian / scale  # so that neither residuals nor parameters shrink with the couplings
+    x = hebbian / scale  # scaled, so that residuals and parameters are of order one for any size of the couplings
     first, second = (np.sqrt(shares * variances) * (powers - shares @ powers) for powers in (x, x**2))
     if (first @ second) ** 2 >= (1 - 1e-9) * (first @ first) * (second @ second):
         raise ValueError(_NO_RATE)
@@ -127,7 +127,8 @@ def _free_stiffness(member: Values, shares: Values, variances: Values) -> tuple[
         step = np.linalg.solve((basis * (shares / precision**2)) @ basis.T, gradient)
         if gradient @ step < 1e-24:
             break
-        # concave, so that short enough Newton steps rise; the last ones are below what the values can show
+        # the function is concave, so that short enough Newton steps increase it; the last ones are below rounding
+        # errors
         while (raised := likelihood(parameters + step)) < value - 1e-13 * abs(value):
             step = step / 2
         parameters, value = parameters + step, raised

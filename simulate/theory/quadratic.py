@@ -21,15 +21,15 @@ _SPECTRUM_POINTS = 20_000
 
 
 def stationary_covariance(dynamics: Any) -> NDArray[np.float64]:
-    """Covariance <(x - <x>) (x - <x>)^T> of the steady state of active Ornstein-Uhlenbeck units.
+    """Covariance ``<(x - <x>) (x - <x>)^T>`` of the steady state of active Ornstein-Uhlenbeck units.
 
-    Fields move the means and leave it as it is. In the eigenbasis of A = k I - J the variances are
+    Fields change the means only. In the eigenbasis of A = k I - J the variances are
     T / a + T_a / (a (1 + a tau)); for the spherical potential k solves the constraint that their mean is 1.
 
     Parameters
     ----------
     dynamics : ActiveOrnsteinUhlenbeck
-        With harmonic or spherical potential.
+        Units in a harmonic or spherical potential.
 
     Returns
     -------
@@ -61,8 +61,8 @@ def limiting_stiffness(
 
         mean over x of  V(k + alpha - x) = 1,    V(a) = T / a + T_a / (a (1 + a tau)).
 
-    The mean stays finite as k falls to the edge x+ - alpha. If it is below 1 even there, k stays at the edge and the
-    rest of the constraint is made up by the leading mode alone, whose share is then finite (condensation).
+    The mean stays finite as k decreases to the edge x+ - alpha. If it is below 1 there, k stays at the edge and the
+    leading mode alone has the rest of the variance, a finite share (condensation).
 
     Parameters
     ----------

@@ -15,22 +15,22 @@ __all__ = ["distances_from_edge", "hebbian_spectrum", "spectrum_edge"]
 def hebbian_spectrum(load: float, n_points: int = 2000) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Eigenvalues of xi^T xi / N for random patterns and N -> infinity, with their shares (Marchenko-Pastur law).
 
-    At load alpha = P / N a share 1 - alpha is at 0 (if alpha < 1), the others have the density
-    sqrt((x+ - x) (x - x-)) / (2 pi x) between x-+ = (1 -+ sqrt(alpha))^2. Sums of shares times a function of the
-    eigenvalues are averages over the spectrum: x = 1 + alpha + 2 sqrt(alpha) cos(angle) at the middles of even angles,
-    which converges exponentially for smooth functions and holds for poles at the upper edge too.
+    At load alpha = P / N a share 1 - alpha is at 0 (if alpha < 1), the others have the density sqrt((x+ - x) (x - x-))
+    / (2 pi x) between x-+ = (1 -+ sqrt(alpha))^2. Sums of shares times a function of the eigenvalues are averages over
+    the spectrum: x = 1 + alpha + 2 sqrt(alpha) cos(angle) at the midpoints of equal intervals of the angle, which
+    converges exponentially for smooth functions, and is also valid for poles at the upper edge.
 
     Parameters
     ----------
     load : float
         alpha > 0.
     n_points : int, default 2000
-        Eigenvalues other than 0.
+        Number of eigenvalues other than 0.
 
     Returns
     -------
     eigenvalues : ndarray, shape (n_points,) or (n_points + 1,)
-        Rising. Couplings with zero diagonal have eigenvalues x - alpha.
+        Increasing. Couplings with zero diagonal have eigenvalues x - alpha.
     shares : ndarray, of the same shape
         They add up to 1.
 
@@ -48,7 +48,7 @@ def hebbian_spectrum(load: float, n_points: int = 2000) -> tuple[NDArray[np.floa
 
 
 def distances_from_edge(load: float, n_points: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distances of the eigenvalues of `hebbian_spectrum` from the upper edge, without the rounding of a difference."""
+    """Distances of the eigenvalues of `hebbian_spectrum` from the upper edge, without loss of precision."""
     alpha = check_number(load, "load", low=0.0, open_low=True)
     n_points = check_count(n_points, "n_points", low=1)
     root = math.sqrt(alpha)

@@ -1,4 +1,4 @@
-"""Where order sets in: phase boundaries of driven dynamics with Hebbian couplings of many random patterns."""
+"""Transitions of driven dynamics with Hebbian couplings of many random patterns."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def transition_temperature(
 ) -> float:
     """Temperature at which spins with Hebbian couplings of many random patterns order, for N -> infinity.
 
-    Below it the state without order is unstable: along the modes at the upper edge of the spectrum first, spin glass or
-    patterns. With chi the response of a spin to a static field, reactions of the others included, the inverse of the
+    Below it the disordered state is unstable, first along the modes at the upper edge of the spectrum (spin glass or
+    patterns). With chi the response of a spin to a static field, reactions of the others included, the inverse of the
     resolvent of Marchenko and Pastur, 1 / chi + alpha chi / (1 - chi), has its minimum there,
 
         chi(T_c) = 1 / (1 + sqrt(alpha)),
 
-    whatever drives the spins. In equilibrium chi = 1 / T, and T_c = 1 + sqrt(alpha). Persistence and coloured fields
+    for any drive of the spins. In equilibrium chi = 1 / T, and T_c = 1 + sqrt(alpha). Persistence and coloured fields
     weaken the response and lower T_c.
 
     - Persistent thresholds: chi follows from the process of one spin in a Gaussian field of correlation
@@ -119,7 +119,7 @@ def _coloured_transition(alpha: float, tau: float, active: float) -> float:
         return temperature / local_response(found, shares)
 
     values = [inverse_response(temperature, active) for temperature in temperatures]
-    # in equilibrium the inverse response is the temperature: what the equations make of it is their error
+    # in equilibrium the inverse response is the temperature: the deviation of the equations from it is their error
     values = [value + value - inverse_response(value, 0.0) for value in values]
     by_value = np.polynomial.polynomial.polyfit(values, temperatures, 2)
     return max(float(np.polynomial.polynomial.polyval(equilibrium, by_value)), 0.0)
@@ -149,7 +149,7 @@ def transition_active_temperature(load: float, persistence_time: float = 1.0, te
     Returns
     -------
     float
-        T_a, in units of energy; 0 where T alone, at or above 1 + sqrt(alpha), keeps the units from condensing.
+        T_a, in units of energy; 0 where T alone, at or above 1 + sqrt(alpha), prevents condensation.
 
     Raises
     ------
@@ -167,8 +167,8 @@ def transition_active_temperature(load: float, persistence_time: float = 1.0, te
     equilibrium = 1 + math.sqrt(alpha)
     if thermal >= equilibrium:
         return 0.0
-    # R = 2 / (z + 1 - alpha + sqrt(d (d + 4 sqrt(alpha)))) with d = 1 / tau, taken from 1 / (1 + sqrt(alpha)) by hand:
-    # nothing cancels at long times
+    # R = 2 / (z + 1 - alpha + sqrt(d (d + 4 sqrt(alpha)))) with d = 1 / tau, subtracted analytically from 1 / (1 +
+    # sqrt(alpha)), so that nothing cancels at long times
     root = 1 + math.sqrt(1 + 4 * math.sqrt(alpha) * tau)
     active = root / (equilibrium * (2 * equilibrium * tau + root))
     return (1 - thermal / equilibrium) / active

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Real
 from typing import Any, Self
 
@@ -18,12 +17,13 @@ from infer.checks import name_spins, row_chunks
 from infer.estimators.continuous.score_matching import Moments, linear_cubes, match_scores, moments_of
 from infer.estimators.covariances import invert_covariance, repeat_rows
 from infer.samples import Samples
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
 
 def check_finite(values: NDArray) -> None:
-    """A ValueError names the first real value that is not finite."""
+    """Raise a ValueError that names the first value that is not finite."""
     for rows in row_chunks(*values.shape):
         if not np.isfinite(values[rows]).all():
             row, column = (int(index) for index in np.argwhere(~np.isfinite(values[rows]))[0])
@@ -34,7 +34,7 @@ def check_finite(values: NDArray) -> None:
 
 
 def read_units(estimator: BaseEstimator, X: Any, sample_weight: ArrayLike | None, *, reset: bool) -> Samples:
-    """Samples of continuous units whose values are finite float64, from any accepted input."""
+    """Read samples of continuous units as finite float64 values, from any accepted input."""
     samples = Samples.of(X, sample_weight)
     array = validate_data(
         estimator,
@@ -86,24 +86,24 @@ class GaussianCouplings(ContinuousEstimator):
     ----------
     shrinkage : float in [0, 1], "ledoit-wolf" or None, default None
         The covariance becomes ``(1 - shrinkage) C + shrinkage tr(C) / n_units I``. "ledoit-wolf" takes the value that
-        is best for independent rows (too small for correlated ones). None: none.
+        is best for independent rows (too small for correlated ones). None: no shrinkage.
     fit_fields : bool, default True
-        Fit fields, that is, take the covariance about the means; otherwise means are taken as zero.
+        Whether to fit fields, that is, to take the covariance about the means; otherwise means are taken as zero.
 
     Attributes
     ----------
     couplings_ : ndarray (n_units, n_units)
-        Symmetric, zero diagonal. They contain 1/T.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields_ : ndarray (n_units,)
-        They contain 1/T; zero unless ``fit_fields``.
+        Fields, which contain 1/T; zero unless ``fit_fields``.
     stiffnesses_ : ndarray (n_units,)
         Diagonal of the precision matrix.
     covariance_ : ndarray (n_units, n_units)
-        After shrinkage.
+        Covariance after shrinkage.
     shrinkage_ : float
         The shrinkage that was used.
     n_iter_ : int
-        1: there is nothing to iterate.
+        1: the solution is in closed form.
     converged_ : bool
     n_features_in_ : int
 
@@ -200,7 +200,7 @@ class GaussianCouplings(ContinuousEstimator):
 
 
 def _inverse(covariance: FloatArray, remedy: str) -> FloatArray:
-    """Inverse of a covariance, or an error that says what to do."""
+    """Inverse of a covariance; the error where there is none gives the remedy."""
     return invert_covariance(covariance, np.sqrt(np.diag(covariance)), "unit", f"pass {remedy}")
 
 
@@ -222,24 +222,24 @@ class ScoreMatching(ContinuousEstimator):
     Parameters
     ----------
     quartic : bool, default True
-        Fit the quartic terms b_i; otherwise they are zero.
+        Whether to fit the quartic terms b_i; otherwise they are zero.
     alpha : float, default 0.0
         Strength of the l2 penalty ``alpha/2 sum_{j != i} J_ij^2`` on each row, for units scaled to ``<x_i^2> = 1``.
     fit_fields : bool, default True
-        Fit fields; otherwise they are zero.
+        Whether to fit fields; otherwise they are zero.
 
     Attributes
     ----------
     couplings_ : ndarray (n_units, n_units)
-        Symmetric, zero diagonal. They contain 1/T.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields_ : ndarray (n_units,)
-        They contain 1/T; zero unless ``fit_fields``.
+        Fields, which contain 1/T; zero unless ``fit_fields``.
     stiffnesses_, quartics_ : ndarray (n_units,)
         a and b of the potentials; they contain 1/T.
     row_couplings_ : ndarray (n_units, n_units)
-        Row i as unit i finds it, before averaging.
+        Row i as fitted by unit i, before averaging.
     n_iter_ : int
-        1: there is nothing to iterate.
+        1: the solution is in closed form.
     converged_ : bool
         Whether the potentials confine all units (no b_i is negative).
     n_features_in_ : int
@@ -288,38 +288,35 @@ class ScoreMatching(ContinuousEstimator):
         ------
         ValueError
             If a value is not finite (the message gives row and column), units never change, the data do not determine
-            the couplings, or a parameter is out of range.
+            the couplings, all units take two values only, or a parameter is out of range.
 
         Warns
         -----
         ConvergenceWarning
-            If a quartic term is negative, so that the fitted potential confines nothing.
+            If a quartic term is negative, so that the fitted model cannot be normalised, or is set to zero, since
+            the unit takes two values only.
         """
         self._validate_params()
         samples, weight = self._read(X, sample_weight, reset=True)
         moments = moments_of(samples, weight)
         self._check_units(moments)
-        # in units of their sizes: real data may be of any magnitude, and cubes of it more so
+        # values are scaled to unit size: real data may have any magnitude, and their cubes overflow
         scale = np.sqrt(np.diag(moments.second))
         scaled = moments.in_units_of(scale)
         centre = scaled.first if self.fit_fields else np.zeros_like(scale)
         if not self.alpha:
             _inverse(scaled.second - np.outer(centre, centre), "alpha=0.01")
+        quartic = np.full(len(scale), self.quartic)
         if self.quartic:
-            few = linear_cubes(scaled, self.fit_fields)
-            if len(few):
-                raise ValueError(
-                    f"too few different values for a quartic potential in {name_spins(few).replace('spin', 'unit')}: "
-                    "pass quartic=False, or fit spins with PseudoLikelihood"
-                )
-        found = match_scores(scaled, self.quartic, self.fit_fields, float(self.alpha))
+            quartic[self._units_of_few_values(scaled)] = False
+        found = match_scores(scaled, quartic, self.fit_fields, float(self.alpha))
         self.row_couplings_ = found[0] / np.outer(scale, scale)
         self.couplings_ = (self.row_couplings_ + self.row_couplings_.T) / 2.0
         self.fields_, self.stiffnesses_, self.quartics_ = found[1] / scale, found[2] / scale**2, found[3] / scale**4
         self.n_iter_, self.converged_ = 1, not np.any(self.quartics_ < 0.0)
         if not self.converged_:
             units = name_spins(np.flatnonzero(self.quartics_ < 0.0)).replace("spin", "unit")
-            warnings.warn(
+            warn(
                 f"the quartic terms of {units} are negative, so that the fitted potential confines nothing (more "
                 "weight in the tails than a Gaussian has); pass quartic=False, or use GaussianCouplings",
                 ConvergenceWarning,
@@ -327,8 +324,18 @@ class ScoreMatching(ContinuousEstimator):
             )
         return self
 
+    def _units_of_few_values(self, moments: Moments) -> NDArray[np.intp]:
+        """Units whose values any quartic term fits, with a warning; an error where these are all."""
+        few = linear_cubes(moments, self.fit_fields)
+        if len(few):
+            text = f"too few different values for a quartic potential in {name_spins(few).replace('spin', 'unit')}"
+            if len(few) == len(moments.first):
+                raise ValueError(f"{text}: pass quartic=False, or fit spins with PseudoLikelihood")
+            warn(f"{text}: the quartic terms of these are set to zero", ConvergenceWarning, stacklevel=3)
+        return few
+
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Minus the mean score-matching objective, ``-<sum_i psi_i^2 / 2 + d psi_i / d x_i>``; the larger the better.
+        """Minus the mean score-matching objective, ``-<sum_i psi_i^2 / 2 + d psi_i / d x_i>``; larger is better.
 
         Parameters
         ----------

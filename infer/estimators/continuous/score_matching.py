@@ -36,7 +36,7 @@ class Moments:
 
 
 def moments_of(samples: FloatArray, weight: FloatArray | None = None) -> Moments:
-    """First, second and the needed higher moments, in chunks of rows."""
+    """First, second and higher moments for score matching, in chunks of rows."""
     n = samples.shape[1]
     first, second, cubes, cubes_with, sixth = np.zeros(n), np.zeros((n, n)), np.zeros(n), np.zeros((n, n)), np.zeros(n)
     total = float(len(samples) if weight is None else weight.sum())
@@ -53,28 +53,28 @@ def moments_of(samples: FloatArray, weight: FloatArray | None = None) -> Moments
 
 
 def match_scores(
-    moments: Moments, quartic: bool = False, fit_fields: bool = True, alpha: float = 0.0
+    moments: Moments, quartic: bool | NDArray[np.bool_] = False, fit_fields: bool = True, alpha: float = 0.0
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     r"""
     Couplings, fields and potentials by score matching, in closed form.
 
     Row i of the score :math:`\psi_i = \sum_j J_{ij} x_j + h_i - a_i x_i - b_i x_i^3` minimises
     :math:`\langle \frac12 \psi_i^2 + \partial_i \psi_i \rangle + \frac\alpha2 \sum_j J_{ij}^2`, linear least squares.
-    All rows share one matrix of moments but for their own cubic term, so that one factorisation serves them all.
+    The rows share one matrix of moments except for their own cubic term, so that one factorisation is enough.
 
     Parameters
     ----------
     moments : Moments
-    quartic : bool
-        Fit b_i; without, they are zero.
+    quartic : bool or ndarray of bool (n_units,)
+        Whether to fit b_i (of these units); otherwise they are zero.
     fit_fields : bool
-        Fit h_i; without, they are zero.
+        Whether to fit h_i; otherwise they are zero.
     alpha : float
 
     Returns
     -------
     couplings : ndarray (n_units, n_units)
-        Row i as unit i finds it, zero diagonal; not symmetric.
+        Row i as fitted by unit i, zero diagonal; not symmetric.
     fields, stiffnesses, quartics : ndarray (n_units,)
         h, a and b.
     """
@@ -90,15 +90,14 @@ def match_scores(
     solved = np.linalg.solve(shared, np.hstack([np.eye(n + 1, n), with_cube]))
     u, v = solved[:, :n], solved[:, n:]
     u_own, v_own = np.diag(u[:n]), np.diag(v[:n])
-    # the penalty spares a_i: with w = -gamma u_i - beta v_i, gamma = 1 - alpha w_ii, beta = -b_i
-    if quartic:
+    # a_i has no penalty: with w = -gamma u_i - beta v_i, gamma = 1 - alpha w_ii, beta = -b_i
+    beta, fitted = np.zeros(n), np.broadcast_to(quartic, n)
+    if fitted.any():
         cube_u, cube_v = np.einsum("ki,ki->i", with_cube, u), np.einsum("ki,ki->i", with_cube, v)
         left = moments.sixth - cube_v
-        beta = (cube_u - 3.0 * np.diag(moments.second) * (1.0 - alpha * u_own)) / (
-            left * (1.0 - alpha * u_own) - alpha * cube_u * v_own
-        )
-    else:
-        beta = np.zeros(n)
+        above = cube_u - 3.0 * np.diag(moments.second) * (1.0 - alpha * u_own)
+        below = left * (1.0 - alpha * u_own) - alpha * cube_u * v_own
+        beta[fitted] = above[fitted] / below[fitted]
     gamma = (1.0 + alpha * beta * v_own) / (1.0 - alpha * u_own)
     weights = -(gamma * u + beta * v)
     couplings = weights[:n].T.copy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from infer.estimators.base import SpinEstimator
 from infer.estimators.dreaming.errors import Estimate, Grouping, Method, RateTest, rate_test, sandwich
@@ -22,10 +20,12 @@ from infer.samples import Samples
 from infer.statistics.uncertainty import laplace_posterior, student_quantile
 from infer.types import FloatArray
 from simulate.couplings import dreaming
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 
 class DreamingEstimator(SpinEstimator):
-    """Dreaming rate and inverse temperature of samples of which the patterns are known, or searched for.
+    """Base class of the models of dreaming rate and inverse temperature, given the patterns or with a search for them.
 
     A subclass names its `methods` and the `parameters` that have intervals, reads samples (`read_values`) and builds
     the objective of a method (`build_method`).
@@ -43,20 +43,20 @@ class DreamingEstimator(SpinEstimator):
     random_state: int | np.random.RandomState | None
 
     def read_values(self, X: Any, sample_weight: ArrayLike | None, *, reset: bool) -> Samples:
-        """Checked samples of what the model describes.
+        """Read and check samples of spins or units.
 
         Parameters
         ----------
         X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
         sample_weight : array-like (n_samples,), optional
         reset : bool
-            Whether this is a fit; otherwise samples are compared with those of the last one.
+            Whether this is a new fit; otherwise samples are checked against the last one.
 
         Returns
         -------
         Samples
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say what samples it takes: write read_values()")
+        raise NotImplementedError(f"{type(self).__name__} has no method that reads samples: write read_values()")
 
     def build_method(
         self, samples: Samples, weight: FloatArray, modes: PatternModes, grouping: Grouping, seed: int
@@ -75,7 +75,7 @@ class DreamingEstimator(SpinEstimator):
         -------
         Method
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say what it maximises: write build_method()")
+        raise NotImplementedError(f"{type(self).__name__} has no objective: write build_method()")
 
     def potential(self) -> NDArray[np.float64]:
         """Fitted parameters of the potential of each unit, times the inverse temperature; none for spins.
@@ -101,8 +101,8 @@ class DreamingEstimator(SpinEstimator):
         y : Ignored
             Present for compatibility with scikit-learn.
         sample_weight : array-like (n_samples,), optional
-            Relative weights of the rows. (How often a row was seen belongs into the counts of a recording: seen twice
-            means two samples, weight two means one sample that counts twice.)
+            Relative weights of the rows. (Pass the number of times a row was seen as counts of a recording: a count of
+            two means two samples, a weight of two means one sample that counts twice.)
 
         Returns
         -------
@@ -111,8 +111,8 @@ class DreamingEstimator(SpinEstimator):
         Raises
         ------
         ValueError
-            If X or the patterns hold anything but +-1 (X of continuous units anything but finite numbers), do not fit
-            each other, or cannot determine the parameters.
+            If X or the patterns contain values other than +-1 (for continuous units, X values that are not finite), do
+            not fit each other, or cannot determine the parameters.
 
         Warns
         -----
@@ -123,7 +123,7 @@ class DreamingEstimator(SpinEstimator):
         """
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         problem = build_problem(self, X, sample_weight, None, seed)
-        with _one_thread():
+        with one_blas_thread():
             best = problem.method.fit(rate=None if problem.rate_matters else 0.0)
             inner, _ = sandwich(best, problem.grouping, problem.method.weight)
         self._unpack(problem, best, inner.covariance)
@@ -132,11 +132,11 @@ class DreamingEstimator(SpinEstimator):
         self.rate_interval_ = self.confidence_interval()
         nothing = without_signal(problem, best)
         if nothing is not None:
-            warnings.warn(nothing, UserWarning if self.converged_ else ConvergenceWarning, stacklevel=2)
+            warn(nothing, UserWarning if self.converged_ else ConvergenceWarning, stacklevel=2)
         elif not self.converged_:
-            warnings.warn(explain_failure(problem, best), ConvergenceWarning, stacklevel=2)
+            warn(explain_failure(problem, best), ConvergenceWarning, stacklevel=2)
         if inner.batch_correlation > max(0.3, 5.0 / np.sqrt(inner.n_batches)):
-            warnings.warn(
+            warn(
                 f"successive batches of {len(best.scores) // inner.n_batches} rows are still correlated "
                 f"({inner.batch_correlation:.2f}): the standard errors are too small; draw longer chains, or ask for "
                 "fewer and longer batches with n_batches",
@@ -146,7 +146,7 @@ class DreamingEstimator(SpinEstimator):
         return self
 
     def _unpack(self, problem: Problem, best: Estimate, covariance: np.ndarray) -> None:
-        """Attributes from where the objective is largest and the covariance of (amplitude, rate, ...)."""
+        """Set attributes from the maximum of the objective and the covariance of (amplitude, rate, ...)."""
         modes = problem.modes
         self.patterns_, self.pattern_quality_ = problem.patterns, problem.quality
         self.lowest_rate_ = modes.lower_bound
@@ -159,7 +159,7 @@ class DreamingEstimator(SpinEstimator):
         # (rate, inverse temperature, potential terms over inverse temperature) by (amplitude, rate, potential terms)
         jacobian = np.eye(len(best.theta))
         jacobian[:2, :2] = modes.jacobian(best.amplitude, best.rate)
-        beta = self.inverse_temperature_ or float("nan")  # without couplings potentials have no scale
+        beta = self.inverse_temperature_ or float("nan")  # without couplings the scale of the potentials is undefined
         terms = best.theta[2:] / beta
         jacobian[2:] = (jacobian[2:] - terms[:, None] * jacobian[1]) / beta
         full = jacobian @ covariance @ jacobian.T
@@ -174,7 +174,7 @@ class DreamingEstimator(SpinEstimator):
         self.slope_std_ = float(np.sqrt(slope @ self.covariance_ @ slope)) if known else float("inf")
         self._keep_potential(terms, stds[2:])
 
-    def confidence_interval(  # type: ignore[override]  # of its own parameters
+    def confidence_interval(  # type: ignore[override]  # the names of its own parameters
         self,
         confidence: float = 0.95,
         parameter: str = "rate",
@@ -183,8 +183,8 @@ class DreamingEstimator(SpinEstimator):
         Interval of a parameter: estimate -+ Student's t quantile times standard error.
 
         For the rate this is done for the logarithm of its distance from the lower bound, whose distribution is closer
-        to a Gaussian, so that the interval reaches further up than down and never beyond the bound. Where the rate is
-        known well the two agree.
+        to a Gaussian, so that the interval is longer above the estimate than below, and never crosses the bound. Where
+        the standard error is small, it agrees with the symmetric interval.
 
         Parameters
         ----------
@@ -221,7 +221,7 @@ class DreamingEstimator(SpinEstimator):
         X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
             The samples that the model was fitted to.
         rate : float, default 0
-            0 asks whether the samples differ from those of Hebbian couplings.
+            Rate of the null hypothesis; 0 for Hebbian couplings.
         sample_weight : array-like (n_samples,), optional
 
         Returns
@@ -246,7 +246,7 @@ class DreamingEstimator(SpinEstimator):
         if not problem.rate_matters:
             raise ValueError("these patterns give the same couplings at all rates: there is nothing to test")
         start = problem.start(self)
-        with _one_thread():
+        with one_blas_thread():
             return rate_test(problem.method, problem.modes, problem.grouping, start, float(rate))
 
     def posterior(
@@ -261,7 +261,7 @@ class DreamingEstimator(SpinEstimator):
             Draws of each chain.
         random_state : int, RandomState or None
         chains : int
-            Independent chains, so that arviz finds what it expects.
+            Number of independent chains; arviz needs this dimension.
 
         Returns
         -------
@@ -290,8 +290,3 @@ class DreamingEstimator(SpinEstimator):
             },
         )
         return result.assign(slope=result["inverse_temperature"] * (1.0 + result["rate"]))
-
-
-def _one_thread() -> threadpool_limits:
-    """Matrix products on one thread: the matrices are too narrow for more threads to help."""
-    return threadpool_limits(limits=1, user_api="blas")

@@ -34,9 +34,9 @@ class ContinuousDreamingModel(DreamingEstimator):
     Two objectives:
 
     "gaussian"
-        Without b: the likelihood of the Gaussian of precision :math:`\beta (k I - J(\lambda))`. (Active
-        units have effective stiffnesses that differ a little from unit to unit. With one for all, the rate comes out a
-        few per cent above `simulate.theory.dreaming_rate` even for little activity.)
+        Without b: the likelihood of the Gaussian of precision :math:`\beta (k I - J(\lambda))`. (Active units have
+        effective stiffnesses that differ a little from unit to unit. With a common stiffness, the fitted rate is a few
+        per cent above `simulate.theory.dreaming_rate` even for little activity.)
     "score-matching"
         The score-matching objective, which needs no partition function, so that b may be fitted too.
 
@@ -45,14 +45,14 @@ class ContinuousDreamingModel(DreamingEstimator):
     Parameters
     ----------
     patterns : array-like of +-1, shape (n_patterns, n_units), optional
-        As in `DreamingModel`. None: unknown, `n_patterns` are searched for.
+        As in `DreamingModel`. None: unknown, and `n_patterns` of them are searched for.
     method : {"gaussian", "score-matching"}
     n_patterns : int, optional
         Number of unknown patterns.
     fit_fields : bool, default False
-        Whether to fit an external field to every unit (in units of temperature) too.
+        Whether to fit also an external field to every unit, in units of temperature.
     quartic : bool, default True
-        With "score-matching": fit the quartic term b; otherwise it is zero.
+        Whether "score-matching" fits the quartic term b; otherwise it is zero.
     n_batches : int, optional
         Number of batches for the standard errors. Default: see `infer.statistics.uncertainty.batch_labels`.
         Batches should be several times longer than the autocorrelation time.
@@ -61,14 +61,14 @@ class ContinuousDreamingModel(DreamingEstimator):
         (all relative) by less.
     max_iter : int, default 100
     random_state : int, RandomState or None, default 0
-        For the search for patterns.
+        Seed of the search for patterns.
 
     Attributes
     ----------
     rate_, rate_std_ : float
         Dreaming rate and its standard error, infinite where the rate is at an end of its range.
     inverse_temperature_, inverse_temperature_std_ : float
-        In units of the couplings of the patterns, `1 / T`.
+        Inverse temperature `1 / T` in units of the couplings of the patterns, and its standard error.
     slope_, slope_std_ : float
         `inverse_temperature_ * (1 + rate_)`, the coefficient of the Hebbian matrix at small load, and its standard
         error.
@@ -81,13 +81,13 @@ class ContinuousDreamingModel(DreamingEstimator):
     rate_interval_ : tuple of float
         95 % interval of the rate; `confidence_interval` gives others.
     degrees_of_freedom_ : float
-        Of Student's t, for intervals: effective number of batches minus one.
+        Degrees of freedom of Student's t for intervals: effective number of batches minus one.
     batch_correlation_ : float
         Correlation between successive batches; clearly positive means that the standard errors are too small.
     couplings_ : ndarray (n_units, n_units)
         `inverse_temperature_ * dreaming(patterns, rate_)`: they contain 1/T.
     fields_ : ndarray (n_units,)
-        Zero unless `fit_fields`; contain 1/T.
+        Fields, which contain 1/T; zero unless `fit_fields`.
     patterns_ : ndarray of int8 (n_patterns, n_units)
         The patterns, given or found.
     pattern_quality_ : ndarray (n_patterns,)
@@ -210,7 +210,7 @@ class ContinuousDreamingModel(DreamingEstimator):
         Returns
         -------
         ndarray (n_terms,)
-            Of the stiffness, and of the quartic term where it is fitted.
+            Those of the stiffness, and of the quartic term where it is fitted.
         """
         terms = [self.stiffness_, self.quartic_] if self.fits_quartic else [self.stiffness_]
         return np.array(terms) * self.inverse_temperature_
@@ -233,7 +233,7 @@ class ContinuousDreamingModel(DreamingEstimator):
         Returns
         -------
         float
-            In nats with "gaussian"; the larger the better.
+            In nats with "gaussian"; larger is better.
 
         Raises
         ------

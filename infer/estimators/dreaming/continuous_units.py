@@ -2,7 +2,7 @@ r"""The dreaming model of continuous units: Gaussian likelihood, and score match
 
 .. math:: P(x) \propto \exp\Big(-\tfrac12 x^T (\kappa I - A U(\lambda)) x - \tfrac b4 \sum_i x_i^4 + h \cdot x\Big)
 
-with the unit couplings U of the modes (zero diagonal), the amplitude A, and :math:`\kappa`, the inverse temperature
+with the couplings U of unit amplitude (zero diagonal), the amplitude A, and :math:`\kappa`, the inverse temperature
 times the stiffness.
 """
 
@@ -66,14 +66,14 @@ class ContinuousMethod(ABC):
 
     @abstractmethod
     def fields(self, theta: FloatArray) -> FloatArray:
-        """The best fields."""
+        """Fields that maximise the objective for the other parameters."""
 
     def climb(self, theta: FloatArray, fit_rate: bool) -> tuple[FloatArray, float, int, bool]:
         """
-        Newton's method from a point where the objective is defined: parameters, value, steps, convergence.
+        Newton's method from a point where the objective is defined; returns parameters, value, steps, convergence.
 
-        The rate moves in the logarithm of its distance from the bound; directions of negative curvature are turned
-        around, steps are shortened until the objective grows.
+        The coordinate of the rate is the logarithm of its distance from the bound. Directions of negative curvature are
+        reversed, and steps are shortened until the objective increases.
         """
         bound = self.modes.lower_bound
         free = np.array([k for k in range(len(theta)) if fit_rate or k != 1])
@@ -91,7 +91,7 @@ class ContinuousMethod(ABC):
             positive = bool(values[0] > 1e-13)
             step = np.zeros(len(theta))
             step[free] = vectors @ ((vectors.T @ (slope / scale)) / np.maximum(np.abs(values), 1e-9)) / scale
-            # relative steps; the amplitude is compared with the stiffness, as it may vanish
+            # relative steps; that of the amplitude relative to the stiffness, since the amplitude may vanish
             size = float(np.max(np.abs(step) / np.where(np.arange(len(theta)) == 1, 1.0, np.abs(theta[2]) + 1e-300)))
             sure = size <= 1e-5 and positive
             shrink = min(1.0, 1.0 / max(abs(step[1]), 1e-300))
@@ -198,10 +198,10 @@ class GaussianMethod(ContinuousMethod):
 @dataclass(frozen=True, eq=False)
 class ScoreMatchingMethod(ContinuousMethod):
     r"""
-    Least :math:`\langle |\psi|^2 / 2 + \nabla \cdot \psi \rangle` over (amplitude, rate, kappa, quartic); a `Method`.
+    Minimum of :math:`\langle |\psi|^2 / 2 + \nabla \cdot \psi \rangle` over all parameters; a `Method`.
 
     The score :math:`\psi = (A U - \kappa) x - b x^3 + h` is kept as the pair of a matrix and the coefficient of minus
-    the cubes; the fields are the best ones for the other parameters.
+    the cubes; the fields are those that are best for the other parameters.
     """
 
     quartic: bool = True
@@ -212,7 +212,7 @@ class ScoreMatchingMethod(ContinuousMethod):
 
     @cached_property
     def _cubes(self) -> tuple[FloatArray, float, FloatArray]:
-        """Moments <x_i^3 x_j> and sum_i <x_i^6> about the centre, and the means of the cubes that are taken off."""
+        """Moments ``<x_i^3 x_j>`` and ``sum_i <x_i^6>`` about the centre, and the means that are subtracted."""
         cubes = self.moments.cubes if self.fit_fields else np.zeros(len(self.centre))
         with_values = self.moments.cubes_with - np.outer(cubes, self.centre)
         return with_values, float(np.sum(self.moments.sixth - cubes**2)), cubes

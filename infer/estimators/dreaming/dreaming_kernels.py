@@ -18,7 +18,7 @@ def local_fields(
     exponent: np.ndarray,
 ) -> None:
     """
-    Take the self-term `diagonal[k, i] s_i` off the three blocks of `unit`, in place; local fields and -2 |local field|.
+    Subtract the self-term `diagonal[k, i] s_i` from the blocks of `unit`, in place; fill local fields h and -2 |h|.
 
     The blocks of `unit` (n_rows, 3 n_spins) are the fields for amplitude one, and their two derivatives by the rate.
     """

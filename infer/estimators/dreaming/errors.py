@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from infer.estimators.dreaming.modes import PatternModes
 from infer.statistics.uncertainty import LongRunCovariance, batch_means_covariance
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -22,8 +22,8 @@ class Estimate:
     """
     Maximum of the objective of a method, with the quantities for error bars.
 
-    The p parameters are amplitude, rate and whatever else the method fits (stiffness, quartic), but for the fields,
-    which are eliminated from Hessian and scores.
+    The p parameters are amplitude, rate and the others that the method fits (stiffness, quartic). Fields are eliminated
+    from Hessian and scores.
     """
 
     theta: FloatArray  # (p,)
@@ -62,7 +62,7 @@ class Method(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Grouping:
-    """Batches and chains of rows, or how often each row was seen (rows are then independent)."""
+    """Batches and chains of rows, or the count of each row (rows are then independent)."""
 
     labels: NDArray[np.int64]
     chains: NDArray[np.int64] | None = None
@@ -94,32 +94,32 @@ def sandwich(found: Estimate, grouping: Grouping, weight: FloatArray) -> tuple[L
 @dataclass(frozen=True)
 class RateTest:
     """
-    Is the dreaming rate different from `rate`? Three tests that account for autocorrelation.
+    Result of three tests of the hypothesis that the dreaming rate is `rate`; they account for autocorrelation.
 
     Each statistic is, when the rate is `rate`, the square of a Student t variable with `degrees_of_freedom` (an F
-    variable with 1 and as many degrees of freedom); `*_p_value` is the probability of one at least as large.
+    variable with 1 and as many degrees of freedom); `*_p_value` is the probability of a value at least as large.
     In trials (tests/VALIDATION.md) 5 % of the tests of a true rate had p-values below 5 % (4.3 to 5.7 % by case).
 
     Attributes
     ----------
     rate : float
-        The rate in question, 0 for Hebbian couplings.
+        The tested rate, 0 for Hebbian couplings.
     wald, wald_p_value : float
         Squared distance of the fitted rate from `rate` in standard errors.
     score, score_p_value : float
         Squared slope of the log (pseudo-)likelihood by the rate, at `rate` and the best inverse temperature (and
-        fields) for it, in standard errors. Does not depend on how the rate is parametrised; to be preferred near the
+        fields) for it, in standard errors. Does not depend on the parametrisation of the rate; preferable near the
         lower bound.
     likelihood_ratio, likelihood_ratio_p_value : float
-        Twice the gain in the log (pseudo-)likelihood, divided by what it would be on average by chance (Kent 1982;
-        for one parameter this is the first-order adjustment of Rotnitzky and Jewell 1990 too): without that, neither
-        pseudo-likelihood nor correlated rows give a chi-square variable.
+        Twice the gain in the log (pseudo-)likelihood, divided by its mean under the hypothesis (Kent 1982; for one
+        parameter this is also the first-order adjustment of Rotnitzky and Jewell 1990). Without the division it is no
+        chi-square variable, for pseudo-likelihood or for correlated rows.
     degrees_of_freedom : float
     inverse_temperature : float
-        The best one when the rate is `rate`.
+        Best inverse temperature at the rate `rate`.
     converged : bool
-        Whether both fits, over all parameters and over all but the rate, have converged; the tests are not reliable
-        if not.
+        Whether both fits, over all parameters and over all but the rate, have converged; otherwise the tests are
+        unreliable.
     """
 
     rate: float
@@ -144,12 +144,12 @@ class RateTest:
 
 
 def rate_test(method: Method, modes: PatternModes, grouping: Grouping, start: Estimate, rate: float) -> RateTest:
-    """Wald, score and adjusted likelihood-ratio test of a rate; the fit over all parameters begins at `start`."""
+    """Wald, score and adjusted likelihood-ratio test of a rate; the fit over all parameters starts at `start`."""
     restricted, full = method.fit(rate=rate), method.fit(start=start)
     converged = bool(restricted.converged and full.converged)
     if not converged:
         which = "over all parameters" if restricted.converged else f"at the rate {rate:g}"
-        warnings.warn(
+        warn(
             f"the fit {which} did not converge, so that the tests of the rate are not reliable: raise max_iter "
             "or tol, or give more samples",
             ConvergenceWarning,

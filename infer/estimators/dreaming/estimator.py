@@ -1,4 +1,4 @@
-"""Inverse temperature and dreaming rate of spins whose patterns are known: two numbers instead of N^2."""
+"""Inverse temperature and dreaming rate of spins whose patterns are known."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from infer.checks import constant_spins, name_spins
 from infer.estimators.dreaming.base import DreamingEstimator
 from infer.estimators.dreaming.errors import Estimate, Grouping, Method
+from infer.estimators.dreaming.family_test import FamilyTest, score_test_of_family
 from infer.estimators.dreaming.hybrid_machine import HybridMachineMethod
 from infer.estimators.dreaming.likelihood import PatternSamples, PseudoLikelihoodMethod
 from infer.estimators.dreaming.modes import PatternModes
-from infer.estimators.dreaming.problem import Problem
+from infer.estimators.dreaming.problem import Problem, build_problem
 from infer.samples import Samples
 from infer.types import FloatArray
+from simulate.checks import check_count
 
 __all__ = ["DreamingModel"]
 
@@ -42,29 +46,36 @@ class DreamingModel(DreamingEstimator):
         :math:`P(s, y) \propto \exp(-\frac12 y^T K^{-1} y + \sqrt{\beta / N}\, y^T \xi s + h \cdot s)` with
         :math:`K = (1+\lambda)(I + \lambda C)^{-1}`, which gives the model when y is integrated out. K is positive
         definite for all rates above the bound. Averages come from persistent chains that alternate between the layers
-        (`simulate.BlockGibbs`), the step from the natural gradient. Chains must mix: far below the transition
-        they do not, and a warning says so.
+        (`simulate.BlockGibbs`), the step from the natural gradient. Chains must mix. Far below the transition they do
+        not, and there is a warning.
 
-    Standard errors are those of the sandwich `H^-1 V H^-1`, V the long-run covariance of the score from batch means
-    inside chains, so that they hold for autocorrelated samples, and for samples that the model describes imperfectly.
+    Samples of driven spins are not those of any member of the family. The rate is then that of the nearest member,
+    which the objectives measure differently: along each mode of the patterns pseudo-likelihood weights the squared
+    error of the couplings with the variance, the likelihood less so, `compare` of fitted couplings not at all
+    (`simulate.theory.fitted_rate_and_slope`). Rates by different methods differ by up to a third, and comparing them
+    means nothing. `family_test` says whether samples are shown to be outside of the family.
+
+    Standard errors are those of the sandwich `H^-1 V H^-1`, with V the long-run covariance of the score from batch
+    means inside chains. They are valid for autocorrelated samples, and for samples that the model describes
+    imperfectly.
 
     **Unknown patterns.** Without `patterns`, vectors of +-1 are searched for in the leading eigenvectors of the
     correlations, which span the couplings of the low-rank Hopfield model of largest likelihood (Cocco, Monasson, Sessak
     2011). The rate then measures dreaming from the Hebbian couplings of `patterns_`, whose signs and order are not
-    determined and do not matter. It is comparable with that of known patterns where `pattern_quality_` is near one. Any
-    couplings of low rank are Hebbian couplings of *some* real patterns, so that a rate is defined for binary patterns
-    only. Error bars take the patterns found as given.
+    determined and do not matter. It is comparable with that of known patterns where `pattern_quality_` is near one. A
+    rate is defined for binary patterns only, since any couplings of low rank are Hebbian couplings of *some* real
+    patterns. Error bars take the patterns found as given.
 
     Parameters
     ----------
     patterns : array-like of +-1, shape (n_patterns, n_spins), optional
-        Linearly dependent patterns are fine. At least two patterns that are not orthogonal to each other, since
-        orthogonal patterns give the same couplings at all rates. None: unknown, `n_patterns` are searched for.
+        Patterns may be linearly dependent. At least two must not be orthogonal to each other, since orthogonal patterns
+        give the same couplings at all rates. None: unknown, and `n_patterns` of them are searched for.
     method : {"pseudolikelihood", "hybrid-rbm"}
     n_patterns : int, optional
         Number of unknown patterns.
     fit_fields : bool, default False
-        Whether to fit an external field to every spin (in units of temperature) too.
+        Whether to fit also an external field to every spin, in units of temperature.
     n_batches : int, optional
         Number of batches for the standard errors. Default: see `infer.statistics.uncertainty.batch_labels`.
         Batches should be several times longer than the autocorrelation time.
@@ -75,7 +86,7 @@ class DreamingModel(DreamingEstimator):
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     random_state : int, RandomState or None, default 0
-        For the chains of "hybrid-rbm" and the search for patterns.
+        Seed of the chains of "hybrid-rbm" and of the search for patterns.
     progress : bool, default False
         Show the steps of "hybrid-rbm".
 
@@ -93,7 +104,7 @@ class DreamingModel(DreamingEstimator):
     rate_interval_ : tuple of float
         95 % interval of the rate; `confidence_interval` gives others.
     degrees_of_freedom_ : float
-        Of Student's t, for intervals: effective number of batches minus one.
+        Degrees of freedom of Student's t for intervals: effective number of batches minus one.
     batch_correlation_ : float
         Correlation between successive batches; clearly positive means that the standard errors are too small.
     couplings_ : ndarray (n_spins, n_spins)
@@ -101,7 +112,7 @@ class DreamingModel(DreamingEstimator):
     fields_ : ndarray (n_spins,)
         Zero unless `fit_fields`; contain 1/T.
     log_pseudolikelihood_ : float
-        Mean per sample, at the parameters found.
+        Mean log pseudo-likelihood per sample at the fitted parameters.
     patterns_ : ndarray of int8 (n_patterns, n_spins)
         The patterns, given or found.
     pattern_quality_ : ndarray (n_patterns,)
@@ -209,8 +220,48 @@ class DreamingModel(DreamingEstimator):
             return HybridMachineMethod(prepared, grouping, fit_fields, self.max_iter, seed, self.progress)
         return PseudoLikelihoodMethod(prepared, fit_fields, self.tol, self.max_iter)
 
+    def family_test(self, X: Any, sample_weight: ArrayLike | None = None, *, n_directions: int = 3) -> FamilyTest:
+        """
+        Test whether the samples are those of dreamed couplings at all, of whatever rate.
+
+        Score test, at the maximum of the pseudo-likelihood, against couplings that weight the modes of the patterns in
+        other ways than the family does. Where it is rejected the rate is that of the nearest member of the family, and
+        "nearest" depends on the method (`theory.fitted_rate_and_slope` names three). Samples of driven spins are
+        rejected once there are enough of them.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
+            The samples that the model was fitted to.
+        sample_weight : array-like (n_samples,), optional
+        n_directions : int, default 3
+            Number of functions of the modes that are tried.
+
+        Returns
+        -------
+        FamilyTest
+
+        Raises
+        ------
+        ValueError
+            If the model has fields, or there are too few modes or batches for so many directions.
+        """
+        check_is_fitted(self, "rate_")
+        n_directions = check_count(n_directions, "n_directions", low=1)
+        if self.fit_fields:
+            raise ValueError("the test is for models without fields: fit again with fit_fields=False")
+        changes = {"method": "pseudolikelihood", "patterns": self.patterns_, "n_patterns": None, "random_state": 0}
+        model = clone(self).set_params(**changes)
+        problem = build_problem(model, X, sample_weight, self.patterns_, 0)
+        best = problem.method.fit(start=problem.start(self))
+        samples = model.read_values(X, sample_weight, reset=False)
+        return score_test_of_family(
+            samples.values, problem.method.weight, problem.modes, problem.grouping, best.amplitude, best.rate,
+            n_directions,
+        )  # fmt: skip
+
     def _unpack(self, problem: Problem, best: Estimate, covariance: NDArray[np.float64]) -> None:
-        """Attributes, and the log pseudo-likelihood that spins have."""
+        """Set attributes, and the log pseudo-likelihood."""
         super()._unpack(problem, best, covariance)
         method = problem.method
         assert isinstance(method, PseudoLikelihoodMethod | HybridMachineMethod)

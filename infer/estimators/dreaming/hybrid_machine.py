@@ -2,14 +2,13 @@ r"""Maximum likelihood of the dreaming model in the hybrid restricted Boltzmann 
 
 Gaussian hidden units :math:`y` couple to the spins by a matrix B with :math:`B^T B = J` off the diagonal; summed out of
 :math:`\exp(-|y|^2/2 + y \cdot B s + h \cdot s)` they leave :math:`\exp(\frac12 s^T J s + h \cdot s)`, the diagonal
-being a constant as :math:`s_i^2 = 1`. Chains that alternate between the layers live on while parameters change and tell
-the model's averages. In terms of overlaps :math:`m_k` with the modes of the patterns, minus the energy without
-self-terms is :math:`\frac A2 \sum_k w_k(\lambda) (m_k^2 - 1) + h \cdot s`.
+being a constant as :math:`s_i^2 = 1`. Averages of the model come from persistent chains that alternate between the
+layers and are continued when parameters change. In terms of overlaps :math:`m_k` with the modes of the patterns, minus
+the energy without self-terms is :math:`\frac A2 \sum_k w_k(\lambda) (m_k^2 - 1) + h \cdot s`.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,25 +20,26 @@ from infer.estimators.dreaming.errors import Estimate, Grouping
 from infer.estimators.dreaming.likelihood import PatternSamples, PseudoLikelihoodMethod
 from infer.estimators.dreaming.modes import PatternModes
 from simulate.dynamics.block_gibbs import LayerChains
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
 N_CHAINS = 256
-SWEEPS = (40, 20_000)  # fewest and most sweeps between two looks at the noise, and in all for one average
-EVERY = 2  # sweeps between states that count
-NOISE = 0.2  # of the standard error that the samples leave: more than that the chains must not add
+SWEEPS = (40, 20_000)  # sweeps before the noise is first estimated, and the most for one average
+EVERY = 2  # sweeps between states that are averaged
+NOISE = 0.2  # largest noise of the chains, in units of the standard errors from the samples
 LARGEST_R_HAT = 1.1
-FROZEN = 1e-20  # variances below this are none: chains or samples of a single state
+FROZEN = 1e-20  # variances below this count as zero: chains or samples of a single state
 CLOSE = 0.3  # standard errors: a step shorter than this is the last one
-NODES = 3  # of the Gauss-Legendre rule along the way between two models
+NODES = 3  # of the Gauss-Legendre rule along the line between two models
 
 
 def hidden_layer(modes: PatternModes, amplitude: float, rate: float) -> FloatArray:
     """
     Matrix B (n_hidden, N) with B^T B = J off the diagonal, for either sign of the couplings.
 
-    One hidden unit a mode where all strengths A w_k are positive. Negative ones need a multiple of the identity added,
-    which makes a hidden unit of every direction unless the modes span all spins anyway.
+    There is one hidden unit for each mode where all strengths A w_k are positive. Negative ones need a multiple of the
+    identity, which adds a hidden unit for every direction outside the modes.
     """
     strengths = amplitude * modes.weights(rate)[0]
     lowest = float(strengths.min())
@@ -61,7 +61,7 @@ class Point:
     fields: FloatArray
 
     def moved(self, step: FloatArray, bound: float) -> Point:
-        """After a step (2,) or (2 + N,), the rate moving in the logarithm of its distance from the bound."""
+        """The point after a step (2,) or (2 + N,); the rate's coordinate is the log distance from its bound."""
         distance = self.rate - bound
         rate = bound + distance * float(np.exp(np.clip(step[1] / distance, -1.0, 1.0)))
         fields = self.fields + step[2:] if len(step) > 2 else self.fields
@@ -86,7 +86,7 @@ class Averages:
         self.squares = np.zeros(self.n_modes)
 
     def add(self, values: FloatArray, squares: FloatArray) -> None:
-        """Take in one state of every chain: t (n_chains, p), squared overlaps (n_modes, n_chains)."""
+        """Add one state of every chain: t (n_chains, p), squared overlaps (n_modes, n_chains)."""
         self.count += 1
         self.sums += values
         self.products += values.T @ values
@@ -110,7 +110,7 @@ class Averages:
 
     @property
     def r_hat(self) -> float:
-        """Root of the variance between chains over that within, plus one, of the worst of amplitude and rate."""
+        """Root of 1 + (variance between chains) / (variance within), the larger of amplitude and rate."""
         between = self.sums[:, :2].std(axis=0, ddof=1) / self.count
         total = np.diag(self.covariance)[:2]
         share = np.divide(between**2, total, out=np.zeros(2), where=total > 0.0)
@@ -128,20 +128,20 @@ class Measurement:
     noise: FloatArray  # (2, 2) covariance of the projected gradient from the chains
     model_mean: FloatArray  # (p,)
     r_hat: float
-    errors: FloatArray  # (2,) standard errors that the samples leave in amplitude and rate; infinite where not free
+    errors: FloatArray  # (2,) standard errors of amplitude and rate from the samples; infinite where not free
     enough: bool  # whether the noise of the chains is small enough
 
     @property
     def profile(self) -> FloatArray:
-        """Hessian (2, 2) by amplitude and rate with the fields at their best."""
+        """Hessian (2, 2) by amplitude and rate, maximised over the fields."""
         return np.asarray(self.projection.T @ self.hessian @ self.projection)
 
     def chain_errors(self, free: list[int]) -> FloatArray:
-        """Standard errors (2,) that the chains leave in amplitude and rate."""
+        """Standard errors (2,) of amplitude and rate from the noise of the chains."""
         return _standard_errors(self.profile, self.noise, free, 0.0)
 
     def newton_step(self, free: list[int]) -> FloatArray:
-        """Step (p,) that a quadratic likelihood would call for, over the free ones among (amplitude, rate)."""
+        """Newton step (p,) over the free ones among (amplitude, rate) and the fields."""
         keep = np.array([*free, *range(2, len(self.gradient))])
         hessian = self.hessian[np.ix_(keep, keep)]
         scale = np.sqrt(np.maximum(np.diag(hessian), FROZEN))
@@ -165,10 +165,10 @@ class HybridMachineMethod:
     """
     The dreaming model by maximum likelihood with persistent block Gibbs chains; a `Method`.
 
-    A step runs the chains at fixed parameters until they add no more than a fifth to the standard errors that the
-    samples leave (or a quarter of the step, while steps are long), and goes to the maximum of the quadratic that slope
-    and curvature (the Fisher information, from the same states) make. It is over when a step is less than 0.3 standard
-    errors, for which the quadratic is good enough.
+    A step runs the chains at fixed parameters until their noise is below a fifth of the standard errors from the
+    samples (or a quarter of the step, while steps are long). It then goes to the maximum of the quadratic with this
+    slope and curvature (the Fisher information, from the same states). The last step is the first below 0.3 standard
+    errors, where the quadratic is accurate enough.
     """
 
     samples: PatternSamples
@@ -183,7 +183,7 @@ class HybridMachineMethod:
         root = np.random.SeedSequence(self.seed)
         rng = np.random.default_rng(root.spawn(1)[0])
         weight = np.cumsum(self.samples.weight)
-        # evenly through the samples, so that states that chains cannot leave get their share of chains
+        # evenly spaced rows, so that states that chains cannot leave have chains in proportion to their rows
         places = (np.arange(N_CHAINS) + rng.random()) / N_CHAINS * weight[-1]
         rows = np.searchsorted(weight, places).clip(max=len(weight) - 1)
         self._chains = LayerChains(self.samples.spins[rows], root.spawn(N_CHAINS))
@@ -234,7 +234,7 @@ class HybridMachineMethod:
                 squares = np.square(self._vectors @ spins).astype(np.float64)
                 averages.add(self.derivatives(point, squares.T, spins.T) - data, squares)
 
-        # the chains follow the change of parameters before they count
+        # the chains adapt to the new parameters before they are averaged
         self._chains.advance(factor, external, SWEEPS[0], lambda spins: None)
         sweeps, before = SWEEPS[0], np.inf
         while True:
@@ -256,7 +256,7 @@ class HybridMachineMethod:
             )
             if spread is None:
                 spread = self.grouping.mean_covariance(self.scores(found), self.weight).covariance
-            # the score by a rate that is held must be as quiet as that by a free one
+            # the score by a fixed rate must have as little noise as that by a free one
             both = _standard_errors(found.profile, spread, [0, 1], np.inf)
             loudness = float(np.max(found.chain_errors([0, 1]) / both))
             found.errors = _standard_errors(found.profile, spread, free, np.inf)
@@ -264,7 +264,7 @@ class HybridMachineMethod:
             allowed = max(NOISE, 0.25 * length if length > 1.0 else 0.0)
             if loudness <= allowed:
                 return found
-            # twice the sweeps should take off 30 %; where they take off less than 10 %, chains stay where they are
+            # twice the sweeps should reduce the noise by 30 %; below 10 %, chains do not leave their states
             if sweep >= SWEEPS[1] or loudness > 0.9 * before:
                 found.enough = False
                 return found
@@ -272,7 +272,7 @@ class HybridMachineMethod:
             sweeps, before = int(np.clip(wanted, sweep, max(SWEEPS[1] - sweep, EVERY))), loudness
 
     def _curvature(self, point: Point, averages: Averages) -> FloatArray:
-        """Minus the second derivatives of the log-likelihood: Fisher information and what the misfit adds."""
+        """Minus the second derivatives of the log-likelihood: Fisher information plus a term from the misfit."""
         hessian = averages.covariance
         misfit = self._data_squares - averages.squares / averages.count
         _, slope, bend = self.modes.weights(point.rate)
@@ -297,7 +297,7 @@ class HybridMachineMethod:
                 found = self.measure(point, free)
                 step = found.newton_step(free)
                 length = float(np.max(np.abs(step[:2]) / found.errors))
-                # no step further than where the model's states are still much the same
+                # steps are limited so that the model's distribution changes little
                 reach = float(np.sqrt(max(float(step @ found.hessian @ step), 0.0)))
                 step *= min(1.0, 1.0 / max(reach, 1e-300))
                 point = point.moved(step, self.modes.lower_bound)
@@ -308,7 +308,7 @@ class HybridMachineMethod:
                 bar.update()
                 bar.set_postfix(step=f"{length:.2g} standard errors", refresh=False)
         self._warn_of_chains(found)
-        # Hessian and scores are those of the last point that was measured, well below a standard error away
+        # Hessian and scores are those of the last measured point, which is less than a standard error away
         return Estimate(
             theta=np.array([point.amplitude, point.rate]),
             fields=point.fields,
@@ -321,7 +321,7 @@ class HybridMachineMethod:
         )
 
     def gain(self, full: Estimate, restricted: Estimate) -> float:
-        """Difference of the mean log-likelihoods: the slope integrated along the straight way between the two."""
+        """Difference of the mean log-likelihoods: the slope integrated along the line between the two."""
         places, shares = np.polynomial.legendre.leggauss(NODES)
         a, b = (np.array([*e.theta, *(e.fields if self.fit_fields else ())]) for e in (restricted, full))
         total = 0.0
@@ -334,7 +334,7 @@ class HybridMachineMethod:
     def _warn_of_chains(self, found: Measurement) -> None:
         """Warn where the chains do not mix well enough."""
         if found.r_hat > LARGEST_R_HAT:
-            warnings.warn(
+            warn(
                 f"the chains of the hybrid machine differ from each other (R-hat {found.r_hat:.2f}): they do not leave "
                 "the states that they started from, so that the likelihood is not that of all states; "
                 "method='pseudolikelihood' needs no chains",
@@ -342,7 +342,7 @@ class HybridMachineMethod:
                 stacklevel=4,
             )
         elif not found.enough:
-            warnings.warn(
+            warn(
                 f"{SWEEPS[1]} sweeps of {N_CHAINS} chains leave a noise of {found.chain_errors([0, 1])[1]:.2g} in the "
                 "rate, which is more than a fifth of what the samples leave; it is part of the standard errors",
                 ConvergenceWarning,

@@ -15,9 +15,9 @@ from infer.estimators.dreaming.modes import PatternModes
 
 FloatArray = NDArray[np.float64]
 
-OVERLAP_BYTES = 256 * 2**20  # overlaps are kept up to this size, and computed afresh in every pass above it
-CHUNK_VALUES = 2**17  # spins worked on at a time: their local fields stay in the cache
-ROUGH = 1e-3  # tolerance where only a start for the next stage is wanted
+OVERLAP_BYTES = 256 * 2**20  # overlaps are kept up to this size, and computed in every pass above it
+CHUNK_VALUES = 2**17  # number of spins in a chunk, so that their local fields stay in the cache
+ROUGH = 1e-3  # tolerance of a stage that gives only the start of the next one
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +25,8 @@ class Likelihood:
     """
     Mean log pseudo-likelihood per sample and its derivatives by (amplitude, rate) and by the fields.
 
-    `hessian`, `field_curvature` and `cross` are of minus the logarithm; the Hessian by the fields is diagonal since
-    every field appears in the conditional probability of its own spin only.
+    `hessian`, `field_curvature` and `cross` are second derivatives of minus the logarithm; the Hessian by the fields is
+    diagonal since every field appears in the conditional probability of its own spin only.
     """
 
     value: float
@@ -64,7 +64,7 @@ class PatternSamples:
             yield rows, self._overlaps_of(rows)
 
     def _overlaps_of(self, rows: slice) -> FloatArray:
-        """Overlaps of some rows, computed afresh if they are not kept."""
+        """Overlaps of some rows, computed if they are not kept."""
         if self.overlaps is not None:
             return self.overlaps[rows]
         return np.asarray(self.spins[rows].astype(np.float64) @ self.modes.vectors)
@@ -98,8 +98,8 @@ class PatternSamples:
         totals, field_totals = np.zeros(6), np.zeros((4, n_spins))
         scores = np.empty((n_rows if with_scores else 0, 2))
         chunks = _chunks(n_rows, n_spins)
-        # made once for all chunks: where memory goes back to the system at once, as in the workers of a cluster, fresh
-        # pages for every chunk would take a third of the time
+        # allocated once for all chunks: where memory is returned to the system at once, as in the workers of a cluster,
+        # new pages for every chunk would take a third of the time
         most = max((rows.stop - rows.start for rows in chunks), default=0)
         work = [np.empty((most, 3 * n_spins)), *np.empty((2, most, n_spins)), np.empty((most, 2))]
         for rows in chunks:
@@ -111,7 +111,7 @@ class PatternSamples:
             local_fields(spins, unit, diagonal, amplitude, fields, local, decay)
             np.exp(decay, out=decay)
             accumulate_rows(spins, unit, amplitude, local, decay, projection, weight, totals, field_totals, row_scores)
-            # log 2 cosh h = |h| + log(1 + exp(-2 |h|)): the kernel has done the first part
+            # log 2 cosh h = |h| + log(1 + exp(-2 |h|)): the kernel has added the first term
             totals[0] -= weight @ np.log1p(decay, out=decay).sum(axis=1)
         total_weight = self.weight.sum()
         totals /= total_weight
@@ -128,7 +128,7 @@ class PatternSamples:
 
 
 def _chunks(n_rows: int, n_spins: int) -> list[slice]:
-    """Slices of rows that are worked on at a time."""
+    """Slices of rows that form chunks."""
     step = max(16, CHUNK_VALUES // n_spins)
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
@@ -158,10 +158,9 @@ def maximise(
     Newton's method, safeguarded, for amplitude, rate and fields.
 
     Coordinates are the amplitude and `log(rate - lower bound)`, so that no step leaves the range of rates. Fields are
-    eliminated from each step (their Hessian is diagonal). Directions of negative curvature are turned around,
-    steps are shortened until the likelihood grows. Converged: the Newton step is less than `tol`, relative to the
-    amplitude, in the logarithm of the distance from the bound, and in every field, and the Hessian is positive
-    definite.
+    eliminated from each step (their Hessian is diagonal). Directions of negative curvature are reversed, and steps are
+    shortened until the likelihood increases. Converged: the Newton step is less than `tol`, relative to the amplitude,
+    in the logarithm of the distance from the bound, and in every field, and the Hessian is positive definite.
     """
     modes = samples.modes
     bound = modes.lower_bound
@@ -170,7 +169,7 @@ def maximise(
     for iteration in range(1, max_iter + 1):
         step, field_step, positive = _newton_step(here, rate - bound, fit_rate, fit_fields)
         size = max(abs(step[0]) / (abs(amplitude) + 1e-3), abs(step[1]), float(np.abs(field_step).max(initial=0.0)))
-        # a step this small changes the likelihood by little more than its rounding, so that it is taken unseen
+        # a step this small changes the likelihood by little more than its rounding errors, so it is not tested
         sure = size <= 1e-4 and positive
         scale = min(1.0, 1.0 / max(abs(step[1]), 1e-300), 4.0 / max(float(np.abs(field_step).max(initial=0.0)), 1e-300))
         for _ in range(40):
@@ -194,7 +193,7 @@ def maximise(
 def _newton_step(
     here: Likelihood, distance: float, fit_rate: bool, fit_fields: bool
 ) -> tuple[FloatArray, FloatArray, bool]:
-    """Step in (amplitude, log distance of the rate from its bound) and in the fields; whether it is a pure one."""
+    """Step in (amplitude, log distance of the rate from its bound) and in the fields; whether it is a Newton step."""
     chain = np.array([1.0, distance])
     gradient = here.gradient * chain
     hessian = here.hessian * np.outer(chain, chain)
@@ -217,7 +216,7 @@ def _newton_step(
 
 
 def profile_hessian(here: Likelihood, fit_fields: bool) -> tuple[FloatArray, FloatArray]:
-    """Hessian by (amplitude, rate) with the fields at their best, (2, 2), and the projection (2, N) of their scores."""
+    """Hessian (2, 2) by (amplitude, rate), maximised over fields, and projection (2, N) of the fields' scores."""
     if not fit_fields:
         return here.hessian, np.zeros_like(here.cross)
     projection = here.cross / here.field_curvature
@@ -236,8 +235,8 @@ def fit_pseudolikelihood(
     """
     Maximise the pseudo-likelihood over amplitude, rate (unless one is given) and fields.
 
-    Starts at rate 0, on a subsample when there are many rows (the last few Newton steps then see them all). Where this
-    does not end at a maximum inside the range, it starts again from other rates and keeps the best.
+    Starts at rate 0, on a subsample when there are many rows (the last few Newton steps then use all rows). Where this
+    does not end at a maximum inside the range, it starts again from other rates and takes the best result.
     """
     n_rows, n_spins = samples.spins.shape
     climb = partial(maximise, fit_fields=fit_fields, max_iter=max_iter)
@@ -255,7 +254,7 @@ def fit_pseudolikelihood(
         return climb(samples, (rough.amplitude, rate, rough.fields), fit_rate=False, tol=tol)
 
     def refine(found: Maximum) -> Maximum:
-        """Maximum over all parameters from a rough start, by way of the few samples."""
+        """Maximum over all parameters from a rough start, first on the subsample."""
         if few is not samples:
             near = climb(few, (found.amplitude, found.rate, found.fields), tol=ROUGH)
             found = near if near.converged else found

@@ -6,9 +6,9 @@ Solvers work with the amplitude `A` of the family
 
     J = A sum_k w_k v_k v_k^T  (off the diagonal),   w_k = (c_k - c0) (1 + rate c1) / (1 + rate c_k),
 
-which is the dreaming family up to the factor between A and beta, but stays finite and different from zero at both ends
-of the range of rates: c1 is the largest eigenvalue, and c0, which moves the diagonal only, is the mean eigenvalue when
-the modes span all spins and 0 otherwise.
+which is the dreaming family up to the factor between A and beta, and stays finite and different from zero at both ends
+of the range of rates. Here c1 is the largest eigenvalue; c0, which changes the diagonal only, is the mean eigenvalue
+when the modes span all spins and 0 otherwise.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PatternModes(DreamingModes):
         return bool(length * slope_length - inner**2 > 1e-10 * length * max(slope_length, length))
 
     def inverse_temperature(self, amplitude: float, rate: float) -> float:
-        """Beta of the couplings with this amplitude: beta dreaming(rate) = A sum_k w_k v_k v_k^T off the diagonal."""
+        """Inverse temperature beta: beta dreaming(rate) = A sum_k w_k v_k v_k^T off the diagonal."""
         return amplitude * (1.0 + rate * self.offset) * (1.0 + rate * self.centre) / (1.0 + rate)
 
     def amplitude(self, inverse_temperature: float, rate: float) -> float:

@@ -11,10 +11,10 @@ from infer.checks import row_chunks
 
 FloatArray = NDArray[np.float64]
 
-STARTS = 60  # searches a pattern
+STARTS = 60  # searches per pattern
 KURTOSIS_STEPS = 30
 MOST_SIGN_STEPS = 200
-INDEPENDENT = 0.3  # least distance of a unit vector from the span of those before, to count as another pattern
+INDEPENDENT = 0.3  # smallest distance of a unit vector from the span of the earlier ones, to count as another pattern
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +31,12 @@ def find_patterns(
     """
     Patterns of +-1 that a low-rank Hopfield model of the samples stores.
 
-    To leading order the couplings of rank K of largest likelihood act in the span of the K leading eigenvectors of
-    the correlation matrix (Cocco, Monasson, Sessak 2011), which does not fix a basis of it. Patterns of +-1 are the
-    vectors of the subspace whose entries are all of one size. The search starts from many directions with the fourth
-    moment, as in independent component analysis (Hyvärinen and Oja 1997: binary sources have the lowest). Projection on
-    the subspace and signs then alternate, which raises the mean size of the entries until it no longer changes (a
-    Hopfield network with the projector's couplings).
+    To leading order the couplings of rank K of largest likelihood act in the span of the K leading eigenvectors of the
+    correlation matrix (Cocco, Monasson, Sessak 2011), which does not fix a basis of it. Patterns of +-1 are the vectors
+    of the subspace whose entries all have the same magnitude. The search starts from many directions with the fourth
+    moment, as in independent component analysis (Hyvärinen and Oja 1997: binary sources have the lowest one).
+    Projection on the subspace and signs then alternate, which raises the mean size of the entries until it no longer
+    changes (a Hopfield network with the projector's couplings).
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ def find_patterns(
     weight : array (n_rows,), optional
     n_patterns : int
     about_means : bool
-        Correlations about the means, or about zero.
+        Whether correlations are taken about the means, or about zero.
     rng : Generator
 
     Returns
     -------
     FoundPatterns
-        At most `n_patterns`, fewer where the subspace holds no more that are linearly independent.
+        At most `n_patterns`; fewer where no further linearly independent ones are found in the subspace.
     """
     second = _second_moments(samples, weight, about_means)
     n_spins = len(second)
@@ -89,7 +89,7 @@ def _signs(values: FloatArray) -> FloatArray:
 
 
 def _second_moments(samples: NDArray, weight: FloatArray | None, about_means: bool) -> FloatArray:
-    """Second moments of the samples in units of their sizes, about the means or zero."""
+    """Second moments of the samples, scaled to unit size, about the means or zero."""
     n = samples.shape[1]
     second, first = np.zeros((n, n)), np.zeros(n)
     total = float(len(samples) if weight is None else weight.sum())

@@ -1,8 +1,7 @@
-"""From samples and patterns to the problem that a method of a dreaming model solves; texts for failures."""
+"""Problem of samples and patterns that a method of a dreaming model solves, and the messages of its failures."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +14,12 @@ from infer.estimators.dreaming.modes import PatternModes
 from infer.estimators.dreaming.patterns import find_patterns
 from infer.statistics.uncertainty import batch_labels
 from simulate.checks import check_count, check_patterns
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
-GOOD_QUALITY = 0.85  # the best vectors of +-1 in a subspace without any have 0.65 (large N) to 0.8 (four of forty)
-SIGNAL = 4.0  # standard errors of the couplings from none at all, below which samples show no sign of the patterns
+GOOD_QUALITY = 0.85  # in a subspace without patterns the best vectors of +-1 have 0.65 (large N) to 0.8 (four of forty)
+SIGNAL = 4.0  # amplitude of the couplings, in standard errors, below which samples show no sign of the patterns
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Problem:
 def build_problem(
     model: Any, X: Any, sample_weight: ArrayLike | None, patterns: NDArray[np.int8] | None, seed: int
 ) -> Problem:
-    """Check everything that a dreaming model was given; `patterns` are those of an earlier fit, None in a fit."""
+    """Check samples and options of a dreaming model; `patterns` are those of an earlier fit, None in a new one."""
     if model.method not in model.methods:
         raise ValueError(f"method must be one of {', '.join(map(repr, model.methods))}, got {model.method!r}")
     reset = patterns is None
@@ -75,7 +75,7 @@ def build_problem(
             "rates, as patterns orthogonal to each other do; give at least two correlated patterns"
         )
     chains = given_samples.chains
-    # shares are worth fewer samples than counts: scaled to add up to so many
+    # shares are scaled to add up to the effective number of samples
     counts = None if weight is None or chains is not None else weight * (given_samples.n_samples / weight.sum())
     grouping = Grouping(batch_labels(len(values), chains, model.n_batches), chains, counts)
     weight = np.ones(len(values)) if weight is None else weight
@@ -115,17 +115,17 @@ def explain_failure(problem: Problem, best: Estimate) -> str:
     if problem.modes.at_end(best.rate):
         end = "its lower bound" if best.rate < 0 else "infinity (the pseudo-inverse couplings)"
         return (
-            f"the rate ran off to {end}: no dreaming matrix in between fits better, or the couplings are too weak "
+            f"the rate diverged to {end}: no dreaming matrix in between fits better, or the couplings are too weak "
             "to tell the rate; more samples help in the latter case"
         )
     return f"no convergence after {best.n_iter} iterations: raise max_iter or tol"
 
 
 def _warn_of_patterns(quality: FloatArray, wanted: int) -> None:
-    """Warn where fewer binary patterns were found than asked for."""
+    """Warn where fewer binary patterns were found than `wanted`."""
     if len(quality) < wanted or quality.min() < GOOD_QUALITY:
         good = int(np.sum(quality >= GOOD_QUALITY))
-        warnings.warn(
+        warn(
             f"only {good} of {wanted} patterns of +-1 were found clearly in the correlations: the rate refers to "
             "patterns_, which may not be what is stored; ask for fewer patterns, or give more samples",
             UserWarning,

@@ -1,4 +1,4 @@
-"""Standard errors of the kinetic regressions: how much each batch of successive steps moves them."""
+"""Standard errors of the kinetic regressions, from batches of successive steps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.kinetic.regressions import GROUP_BYTES, KineticFit, Metric, evaluate, regularised
 from infer.estimators.kinetic.steps import Steps
-from infer.estimators.rows import one_blas_thread
 from infer.statistics.batches import batch_labels, batch_roots, chain_slices
+from simulate.threads import one_blas_thread
 
 
 @dataclass(frozen=True)
 class KineticErrors:
-    """Standard errors; NaN where the steps do not tell them."""
+    """Standard errors; NaN where the steps do not determine them."""
 
     couplings: NDArray[np.float64]  # (n_spins, n_columns)
     fields: NDArray[np.float64]  # (n_spins,)
@@ -37,27 +37,28 @@ def kinetic_errors(
     """Standard errors of all couplings and fields.
 
     The sandwich formula, ``(H + ridge)^-1 (V / n) (H + ridge)^-1`` for each node with its Fisher information H and the
-    long-run covariance V of the gradients by means over batches inside runs, which holds for rows that the model
-    describes imperfectly. Where few steps carry what is known of a coupling their scatter says little: there it is the
-    error that the model itself expects, ``diag((H + ridge)^-1) / n``, if that is larger.
+    long-run covariance V of the gradients by means over batches inside runs, which is valid for rows that the model
+    describes imperfectly. Where few steps determine a coupling, their variance is unreliable, and the error is that
+    expected by the model, ``diag((H + ridge)^-1) / n``, if it is larger.
 
     Parameters
     ----------
     steps : Steps
-        In the order of time.
+        Steps in time order.
     fit : KineticFit
         The optimum.
     n_samples : float
         Effective number of steps.
     ridge, update : float
-        As in the fit.
+        Values used in the fit.
     free : bool array (n_spins, n_columns + 1), optional
-        What was fitted; the rest has error zero. With an l1 penalty that is what differs from zero.
+        Couplings and fields that were fitted (with an l1 penalty, those that differ from zero); the others have error
+        zero.
     rare : bool array (n_spins, n_columns + 1), optional
-        Couplings and fields that few steps carry. Default: none.
+        Couplings and fields that few steps determine. Default: none.
     in_step : bool
-        Whether runs share chance, as simulated chains do that update the same spins at the same time: rows of equal
-        time then make one batch, where runs are of equal length.
+        Whether runs share random numbers, as simulated chains that update the same spins at the same time do: rows of
+        equal time then form one batch, where runs have equal length.
 
     Returns
     -------
@@ -93,11 +94,11 @@ def kinetic_errors(
                 matrix = regularised(matrices[k][np.ix_(columns, columns)], penalty[columns])
                 try:
                     inverse = debias * cho_solve(cho_factor(matrix), np.eye(len(columns)))
-                except LinAlgError:  # flat in some direction: the steps do not tell the couplings
+                except LinAlgError:  # zero curvature along some direction: the steps do not determine the couplings
                     std[node, columns] = np.nan
                     continue
                 expected = np.diag(inverse) / n_samples
-                if roots is None:  # a single batch does not scatter
+                if roots is None:  # a single batch has no variance
                     std[node, columns] = np.nan
                     continue
                 scattered = ((roots[:, k, columns] @ inverse) ** 2).sum(axis=0)

@@ -1,8 +1,7 @@
-"""Kinetic Ising model: couplings that need not be symmetric, from what each row says about the next."""
+"""Kinetic Ising model: couplings that need not be symmetric, from the dependence of each row on the one before."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
@@ -21,17 +20,18 @@ from infer.estimators.kinetic.regressions import KineticFit, fit_kinetic, step_l
 from infer.estimators.kinetic.steps import Steps
 from infer.samples import Samples
 from infer.types import FloatArray
+from simulate.user_warnings import warn
 
 __all__ = ["KineticCouplings"]
 
-FEW = 30.0  # steps (updates) with the rarest combination of a pair, below which their scatter is no error
-FLAT = 1e-9  # eigenvalue of the moments of the past that leaves a combination of couplings open
+FEW = 30.0  # steps (updates) with the rarest combination of a pair, below which their variance is no valid error
+FLAT = 1e-9  # eigenvalue of the moments of the past below which a combination of couplings is not determined
 
 
 class KineticCouplings(SpinEstimator):
     """Couplings of a kinetic Ising model, by which each row of spins acts on the next.
 
-    With ``update="parallel"`` all spins are set anew in every step, independently given the row before,
+    With ``update="parallel"`` all spins are updated in every step, independently given the row before,
 
     ``p(s_i(t) | s(t-1)) = 1 / (1 + exp(-2 s_i(t) h_i(t)))``, ``h_i(t) = h_i + sum_j J_ij s_j(t-1)``.
 
@@ -46,16 +46,15 @@ class KineticCouplings(SpinEstimator):
     Parameters
     ----------
     update : {"parallel", "sequential"}, default="parallel"
-        How the spins are updated. For recordings, whose rows are bins of time, "parallel" is the model of how a bin
-        predicts the next.
+        Update of the spins. For recordings, whose rows are bins of time, "parallel" models the prediction of a bin from
+        the one before.
     n_lags : int, default=1
-        Number of past rows that act on the next, each with couplings of its own; 1 for sequential updates.
+        Number of past rows that act on the next, each with its own couplings; 1 for sequential updates.
     self_coupling : bool, default=True
         Whether a spin's own past acts on it.
     interval : float, optional
         Time between rows in sweeps (updates of every spin, on average), for sequential updates; at most 0.1, or that of
-        a single update, ``1 / n_spins``. Default: the ``interval`` that the attributes of a Dataset of
-        ``simulate.trajectory`` name.
+        a single update, ``1 / n_spins``. Default: the attribute ``interval`` of a Dataset of ``simulate.trajectory``.
     penalty : {"l2", "l1", None}, default="l2"
         Penalty on the couplings of each spin, ``alpha/2 sum_j J_ij^2`` or ``alpha sum_j |J_ij|``, own past and all lags
         included; fields have none.
@@ -63,7 +62,7 @@ class KineticCouplings(SpinEstimator):
         Strength of the penalty, relative to the mean (per step) negative log-likelihood. None: one prior sample,
         ``1 / n``, n the number of steps.
     fit_fields : bool or "auto", default="auto"
-        Fit fields; "auto": not for simulations that ran without.
+        Whether to fit fields; "auto": True except for simulations without fields.
     errors : bool, default=True
         Compute standard errors.
     tol : float, default=1e-6
@@ -72,9 +71,9 @@ class KineticCouplings(SpinEstimator):
     max_iter : int, default=200
         Most passes over the rows.
     threshold : float, optional
-        Take real data: +1 where they exceed the threshold, else -1. Default: rows must be -1 or +1.
+        Converts real values to +1 above the threshold and -1 otherwise. Default: rows must be -1 or +1.
     constant : {"field", "error"}, default="field"
-        What to do with spins that never change: keep them without couplings and warn, or raise.
+        Treatment of spins that never change: keep them without couplings and warn, or raise.
     n_jobs : int, default=1
         Threads; results do not depend on it.
 
@@ -88,7 +87,7 @@ class KineticCouplings(SpinEstimator):
         Standard errors, shaped as couplings and fields; NaN for spins that never change.
     undetermined_ : ndarray of bool, shaped as couplings
         Pairs of which one of the four combinations of past and next value never occurs, so that the best coupling
-        without penalty is infinite: the penalty sets it, and it says little.
+        without penalty is infinite, and the penalty determines its value.
     n_steps_ : int
         Number of steps.
     converged_ : bool
@@ -103,14 +102,15 @@ class KineticCouplings(SpinEstimator):
     Notes
     -----
     Standard errors come from the sandwich formula with long-run covariances by batch means inside runs, so that they
-    hold where the rows remember more than the model does. For pairs of which a combination of values occurs fewer than
-    30 times they come from the curvature of the likelihood where that gives more. With an l1 penalty they hold given
-    which couplings are zero; those have error zero. Simulated chains of sequential updates visit the spins in one
-    order: batches are then made of equal times of all chains.
+    are valid also where the rows depend on a longer past than in the model. For pairs of which a combination of values
+    occurs fewer than 30 times they come from the curvature of the likelihood where that gives a larger value. With an
+    l1 penalty they are conditional on the set of zero couplings, which have error zero. Simulated chains of sequential
+    updates visit the spins in one order: batches are then made of equal times of all chains.
 
     The sequential likelihood is exact for intervals of one single update, ``1 / n_spins`` sweeps (the default of
-    ``simulate.trajectory``). For longer ones couplings come out too small by about ``dt - 1 / n_spins``, since spins
-    change between two rows unseen; rows a sweep apart would give about a third of the couplings and are refused.
+    ``simulate.trajectory``). For longer ones couplings are too small by a share of about ``dt - 1 / n_spins``, since
+    spins change more than once between two rows; rows a sweep apart would give about a third of the couplings and are
+    refused.
 
     References
     ----------
@@ -125,6 +125,8 @@ class KineticCouplings(SpinEstimator):
     >>> KineticCouplings().fit(spins).couplings_.shape
     (5, 5)
     """
+
+    judges_pairs = False  # pairs of past and next values have tables of their own
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "update": [StrOptions({"parallel", "sequential"})],
@@ -187,7 +189,7 @@ class KineticCouplings(SpinEstimator):
         Raises
         ------
         ValueError
-            If rows are not in the order of time, no run is longer than ``n_lags``, or the rows do not fit ``update``.
+            If rows are not in time order, no run is longer than ``n_lags``, or the rows do not fit ``update``.
         """
         chance = self._chance(samples.samples)
         if self.update == "parallel":
@@ -252,7 +254,7 @@ class KineticCouplings(SpinEstimator):
         Parameters
         ----------
         X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
-            Rows in the order of time.
+            Rows in time order.
 
         Returns
         -------
@@ -262,8 +264,8 @@ class KineticCouplings(SpinEstimator):
         Raises
         ------
         ValueError
-            If X holds anything but +-1, another number of spins than the fit, no run longer than ``n_lags``, or rows
-            that do not fit ``update``.
+            If X contains values other than +-1, has another number of spins than the fit, no run longer than
+            ``n_lags``, or rows that do not fit ``update``.
         """
         check_is_fitted(self, "couplings_")
         return self._log_likelihoods(self._read(X, reset=False))
@@ -274,7 +276,7 @@ class KineticCouplings(SpinEstimator):
         Parameters
         ----------
         X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
-            Rows in the order of time.
+            Rows in time order.
         y : Ignored
             Present for compatibility with scikit-learn.
         sample_weight : array-like (n_samples,), optional
@@ -307,7 +309,7 @@ class KineticCouplings(SpinEstimator):
 
     def _read(self, X: Any, sample_weight: ArrayLike | None = None, *, reset: bool) -> Samples:
         samples = Samples.of(X)
-        # weights of the rows of one run are weights of steps, and do not take their order away
+        # weights of the rows of one run are weights of steps, and the rows keep their time order
         ordered = X.ordered if isinstance(X, Samples) else samples.ordered
         if samples.blocks:
             X = samples.with_values(np.asarray(samples.values))
@@ -348,7 +350,7 @@ class KineticCouplings(SpinEstimator):
         return Steps.of(rows, samples.chains, int(self.n_lags), samples.weight, self.n_jobs)
 
     def _chance(self, samples: Samples) -> float:
-        """Chance that a spin is updated between two rows."""
+        """Probability that a spin is updated between two rows."""
         if self.update == "parallel":
             return 1.0
         if self.n_lags != 1:
@@ -358,7 +360,7 @@ class KineticCouplings(SpinEstimator):
     def _free(
         self, steps: Steps, moments: tuple[NDArray, NDArray], samples: VaryingSpins
     ) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-        """Which couplings and fields are fitted, and the spins that all steps lead to the same value of."""
+        """True for couplings and fields that are fitted, and the spins that have the same value after all steps."""
         cross, mean = moments
         exact = 1.0 - 1e-12
         free = np.ones((steps.n_spins, steps.n_columns + 1), dtype=bool)
@@ -377,25 +379,25 @@ class KineticCouplings(SpinEstimator):
         return alpha * (self.penalty == "l2"), alpha * (self.penalty == "l1")
 
     def _warn_without_optimum(self, infinite: NDArray[np.bool_], samples: VaryingSpins) -> None:
-        """Say why a fit without penalty has no single optimum, and what to do."""
+        """Warn where a fit without penalty has no finite or no unique optimum, with the reason and the remedy."""
         remedy = "pass alpha > 0 (say 0.01) to keep couplings finite, or give more rows"
         if infinite.any():
             text = (
                 f"the past separates the values of {samples.named(np.flatnonzero(infinite))}, in whole or in part, so "
-                f"the best couplings are infinite and those returned mean little; {remedy}"
+                f"the best couplings are infinite and those returned are unreliable; {remedy}"
             )
         else:
             text = (
-                "the rows leave combinations of couplings open (fewer rows than couplings of a spin, or spins that "
+                "the rows do not determine all couplings (fewer rows than couplings of a spin, or spins that "
                 f"repeat others); {remedy}"
             )
-        warnings.warn(text, ConvergenceWarning, stacklevel=5)
+        warn(text, ConvergenceWarning, stacklevel=5)
 
     def _warn_of_gradients(self, found: KineticFit, samples: VaryingSpins) -> None:
-        """Say which spins have not converged, and what to do."""
+        """Warn of spins that have not converged, with the remedy."""
         left = np.flatnonzero(found.largest_gradient > self.tol)
         if len(left):
-            warnings.warn(
+            warn(
                 f"{samples.named(left)} did not converge in {found.n_iter} passes: largest gradient "
                 f"{found.largest_gradient.max():.2g} > tol = {self.tol:.2g}; raise max_iter or tol",
                 ConvergenceWarning,

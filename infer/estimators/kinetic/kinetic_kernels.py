@@ -36,11 +36,12 @@ def parallel_terms(local, decay, after, share, losses, margins):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def step_terms(local, before, after, share, update, losses, margins):
-    """Turn local fields (n_rows, n_nodes) into slopes of the loss by them; add up what else is needed.
+    """Replace local fields (n_rows, n_nodes) by the derivatives of the loss, and add up losses and margins.
 
-    A spin is updated with probability `update` and then is +1 with probability ``1 / (1 + exp(-2 h))``; its loss is
-    the negative logarithm of the probability of its next value. `share` (n_rows,) weighs the rows; slopes carry it.
-    `losses` (n_nodes,) takes the weighted sum, `margins` (n_nodes,) the smallest ``s h``, s the next value.
+    A spin is updated with probability `update` and then is +1 with probability ``1 / (1 + exp(-2 h))``; its loss is the
+    negative logarithm of the probability of its next value. `share` (n_rows,) weights the rows, also in the
+    derivatives. `losses` (n_nodes,) takes the weighted sum, `margins` (n_nodes,) the smallest ``s h``, s the next
+    value.
     """
     for row in range(local.shape[0]):
         for node in range(local.shape[1]):

@@ -1,20 +1,20 @@
-"""What simulated rows say about how they were recorded, and which update they fit."""
+"""Record of the simulation in the attributes of samples, and checks of the update that it fits."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from infer.samples import Samples
+from simulate.user_warnings import warn
 
-LONGEST_INTERVAL = 0.1  # sweeps; couplings come out too small by about this share
+LONGEST_INTERVAL = 0.1  # sweeps; couplings are too small by about this share
 
 
 @dataclass(frozen=True)
 class Records:
-    """What the attributes of simulated rows say about how they were recorded; None where they say nothing."""
+    """Dynamics, updates and intervals of simulated rows, from their attributes; None where they are not given."""
 
     dynamics: str | None
     update: str | None
@@ -22,7 +22,7 @@ class Records:
 
     @classmethod
     def of(cls, samples: Samples) -> Records:
-        """From the attributes of samples."""
+        """Read the attributes of samples."""
         found = samples.attributes
         spacing = found.get("interval", found.get("thin"))
         dynamics = found.get("dynamics")
@@ -42,9 +42,8 @@ class Records:
             why = f"rows are {self.spacing:g} updates apart; sample with thin=1"
         else:
             return
-        warnings.warn(
-            f"the couplings are those that predict the next row, not those that act: {why}", UserWarning, stacklevel=5
-        )
+        text = f"the couplings predict the next row and are not those of the dynamics: {why}"
+        warn(text, UserWarning, stacklevel=5)
 
     def interval_of_single_updates(self, given: float | None, n_spins: int) -> float:
         """Time between rows in sweeps, checked."""
@@ -61,7 +60,7 @@ class Records:
         longest = max(LONGEST_INTERVAL, 1.0 / n_spins)  # at most one single update is exact
         if interval > longest * (1.0 + 1e-9):
             raise ValueError(
-                f"rows are {interval:g} of a sweep apart, in which too much happens unseen (couplings would come out "
+                f"rows are {interval:g} of a sweep apart, and spins change more than once (couplings would be "
                 f"far too small): the interval must be at most {longest:g}; {remedy}, or, for what one row says about "
                 "the next, pass update='parallel'"
             )

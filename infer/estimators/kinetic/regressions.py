@@ -2,14 +2,14 @@
 
 Node ``i`` minimises, over its couplings ``w`` and field ``b``, the mean over steps of the negative logarithm of
 
-    (1 - u) [s_i(t) = s_i(t-1)] + u / (1 + exp(-2 s_i(t) (b + w x))),    x the past, u the chance of an update,
+    (1 - u) [s_i(t) = s_i(t-1)] + u / (1 + exp(-2 s_i(t) (b + w x))),    x the past, u the probability of an update,
 
 plus ``ridge/2 |w|^2 + sparsity |w|_1``. With u = 1 this is logistic regression, which is convex. Losses and gradients
-of all nodes come from two matrix products a pass, in double precision. The metric of the steps is the Fisher
+of all nodes come from two matrix products per pass, in double precision. The metric of the steps is the Fisher
 information of each node (that of all steps in time, or of a sample of them drawn by leverage), so that few passes are
-needed. A step is taken when the loss falls as the slope says (Armijo) and the slope has not turned up too far at its
-end, else it is damped (Levenberg 1944). Where the penalty has an absolute part, steps minimise the quadratic model plus
-the norm (proximal Newton).
+needed. A step is taken when the loss decreases in proportion to the slope (Armijo) and the slope at its end is not too
+large; otherwise it is damped (Levenberg 1944). Where the penalty has an l1 part, steps minimise the quadratic model
+plus the norm (proximal Newton).
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.kinetic.kinetic_kernels import fisher_weights, lasso_step, parallel_terms, step_terms
 from infer.estimators.kinetic.steps import Steps
-from infer.estimators.rows import one_blas_thread
+from simulate.threads import one_blas_thread
 
-METRIC_WORK = 1e10  # operations for which the metric is made of all steps
-METRIC_ROWS = (8000, 50)  # else of so many steps, or so many for each column where that is more
+METRIC_WORK = 1e10  # operations up to which the metric is computed from all steps
+METRIC_ROWS = (8000, 50)  # otherwise from this many steps, or this many per column where that is more
 GROUP_BYTES = 1 << 28  # memory for the metrics of nodes that are fitted together
 CHUNK_ROWS = 4096
-STALE = 0.01  # largest change of a coupling that leaves the metric as it is
-SLOW = 0.1  # a metric is made again where a step leaves more of the violation than this
-SETTLED = 0.1  # a fit without penalty has ended only where its Newton step is as small
+STALE = 0.01  # largest change of a coupling for which the metric is kept
+SLOW = 0.1  # a metric is recomputed where a step leaves more of the violation than this
+SETTLED = 0.1  # a fit without penalty has converged only where its Newton step is below this
 PATIENCE = 3  # passes that gradients may stay below the tolerance while Newton steps do not
-UNBOUNDED = 50.0  # couplings per temperature at which a node without penalty is given up
+UNBOUNDED = 50.0  # coupling (in units of the temperature) at which a fit without penalty is abandoned as infinite
 SEPARATED = 1e-3  # smallest margin that proves rows separable, well above rounding
 ARMIJO = 1e-4
 OVERSHOOT = 0.5  # largest slope at the end of a step, as a share of that at its start
-ROUNDING = 1e-13  # of losses
-FIRST_DAMPING = 0.1  # of steps that are not taken or too long, in units of the mean curvature
+ROUNDING = 1e-13  # relative rounding error of losses
+FIRST_DAMPING = 0.1  # of steps that are rejected or too long, in units of the mean curvature
 LEAST_DAMPING = 1e-3
 LARGEST_DAMPING = 1e10
 LONGEST_STEP = 5.0  # largest change of a coupling or field in one step
@@ -53,7 +53,7 @@ class KineticFit:
 
     couplings: NDArray[np.float64]  # (n_spins, n_columns), row i acts on spin i
     fields: NDArray[np.float64]  # (n_spins,)
-    largest_gradient: NDArray[np.float64]  # (n_spins,), by how much the optimality conditions are missed
+    largest_gradient: NDArray[np.float64]  # (n_spins,), violation of the optimality conditions
     losses: NDArray[np.float64]  # (n_spins,), mean negative log-likelihood of a step, without penalty
     infinite: NDArray[np.bool_]  # (n_spins,), without penalty the optimum is at infinity
     n_iter: int  # passes over the steps
@@ -61,7 +61,7 @@ class KineticFit:
 
 @dataclass
 class _Points:
-    """Where some nodes stand."""
+    """Positions of some nodes, with their losses and gradients."""
 
     position: NDArray  # (n_nodes, n_columns + 1), last column the field
     loss: NDArray  # with penalty
@@ -91,9 +91,10 @@ def fit_kinetic(
     ridge, sparsity : float
         Strengths of the quadratic and of the absolute part of the penalty on couplings; fields have none.
     update : float
-        Chance that a spin is updated in a step: 1 for parallel updates, the interval in sweeps for sequential ones.
+        Probability that a spin is updated in a step: 1 for parallel updates, the interval in sweeps for sequential
+        ones.
     free : bool array (n_spins, n_columns + 1), optional
-        Which couplings and (last column) fields are fitted; the rest stays zero. Default: all.
+        Couplings and (last column) fields that are fitted; the others stay zero. Default: all.
     tol : float
         Largest violation of the optimality conditions at the end.
     max_iter : int
@@ -123,7 +124,7 @@ def evaluate(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Losses (n_nodes,), their gradients (n_nodes, n_columns + 1), and smallest ``s h`` of some nodes.
 
-    They are the shares of the steps from ``first`` to before ``last`` in the means over all steps.
+    They are the contributions of the steps from ``first`` to before ``last`` to the means over all steps.
     """
     weights = np.ascontiguousarray(position.T)
     every = len(nodes) == steps.n_spins
@@ -169,8 +170,8 @@ def step_losses(steps: Steps, position: NDArray, update: float) -> NDArray[np.fl
 class Metric:
     """Fisher information of nodes, from all steps or from a sample of them.
 
-    A step is drawn with a probability that grows with the leverage that rare values in its past give it, and weighs
-    the inverse, so that rare spins keep their share.
+    A step is drawn with a probability that grows with its leverage (from rare values in its past), and weighted by the
+    inverse, so that rare spins are represented.
     """
 
     def __init__(self, steps: Steps, update: float, precise: bool = True) -> None:
@@ -223,7 +224,7 @@ def _leverage(steps: Steps) -> NDArray[np.float64]:
 
 
 def regularised(matrix: NDArray, ridge: NDArray) -> NDArray[np.float64]:
-    """A Fisher information with the penalty, and as much more on its diagonal as rounding needs."""
+    """A Fisher information plus the penalty, and a diagonal term against rounding errors."""
     out = matrix.copy()
     out[np.diag_indices_from(out)] += ridge + max(1e-12 * np.trace(matrix) / len(matrix), 1e-15)
     return np.asarray(out)
@@ -258,7 +259,7 @@ class _Solver:
         return _Points(position, plain + penalty, gradient, plain, margin)
 
     def violation(self) -> NDArray[np.float64]:
-        """By how much each node misses the optimality conditions."""
+        """Violation of the optimality conditions by each node."""
         gradient, position = self.here.gradient, self.here.position
         missed = np.where(
             position != 0.0,
@@ -268,7 +269,7 @@ class _Solver:
         return np.asarray((missed * self.free).max(axis=1))
 
     def run(self, tol: float, max_iter: int) -> int:
-        """Iterate until all nodes have converged or been given up; number of passes."""
+        """Iterate until all nodes have converged or were abandoned; returns the number of passes."""
         active = np.flatnonzero(self.free.any(axis=1))
         self._aim(active)
         n_iter = 1
@@ -292,7 +293,7 @@ class _Solver:
         return n_iter
 
     def _judge(self, active: NDArray, found: _Points) -> NDArray[np.bool_]:
-        """Which of the active nodes take their step."""
+        """True for the active nodes whose step is accepted."""
         loss, expected, step = self.here.loss[active], self.expected[active], self.direction[active]
         grown = (self.sparsity * (np.abs(found.position) - np.abs(self.here.position[active]))).sum(axis=1)
         end_slope = (found.gradient * step).sum(axis=1) + grown
@@ -300,13 +301,13 @@ class _Solver:
         return np.asarray(descends & (end_slope <= OVERSHOOT * np.abs(expected)))
 
     def _finished(self, active: NDArray, tol: float) -> NDArray[np.bool_]:
-        """Which of the active nodes need no further pass."""
+        """True for the active nodes that need no further pass."""
         small = self.violation()[active] <= tol
         given_up = self.damping[active] > LARGEST_DAMPING
         if not self.penalised:
             steady = np.abs(self.direction[active]).max(axis=1) <= SETTLED
             self.patience[active] += small & ~steady
-            # where losses fall like exp(-x) gradients do too, but Newton steps keep their length
+            # where losses decrease like exp(-x), so do gradients, but Newton steps keep their length
             self.infinite[active] |= self.patience[active] >= PATIENCE
             self.infinite[active] |= self.here.margin[active] > SEPARATED
             self.infinite[active] |= np.abs(self.here.position[active]).max(axis=1) > UNBOUNDED
@@ -314,7 +315,7 @@ class _Solver:
         return np.asarray(small | given_up | self.infinite[active])
 
     def _aim(self, which: NDArray) -> None:
-        """New metrics where they are out of date, and new directions."""
+        """Recompute metrics that are out of date, and all directions."""
         old = which[self.stale[which]]
         if len(old):
             self.matrices[old] = self.metric.matrices(self.here.position[old], self.nodes[old])
@@ -331,7 +332,7 @@ class _Solver:
             self.expected[k] = expected
 
     def _step(self, k: int, accuracy: float) -> tuple[NDArray[np.float64], float]:
-        """Damped Newton step of a node, and the change of its loss along it to first order."""
+        """Damped Newton step of a node, and the first-order change of its loss along it."""
         free = np.flatnonzero(self.free[k])
         gradient, position, norm = self.here.gradient[k, free], self.here.position[k, free], self.sparsity[free]
         matrix = self.matrices[k][np.ix_(free, free)]

@@ -1,4 +1,4 @@
-"""Steps of time: pairs of what came before and what came next, read in chunks and never across runs."""
+"""Steps in time: pairs of past rows and the next row, read in chunks and never across runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy.linalg import eigvalsh
 
 from infer.statistics.batches import chain_slices
 
-CHUNK_ROWS = 4096  # steps worked on together: their products stay in cache
+CHUNK_ROWS = 4096  # steps in a chunk, so that their products stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Steps:
     chains : int array (n_steps,) or None
         Run of each step.
     n_jobs : int or None
-        Threads. Chunks are summed in a fixed order, so that results do not depend on it.
+        Number of threads. Chunks are summed in a fixed order, so that results do not depend on it.
     """
 
     spins: NDArray[np.int8]
@@ -57,7 +57,7 @@ class Steps:
         Parameters
         ----------
         spins : int8 array (n_rows, n_spins) of +-1
-            Rows of a run stand together, in the order of time.
+            Rows of a run are contiguous, in time order.
         chains : int array (n_rows,), optional
             Run of each row; None: one run.
         n_lags : int
@@ -78,7 +78,7 @@ class Steps:
             rows = rows[weight[rows] > 0]
         if not len(rows):
             raise ValueError(
-                f"no run has more than {n_lags} row{'s' * (n_lags > 1)} in the order of time: give longer runs"
+                f"no run has more than {n_lags} row{'s' * (n_lags > 1)} in time order: give longer runs"
                 + (", or lower n_lags" if n_lags > 1 else "")
             )
         given = None if weight is None else np.asarray(weight, dtype=np.float64)[rows]
@@ -106,7 +106,7 @@ class Steps:
         return float(self.n_steps if self.weight is None else self.weight.sum())
 
     def own_past(self) -> NDArray[np.bool_]:
-        """Where a column of the past (n_spins, n_columns) is the spin's own."""
+        """True where a column of the past is the spin's own, (n_spins, n_columns)."""
         return np.tile(np.eye(self.n_spins, dtype=bool), self.n_lags)
 
     def past(self, part: slice | NDArray) -> NDArray[np.int8]:
@@ -126,7 +126,7 @@ class Steps:
         return design
 
     def share(self, part: slice | NDArray) -> NDArray[np.float64]:
-        """Share of some steps in averages over all."""
+        """Weights of some steps in averages over all."""
         if self.weight is None:
             return np.full(len(self.rows[part]), 1.0 / self.n_steps)
         return self.weight[part] / self.total

@@ -1,4 +1,4 @@
-"""Whether a fit is the maximum of the likelihood, measured on fresh chains; and models that run away from the data."""
+"""Acceptance of a fit as the maximum of the likelihood, by new chains; and models with a state outside the data."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from infer.model import PairModel
 from infer.statistics.dichotomised import dichotomised_gaussian
 from infer.types import FloatArray
 
-BURN_IN = 300  # sweeps of fresh chains before they count, and half of those that are averaged over
+BURN_IN = 300  # sweeps of new chains before they are averaged, and half of the averaged ones
 FIRST_DRAWS = 300
 WORST = 0.2  # root mean square mismatch that is accepted, in units of the data's errors
 FALSE_ALARMS = 1e-3  # of either test
 N_FLIPS = 400
 STATES = 100_000
-FAR = 5.0  # standard deviations of the data from their mean, beyond which less than 1 / (1 + 5^2) of the rows lie
-FAR_SHARE = 0.1  # share of a model's states there from which it has run away
+FAR = 5.0  # standard deviations from the data's mean; at most 1 / (1 + 5^2) of the rows lie farther
+FAR_SHARE = 0.1  # share of a model's states beyond it from which the model counts as run away
 
 
 @dataclass(frozen=True, eq=False)
 class Acceptance:
-    """What fresh chains say of a fit.
+    """Result of fresh chains on a fit.
 
     Attributes
     ----------
     mismatch : float
-        Root mean square of data - model - penalty, in units of the data's errors, noise of the chains taken off.
+        Root mean square of data - model - penalty, in units of the data's errors, noise of the chains subtracted.
     noise : float
         Root mean square noise of the chains, in the same units.
     p_data : float
-        Of the hypothesis that the mismatch is noise of the model's chains.
+        p-value of the hypothesis that the mismatch is noise of the model's chains.
     p_starts : float
-        Of the hypothesis that chains from the data and chains from independent spins agree.
+        p-value of the hypothesis that chains from the data and chains from independent spins agree.
     start_gap : float
-        Root mean square difference between the two, in units of the data's errors, noise taken off.
+        Root mean square difference between the two, in units of the data's errors, noise subtracted.
     ran_away : bool
-        Chains of the model, of either kind, spend a tenth of their time far from all that the data visit.
+        Whether chains of the model, of either kind, spend a tenth of their time far outside the data.
     moments : ChainMoments
-        Of all fresh chains together.
+        Moments of all fresh chains together.
     """
 
     mismatch: float
@@ -58,12 +58,12 @@ class Acceptance:
 
     @property
     def accepted(self) -> bool:
-        """Whether the fit is the maximum of the likelihood, as far as the data could tell."""
+        """Whether the fit is the maximum of the likelihood, within the errors of the data."""
         return not self.reason
 
     @property
     def reason(self) -> str:
-        """Which condition failed, by how much, and what to do; empty for an accepted fit."""
+        """The condition that failed, by how much, and the remedy; empty for an accepted fit."""
         if self.ran_away:
             return (
                 "the fitted model has a state that the data never visit (chains from independent spins or from the "
@@ -99,22 +99,22 @@ def check(
     noise: float = NOISE,
 ) -> Acceptance:
     """
-    Hold a fit against fresh chains, half of them started from rows of the data, half from independent spins.
+    Compare a fit with fresh chains, half of them started from rows of the data, half from independent spins.
 
     Parameters
     ----------
     problem : Problem
     vector : ndarray (size,)
-        The fit.
+        Parameters of the fit.
     left : ndarray (size,)
-        Variance of the gradient's noise that the fit itself came with.
+        Variance of the noise of the gradient at the end of the fit.
     seed : SeedSequence
     n_chains : int
-        In all.
+        Total number of chains.
     most_draws : int
-        Of a chain.
+        Largest number of draws of a chain.
     noise : float
-        In units of the data's errors, at which the chains end.
+        Noise, in units of the data's errors, at which the chains end.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def check(
             else:
                 found.append(more)
         done += draws
-        # each kind by itself: a gap between them is not noise
+        # each kind separately: a gap between them is not noise
         level = float(np.sqrt(np.mean((found[0].variance + found[1].variance) / 4.0 / problem.errors**2)))
         far: float = max(far_share(f.states, problem.means, problem.second_moments, terms.fit_fields) for f in found)
         if level <= noise or done >= most_draws or far > FAR_SHARE:
@@ -169,14 +169,14 @@ def check(
 
 
 def _flipped(deviations: list[FloatArray], generator: np.random.Generator) -> FloatArray:
-    """Mean squares of sums of deviations with random signs, (n_flips,): what noise alone gives, correlations kept."""
+    """Mean squares of sums of deviations with random signs, (n_flips,): their distribution under noise."""
     together = np.concatenate(deviations)
     signs = generator.choice([-1.0, 1.0], size=(N_FLIPS, len(together)))
     return np.asarray(((signs @ together) ** 2).mean(axis=1))
 
 
 def _p_value(value: float, null: FloatArray) -> float:
-    """Chance of a value as large, from a gamma distribution with mean and variance of the null."""
+    """Probability of a value as large, from a gamma distribution with mean and variance of the null."""
     mean, variance = float(null.mean()), float(null.var())
     if variance <= 0.0:
         return 1.0 if value <= mean else 0.0
@@ -185,11 +185,11 @@ def _p_value(value: float, null: FloatArray) -> float:
 
 def far_share(states: NDArray[np.int8], means: FloatArray, second_moments: FloatArray, fit_fields: bool) -> float:
     """
-    Share of states that lie farther from the data's mean than 4 % of the data can.
+    Share of states farther from the data's mean than at most 4 % of the data can be.
 
     Along any direction u, at most 1 / (1 + t^2) of the rows lie t standard deviations of the data beyond their mean
-    (Cantelli's inequality). The direction is that from the data's to the states' means; without fields, where means
-    say nothing, the largest eigenvector of the difference of second moments, and then both sides count.
+    (Cantelli's inequality). The direction is that from the data's to the states' means; without fields, where means are
+    zero, it is the leading eigenvector of the difference of second moments, and both sides count.
     """
     if fit_fields:
         direction = states.mean(axis=0) - means
@@ -207,13 +207,13 @@ def far_share(states: NDArray[np.int8], means: FloatArray, second_moments: Float
 
 @dataclass(frozen=True)
 class Runaway:
-    """Whether a model has a state that the data never visit.
+    """Result of :func:`runaway`: test for a state of a model that the data never visit.
 
     Attributes
     ----------
     share_from_data, share_from_independent : float
-        Share of the states of chains of the model, started from the data and from independent spins, that lie farther
-        from the data's mean than 4 % of the data can.
+        Share of the states of chains of the model, started from the data and from independent spins, that are farther
+        from the data's mean than at most 4 % of the data can be.
     activity_from_data, activity_from_independent, activity : float
         Mean share of spins at +1 in these chains, and in the data.
     """
@@ -226,7 +226,7 @@ class Runaway:
 
     @property
     def ran_away(self) -> bool:
-        """Whether a tenth of the states of either kind of chains lies there."""
+        """Whether a tenth of the states of either kind of chains is that far from the data."""
         return max(self.share_from_data, self.share_from_independent) > FAR_SHARE
 
     @property
@@ -257,26 +257,26 @@ def runaway(
     seed: int | np.random.SeedSequence = 0,
 ) -> Runaway:
     """
-    Look for a state of a fitted model, of whatever estimator, that the data never visit.
+    Test whether a fitted model, of any estimator, has a state that the data never visit.
 
-    Chains of the model start from the data and from independent spins; where their states lie far outside the data's,
-    the model puts its weight elsewhere. That happens to estimators that see only the neighbourhood of the data
-    (pseudo-likelihood, probability flow, mean field) when spins are rare and positively coupled.
+    Chains of the model start from the data and from independent spins; where their states are far outside the data, the
+    model has much of its probability there. This happens with estimators that use only states near the data
+    (pseudo-likelihood, probability flow, mean field) when spins are rarely +1 and positively coupled.
 
     Parameters
     ----------
     model : PairModel
     means : ndarray (n_spins,)
-        Of the data.
+        Means of the data.
     second_moments : ndarray (n_spins, n_spins)
     states : int8 array (n_states, n_spins), optional
         Rows of the data. By default states with the data's means and second moments are drawn.
     fit_fields : bool
         Whether the model has fields; without, a state and its inverse are the same.
     n_chains : int
-        Of each kind.
+        Number of chains of each kind.
     n_sweeps : int
-        Of each chain, the first half of which is left out.
+        Number of sweeps of each chain, the first half of which is left out.
     seed : int or SeedSequence
 
     Returns

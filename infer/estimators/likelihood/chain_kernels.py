@@ -1,10 +1,9 @@
 """Compiled heat-bath sweeps of independent chains on dense couplings, with a population count.
 
-Sites are updated in the order of their index. That order is fixed, so chains share no random number; each has its own
-generators, several lanes of xoshiro128++ (Blackman, Vigna 2021, doi:10.1145/3460772), which fill one buffer with the
-thresholds of a whole sweep, many in one instruction. Spin i becomes +1 where its local field plus a threshold of
-logistic density is positive. Numpy's error model drops the checks for division by zero, which keep loops from
-vectorising.
+Sites are updated in the order of their index. That order is fixed, so that chains share no random number. Each chain
+has its own generators, several lanes of xoshiro128++ (Blackman, Vigna 2021, doi:10.1145/3460772), which fill a buffer
+with the thresholds of a whole sweep by vector instructions. Spin i becomes +1 where its local field plus a threshold of
+logistic density is positive. Numpy's error model omits the checks for division by zero, which prevent vectorisation.
 """
 
 import numpy as np
@@ -17,7 +16,7 @@ from simulate.dynamics.threshold_kernels import logistic_threshold
 def fill_thresholds(state, bits, out):
     """Fill out, a whole number of lanes long, with thresholds 1/2 log(u / (1 - u)), u uniform; state (4, n_lanes).
 
-    `bits` (n_lanes,) is scratch: a loop over few arrays is short enough for the compiler to prove that none overlap.
+    `bits` (n_lanes,) is work space: in a loop over few arrays the compiler can prove that none overlap.
     """
     n_lanes = state.shape[1]
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
@@ -42,7 +41,7 @@ def fill_thresholds(state, bits, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _pair_fields(couplings, chain, pair):
-    """Fill pair (width,) with sum_j J_ij s_j, and give the number of +1."""
+    """Fill pair (width,) with sum_j J_ij s_j, and return the number of +1."""
     pair[:] = float32(0.0)
     up = 0
     for j in range(len(chain)):
@@ -56,7 +55,7 @@ def _pair_fields(couplings, chain, pair):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sweep(couplings, fields, steps, scale, chain, pair, noise, up):
-    """One sweep of one chain; the number of +1 after it."""
+    """One sweep of one chain; returns the number of +1 after it."""
     for i in range(len(chain)):
         old = chain[i]
         others = up - (old > 0)
@@ -73,7 +72,7 @@ def _sweep(couplings, fields, steps, scale, chain, pair, noise, up):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sweep_chains(state, couplings, fields, steps, spins, n_sweeps, every, record):
-    """Advance chains of heat-bath updates, and keep their states after every so many sweeps.
+    """Advance chains of heat-bath updates, and record their states after every `every` sweeps.
 
     Parameters
     ----------
@@ -117,13 +116,13 @@ def anneal_chains(state, couplings, shift, centre, fields, steps, spins, schedul
     """Anneal chains from independent spins to full couplings, and gather the logarithms of their importance weights.
 
     Couplings act on deviations from a centre c, so that independent spins with about the right means are a good start:
-    at the factor b the spins feel b J (s - c) + h. Before a chain takes its sweep at schedule[k], its weight grows by
+    at the factor b local fields are b J (s - c) + h. Before a chain takes its sweep at schedule[k], its weight grows by
     (schedule[k] - schedule[k - 1]) times 1/2 (s - c) J (s - c) + V.
 
     Parameters
     ----------
     state, couplings, steps, spins
-        As of `sweep_chains`; spins start from independent spins in the fields.
+        As in `sweep_chains`; spins start from independent spins in the fields.
     shift : float32 array (n_spins,)
         J c.
     centre : float64 array (n_spins,)
@@ -159,7 +158,7 @@ def anneal_chains(state, couplings, shift, centre, fields, steps, spins, schedul
                 for i in range(n_spins):
                     scaled_steps[i] = scale * steps[i]
                     scaled_fields[i] = fields[i] - scale * shift[i]
-                # rounding of the fields, about 1e-7 of one at every flip, must not add up over a long schedule
+                # rounding errors of the fields, relative 1e-7 at every flip, would accumulate over a long schedule
                 if k % 1000 == 0:
                     up = _pair_fields(couplings, chain, pair)
                 fill_thresholds(own, bits, noise)

@@ -12,7 +12,7 @@ from infer.estimators.likelihood.terms import Parameters, Terms
 from infer.types import FloatArray
 
 BLOCK_VALUES = 1 << 22  # spins recorded at once
-EVERY = 3  # sweeps between states that are kept: a state costs more to average than sweeps to make
+EVERY = 3  # sweeps between averaged states: averaging a state costs more than a sweep
 
 
 @dataclass(eq=False)
@@ -25,12 +25,12 @@ class ChainMoments:
 
     @property
     def mean(self) -> FloatArray:
-        """Over all chains, (size,)."""
+        """Mean over all chains, (size,)."""
         return np.asarray(self.by_chain.mean(axis=0))
 
     @property
     def variance(self) -> FloatArray:
-        """Squared standard error of `mean`, (size,): chains are independent, so their scatter knows of memory."""
+        """Squared standard error of `mean`, (size,), from the variance between the independent chains."""
         return np.asarray(self.by_chain.var(axis=0, ddof=1) / len(self.by_chain))
 
     def error_along(self, direction: FloatArray) -> float:
@@ -38,7 +38,7 @@ class ChainMoments:
         return float((self.by_chain @ direction).std(ddof=1) / np.sqrt(len(self.by_chain)))
 
     def joined(self, other: ChainMoments, most_states: int) -> ChainMoments:
-        """The same chains, run on."""
+        """Moments of the same chains after further draws."""
         total = self.n_draws + other.n_draws
         by_chain = (self.n_draws * self.by_chain + other.n_draws * other.by_chain) / total
         states = np.concatenate([self.states, other.states])[-2 * most_states :]
@@ -68,12 +68,12 @@ def run_chains(
     vector : ndarray (size,)
     chains : PersistentChains
     centre : ndarray (n_spins,)
-        ``c``, near the means; any value is right.
+        ``c``, near the means; the expectation does not depend on it.
     n_draws : int
     every : int
         Sweeps between draws.
     most_states : int
-        About the largest number of states to hand back.
+        Approximate largest number of states to return.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def _block_moments(terms: Terms, model: Parameters, states: NDArray[np.int8], ce
     spins = states.astype(np.float32)
     shares = None
     if terms.with_counts:
-        # the count is a sum of the spins: their own values keep its noise and that of means and pairs in step
+        # the count is a sum of the spins: with their own values its noise is consistent with that of means and pairs
         expected = spins.copy()
         up = (states > 0).sum(axis=2, dtype=np.int64)
         flat = (np.arange(n_chains)[:, None] * (n_spins + 1) + up).ravel()

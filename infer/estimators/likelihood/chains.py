@@ -1,4 +1,4 @@
-"""Chains of heat-bath updates that live on while couplings change."""
+"""Persistent chains of heat-bath updates, which continue when couplings change."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from infer.estimators.likelihood.chain_kernels import sweep_chains
 
-LANES = 32  # generators of a chain, which make its next thresholds together
+LANES = 32  # generators of a chain, which produce its next thresholds together
 REGISTER = 32  # single-precision numbers that rows of couplings are padded to a multiple of
 
 
 def chain_generators(n_chains: int, seed: int | np.random.SeedSequence) -> NDArray[np.uint32]:
-    """Generators (n_chains, 4, lanes) of compiled chains, different for all chains, and nowhere all zero."""
+    """States (n_chains, 4, lanes) of the generators of compiled chains, different for all chains, none of them zero."""
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     state = np.stack([child.generate_state(4 * LANES, np.uint32) for child in root.spawn(n_chains)])
     state = state.reshape(n_chains, 4, LANES)
@@ -21,7 +21,7 @@ def chain_generators(n_chains: int, seed: int | np.random.SeedSequence) -> NDArr
 
 
 def padded(couplings: NDArray) -> NDArray[np.float32]:
-    """Couplings in single precision with zeros behind each row, so that rows are whole vector registers."""
+    """Couplings in single precision, with each row padded by zeros to whole vector registers."""
     n_spins = len(couplings)
     result = np.zeros((n_spins, -(-n_spins // REGISTER) * REGISTER), dtype=np.float32)
     result[:, :n_spins] = couplings
@@ -35,9 +35,9 @@ class PersistentChains:
     Parameters
     ----------
     spins : array (n_chains, n_spins) of +-1
-        Where the chains start.
+        States from which the chains start.
     seed : int or SeedSequence
-        Same seed, same chains.
+        The same seed gives the same chains.
     """
 
     def __init__(self, spins: NDArray, seed: int | np.random.SeedSequence) -> None:
@@ -57,7 +57,7 @@ class PersistentChains:
         """
         Advance all chains by some sweeps; their states (n_chains, n_sweeps // every, n_spins) if ``record`` is set.
 
-        ``half_steps`` (n_spins,) is the field that a spin feels when 0, 1, ... others are +1, besides its own.
+        ``half_steps`` (n_spins,) is the additional field on a spin when 0, 1, ... others are +1.
         """
         n_chains, n_spins = self.spins.shape
         kept = n_sweeps // every if record else 0

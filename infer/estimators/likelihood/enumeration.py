@@ -52,7 +52,7 @@ class Enumeration:
         return np.asarray(np.bincount(self.up().ravel(), weights=weight.ravel(), minlength=n_spins + 1))
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Means <s_i> and second moments <s_i s_j>."""
+        """Means ``<s_i>`` and second moments ``<s_i s_j>``."""
         return self.sums(self.probability)
 
     def covariances(self, couplings: FloatArray, fields: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -81,8 +81,8 @@ class Enumeration:
         """
         Covariance (size, size) of the statistics.
 
-        Products of spins are Walsh functions of the state, and the product of two is a third, so that one
-        Walsh-Hadamard transform of the probabilities gives the mean of every product.
+        Products of spins are Walsh functions of the state, and the product of two Walsh functions is a third. One
+        Walsh-Hadamard transform of the probabilities therefore gives the mean of every product.
         """
         # index of a state: bits of the left half first, those of the right half above them
         values = np.ascontiguousarray(self.probability.T).ravel()
@@ -141,7 +141,7 @@ def enumerate_states(couplings: FloatArray, fields: FloatArray, potential: Float
 
 
 def minimise_exactly(terms: Terms, penalty: Penalty, data: FloatArray, tol: float, max_iter: int) -> Minimum:
-    """Minimum of ``log Z - parameters . data + penalty`` by Newton steps, all states summed over."""
+    """Minimum of ``log Z - parameters . data + penalty`` by Newton steps with sums over all states."""
 
     def local(vector: FloatArray) -> Local:
         model = terms.unpack(vector)
@@ -169,7 +169,7 @@ class Curvature:
         matrix = self.states.covariance_matrix(self.terms) + self.penalty.matrix()
         with suppress(LinAlgError):
             factor = cho_factor(matrix)
-            # the data leave flat directions where states never occur: there rounding would decide
+            # where states never occur the likelihood has flat directions, in which rounding errors would dominate
             if np.diag(factor[0]).min() > 1e-7 * np.diag(factor[0]).max():
                 return np.asarray(cho_solve(factor, -gradient))
         return newton_direction(gradient, self)

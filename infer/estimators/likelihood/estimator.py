@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,8 +16,9 @@ from infer.estimators.likelihood.maximise import N_CHAINS, REFERENCE_STATES, Mom
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.likelihood.standard_errors import moment_roots, parameter_errors
 from infer.estimators.likelihood.terms import Terms
-from infer.estimators.rows import one_blas_thread
 from infer.types import FloatArray, SpinArray
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 __all__ = ["MaximumLikelihood"]
 
@@ -74,7 +74,7 @@ class LikelihoodEstimator(SpinEstimator):
             return self._solve(samples, terms, exactly)
 
     def _solve(self, samples: VaryingSpins, terms: Terms, exactly: bool) -> Fit:
-        """The fit, with standard errors if they are asked for."""
+        """The fit, with standard errors if `errors` is set."""
         means, second = samples.moments()
         counts = self._counts(samples) if terms.with_counts else None
         given = samples.samples
@@ -103,7 +103,7 @@ class LikelihoodEstimator(SpinEstimator):
         unit = 1.0 if exactly or self.tol is None else 5.0 * self.tol
         self.mismatch_, self.mismatch_noise_ = unit * found.mismatch, unit * found.noise
         if not found.converged:
-            warnings.warn(found.message, ConvergenceWarning, stacklevel=7)
+            warn(found.message, ConvergenceWarning, stacklevel=7)
         attributes = self._attributes(found, samples)
         if roots is None:
             return Fit(found.couplings, found.fields, found.converged, found.n_iter, attributes=attributes)
@@ -128,7 +128,7 @@ class LikelihoodEstimator(SpinEstimator):
         return 0.0
 
     def _attributes(self, found: MomentFit | None, samples: VaryingSpins) -> dict[str, Any]:
-        """Further attributes of the fit; None stands for one without parameters."""
+        """Further attributes of the fit; `found` is None for a fit without parameters."""
         return {}
 
     def _error_attributes(self, potential_std: FloatArray, samples: VaryingSpins) -> dict[str, Any]:
@@ -144,9 +144,9 @@ class MaximumLikelihood(LikelihoodEstimator):
     model has the correlations :math:`\langle s_i s_j \rangle` of the samples and, if fields are fitted, their means.
 
     "exact" sums over all states in every Newton step (at most 20 spins). "pcd" takes the moments of the model from
-    Markov chains that live on while couplings change (persistent contrastive divergence), for any number of spins. It
-    starts from independent spins and takes Newton steps whose gradient and curvature come from the chains. The end is
-    measured on fresh chains, half of them started from rows of the data and half from independent spins.
+    Markov chains that continue when couplings change (persistent contrastive divergence), for any number of spins. It
+    starts from independent spins and takes Newton steps whose gradient and curvature come from the chains. The result
+    is checked on fresh chains, half of them started from rows of the data and half from independent spins.
 
     Parameters
     ----------
@@ -154,9 +154,9 @@ class MaximumLikelihood(LikelihoodEstimator):
         "auto" is "exact" up to 20 spins, "pcd" above.
     alpha : float, optional
         Strength of the l2 penalty on couplings; by default that of one prior sample, 1 / n_samples, which keeps
-        couplings finite where the data alone do not. 0.0 is none.
+        couplings finite where the data alone do not. 0.0: no penalty.
     fit_fields : bool or "auto", default "auto"
-        Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
+        Whether to fit fields; otherwise they are zero. "auto": True except for samples of simulations without fields.
     tol : float, optional
         "exact": largest difference of moments, 1e-8 by default. "pcd": root mean square difference of moments; by
         default a fifth of the standard errors of the data's moments, moment by moment.
@@ -167,7 +167,7 @@ class MaximumLikelihood(LikelihoodEstimator):
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     constant : {"field", "error"}, default "field"
-        What to do with spins that never change: keep them without couplings (and warn), or refuse.
+        Treatment of spins that never change: keep them without couplings (and warn), or refuse.
     errors : bool, default True
         Compute standard errors.
     random_state : int, RandomState or None, default 0
@@ -178,18 +178,19 @@ class MaximumLikelihood(LikelihoodEstimator):
     Attributes
     ----------
     couplings_ : ndarray (n_spins, n_spins)
-        Symmetric, zero diagonal. They contain 1/T.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields_ : ndarray (n_spins,)
-        They contain 1/T; zero unless ``fit_fields``.
+        Fields, which contain 1/T; zero unless ``fit_fields``.
     couplings_std_ : ndarray (n_spins, n_spins)
-        Standard errors of the couplings, the autocorrelation of the rows included:
+        Standard errors of the couplings, which account for autocorrelation of the rows:
         ``(chi + alpha)^-1 (V / n) (chi + alpha)^-1``, chi the covariance of the statistics in the model and V the
         long-run covariance of the data's.
     fields_std_ : ndarray (n_spins,)
         Standard errors of the fields, from the same formula.
     mismatch_ : float
-        "exact": largest difference of moments (gradient). "pcd": root mean square difference on fresh chains, their
-        noise taken off, in units of the standard errors of the data's moments; with ``tol``, in its units.
+        "exact": largest difference of moments (gradient). "pcd": root mean square difference on fresh chains, with
+        their noise subtracted, in units of the standard errors of the data's moments; if ``tol`` is given, in units of
+        moments.
     mismatch_noise_ : float
         Root mean square noise of these chains, in the same units; 0 for "exact".
     tol_ : float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,15 +12,16 @@ from infer.estimators.likelihood.maximise import N_CHAINS, MomentFit, maximise
 from infer.estimators.likelihood.standard_errors import independent_row_errors
 from infer.model import PairModel
 from infer.types import FloatArray
+from simulate.user_warnings import warn
 
 __all__ = ["MomentModel", "fit_from_moments"]
 
-LARGEST_EXCESS = 1e-6  # of moments over what spins can have, from rounding
+LARGEST_EXCESS = 1e-6  # by which moments may exceed the bounds of +-1 spins, from rounding
 
 
 @dataclass(frozen=True, eq=False)
 class MomentModel(PairModel):
-    """A pair model with the standard errors that independent rows would give.
+    """A pair model with standard errors for independent rows.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class MomentModel(PairModel):
     converged : bool
         Whether the model has the moments that were given.
     mismatch : float
-        Of moments: largest difference (at most 20 spins), or root mean square in units of the standard errors of
+        Difference of moments: the largest (at most 20 spins), or root mean square in units of the standard errors of
         ``n_samples`` independent rows.
     n_iter : int
     """
@@ -68,20 +68,19 @@ def fit_from_moments(
     Parameters
     ----------
     means : array-like (n_spins,)
-        :math:`\langle s_i \rangle` of spins of -1 and +1, between -1 and 1. Of a probability p of being active it is
-        2 p - 1.
+        :math:`\langle s_i \rangle` of spins of -1 and +1, between -1 and 1; ``2 p - 1`` for the probability p of +1.
     second_moments : array-like (n_spins, n_spins)
-        :math:`\langle s_i s_j \rangle`; the diagonal is ignored. Of covariances c it is ``c + outer(means, means)``.
+        :math:`\langle s_i s_j \rangle`; the diagonal is ignored. For covariances c it is ``c + outer(means, means)``.
     n_samples : float
-        How many independent rows the moments come from.
+        Number of independent rows that the moments come from.
     alpha : float, optional
         Strength of the penalty; by default that of one prior sample, 1 / n_samples.
     fit_fields : bool, default True
-        Fit fields to the means; otherwise they are zero.
+        Whether to fit fields to the means; otherwise they are zero.
     method : {"auto", "exact", "pcd"}, default "auto"
-        "auto" enumerates up to 20 spins and samples more.
+        "auto" is "exact" up to 20 spins, "pcd" above.
     n_chains, max_iter, tol
-        As of `MaximumLikelihood`.
+        As in `MaximumLikelihood`.
     seed : int or SeedSequence, default 0
 
     Returns
@@ -96,7 +95,7 @@ def fit_from_moments(
     Warns
     -----
     ConvergenceWarning
-        If the model does not have these moments, or no finite couplings do; the message says why and what to do.
+        If the model does not have these moments, or no finite couplings do; the message gives reason and remedy.
 
     Examples
     --------
@@ -117,7 +116,7 @@ def fit_from_moments(
         first, second, n_samples, alpha, fit_fields, seed, method=method, n_chains=n_chains, max_iter=max_iter, tol=tol
     )
     if not fit.converged:
-        warnings.warn(fit.message, ConvergenceWarning, stacklevel=2)
+        warn(fit.message, ConvergenceWarning, stacklevel=2)
     std = independent_row_errors(fit, first, second, n_samples)
     return MomentModel(
         fit.couplings, fit.fields, std.couplings, std.fields, fit.converged, fit.mismatch, fit.n_iter
@@ -125,7 +124,7 @@ def fit_from_moments(
 
 
 def check_moments(means: ArrayLike, second_moments: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Means and second moments in double precision, or an error that says why no spins have them."""
+    """Means and second moments in double precision; an error where no spins of +-1 can have them."""
     first, second = np.array(means, dtype=np.float64), np.array(second_moments, dtype=np.float64)
     if first.ndim != 1 or len(first) < 2:
         raise ValueError(f"means must have shape (n_spins,) with at least two spins, got {first.shape}")

@@ -19,7 +19,7 @@ from infer.types import FloatArray
 
 N_CHAINS = 128
 REFERENCE_STATES = 20_000
-ROUNDS = 5  # of checks on fresh chains, each of which is a further Newton step if it does not accept
+ROUNDS = 5  # of checks on fresh chains, each followed by another Newton step if the fit is not accepted
 MOST_UPDATES = 200
 EXACT_TOLERANCE = 1e-8
 EXACT_ITERATIONS = 200
@@ -27,7 +27,7 @@ EXACT_ITERATIONS = 200
 
 @dataclass(frozen=True, eq=False)
 class MomentFit:
-    """Maximum-likelihood parameters of given moments, and whether they are known to be that.
+    """Maximum-likelihood parameters of given moments, with the checks of convergence.
 
     Attributes
     ----------
@@ -35,18 +35,18 @@ class MomentFit:
         Couplings, fields and the potential of the count (zero unless it was fitted).
     converged : bool
     message : str
-        Why not, and what to do; empty when converged.
+        Reason and remedy where it did not converge; else empty.
     mismatch : float
         "exact": largest difference of moments. "pcd": root mean square difference of moments on fresh chains, in units
-        of the data's standard errors, noise of the chains taken off.
+        of the data's standard errors, noise of the chains subtracted.
     noise : float
-        Of the chains, in the same units; 0 for "exact".
+        Noise of the chains, in the same units; 0 for "exact".
     n_iter : int
     empty : EmptyPairs
     acceptance : Acceptance or None
-        Of Monte Carlo fits.
+        Checks on fresh chains, for Monte Carlo fits.
     enumeration : Enumeration or None
-        Of exact fits: probabilities of all states.
+        Probabilities of all states, for exact fits.
     terms : Terms
     penalty : Penalty
     """
@@ -75,7 +75,7 @@ class MomentFit:
 
     @property
     def model_moments(self) -> ChainMoments | None:
-        """Moments of the model on fresh chains, of Monte Carlo fits."""
+        """Moments of the model on fresh chains, for Monte Carlo fits."""
         return None if self.acceptance is None else self.acceptance.moments
 
 
@@ -102,25 +102,26 @@ def maximise(
     Couplings and fields of maximum likelihood from means and second moments; no rows are needed.
 
     Maximises :math:`\sum_{i<j} J_{ij} \langle s_i s_j \rangle + \sum_i h_i \langle s_i \rangle - \log Z -
-    \frac\alpha2 \sum_{i<j} J_{ij}^2`. At most 20 spins are enumerated (Newton's method). More are sampled by persistent
-    chains that start from independent spins; the end is measured on fresh chains from the data and from independent
-    spins.
+    \frac\alpha2 \sum_{i<j} J_{ij}^2`.
+
+    Up to 20 spins are enumerated (Newton's method). Above, persistent chains that start from independent spins give the
+    moments, and the result is checked on fresh chains from the data and from independent spins.
 
     Parameters
     ----------
     means : ndarray (n_spins,)
-        Of spins that vary.
+        Means of spins that vary.
     second_moments : ndarray (n_spins, n_spins)
     n_samples : float
-        How many independent rows the moments come from, about.
+        Approximate number of independent rows that the moments come from.
     alpha : float, optional
         Strength of the penalty; 1 / n_samples by default.
     fit_fields : bool
     seed : int or SeedSequence
     counts : ndarray (n_spins + 1,), optional
-        Shares of the rows with 0, 1, ... spins at +1: fits a potential of the count too.
+        Shares of the rows with 0, 1, ... spins at +1; if given, a potential of the count is fitted too.
     smoothness : float
-        Penalty of its third differences.
+        Strength of the penalty on its third differences.
     method : {"auto", "exact", "pcd"}
     states : int8 array (n_states, n_spins), optional
         Rows of the data, in random order, to start chains from. By default states with their moments are drawn.
@@ -132,7 +133,7 @@ def maximise(
         "exact": largest difference of moments. "pcd": root mean square difference of moments; by default a fifth of
         the data's errors.
     names : tuple of str, optional
-        Of the spins, for the message.
+        Names of the spins, for the message.
     progress : bool
 
     Returns
@@ -182,9 +183,9 @@ def maximise(
             vector = vector + step
             break
         if accepted.ran_away:
-            known, part = None, part / 3.0  # the step went astray: the model before it was seen to stay near the data
+            known, part = None, part / 3.0  # the model ran away: go back to the one before
         else:
-            # chains may have found a state that those of the climb never met: their measurement knows of it
+            # fresh chains may have found a state that the earlier ones missed: their moments include it
             vector, known = vector + step, accepted.moments
     message = endless_message(empty, names) if endless else accepted.reason
     return MomentFit(
@@ -194,9 +195,9 @@ def maximise(
 
 
 def endless_message(empty: EmptyPairs, names: tuple[str, ...] | None) -> str:
-    """Say that there is no finite maximum, why, and what to do."""
+    """Message that there is no finite maximum, with reason and remedy."""
     why = empty.sentence(names) or "some states of a few spins never occur"
     return (
-        f"{why}, so that the best couplings are infinite and those returned mean little; pass alpha > 0 (say 0.01, or "
+        f"{why}, so that the best couplings are infinite and those returned unreliable; pass alpha > 0 (say 0.01, or "
         "alpha=None for one prior sample) to keep couplings finite, or give more samples"
     )

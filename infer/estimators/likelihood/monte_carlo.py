@@ -15,30 +15,30 @@ from infer.estimators.likelihood.terms import Penalty, Terms
 from infer.types import FloatArray
 
 NOISE = 0.15  # of the chains at the end, in units of the data's errors
-CLOSE = 0.5  # root mean square mismatch, in units of the data's errors, from which one Newton step arrives
-ROOM = 4.0  # of the last step: moments depend on each other, so that a mismatch can take more entropy than it shows
+CLOSE = 0.5  # root mean square mismatch, in units of the data's errors, below which one Newton step is enough
+ROOM = 4.0  # factor of the entropy of the last step, whose estimate takes moments as independent
 LAST_CAUTION, LAST_ACCURACY, LAST_PRODUCTS = 0.05, 1e-3, 150
-BURN_IN = 30  # sweeps after every step, and a third of those that are averaged over
+BURN_IN = 30  # sweeps after every step before averaging, and a third of the averaged ones
 FIRST_DRAWS = 40
-OVERSHOOT = 0.5  # slope behind a step, relative to that before it, above which the step is cut
+OVERSHOOT = 0.5  # slope at the end of a step, relative to that at its start, above which the step is shortened
 LARGEST_STEP = 1.0  # of a coupling or field
 MOST_ENTROPY = 0.01  # of a step, in nats for each spin
-STATES_FOR_CURVATURE = 100_000  # sparse spins need many: few of their states say anything of a pair
+STATES_FOR_CURVATURE = 100_000  # sparse spins need many: few states contain a given pair
 
 
 @dataclass(frozen=True, eq=False)
 class Climb:
-    """Where Monte Carlo maximum likelihood ended, but for one last Newton step."""
+    """Result of Monte Carlo maximum likelihood before the last Newton step."""
 
     vector: FloatArray
     moments: ChainMoments  # of the last measurement, at the vector
     n_iter: int
-    arrived: bool  # the last measurement was near enough for one Newton step to end it
+    arrived: bool  # whether one more Newton step is enough
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Moments to match, and how well."""
+    """Moments to match, with their errors."""
 
     terms: Terms
     penalty: Penalty
@@ -47,7 +47,7 @@ class Problem:
     counts: FloatArray | None  # distribution of the number of +1, (n_spins + 1,)
     errors: FloatArray  # standard errors of the data's moments, (size,), none of them zero
     n_samples: float
-    reference: NDArray[np.int8]  # rows of the data, or states much like them, (n_states, n_spins)
+    reference: NDArray[np.int8]  # rows of the data, or states with their moments, (n_states, n_spins)
 
     @property
     def data(self) -> FloatArray:
@@ -56,11 +56,11 @@ class Problem:
 
     @property
     def centre(self) -> FloatArray:
-        """About which pairs are taken, (n_spins,)."""
+        """Centre of the pair statistics, (n_spins,)."""
         return self.means if self.terms.fit_fields else np.zeros_like(self.means)
 
     def start(self) -> FloatArray:
-        """Independent spins, (size,)."""
+        """Parameters of independent spins, (size,)."""
         fields = np.arctanh(np.clip(self.means, -1 + 1e-6, 1 - 1e-6))
         n = self.terms.n_spins
         return self.terms.pack(np.zeros((n, n)), fields, np.zeros(n + 1))
@@ -71,7 +71,7 @@ class Problem:
         return PersistentChains(independent_spins(self.centre, n_chains, np.random.default_rng(states)), own)
 
     def gradient(self, vector: FloatArray, moments: ChainMoments) -> FloatArray:
-        """Of the penalised mean negative log-likelihood, (size,)."""
+        """Gradient of the penalised mean negative log-likelihood, (size,)."""
         return moments.mean - self.data + self.penalty.gradient(vector)
 
     def mismatch(self, vector: FloatArray, moments: ChainMoments) -> tuple[float, float]:
@@ -83,11 +83,11 @@ class Problem:
 
     def curvature(self, moments: ChainMoments, reference: bool, caution: float = 1.0) -> SampledCurvature:
         """
-        Curvature at the model that the chains sampled; or half way to that of the data.
+        Curvature of the sampled model, or its average with that of the data.
 
-        Far from the maximum, statistics vary less in the model than in the data, often by far, since spins of the
-        data fire together: Newton steps of the model's own curvature would overshoot (Ferrari 2016). ``caution``
-        multiplies the shrinkage, which shortens steps along directions that hardly move the moments.
+        Far from the maximum, statistics often vary much less in the model than in the data, whose spins are correlated:
+        Newton steps with the model's own curvature would overshoot (Ferrari 2016). ``caution`` multiplies the
+        shrinkage, which shortens steps along directions that hardly change the moments.
         """
         most = STATES_FOR_CURVATURE
         states = moments.states[:: max(1, len(moments.states) // most)]
@@ -100,19 +100,19 @@ class Problem:
     def newton_step(
         self, gradient: FloatArray, curvature: SampledCurvature, accuracy: float, most: int = MOST_PRODUCTS
     ) -> FloatArray:
-        """Step (size,) of plain parameters to where the gradient vanishes, as far as the curvature knows."""
+        """Newton step (size,) of plain parameters with the given curvature."""
         right = -self.terms.centred_gradient(gradient, self.centre)
         direction = solve(curvature.apply, curvature.precondition, right, accuracy, most)
         return self.terms.plain(direction, self.centre)
 
     def last_step(self, vector: FloatArray, moments: ChainMoments) -> FloatArray:
         """
-        Newton step (size,) near the maximum, no longer than the mismatch that was measured explains.
+        Newton step (size,) near the maximum, limited by the measured mismatch.
 
         In units of the data's errors a mismatch of z is a relative entropy of about size z^2 / (2 n); directions that
-        the states say nothing of would give far more. The step is solved for more accurately than those before it:
-        parameters that replace each other (uniform couplings and a potential of the count) can be a standard error
-        off and move no single moment by more than a tenth of its own.
+        the states do not determine would give far more. The step is solved for more accurately than those before it:
+        parameters with similar effects (uniform couplings and a potential of the count) can be wrong by a standard
+        error and change no moment by more than a tenth of its error.
         """
         curvature = self.curvature(moments, reference=False, caution=LAST_CAUTION)
         gradient = self.gradient(vector, moments)
@@ -120,7 +120,7 @@ class Problem:
         return step * _fraction(self.terms.centred(step, self.centre), curvature, self._entropy(vector, moments), 0.5)
 
     def _entropy(self, vector: FloatArray, moments: ChainMoments) -> float:
-        """Some times the relative entropy that the mismatch of all moments amounts to, were they independent."""
+        """`ROOM` times the relative entropy of the mismatch of all moments, taken as independent."""
         variance = moment_errors(self.terms, self.means, self.second_moments, self.counts, self.n_samples) ** 2
         return ROOM * float(np.sum(self.gradient(vector, moments) ** 2 / variance) / self.n_samples)
 
@@ -140,24 +140,24 @@ def climb(
     """
     Match moments by Newton steps whose gradient and curvature come from persistent chains.
 
-    Chains start from independent spins. Each measurement runs the chains until their
-    noise is 0.4 of the mismatch, or ``noise`` times the data's errors. Steps are bounded in relative entropy and in
-    each parameter, and are taken back when they made matters worse, with chains started anew: chains that ran into a
-    state that the data do not visit would stay there.
+    Chains start from independent spins. Each measurement runs the chains until their noise is 0.4 of the mismatch, or
+    ``noise`` times the data's errors. Steps are bounded in relative entropy and in each parameter. A step that
+    increases the mismatch is undone and chains start again, since chains in a state that the data do not visit would
+    stay there.
 
     Parameters
     ----------
     problem : Problem
     vector : ndarray (size,)
-        Where to start; `Problem.start`, or a model that has been seen to stay near the data.
+        Start of the iteration: `Problem.start`, or a model whose chains stay near the data.
     seed : SeedSequence
     known : ChainMoments, optional
-        A measurement of the model at the vector, whose states the chains start from.
+        Moments of the model at the vector, with the states that the chains start from.
     n_chains : int
     max_iter : int
-        Most measurements.
+        Largest number of measurements.
     most_draws : int
-        Of a chain for one measurement.
+        Largest number of draws of a chain for one measurement.
     noise : float
     progress : bool
 
@@ -191,7 +191,7 @@ def climb(
             while True:
                 n_iter += 1
                 trial = measure(problem, vector + step, chains, _first_draws(found, n_chains), most_draws, noise)
-                # the likelihood is concave: where its slope along the step has turned, the step was too long
+                # the likelihood is concave: where its slope along the step has changed sign, the step was too long
                 turned = float(problem.gradient(vector + step, trial) @ step)
                 turned -= 3.0 * trial.error_along(step)
                 if turned <= -OVERSHOOT * slope or n_iter >= max_iter:
@@ -207,7 +207,7 @@ def climb(
 
 
 def _fraction(step: FloatArray, curvature: SampledCurvature, entropy: float, largest: float) -> float:
-    """How much of a centred step is taken; the potential of counts that hardly occur may move far."""
+    """Fraction of a centred step that is taken; the potential of counts that hardly occur is not limited."""
     terms = curvature.terms
     most = float(np.abs(step[: terms.n_pairs + terms.n_fields]).max())
     size = 0.5 * float(step @ curvature.apply(step))
@@ -215,7 +215,7 @@ def _fraction(step: FloatArray, curvature: SampledCurvature, entropy: float, lar
 
 
 def _first_draws(found: ChainMoments, n_chains: int) -> int:
-    """Draws of a chain for half as many states as the last measurement took."""
+    """Draws of a chain for half as many states as in the last measurement."""
     return found.n_draws * len(found.by_chain) // (2 * n_chains)
 
 
@@ -227,7 +227,7 @@ def measure(
     most_draws: int = 20_000,
     noise: float = NOISE,
 ) -> ChainMoments:
-    """Moments of the model, from chains that run until their noise is small or small against the mismatch."""
+    """Moments of the model, from chains that run until their noise is small, or small compared with the mismatch."""
     draws = int(np.clip(draws, FIRST_DRAWS, most_draws))
     states = STATES_FOR_CURVATURE
     run_chains(problem.terms, vector, chains, problem.centre, BURN_IN // 3 + draws // 3, most_states=1)
@@ -249,9 +249,9 @@ def measure(
 def moment_errors(
     terms: Terms, means: FloatArray, second_moments: FloatArray, counts: FloatArray | None, n_samples: float
 ) -> FloatArray:
-    """Standard errors (size,) of the moments of independent rows; none smaller than one of half a row."""
+    """Standard errors (size,) of the moments of independent rows; none smaller than that of half a row."""
     shares = None if counts is None else np.sqrt(np.maximum(counts * (1.0 - counts), 0.5 / n_samples) / n_samples)
-    floor = 2.0 / n_samples  # variance of a spin that is seen in one row of 2 n
+    floor = 2.0 / n_samples  # variance of a spin that is +1 in one row of 2 n
     pairs = np.sqrt(np.maximum(1.0 - second_moments**2, floor) / n_samples)
     fields = np.sqrt(np.maximum(1.0 - means**2, floor) / n_samples)
     return terms.pack(pairs, fields, shares)

@@ -1,8 +1,7 @@
-"""Partition functions, by enumeration or annealed importance sampling, and the true likelihoods they give."""
+"""Partition functions, by enumeration or annealed importance sampling, and log-likelihoods from them."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from infer.estimators.likelihood.chain_kernels import anneal_chains
 from infer.estimators.likelihood.chain_moments import independent_spins
 from infer.estimators.likelihood.chains import PersistentChains, chain_generators, padded
 from infer.estimators.likelihood.enumeration import enumerate_states
+from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
 
@@ -26,10 +26,10 @@ MOST_EXACT_SPINS = 20  # enumerated in a few hundredths of a second
 MOST_ENUMERATED_SPINS = 24  # 134 MB
 FIRST_TEMPERATURES = 1000
 SCATTER = 0.5  # variance of the logarithms of weights, below which more chains help as much as more steps
-BAD_SCATTER = 2.3  # variance above which less than a tenth of the chains carry an estimate (normal logarithms)
+BAD_SCATTER = 2.3  # variance above which the effective number of chains is below a tenth (for normal logarithms)
 MOST_SWEEPS = 30_000_000  # some seconds
 CENTRE_CHAINS, CENTRE_SWEEPS = 64, 200
-CENTRE_SHRINKAGE = 0.999  # the means of spins that never changed in the chains stay inside -1 and 1
+CENTRE_SHRINKAGE = 0.999  # keeps means of spins that never changed in the chains inside -1 and 1
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class LogPartition:
 
     value: float
     std: float  # standard error, 0 when exact
-    effective_chains: float  # number of chains that carry the estimate; infinite when exact
+    effective_chains: float  # effective number of chains in the weighted mean; infinite when exact
 
 
 @dataclass(frozen=True)
@@ -65,24 +65,24 @@ def log_partition(
     "exact" sums over all states. "ais" is annealed importance sampling (Neal 2001): chains start from independent spins
     whose means are about those of the model and whose partition function is known, and take one sweep of heat-bath
     updates at each of a series of models whose couplings (between deviations from these means) grow in equal steps from
-    0 to J. The mean of the weights they gather estimates :math:`Z / Z_0` without bias (its logarithm lies low by half
-    its variance). Steps and chains grow until the standard error is small enough.
+    0 to J. The mean of their importance weights estimates :math:`Z / Z_0` without bias (its logarithm is too low by
+    half its variance on average). Numbers of steps and chains are raised until the standard error is small enough.
 
     Parameters
     ----------
     couplings : array-like (n_spins, n_spins), PairModel, CountModel or fitted estimator
-        Symmetric, containing 1/T; the diagonal is ignored. A potential of the count is part of the energy.
+        Symmetric couplings, which contain 1/T; the diagonal is ignored. A potential of the count is part of the energy.
     fields : array-like (n_spins,), optional
-        Containing 1/T.
+        Fields, which contain 1/T.
     method : {"auto", "exact", "ais"}
         "auto" is "exact" up to 20 spins, "ais" above.
     n_chains : int
-        Chains of "ais", at first.
+        Number of chains of "ais" at the start.
     n_temperatures : int, optional
-        Steps from independent spins to the full couplings, of "ais". By default as many steps, and in the end as many
-        chains, as the precision takes, within a few seconds.
+        Steps from independent spins to the full couplings, of "ais". By default as many steps and chains as the
+        precision needs, within a few seconds.
     precision : float
-        Standard error that "ais" aims at; with ``n_temperatures`` given it has no effect.
+        Target standard error of "ais"; without effect if ``n_temperatures`` is given.
     random_state : int, RandomState or None
         Seed of "ais".
 
@@ -93,13 +93,13 @@ def log_partition(
     Raises
     ------
     ValueError
-        If couplings are not a symmetric finite matrix, fields do not go with them, the method is unknown, or there
+        If couplings are not a symmetric finite matrix, fields do not fit them, the method is unknown, or there
         are more than 24 spins to enumerate.
 
     Warns
     -----
     ConvergenceWarning
-        If fewer than a tenth of the chains carry the estimate: its standard error is then too small.
+        If the effective number of chains is below a tenth of all: the standard error is then too small.
 
     References
     ----------
@@ -131,7 +131,7 @@ def log_partition(
     path, weights = _better_path(model, n_chains, steps, seed)
     found = _estimate(weights)
     if n_temperatures is None:
-        # first steps, until weights scatter little enough for their mean to be one of many; then chains
+        # first more steps, until the variance of the weights is small enough; then more chains
         while weights.var() > SCATTER and 2 * steps * n_chains <= MOST_SWEEPS:
             steps *= 2
             weights = path.log_weights(n_chains, steps, seed.spawn(1)[0])
@@ -142,7 +142,7 @@ def log_partition(
             weights = np.concatenate([weights, path.log_weights(more, steps, seed.spawn(1)[0])])
             found = _estimate(weights)
     if found.effective_chains < len(weights) / 10:
-        warnings.warn(
+        warn(
             f"only {found.effective_chains:.1f} of {len(weights)} chains carry the partition function, so that its "
             "error is larger than stated: raise n_temperatures (say tenfold)",
             ConvergenceWarning,
@@ -155,11 +155,10 @@ def _better_path(
     model: CountModel, n_chains: int, n_temperatures: int, seed: np.random.SeedSequence
 ) -> tuple[AnnealingPath, FloatArray]:
     """
-    The path to take, and the logarithms of its weights.
+    Choose the annealing path, and return it with the logarithms of its weights.
 
-    A start at the means of the model is far better where spins are rare, and is taken where plain couplings fail; but
-    it misses states where there are several of about equal weight, which an estimate below that from plain couplings
-    shows.
+    A start at the means of the model is far better where spins are rarely +1, and is used where plain couplings fail.
+    But it can miss states where several have similar weights; an estimate below that from plain couplings shows this.
     """
     plain = AnnealingPath(model, np.zeros(model.n_spins), model.fields)
     centred = AnnealingPath.of(model, seed.spawn(1)[0])
@@ -193,7 +192,7 @@ class AnnealingPath:
 
     @classmethod
     def of(cls, model: CountModel, seed: np.random.SeedSequence) -> AnnealingPath:
-        """The path about means that short chains find."""
+        """The path about means from short chains."""
         generator = np.random.default_rng(seed)
         chains = PersistentChains(independent_spins(np.tanh(model.fields), CENTRE_CHAINS, generator), seed.spawn(1)[0])
         run = (model.couplings, model.fields, CENTRE_SWEEPS)
@@ -204,12 +203,12 @@ class AnnealingPath:
 
     @property
     def constant(self) -> float:
-        """Logarithm of the partition function where the path starts, in terms of plain couplings."""
+        """Logarithm of the partition function at the start of the path."""
         free = float(np.logaddexp(self.fields, -self.fields).sum())
         return free - 0.5 * float(self.centre @ self.model.couplings @ self.centre) + float(self.model.potential[0])
 
     def log_weights(self, n_chains: int, n_temperatures: int, seed: np.random.SeedSequence) -> FloatArray:
-        """Logarithms of the importance weights (n_chains,) that chains gather along the path."""
+        """Logarithms of the importance weights (n_chains,) of chains along the path."""
         generator = np.random.default_rng(seed)
         spins = independent_spins(np.tanh(self.fields), n_chains, generator)
         weights = np.empty(n_chains)
@@ -229,18 +228,18 @@ class AnnealingPath:
 
 def refuse_gaps(spins: NDArray[np.int8], purpose: str) -> None:
     """
-    Raise where values are missing (0), which an estimator with ``missing="mask"`` lets through.
+    Raise where values are missing (0), which an estimator with ``missing="mask"`` accepts.
 
     Parameters
     ----------
     spins : int8 array (n_samples, n_spins) of +-1 and 0
     purpose : str
-        What needs complete samples, for the message.
+        Name of what needs complete samples, for the message.
 
     Raises
     ------
     ValueError
-        If a value is missing; the message says where the first one is.
+        If a value is missing; the message names the first one.
     """
     for rows in passing_rows(spins):
         if not spins[rows].all():
@@ -260,10 +259,10 @@ def log_likelihood(
     random_state: int | np.random.RandomState | None = 0,
 ) -> LogLikelihood:
     """
-    Mean log-likelihood per sample of the Boltzmann distribution that an estimator of spins has found.
+    Mean log-likelihood per sample of the Boltzmann distribution fitted by an estimator of spins.
 
-    Unlike ``score``, a pseudo-likelihood, it compares models as distributions; on held-out samples the larger is the
-    better model.
+    Unlike ``score``, a pseudo-likelihood, it compares models as distributions; on held-out samples, the better model
+    has the larger value.
 
     Parameters
     ----------
@@ -272,7 +271,7 @@ def log_likelihood(
     X : array-like (n_samples, n_spins) of +-1, xarray.Dataset or Recording
     sample_weight : array-like (n_samples,), optional
     partition : LogPartition, optional
-        That of the estimator's couplings and fields, if already known. By default `log_partition` finds it.
+        That of the estimator's couplings and fields, if already known. By default it is computed by `log_partition`.
     random_state : int, RandomState or None
         Seed of the partition function of more than 20 spins.
 
@@ -284,7 +283,7 @@ def log_likelihood(
     ------
     ValueError
         If X does not hold the spins that the estimator was fitted to, values are missing, or the partition function
-        cannot be had.
+        cannot be computed.
     """
     check_is_fitted(estimator, "couplings_")
     samples = estimator.read(X, sample_weight)

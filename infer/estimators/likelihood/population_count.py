@@ -34,15 +34,15 @@ class KPairwise(LikelihoodEstimator):
         Strength of the l2 penalty on couplings; by default that of one prior sample, 1 / n_samples.
     smoothness : float, optional
         Strength of the penalty ``smoothness/2 sum_K (V(K+3) - 3 V(K+2) + 3 V(K+1) - V(K))^2``, which keeps V finite
-        where a count was never seen, and which the choice of V(0), V(1), V(2) leaves alone; by default 1 / n_samples.
+        where a count was never seen, and does not depend on the choice of V(0), V(1), V(2); by default 1 / n_samples.
     fit_fields : bool or "auto", default "auto"
-        Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
+        Whether to fit fields; otherwise they are zero. "auto": True except for samples of simulations without fields.
     tol, max_iter, n_chains
-        As of `MaximumLikelihood`.
+        As in `MaximumLikelihood`.
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     constant : {"field", "error"}, default "field"
-        What to do with spins that never change: keep them without couplings (and warn), or refuse.
+        Treatment of spins that never change: keep them without couplings (and warn), or refuse.
     errors : bool, default True
         Compute standard errors.
     random_state : int, RandomState or None, default 0
@@ -53,13 +53,13 @@ class KPairwise(LikelihoodEstimator):
     Attributes
     ----------
     couplings_ : ndarray (n_spins, n_spins)
-        Symmetric, zero diagonal. They contain 1/T.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields_ : ndarray (n_spins,)
         They contain 1/T.
     count_potential_ : ndarray (n_spins + 1,)
-        V of K = 0, 1, ..., n_spins. Spins that never change are counted too.
+        V of K = 0, 1, ..., n_spins. K includes spins that never change.
     model_ : CountModel
-        The three together.
+        Couplings, fields and potential as one model.
     couplings_std_ : ndarray (n_spins, n_spins)
         Standard errors of the couplings.
     fields_std_ : ndarray (n_spins,)
@@ -67,7 +67,7 @@ class KPairwise(LikelihoodEstimator):
     count_potential_std_ : ndarray (n_spins + 1,)
         Standard errors of V; 0 where V is 0 by choice.
     mismatch_, mismatch_noise_, tol_, converged_, n_iter_
-        As of `MaximumLikelihood`.
+        As in `MaximumLikelihood`.
 
     References
     ----------
@@ -134,7 +134,7 @@ class KPairwise(LikelihoodEstimator):
         return {"count_potential_": potential, "model_": CountModel(couplings, fields, potential)}
 
     def _error_attributes(self, potential_std: FloatArray, samples: VaryingSpins) -> dict[str, Any]:
-        """Standard errors of the potential; NaN for counts that constant spins rule out."""
+        """Standard errors of the potential; NaN for counts that constant spins exclude."""
         return {"count_potential_std_": self._shifted(potential_std, samples, np.nan)}
 
     def _parts(self, found: MomentFit | None, samples: VaryingSpins) -> tuple[FloatArray, FloatArray]:

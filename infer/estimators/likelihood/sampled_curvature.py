@@ -16,9 +16,9 @@ MOST_PRODUCTS = 60  # conjugate gradient steps for one direction
 class SampledCurvature:
     """Covariance of the statistics over some states, shrunk towards that of nearly independent spins, plus penalty.
 
-    It acts on centred parameters (`Terms.centred`), in which pairs and fields hardly mix. The shrinkage keeps
-    directions in check that the states say little of: with S states for P parameters the relative error of
-    the covariance is about sqrt(P / S).
+    It acts on centred parameters (`Terms.centred`), in which pairs and fields hardly mix. The shrinkage limits errors
+    along directions that the states do not determine: with S states for P parameters the relative error of the
+    covariance is about sqrt(P / S).
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class SampledCurvature:
     centre : ndarray (n_spins,)
         Means of the spins.
     second_moments : ndarray (n_spins, n_spins)
-        Of the data, which the covariance is shrunk towards.
+        Second moments of the data, which determine the target of the shrinkage.
     shrinkage : float
-        Weight of that, between 0 and 1.
+        Weight of the target, between 0 and 1.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class SampledCurvature:
         )
 
     def precondition(self, gradient: FloatArray) -> FloatArray:
-        """About the inverse of the curvature, applied to a gradient (size,)."""
+        """Approximate inverse of the curvature, applied to a gradient (size,)."""
         terms = self.terms
         result = np.empty_like(gradient)
         result[: terms.n_pairs] = gradient[: terms.n_pairs] / (self._pairs + self.penalty.alpha)

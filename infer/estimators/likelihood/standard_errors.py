@@ -1,4 +1,4 @@
-"""Standard errors of maximum likelihood: how noise of the data's moments moves couplings and fields."""
+"""Standard errors of maximum likelihood: propagation of the errors of the data's moments to couplings and fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from infer.estimators.likelihood.maximise import MomentFit
 from infer.estimators.likelihood.sampled_curvature import SampledCurvature, pair_variances, solve
 from infer.estimators.likelihood.terms import Terms
-from infer.statistics.batches import batch_labels, batch_roots
+from infer.statistics.batches import batch_roots, long_batch_labels
 from infer.statistics.pair_tables import pair_shares
 from infer.types import FloatArray, IntArray, SpinArray
 
@@ -24,7 +24,7 @@ MOST_DENSE = 6000  # parameters whose covariance is formed (288 MB)
 STATES_PER_PARAMETER = 8
 STATES = (20_000, 100_000)
 STATES_AT_ONCE = 4096
-FEW = 10.0  # rows in a cell of a pair's table, below which the larger of two errors is taken
+FEW = 10.0  # rows in a cell of a pair's table below which the larger of two errors is used
 CG_STATES = 10_000
 CG_PRODUCTS = 12
 
@@ -47,9 +47,9 @@ def moment_roots(
     n_samples: float,
 ) -> tuple[FloatArray, float]:
     """
-    A root of the covariance of the data's moments, `roots.T @ roots`, from batches of rows.
+    Root of the covariance `roots.T @ roots` of the data's moments, from batches of rows.
 
-    Rows in time order are cut into batches inside their runs, whose scatter knows of all correlations within. Rows
+    Rows in time order are cut into batches inside their runs, whose variance includes all correlations within. Rows
     without order count as ``n_samples`` independent ones; their deviations are added up with random signs.
 
     Parameters
@@ -69,7 +69,7 @@ def moment_roots(
     """
     n_rows = len(spins)
     if ordered:
-        labels = batch_labels(n_rows, chains)
+        labels = long_batch_labels(spins, chains, weight)
         sums, shares = _batch_sums(terms, spins, weight, labels)
         seen = shares > 0
         return batch_roots(sums[seen], shares[seen] / shares[seen].sum())
@@ -112,8 +112,8 @@ def parameter_errors(
     Standard errors by :math:`(\chi + A)^{-1} \frac{V}{n} (\chi + A)^{-1}`, A the penalty's curvature (on pairs only).
 
     :math:`\chi` is the covariance of the statistics in the model, V / n that of the data's moments. For pairs with
-    fewer than ten observed or expected rows in a cell of their table, where the data hardly know their own noise,
-    the larger of this and :math:`(\chi + A)^{-1} / n` is taken.
+    fewer than ten observed or expected rows in a cell of their table, where the variance from the data is unreliable,
+    the larger of this and :math:`(\chi + A)^{-1} / n` is used.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def parameter_errors(
     means : ndarray (n_spins,)
     second_moments : ndarray (n_spins, n_spins)
     roots : ndarray (n_batches, size)
-        As of `moment_roots`.
+        Result of `moment_roots`.
     n_samples : float
 
     Returns
@@ -146,7 +146,7 @@ def parameter_errors(
 def independent_row_errors(
     fit: MomentFit, means: FloatArray, second_moments: FloatArray, n_samples: float
 ) -> ParameterErrors:
-    """Standard errors for ``n_samples`` independent rows of the model itself, where there are no rows to look at."""
+    """Standard errors for ``n_samples`` independent rows of the model itself, for fits without rows."""
     terms = fit.terms
     centre = means if terms.fit_fields else np.zeros_like(means)
     if fit.enumeration is None and terms.size > MOST_DENSE:
@@ -161,12 +161,12 @@ def independent_row_errors(
 
 
 def _factor(fit: MomentFit, centre: FloatArray) -> tuple[FloatArray, float, tuple]:
-    """Covariance of the statistics, factor that takes the bias off its inverse, Cholesky factor with the penalty."""
+    """Covariance of the statistics, factor against the bias of its inverse, and Cholesky factor with the penalty."""
     covariance, debias = _covariance(fit, centre)
     matrix = covariance + fit.penalty.matrix()
     diagonal = np.diag(matrix).copy()
     for ridge in (1e-10, 1e-4, 1e-2):
-        # variances that are better known than covariances can leave the matrix a little indefinite
+        # with variances more accurate than covariances, the matrix can be slightly indefinite
         matrix[np.diag_indices_from(matrix)] = diagonal * (1.0 + ridge)
         with suppress(LinAlgError):
             return covariance, debias, cho_factor(matrix)
@@ -180,7 +180,7 @@ def _unpacked(terms: Terms, variance: FloatArray) -> ParameterErrors:
 
 
 def _few(terms: Terms, means: FloatArray, second_moments: FloatArray, n_samples: float) -> np.ndarray:
-    """Which parameters (size,) belong to pairs with few observed or expected rows in a cell, or to their spins."""
+    """True (size,) for parameters of pairs with few observed or expected rows in a cell, and of their spins."""
     middle = means if terms.fit_fields else np.zeros_like(means)
     observed = pair_shares(middle, second_moments).min(axis=0)
     expected = pair_shares(middle, np.outer(middle, middle)).min(axis=0)
@@ -190,7 +190,7 @@ def _few(terms: Terms, means: FloatArray, second_moments: FloatArray, n_samples:
 
 
 def _plain_variances(terms: Terms, inverse: FloatArray, centre: FloatArray) -> FloatArray:
-    """Diagonal (size,) of an inverse with respect to plain parameters, from that for centred ones."""
+    """Diagonal (size,) of the inverse for plain parameters, from the inverse for centred ones."""
     result = np.diag(inverse).copy()
     if terms.fit_fields:
         i, j = terms.above
@@ -204,7 +204,7 @@ def _plain_variances(terms: Terms, inverse: FloatArray, centre: FloatArray) -> F
 
 
 def _covariance(fit: MomentFit, centre: FloatArray) -> tuple[FloatArray, float]:
-    """Covariance (size, size) of centred statistics in the model; factor that takes the bias off its inverse."""
+    """Covariance (size, size) of centred statistics in the model; factor that corrects the bias of its inverse."""
     if fit.enumeration is not None:
         plain = fit.enumeration.covariance_matrix(fit.terms)
         half = np.stack([fit.terms.centred_gradient(row, centre) for row in plain])
@@ -221,7 +221,7 @@ def _covariance(fit: MomentFit, centre: FloatArray) -> tuple[FloatArray, float]:
         mean += features.sum(axis=0)
     mean /= len(states)
     covariance = total.astype(np.float64) / len(states) - np.outer(mean, mean)
-    # variances are known far better from all moments of the chains: those of rare pairs rest on few of the states
+    # variances from all moments of the chains are far more accurate: few of the states contain a rare pair
     model = terms.unpack(moments.mean)
     first = model.fields if terms.fit_fields else np.zeros(terms.n_spins)
     second = model.couplings + np.eye(terms.n_spins)
@@ -252,7 +252,7 @@ def centred_features(terms: Terms, states: SpinArray, centre: FloatArray) -> np.
 def _by_conjugate_gradients(
     fit: MomentFit, centre: FloatArray, second_moments: FloatArray, right: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Changes (n_batches, size) of centred parameters, and about the diagonal of the inverse, for many parameters."""
+    """Changes (n_batches, size) of centred parameters, and the approximate diagonal of the inverse."""
     moments = fit.model_moments
     assert moments is not None
     states = moments.states[:: max(1, len(moments.states) // CG_STATES)]

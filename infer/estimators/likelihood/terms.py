@@ -20,13 +20,13 @@ class Parameters:
 
     @property
     def half_steps(self) -> FloatArray:
-        """(V(k + 1) - V(k)) / 2, which a spin feels as a field when k others are +1; (n_spins,)."""
+        """(V(k + 1) - V(k)) / 2, the field on a spin when k others are +1; (n_spins,)."""
         return np.asarray(np.diff(self.potential) / 2.0)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Which parameters are free: the vector holds couplings above the diagonal, fields, then V of the larger counts.
+    """The free parameters as a vector: couplings above the diagonal, fields, then V of the larger counts.
 
     A constant, linear or quadratic V is the same as a constant, fields and uniform couplings, so that V is 0 for the
     counts 0, 1, 2 (without fields for 0 and 1).
@@ -43,7 +43,7 @@ class Terms:
 
     @property
     def n_fields(self) -> int:
-        """Number of fields that are fitted."""
+        """Number of fitted fields."""
         return self.n_spins if self.fit_fields else 0
 
     @property
@@ -53,7 +53,7 @@ class Terms:
 
     @property
     def n_counts(self) -> int:
-        """Number of values of the potential that are fitted."""
+        """Number of fitted values of the potential."""
         return max(0, self.n_spins + 1 - self.first_count) if self.with_counts else 0
 
     @property
@@ -89,7 +89,7 @@ class Terms:
         return Parameters(couplings, fields, potential)
 
     def centred(self, direction: FloatArray, centre: FloatArray) -> FloatArray:
-        """Parameters with ``sum J_ij (s_i - c_i)(s_j - c_j)`` in place of ``sum J_ij s_i s_j`` from plain ones."""
+        """Convert plain parameters to those of ``sum J_ij (s_i - c_i)(s_j - c_j)``, a centred energy."""
         return self._shift(direction, centre, 1.0)
 
     def plain(self, direction: FloatArray, centre: FloatArray) -> FloatArray:
@@ -97,7 +97,7 @@ class Terms:
         return self._shift(direction, centre, -1.0)
 
     def _shift(self, direction: FloatArray, centre: FloatArray, sign: float) -> FloatArray:
-        """Move ``J c`` between couplings and fields."""
+        """Add or subtract ``J c``, by which the fields of plain and centred parameters differ."""
         if not self.fit_fields:
             return direction
         result = direction.copy()

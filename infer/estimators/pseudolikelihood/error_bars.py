@@ -1,4 +1,4 @@
-"""Error bars of node-wise estimates: how much each batch of samples moves them (sandwich formula by batch means)."""
+"""Standard errors of node-wise estimates by the sandwich formula with batch means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infer.checks import constant_spins, name_spins
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.pseudolikelihood.influence import Influence, batch_influence
-from infer.estimators.rows import one_blas_thread
+from infer.model import PairModel
 from infer.samples import Samples
 from infer.statistics.uncertainty import (
     block_bootstrap_indices,
@@ -24,6 +24,7 @@ from infer.statistics.uncertainty import (
     posterior_dataset,
 )
 from infer.types import FloatArray
+from simulate.threads import one_blas_thread
 
 #: Largest size of the influences of batches that a fit keeps for replicates, in bytes.
 MOST_KEPT = 1 << 29
@@ -42,10 +43,10 @@ class ErrorBars(SpinEstimator):
     fits_blocks = True
 
     def _ridge_and_sparsity(self, n_samples: float) -> tuple[float, float]:
-        raise NotImplementedError  # every estimator knows its own penalties
+        raise NotImplementedError  # defined by each estimator
 
     def _keep(self, found: Fit, samples: VaryingSpins) -> None:
-        """Set the attributes of a fit; its standard errors as plain arrays, and the influences of its batches."""
+        """Set the attributes of a fit: its standard errors as plain arrays, and the influences of its batches."""
         super()._keep(found, samples)
         self.couplings_by_node_, _ = samples.expand(found.couplings, found.fields)
         self._varying, self._influence = samples.varying, None
@@ -53,13 +54,11 @@ class ErrorBars(SpinEstimator):
             if samples.n_varying:
                 self._keep_errors(self._batch_influence(samples))
             else:  # nothing was estimated
-                self.couplings_std_, self.fields_std_ = samples.expand_errors(found.couplings, found.fields)
-                self.errors_freedom_ = np.inf
+                self._set_errors(*samples.expand_errors(found.couplings, found.fields), np.inf)
 
     def _keep_errors(self, influence: Influence) -> None:
-        """Standard errors of influences, and these themselves unless they are very large."""
-        self.couplings_std_, self.fields_std_ = influence.std()
-        self.errors_freedom_ = influence.degrees_of_freedom
+        """Keep standard errors, and the influences themselves unless they are very large."""
+        self._set_errors(*influence.std(), influence.degrees_of_freedom)
         self._influence = influence if influence.couplings.nbytes <= MOST_KEPT else None
 
     def _batch_influence(self, samples: VaryingSpins) -> Influence:
@@ -87,7 +86,7 @@ class ErrorBars(SpinEstimator):
 
     @property
     def can_resample(self) -> bool:
-        """Whether the fit kept the influences of batches that replicates are made of."""
+        """Whether the fit kept the influences of batches, from which replicates are drawn."""
         return self._influence is not None
 
     def _influences(self) -> Influence:
@@ -107,10 +106,10 @@ class ErrorBars(SpinEstimator):
     ) -> xr.Dataset:
         """Draws from the Gaussian (Laplace) approximation of the posterior of couplings and fields, flat prior.
 
-        Its covariance is the sandwich covariance, which accounts for autocorrelation and chains. It is made of as many
-        directions as there are batches of samples (100 or less for time-ordered rows, 200 for counts): each coupling
-        has its right spread, and pairs of couplings have their right covariance on average, but where there are more
-        parameters than batches draws do not fill all of their space.
+        Its covariance is the sandwich covariance, which accounts for autocorrelation and chains. Its rank is at most
+        the number of batches of samples (100 or less for time-ordered rows, 200 for counts). Each coupling has the
+        correct variance, and pairs of couplings have the correct covariance on average; but with more parameters than
+        batches, draws vary only in a subspace.
 
         Parameters
         ----------
@@ -119,18 +118,19 @@ class ErrorBars(SpinEstimator):
         random_state : int, RandomState or None
             Seed.
         chains : int, default=4
-            Independent chains, so that arviz finds what it expects.
+            Number of independent chains; arviz needs this dimension.
 
         Returns
         -------
         xarray.Dataset
             "couplings" with dims (chain, draw, pair), one for each pair ``i < j`` of spins that vary, and, if they are
-            fitted, "fields" with dims (chain, draw, spin). The coordinate "pair" names the two spins.
+            fitted, "fields" with dims (chain, draw, spin). The coordinate "pair" names the two spins, as in "0-1", in
+            the order of `numpy.triu_indices`.
 
         Raises
         ------
         ValueError
-            If standard errors are not finite, as where samples do not determine the couplings.
+            If standard errors are not finite because samples do not determine the couplings.
         """
         mean, values, coords = self._parameters()
         factor = np.concatenate(list(values.values()), axis=1).astype(np.float64)
@@ -156,23 +156,23 @@ class ErrorBars(SpinEstimator):
         """Block bootstrap of couplings and fields, as arviz data.
 
         By default batches of consecutive samples are drawn with replacement from those of all chains together, so that
-        chains that sit in different places count, as in the standard errors. Each replicate is the fit plus the
-        first-order change that this makes, which costs next to nothing. With ``refit`` every replicate is a fit of its
-        own, which also shows what the first order misses; blocks are then drawn within each chain, whose length stays.
+        differences between chains are included, as in the standard errors. Each replicate is the fit plus the
+        first-order change under this reweighting, which takes little time. With ``refit`` every replicate is a new fit,
+        which includes higher orders; blocks are then drawn within each chain, which keeps its length.
 
         Rows with weights and without chains are independent: Gaussian numbers weight the batches (wild bootstrap), and
-        ``refit`` draws as many samples as the rows are worth.
+        ``refit`` draws the effective number of samples of the rows.
 
         Parameters
         ----------
         draws : int, default=50
-            Replicates of each chain.
+            Number of replicates of each chain.
         random_state : int, RandomState or None
             Seed.
         chains : int, default=4
-            Into how many chains the replicates are sorted, so that arviz finds what it expects.
+            Number of chains that the replicates are divided into; arviz needs this dimension.
         refit : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording, optional
-            The samples of the fit, to which every replicate is fitted anew.
+            The samples of the fit; every replicate is then a new fit to a resampling of them.
 
         Returns
         -------
@@ -205,6 +205,52 @@ class ErrorBars(SpinEstimator):
         )
         return result.rename({f"{name}_dim_0": dims[name] for name in found}).assign_coords(coords)
 
+    def log_likelihood(self, draws: xr.Dataset, X: Any) -> xr.Dataset:
+        """Log pseudo-likelihood of every sample for every draw, as `arviz.loo` needs it.
+
+        Parameters
+        ----------
+        draws : xarray.Dataset
+            From `posterior` or `bootstrap` of this fit.
+        X : array-like (n_samples, n_spins), xarray.Dataset, Samples or Recording
+            Without missing values.
+
+        Returns
+        -------
+        xarray.Dataset
+            Variable "spins", dims (chain, draw, sample), in nats: ``sum_i log p(s_ki | rest of s_k)``. Leaving out one
+            sample after another takes samples as independent.
+
+        Raises
+        ------
+        ValueError
+            If X holds anything but +-1, or draws are not of the spins of this fit.
+
+        Examples
+        --------
+        >>> import arviz  # doctest: +SKIP
+        >>> posterior = model.posterior()  # doctest: +SKIP
+        >>> groups = {"posterior": posterior, "log_likelihood": model.log_likelihood(posterior, X)}  # doctest: +SKIP
+        >>> arviz.loo(arviz.InferenceData(**groups))  # arviz 0.2x  # doctest: +SKIP
+        >>> arviz.loo(xarray.DataTree.from_dict(groups))  # arviz 1.x  # doctest: +SKIP
+        """
+        check_is_fitted(self, "couplings_")
+        above, labels = self._pairs(), self._coordinates()["pair"]
+        if "couplings" not in draws or list(draws["couplings"].coords.get("pair", [])) != labels:
+            raise ValueError("draws must come from posterior() or bootstrap() of this fit")
+        spins = self._read(X, reset=False).spins
+        couplings = draws["couplings"].transpose("chain", "draw", "pair").values
+        fields = draws["fields"].transpose("chain", "draw", "spin").values if "fields" in draws else None
+        values = np.empty((*couplings.shape[:2], len(spins)))
+        matrix, field = np.zeros_like(self.couplings_), self.fields_.copy()
+        for at in np.ndindex(*couplings.shape[:2]):
+            matrix[above] = matrix.T[above] = couplings[at]
+            if fields is not None:
+                field[self._varying] = fields[at]
+            values[at] = PairModel(matrix, field).log_pseudolikelihood(spins)
+        coords = {name: draws[name].values for name in ("chain", "draw")} | {"sample": np.arange(len(spins))}
+        return xr.Dataset({"spins": (("chain", "draw", "sample"), values)}, coords=coords)
+
     def _refits(self, samples: Samples, n_replicates: int, rng: np.random.RandomState) -> dict[str, FloatArray]:
         """Fits of samples made of blocks drawn with replacement."""
         if samples.blocks:
@@ -226,7 +272,7 @@ class ErrorBars(SpinEstimator):
                 counts = np.bincount(index, minlength=len(spins)).astype(np.float64)
                 counts *= 1.0 if weight is None else weight
             lost = np.setdiff1d(constant_spins(spins, counts), constant)
-            if len(lost):  # a fit gives them couplings of zero, which are no estimates
+            if len(lost):  # a fit would give them couplings of zero, which are no estimates
                 raise ValueError(
                     f"{name_spins(lost, samples.names)} never change in one of the replicates, so that "
                     "couplings to them cannot be fitted: leave refit out, drop these columns, or give more samples"
@@ -235,7 +281,7 @@ class ErrorBars(SpinEstimator):
             return fitted.couplings_[above], fitted.fields_[self._varying]
 
         seeds = rng.randint(np.iinfo(np.int32).max, size=n_replicates)
-        with one_blas_thread():  # of the process: a thread that is ready must not lift the limit for the others
+        with one_blas_thread():  # set here because the limit is global: a thread that ends must not lift it for others
             fits = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fit)(int(seed)) for seed in seeds)
         found = {"couplings": np.stack([couplings for couplings, _ in fits])}
         if self.fit_fields_:
@@ -249,17 +295,14 @@ class ErrorBars(SpinEstimator):
 
     def _coordinates(self) -> dict[str, Any]:
         """Labels of pairs and spins."""
-        first, second = self._pairs()
         labels = np.arange(len(self.couplings_)) if self.spin_names_ is None else np.array(self.spin_names_)
-        coords: dict[str, Any] = {
-            "pair": [f"{labels[i]}-{labels[j]}" for i, j in zip(first, second, strict=True)],
-            "first": ("pair", labels[first]),
-            "second": ("pair", labels[second]),
-        }
+        # no further coordinates of pairs, such as the first spin of each: summaries of arviz 1.x fail where variables
+        # do not share them
+        coords: dict[str, Any] = {"pair": [f"{labels[i]}-{labels[j]}" for i, j in zip(*self._pairs(), strict=True)]}
         return coords | ({"spin": labels[self._varying]} if self.fit_fields_ else {})
 
     def _parameters(self) -> tuple[dict[str, NDArray], dict[str, NDArray], dict[str, Any]]:
-        """Estimates, influences (n_batches, ...) and coordinates of what is estimated."""
+        """Estimates, influences (n_batches, ...) and coordinates of the estimated parameters."""
         influence = self._influences()
         first, second = self._pairs()
         mean = {"couplings": self.couplings_[first, second]}

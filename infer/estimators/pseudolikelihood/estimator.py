@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -32,6 +32,7 @@ from infer.estimators.pseudolikelihood.sparse import fit_sparse_nodes
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.statistics.pair_tables import EmptyPairs, empty_pairs
+from simulate.user_warnings import collected_warnings, warn
 
 
 class PseudoLikelihood(ErrorBars):
@@ -52,21 +53,21 @@ class PseudoLikelihood(ErrorBars):
     penalty : {"l2", "l1", "elasticnet", "firth", None}, default="l2"
         Penalty on the couplings of each node: ``alpha/2 sum_j J_ij^2``, ``alpha sum_j |J_ij|``, or
         ``alpha sum_j (l1_ratio |J_ij| + (1 - l1_ratio)/2 J_ij^2)``. "firth" adds ``1/2 log det`` of the Fisher
-        information to each node's log-likelihood of all samples (Firth 1993), which takes away the bias of order
+        information to each node's log-likelihood of all samples (Firth 1993), which removes the bias of order
         ``1 / n_samples`` and keeps couplings finite where samples are separable; meant for few samples, since its time
         grows as ``n_samples n_spins^3``. "firth" and None ignore ``alpha``.
     alpha : float, optional
         Strength of the penalty, relative to the mean (per sample) negative log pseudo-likelihood. Default: that of one
-        prior sample, 1/n_samples; 0.0 is none. A larger value (say 0.01) keeps couplings small where the data alone do
-        not: separable data, fewer samples than spins.
+        prior sample, 1/n_samples; 0.0: no penalty. A larger value (say 0.01) keeps couplings small where the data alone
+        do not: separable data, fewer samples than spins.
     l1_ratio : float, default=0.5
         Share of l1 in the elastic net, between 0 and 1; other penalties do not use it.
     symmetrisation : {"mean", "joint"}, default="mean"
         "mean" fits each node by itself and averages the two estimates of each coupling. "joint" minimises the sum of
-        all nodes' objectives over symmetric couplings: somewhat more efficient, as fast, without l1 and without
-        standard errors.
+        all nodes' objectives over symmetric couplings: somewhat smaller errors in the same time, but no l1 penalty and
+        no standard errors.
     fit_fields : bool or "auto", default="auto"
-        Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
+        Whether to fit fields; otherwise they are zero. "auto": True except for samples of simulations without fields.
     errors : bool, default=True
         Compute standard errors in `fit`.
     tol : float, default=1e-6
@@ -74,16 +75,17 @@ class PseudoLikelihood(ErrorBars):
     max_iter : int, default=500
         Most passes over the samples.
     threshold : float, optional
-        Take real data: +1 where they exceed the threshold, else -1. Default: samples must be -1 or +1.
+        Converts real values to +1 above the threshold and -1 otherwise. Default: samples must be -1 or +1.
     constant : {"field", "error"}, default="field"
-        What to do with spins that never change, to which no coupling can be estimated: keep them without couplings
-        and warn, or raise. Kept ones get, if fields are fitted, the finite field ``+-1/2 log(2 n + 1)`` that follows
-        from adding half a sample of either sign to the ``n`` rows.
+        Treatment of spins that never change, to which no coupling can be estimated: keep them without couplings and
+        warn, or raise. Kept ones get, if fields are fitted, the finite field ``+-1/2 log(2 n + 1)`` that follows from
+        adding half a sample of either sign to the ``n`` rows.
     missing : {"error", "mask"}, default="error"
-        What to do about missing values, NaN or 0: refuse them, or mask them: average over what they may have been,
-        given the observed spins of the same sample and the model itself (see Notes).
+        Treatment of missing values, NaN or 0: refuse them, or average over their possible values, given the observed
+        spins of the same sample and the model itself (see Notes).
     n_jobs : int, default=1
-        Threads for the products over samples; results do not depend on it. Dask arrays go where their scheduler says.
+        Threads for the products over samples; results do not depend on it. Dask arrays are processed by their own
+        scheduler.
 
     Attributes
     ----------
@@ -96,14 +98,14 @@ class PseudoLikelihood(ErrorBars):
     couplings_std_, fields_std_ : ndarray (n_spins, n_spins), (n_spins,)
         Standard errors that account for autocorrelation and chains; NaN for spins that never change.
     alpha_ : float
-        The strength of the penalty that was used.
+        Strength of the penalty of the fit.
     fit_fields_ : bool
         Whether fields were fitted.
     converged_ : bool
         Whether no component of any node's gradient exceeds ``tol``, checked in double precision, and the optimum is
         finite: False for separable samples without a penalty.
     gradient_norm_ : float
-        That largest component.
+        Largest component of the gradient.
     n_iter_ : int
         Passes over the samples.
     n_features_in_ : int
@@ -113,18 +115,17 @@ class PseudoLikelihood(ErrorBars):
     -----
     Standard errors treat rows as time-ordered within each chain (a Dataset from ``simulate.sample``, a recording with
     chains, or a plain array, which is taken as one run). Rows that come with counts or ``sample_weight`` and without
-    chains are taken as independent, worth as many samples as `infer.Samples` says. With an l1 part in the penalty
-    they hold given which couplings are zero; those have standard error zero.
+    chains are taken as independent, with the number of samples defined in `infer.Samples`. With an l1 part in the
+    penalty, errors are conditional on the set of zero couplings, which have standard error zero.
 
     Missing values, with ``missing="mask"``, are drawn from the fitted model given the observed spins of their sample,
-    and the fit is repeated to the completed samples, in turns, until neither moves the other; the last fits are
-    averaged. This is consistent where values are missing at random, that is, do not decide on their own being missing
-    (stochastic EM; Nielsen 2000), whereas a missing neighbour that contributes nothing to the local field changes
-    couplings by about ``sum_k f_k J_ik J_kj``, ``f_k`` being the share that is missing. Standard errors of ``J_ij`` are
-    those for completed samples divided by the root of the share of samples in which both spins were observed, which
-    holds to lowest order in the couplings and for values missing completely at random (5 % too small with a tenth of
-    the values missing, 10 to 20 % with three tenths, at couplings of ``0.9 / sqrt(n_spins)``). The draws have a seed of
-    their own, always the same.
+    and the fit is repeated to the completed samples, in turns, until both are stationary; the last fits are averaged.
+    This is consistent where values are missing at random, that is, where their being missing does not depend on them
+    (stochastic EM; Nielsen 2000). To leave missing neighbours out of the local field instead would change couplings by
+    about ``sum_k f_k J_ik J_kj``, ``f_k`` being the share that is missing. Standard errors of ``J_ij`` are those for
+    completed samples divided by the root of the share of samples in which both spins were observed, which is valid to
+    lowest order in the couplings and for values missing completely at random (5 % too small with a tenth of the values
+    missing, 10 to 20 % with three tenths, at couplings of ``0.9 / sqrt(n_spins)``). The seed of the draws is fixed.
 
     References
     ----------
@@ -201,7 +202,7 @@ class PseudoLikelihood(ErrorBars):
         Raises
         ------
         ValueError
-            If ``symmetrisation="joint"`` meets a penalty that it does not take.
+            If ``symmetrisation="joint"`` is combined with an l1 or Firth penalty.
         """
         ridge, sparsity = self._ridge_and_sparsity(samples.n_samples)
         if self.symmetrisation == "joint" and (sparsity or self.penalty == "firth"):
@@ -209,7 +210,7 @@ class PseudoLikelihood(ErrorBars):
                 "symmetrisation='joint' takes no l1 penalty and no Firth penalty: use penalty='l2', or "
                 "symmetrisation='mean'"
             )
-        # values that are known of spins that never change; else their fields tell them
+        # known values of spins that never change; with fields, these determine them
         self._known = np.zeros(samples.n_spins, dtype=np.int8)
         if not samples.fit_fields:
             self._known[samples.constant] = samples.constant_values
@@ -222,27 +223,25 @@ class PseudoLikelihood(ErrorBars):
         return Fit(
             result.couplings,
             result.fields,
-            # the gradient falls below any tolerance on the way to an optimum at infinity
+            # on the way to an optimum at infinity the gradient falls below any tolerance
             largest <= self.tol and not bool(result.separable.any()) and not self._endless(samples),
             result.n_iter,
             attributes={"gradient_norm_": largest, "alpha_": strength},
         )
 
     def _fit_samples(self, samples: Samples) -> Self:
-        """Fit to checked samples, with draws of what is missing where values are."""
+        """Fit to checked samples; missing values are drawn from the model."""
         if samples.complete:
             return super()._fit_samples(samples)
         return self._fit_masked(find_gaps(samples))
 
     def _fit_masked(self, gaps: Gaps) -> Self:
-        """Alternate fits to completed samples and draws of what is missing."""
+        """Alternate fits to completed samples and draws of missing values."""
         inner = clone(self).set_params(missing="error", threshold=None, errors=False)
         self.n_iter_ = 0
 
         def fit(spins: NDArray[np.int8], last: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            with warnings.catch_warnings():
-                if not last:
-                    warnings.simplefilter("ignore", ConvergenceWarning)
+            with nullcontext() if last else collected_warnings(ConvergenceWarning):
                 inner.set_params(errors=last and self.errors)
                 inner.fit(gaps.samples.with_values(spins, gaps=False))
             self.n_iter_ += inner.n_iter_
@@ -251,14 +250,16 @@ class PseudoLikelihood(ErrorBars):
         self.couplings_by_node_, self.fields_, steady = fit_by_completion(gaps, fit)
         self.couplings_ = (self.couplings_by_node_ + self.couplings_by_node_.T) / 2
         self.converged_, self.gradient_norm_ = inner.converged_ and steady, inner.gradient_norm_
-        for name in ("_varying", "_known", "alpha_", "fit_fields_", "spin_names_"):
+        for name in ("_varying", "_known", "alpha_", "fit_fields_", "spin_names_", "_rare"):
             setattr(self, name, getattr(inner, name))
-        for name in ("couplings_std_", "fields_std_", "_influence"):
+        for name in ("couplings_std_", "fields_std_", "undetermined_", "_influence"):
             self.__dict__.pop(name, None)
+        if self.errors:
+            self.undetermined_ = inner.undetermined_
         if inner._influence is not None:
             self._keep_errors(widened(inner._influence, gaps.pair_shares))
         if not steady:
-            warnings.warn(
+            warn(
                 "fits and draws of missing values did not settle: too little was observed; pass alpha > 0 (say 0.01), "
                 "or leave out spins of which many values are missing",
                 ConvergenceWarning,
@@ -266,9 +267,9 @@ class PseudoLikelihood(ErrorBars):
             )
         apart = np.flatnonzero((gaps.pair_shares == 0).any(axis=0))
         if len(apart):
-            warnings.warn(
+            warn(
                 f"{name_spins(apart, gaps.samples.names)} are never observed together with some other spins: the "
-                "samples say nothing about the couplings between these, which have no standard error",
+                "samples do not determine the couplings between these, which have no standard error",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -287,14 +288,14 @@ class PseudoLikelihood(ErrorBars):
         Returns
         -------
         ndarray of int8 (n_samples, n_spins)
-            Values -1 and +1. What such samples say about the model they say of its own draws in part. Without fields,
-            spins that never changed in the samples of the fit keep the value that they had there.
+            Values -1 and +1. Tests of the model on such samples are biased in its favour, since part of them are its
+            own draws. Without fields, spins that never changed in the samples of the fit keep their value there.
 
         Raises
         ------
         ValueError
-            If X holds anything but +-1 and, with ``missing="mask"``, missing values, or another number of spins than
-            the fit.
+            If X contains values other than +-1 and, with ``missing="mask"``, missing values, or has another number of
+            spins than the fit.
         """
         check_is_fitted(self, "couplings_")
         spins = self._read(X, reset=False).spins
@@ -307,8 +308,8 @@ class PseudoLikelihood(ErrorBars):
         ----------
         X : array-like (n_samples, n_spins), xarray.Dataset or Recording
             Samples of +-1 (or real values when ``threshold`` is set). With ``missing="mask"`` the mean of each spin is
-            over the samples in which it was observed (a spin that never was adds nothing), and missing neighbours are
-            drawn from the model.
+            over the samples in which it was observed (zero for a spin that was never observed), and missing neighbours
+            are drawn from the model.
         y : Ignored
             Present for compatibility with scikit-learn.
         sample_weight : array-like (n_samples,), optional
@@ -322,7 +323,7 @@ class PseudoLikelihood(ErrorBars):
         Raises
         ------
         ValueError
-            If X holds anything but +-1, or another number of spins than the fit.
+            If X contains values other than +-1, or has another number of spins than the fit.
         """
         if self.missing == "error":
             return super().score(X, y, sample_weight)
@@ -344,7 +345,7 @@ class PseudoLikelihood(ErrorBars):
         return fit_nodes(rows, ridge, fit_fields, self.tol, self.max_iter)
 
     def penalty_strength(self, n_samples: float) -> float:
-        """Strength of the penalty for so many samples: `alpha`, or that of one prior sample; 0.0 where it has none.
+        """Strength of the penalty for this many samples: `alpha`, or that of one prior sample; 0.0 without a penalty.
 
         Parameters
         ----------
@@ -362,15 +363,26 @@ class PseudoLikelihood(ErrorBars):
         share = {"l2": 0.0, "l1": 1.0, "elasticnet": float(self.l1_ratio)}.get(str(self.penalty), 0.0)
         return alpha * (1.0 - share), alpha * share
 
+    @property
+    def quadratic_penalty(self) -> float:
+        """Strength of the quadratic penalty on couplings that a fit used, relative to the mean log-likelihood."""
+        share = {"l2": 1.0, "elasticnet": 1.0 - float(self.l1_ratio)}.get(str(self.penalty), 0.0)
+        return share * float(self.alpha_)
+
+    @property
+    def rows_of_penalty(self) -> float:  # type: ignore[override]  # of a parameter here
+        """Rows that the penalty adds to each cell of a pair's table: Firth's is Jeffreys' prior, half a row."""
+        return 0.5 if self.penalty == "firth" else 0.0
+
     def _endless(self, samples: VaryingSpins) -> str:
-        """Which pairs lack one of their joint values, where no penalty keeps their couplings finite; else empty."""
+        """Text on pairs without one of their joint values, if no penalty keeps their couplings finite; else empty."""
         if self.penalty == "firth" or self.penalty_strength(samples.n_samples) > 0.0:
             return ""
         empty = empty_pairs(*samples.rows(self.n_jobs).second_moments(), samples.fit_fields)
         return EmptyPairs(samples.varying[empty.pairs], empty.cells).sentence(samples.names)
 
     def _warn(self, result: NodeFit, samples: VaryingSpins) -> None:
-        """Say in one warning why a fit is not to be trusted, and what to do."""
+        """Warn once where a fit is unreliable, with reasons and remedies."""
         remedy = "pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples"
         n_rows, n_varying = samples.n_rows, len(samples.varying)
         left = np.flatnonzero(result.largest_gradient > self.tol)
@@ -385,10 +397,10 @@ class PseudoLikelihood(ErrorBars):
         elif result.separable.any():
             text = (
                 f"the samples separate {samples.named(np.flatnonzero(result.separable))} perfectly by the other spins, "
-                f"so the best couplings are infinite and those returned mean little; {remedy}, or pass penalty='firth'"
+                f"so the best couplings are infinite and those returned unreliable; {remedy}, or pass penalty='firth'"
             )
         elif (why := self._endless(samples)) and n_rows >= n_varying:
-            text = f"{why}, so that the best couplings are infinite and those returned mean little; {remedy}"
+            text = f"{why}, so that the best couplings are infinite and those returned are unreliable; {remedy}"
         elif unpenalised and self.penalty != "firth" and n_rows < n_varying:
             text = f"{n_rows} rows do not determine the couplings of {n_varying} spins; {remedy}"
         elif len(left):
@@ -399,4 +411,4 @@ class PseudoLikelihood(ErrorBars):
             )
         else:
             return
-        warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        warn(text, ConvergenceWarning, stacklevel=3)

@@ -1,10 +1,10 @@
-"""Node-wise logistic regressions with Firth's penalty, which takes the bias of order 1 / n_samples away.
+"""Node-wise logistic regressions with Firth's penalty, which removes the bias of order 1 / n_samples.
 
 Node ``r`` maximises ``sum_k w_k log p(s_kr | rest) + 1/2 log det I(theta)`` over its couplings and field, with weights
 ``w_k`` that count samples and the Fisher information ``I = sum_k w_k sech^2(h_k) x_k x_k^T``, ``x`` the other spins and
-a one for the field. The second part (Jeffreys' prior) falls to minus infinity where couplings run away, so that there
-is a finite maximum even for separated samples. Its gradient is ``-sum_k q_k tanh(h_k) x_k`` with the diagonal of the
-hat matrix, ``q_k = w_k sech^2(h_k) x_k^T I^-1 x_k``. Fisher scoring with halved steps, all nodes at once, in double
+a one for the field. The second part (Jeffreys' prior) falls to minus infinity where couplings diverge, so that there is
+a finite maximum even for separated samples. Its gradient is ``-sum_k q_k tanh(h_k) x_k`` with the diagonal of the hat
+matrix, ``q_k = w_k sech^2(h_k) x_k^T I^-1 x_k``. Fisher scoring with halved steps, all nodes at once, in double
 precision.
 """
 
@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.estimators.pseudolikelihood.nodes import NodeFit
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
+from simulate.threads import one_blas_thread
 
 FloatArray = NDArray[np.float64]
 
-BLOCK_VALUES = 1 << 21  # values of the largest array made
+BLOCK_VALUES = 1 << 21  # values of the largest temporary array
 RANK = 1e-9  # eigenvalues of second moments (of order one) below this carry no information
-LARGEST_STEP = 5.0  # in couplings per temperature, as Heinze and Schemper's
+LARGEST_STEP = 5.0  # of a coupling in units of the temperature, as in Heinze and Schemper
 LEAST_LENGTH = 1e-9
 SUFFICIENT = 1e-4
 ROUNDING = 1e-12
@@ -34,12 +35,12 @@ FLOOR = 1e-250
 class FirthFit(NodeFit):
     """Result of the regressions."""
 
-    undetermined: NDArray[np.bool_]  # (n_spins,), samples leave some direction of the couplings open
+    undetermined: NDArray[np.bool_]  # (n_spins,), whether samples leave some direction of the couplings undetermined
 
 
 @dataclass
 class _Local:
-    """What is known of some nodes where they stand."""
+    """Objective, gradient and step of some nodes at their positions."""
 
     objective: FloatArray  # (n_nodes,), per sample, to be minimised
     gradient: FloatArray  # (n_nodes, n_parameters), of the objective, within the directions that samples determine
@@ -76,7 +77,7 @@ class _FirthSolver:
         return basis
 
     def run(self, tol: float, max_iter: int) -> FirthFit:
-        """Fisher scoring; nodes that have converged leave."""
+        """Fisher scoring; nodes that have converged are left out."""
         n_spins = self.rows.n_spins
         position = np.zeros((n_spins, n_spins + 1))
         everyone = np.arange(n_spins)
@@ -107,7 +108,7 @@ class _FirthSolver:
                 left = left[~good]
                 length[left] /= 2.0
                 hopeless = length[left] < LEAST_LENGTH
-                stuck[active[left[hopeless]]] = True  # rounding lets nobody descend any further
+                stuck[active[left[hopeless]]] = True  # rounding errors prevent any further decrease
                 left = left[~hopeless]
             largest = np.abs(here.gradient).max(axis=1)
         nobody = np.zeros(n_spins, dtype=bool)

@@ -1,4 +1,4 @@
-"""How much each batch of samples moves node-wise estimates: the sandwich formula, one factor for each batch."""
+"""Influence of each batch of samples on node-wise estimates: the sandwich formula, one factor for each batch."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from infer.estimators.rows import SpinRows
 from infer.statistics.uncertainty import batch_labels
 
 INDEPENDENT_BATCHES = 200  # for rows without time order: standard errors carry a relative error of 1 / sqrt(2 x 200)
-METRIC_ROWS = 5000  # samples on which the metric shared by all nodes is held against their Hessians
+METRIC_ROWS = 5000  # samples on which the metric shared by all nodes is compared with their Hessians
 MOST_CORRECTION = 0.15  # of the shared metric, beyond which a node gets its own Hessian
 LEAST_EIGENVALUE = 1e-4  # of second moments, below which the shared metric is not used
 RANK = 5e-7  # of a Hessian's largest eigenvalue, below which another is zero: rounding of single precision
 OPEN = 1e-4  # square of a parameter's part in directions of such eigenvalues, beyond which it is not determined
-LARGEST_RIDGE = 0.1  # over the smallest curvature: where sech^2 differs between nodes a ridge weighs differently
+LARGEST_RIDGE = 0.1  # over the smallest curvature: the weight of a ridge differs between nodes with different sech^2
 LEAST_BEND = 0.05  # least factor that the term of rank one leaves of the metric along a node's couplings
-LEAST_FREEDOM = 0.25  # share of the samples that parameters leave at least
+LEAST_FREEDOM = 0.25  # smallest ratio (n_samples - n_parameters) / n_samples that is used
 HESSIAN_ROWS = (4000, 20_000)  # samples used for a node's Hessian: 20 per spin within these bounds
-HESSIAN_PRODUCTS = 300_000  # spins times samples that cost little: with few spins more samples are used
+HESSIAN_PRODUCTS = 300_000  # spins times samples that take little time: with few spins more samples are used
 
 
 @dataclass(frozen=True)
 class Influence:
     """First-order change of couplings and fields due to each batch of samples, as a root of their covariance.
 
-    Changes are centred and scaled so that the sum of their outer squares over batches is the covariance.
+    Changes are centred and scaled so that the sum of their outer products with themselves is the covariance.
     """
 
     couplings: NDArray[np.float32]  # (n_batches, n_spins, n_spins), symmetric
@@ -51,7 +51,7 @@ class Influence:
         return couplings, fields
 
     def draw_multipliers(self, n_replicates: int, rng: np.random.RandomState) -> NDArray[np.float64]:
-        """How much each batch counts more than once in each replicate (n_replicates, n_batches)."""
+        """Weight of each batch in each replicate, less one, (n_replicates, n_batches)."""
         n_batches = len(self.couplings)
         if self.independent:
             return rng.standard_normal((n_replicates, n_batches))
@@ -74,21 +74,21 @@ def batch_influence(
     """Influence of batches of rows on symmetrised node-wise estimates (the sandwich formula, one factor per batch).
 
     A batch ``b`` of rows moves the estimate of node ``r`` by ``-H_r^-1 g_br``, with ``g_br`` its share of the gradient
-    and ``H_r`` the Hessian: the solver's metric, corrected by what 5000 rows say, or, where that is far from it, the
+    and ``H_r`` the Hessian: the solver's metric, corrected on 5000 rows, or, where it is far from the Hessian, the
     Hessian itself (from at most 20 000 random rows, debiased for their number). The variance over batches long enough
-    to be independent is the variance of the estimate, whatever the correlations within them. Residuals of a fit with
-    ``p`` parameters are too small, and changes grow by the root of ``n_samples / (n_samples - p)`` for it. The variance
+    to be independent is the variance of the estimate, for any correlations within them. Since residuals of a fit with
+    ``p`` parameters are too small, changes are multiplied by the root of ``n_samples / (n_samples - p)``. The variance
     is NaN where fewer than two batches have weight. ``sparse`` keeps couplings at zero that are zero.
 
-    Weighted rows of chains weigh their batch, and only ratios of weights matter. Weighted rows without chains are
-    ``n_samples`` independent samples altogether, of which each row is its share.
+    For weighted rows of chains, batches are weighted and only ratios of weights matter. Weighted rows without chains
+    are ``n_samples`` independent samples in total, divided in proportion to the weights.
     """
     n_rows, n_spins = rows.n_rows, len(couplings)
     independent = weight is not None and chains is None
-    labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows) if independent else None)
+    labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows)) if independent else rows.batches(chains)
     sign = None
     if weight is not None and independent:
-        # random signs make rows independent, and the root makes a row count as so many samples
+        # random signs make rows independent, and the root gives each row its number of samples
         counts = np.where(weight > 0, weight, 1.0) * (n_samples / weight.sum())
         sign = np.random.default_rng(0).choice([-1.0, 1.0], size=n_rows) / np.sqrt(counts)
     row_couplings = couplings[np.ix_(varying, varying)]
@@ -97,7 +97,7 @@ def batch_influence(
     seen = batch_weights > 0
     if not seen.all():  # nothing was observed there
         gradients, batch_weights = gradients[seen], batch_weights[seen]
-    determined = len(gradients) > 1  # a single batch does not scatter
+    determined = len(gradients) > 1  # a single batch has no variance
     degrees_of_freedom = float(len(gradients))
     if not independent and determined:
         degrees_of_freedom = _centre(gradients, batch_weights / batch_weights.sum())
@@ -140,7 +140,7 @@ def _symmetric_influence(
     """Influence on all spins from changes (n_batches, n_varying, n_varying + 1) of nodes and factors of the nodes."""
     n_batches, n_varying, _ = change.shape
     constant = np.setdiff1d(np.arange(n_spins), varying)
-    # in the memory of the changes, which may be most of what there is
+    # in place, since the changes may take most of the memory
     coupling_change = change[:, :, :-1]
     if len(constant):
         coupling_change = np.zeros((n_batches, n_spins, n_spins), dtype=np.float32)
@@ -171,7 +171,7 @@ def _apply_hessians(
     nodes: NDArray[np.intp],
     gradients: NDArray[np.float32],
 ) -> None:
-    """Apply the inverse Hessians of some nodes to their gradients, in place; zero where nothing moves."""
+    """Apply the inverse Hessians of some nodes to their gradients, in place; zero for coordinates held at zero."""
     n_spins = len(couplings)
     n_used = max(int(np.clip(20 * n_spins, *HESSIAN_ROWS)), min(HESSIAN_ROWS[1], HESSIAN_PRODUCTS // max(n_spins, 1)))
     for node, hessian, n_hessian in rows.hessians(couplings, fields, n_used, nodes) if len(nodes) else ():
@@ -193,8 +193,8 @@ def _apply_hessians(
 def solve_determined(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve ``matrix @ x = right`` for a symmetric matrix without negative eigenvalues but for rounding.
 
-    Directions whose eigenvalue is zero up to rounding are open; parameters with a part in them are NaN, and the others
-    are solved for. Plain LAPACK: scipy's functions warn of matrices that this is made for.
+    Directions whose eigenvalue is zero up to rounding are undetermined; parameters with a component along them are NaN,
+    and the others are solved for. LAPACK is called directly, since scipy's functions warn of such matrices.
 
     Parameters
     ----------
@@ -231,10 +231,10 @@ def positive_inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64] | None:
 
 
 def _bias(rows: SpinRows, ridge: float, n_samples: float, couplings: NDArray, sparse: bool) -> NDArray[np.float64]:
-    """Factor by which residuals of fitted nodes, and so their errors, are too small: root of n / (n - parameters).
+    """Factor that corrects errors for the smaller residuals of fitted nodes: root of n / (n - parameters).
 
-    A penalty leaves fewer parameters to the samples: ``sum_k lambda_k / (lambda_k + ridge)``, over the eigenvalues of
-    the second moments.
+    A penalty reduces the effective number of parameters: ``sum_k lambda_k / (lambda_k + ridge)``, over the eigenvalues
+    of the second moments.
     """
     n_spins = len(couplings)
     if sparse:
@@ -255,7 +255,7 @@ def _sums(a: NDArray[np.float32], b: NDArray[np.float32], c: NDArray[np.float32]
 
 
 class _SharedMetric:
-    """Approximate inverse Hessians of all nodes, all made from one inverse, and how far they are from the true ones.
+    """Approximate inverse Hessians of all nodes from one inverse, and their distance from the exact ones.
 
     The solver's metric ``P_r = a C + b u u^T`` has the second moments ``C`` of all spins and a one (and the ridge over
     the mean ``a`` on their diagonal), ``a = <sech^2(h_r)>``, ``u = C w`` along the node's own couplings and field
@@ -263,9 +263,8 @@ class _SharedMetric:
 
     ``P_r^-1 = (K_r - g w w^T) / a``, ``K_r`` the inverse of ``C`` without row and column ``r``.
 
-    With ``D = H_r - P_r``, ``H_r^-1 = P_r^-1 - P_r^-1 D P_r^-1 + ...``; of the second term the part that leaves each
-    coordinate in its place is kept: ``(H_r^-1 g)_j = (P_r^-1 g)_j / x_rj``, ``x_rj = (P_r^-1 H_r P_r^-1)_jj /
-    (P_r^-1)_jj``.
+    With ``D = H_r - P_r``, ``H_r^-1 = P_r^-1 - P_r^-1 D P_r^-1 + ...``; of the second term the diagonal part is kept:
+    ``(H_r^-1 g)_j = (P_r^-1 g)_j / x_rj``, ``x_rj = (P_r^-1 H_r P_r^-1)_jj / (P_r^-1)_jj``.
     """
 
     def __init__(self, moments: NDArray, inverse: NDArray, position: NDArray, fit_fields: bool) -> None:
@@ -289,7 +288,7 @@ class _SharedMetric:
         spread = np.einsum("rj,rj->r", self.position @ self.moments, self.position)
         bend = (stretch - self.scale * spread) / np.maximum(spread, 1e-12) ** 2 / self.scale
         self.turn = bend / np.maximum(1.0 + bend * spread, LEAST_BEND)
-        # the excess of sech^2 over its mean: what all rows have in common is in the second moments of all of them
+        # the excess of sech^2 over its mean: the mean part is in the second moments of all rows
         excess = sech2
         excess -= np.outer(share, self.scale).astype(np.float32)
         solved = design @ self.inverse.astype(np.float32)
@@ -311,7 +310,7 @@ class _SharedMetric:
         self.ratio[self.nodes, self.nodes] = 1.0
 
     def poor(self) -> NDArray[np.intp]:
-        """Nodes whose Hessian is too far from the metric for the correction to hold."""
+        """Nodes whose Hessian is too far from the metric for the correction to be valid."""
         return np.flatnonzero(~(np.abs(self.ratio - 1.0).max(axis=1) <= MOST_CORRECTION))
 
     def apply(self, gradients: NDArray[np.float32], but: NDArray[np.intp]) -> None:
@@ -341,7 +340,7 @@ class _SharedMetric:
 def _shared_metric(
     rows: SpinRows, couplings: NDArray, fields: NDArray, ridge: float, fit_fields: bool
 ) -> _SharedMetric | None:
-    """The metric of all nodes, measured on some rows; None where second moments are singular or a ridge outweighs."""
+    """The metric of all nodes, measured on some rows; None where second moments are singular or the ridge is large."""
     n_spins = len(couplings)
     if n_spins < 2:
         return None
@@ -354,7 +353,7 @@ def _shared_metric(
     spins, share, _ = rows.picked(METRIC_ROWS)
     design = np.column_stack([spins, np.ones(len(spins), dtype=np.int8)]).astype(np.float32)
     position = np.column_stack([couplings, fields])
-    # one ridge for all nodes: it must not matter that each has a sech^2 of its own
+    # the metric has one ridge for all nodes, though each has its own sech^2: the ridge must be small
     typical = float(np.mean(share @ (1.0 - np.tanh(design @ position.T.astype(np.float32)) ** 2)))
     moments[np.arange(n_spins), np.arange(n_spins)] += ridge / max(typical, 1e-12)
     inverse = positive_inverse(moments)

@@ -1,8 +1,8 @@
 """Pseudo-likelihood over symmetric couplings: one convex problem for all nodes instead of one for each.
 
 Minimises ``sum_r L_r(J_r, h_r)`` of the node-wise objectives over ``J = J^T`` by limited-memory BFGS. The metric is the
-inverse of the Hessian that the node-wise metric stands for, restricted to symmetric couplings: conjugate gradients on
-N x N matrices, which do not touch the samples. Steps are bounded and judged as in the node-wise solver.
+inverse of the node-wise approximate Hessian, restricted to symmetric couplings: conjugate gradients on N x N matrices,
+without passes over the samples. Steps are bounded and accepted as in the node-wise solver.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from infer.estimators.pseudolikelihood.nodes import (
     Points,
     row_products,
 )
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
+from simulate.threads import one_blas_thread
 
 PAIRS = 12  # limited-memory pairs kept, at most
 INNER_ACCURACY = 1e-3  # relative residual at which conjugate gradients end
 INNER_STEPS = 100
-CERTAIN = CURVATURE_FLOOR  # <sech^2> of a node whose every sample is certain to one part in ten thousand or so
+CERTAIN = CURVATURE_FLOOR  # <sech^2> of a node that is certain in every sample, to about one part in ten thousand
 
 
 def fit_joint(rows: SpinRows, alpha: float, fit_fields: bool, tol: float, max_iter: int) -> NodeFit:
@@ -48,7 +49,7 @@ def symmetric(rows: NDArray) -> NDArray:
 
 
 class _JointSolver(NodeSolver):
-    """The node-wise solver's evaluation and metric under one trust region and one memory."""
+    """The node-wise solver's evaluation and metric with one trust region and one set of quasi-Newton pairs."""
 
     def evaluate(self, position: NDArray, nodes: NDArray, dtype: DTypeLike, with_margins: bool = False) -> Points:
         found = super().evaluate(position, nodes, dtype, with_margins)
@@ -69,7 +70,7 @@ class _JointSolver(NodeSolver):
         while n_iter < max_iter and not converged:
             if not double and (self.largest().max() <= 10 * single_tol or n_iter >= LATE):
                 double = True
-                if n_iter:  # what is known here must be as precise as what it will be compared with
+                if n_iter:  # values at this position must have the precision of those they are compared with
                     self.points = self.evaluate(self.points.position, nodes, np.float64)
                     n_iter += 1
                     converged = bool(self.largest().max() <= tol)
@@ -103,7 +104,7 @@ class _JointSolver(NodeSolver):
         return NodeFit(position[:, :-1], position[:, -1], self.largest(), unbounded, n_iter)
 
     def _certain(self, nodes: NDArray) -> NDArray:
-        """Nodes that the others tell in every sample, beyond doubt: gradients end there because couplings run away."""
+        """Nodes that the others determine in every sample: their gradients vanish because couplings diverge."""
         certain = self.points.scale <= CERTAIN
         if certain.any():
             certain &= self.evaluate(self.points.position, nodes, np.float64, with_margins=True).margins > SEPARATED
@@ -124,7 +125,7 @@ class _JointSolver(NodeSolver):
         return -vector
 
     def _solve(self, vector: NDArray) -> NDArray:
-        """Inverse of the modelled Hessian applied to symmetric couplings and fields."""
+        """Inverse of the approximate Hessian applied to symmetric couplings and fields."""
         apply = self._modelled_hessian()
         solution = np.zeros_like(vector)
         residual = vector.copy()

@@ -8,13 +8,13 @@ from numba import njit
 def lasso_steps(
     moments, gradient, position, scale, bend, along, ridge, sparsity, nodes, last, accuracy, most_sweeps, step
 ):
-    """Minimise, for each node and over its step d, a quadratic model of its loss plus the l1 norm of where it leads:
+    """Minimise, for each node and over its step d, a quadratic model of its loss plus the l1 norm of its end point:
 
     ``gradient . d + d . (scale moments + bend along along^T + ridge) . d / 2 + sparsity sum_j |position_j + d_j|``
 
     Coordinates are couplings, the last one a field (neither ridge nor l1); the node's own coupling stays zero, as do
-    coordinates from ``last`` on. ``step`` starts at zero and is filled. Sweeps end when no coordinate's gradient moves
-    by more than ``accuracy``.
+    coordinates from ``last`` on. ``step`` starts at zero and is filled. Sweeps end when no coordinate's gradient
+    changes by more than ``accuracy``.
     """
     n_coordinates = gradient.shape[1]
     shift = np.empty(n_coordinates)

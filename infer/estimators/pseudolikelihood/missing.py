@@ -1,22 +1,22 @@
-"""Fits to samples with missing values: what was not observed is drawn, again and again, from the model that is fitted.
+"""Fits to samples with missing values, which are drawn repeatedly from the fitted model.
 
 Let ``g(s, theta)`` be the gradient of the log pseudo-likelihood of a complete sample. Its mean vanishes at the true
-parameters. Where the values that are missing do not decide on their own being missing, a sample completed by a draw
-from ``p(missing | observed; theta)`` at the true ``theta`` has the distribution of a complete sample, so the mean of
-``g`` over completed samples vanishes there as well: the fixed point of drawing and fitting is consistent (stochastic
-EM; G. Celeux, J. Diebolt 1985; S. F. Nielsen 2000, Bernoulli 6, 457, doi:10.2307/3318671). To let a missing neighbour
-contribute nothing to the local field is not: it fits the model of the spins that happen to be observed, whose couplings
-differ by ``sum_k f_k J_ik J_kj`` to lowest order (``f_k``: share missing), which is just what a change of the dreaming
-rate by ``-f`` does to Hebbian couplings.
+parameters. Where being missing does not depend on the missing values, a sample completed by a draw from
+``p(missing | observed; theta)`` at the true ``theta`` has the distribution of a complete sample, so the mean of ``g``
+over completed samples vanishes there as well: the fixed point of drawing and fitting is consistent (stochastic EM; G.
+Celeux, J. Diebolt 1985; S. F. Nielsen 2000, Bernoulli 6, 457, doi:10.2307/3318671). To leave missing neighbours out of
+the local field is not consistent: it fits the model of the observed spins, whose couplings differ by
+``sum_k f_k J_ik J_kj`` to lowest order (``f_k``: share missing). For Hebbian couplings this is the effect of a change
+of the dreaming rate by ``-f``.
 
 An error shrinks in each round by the share of information that is missing. First the same random numbers are used in
-every round, which makes the change from round to round smooth, until it is small against standard errors; then rounds
-with new random numbers are averaged.
+every round, so that changes from round to round are smooth, until they are small compared with standard errors; then
+rounds with new random numbers are averaged.
 
-Of ``J_ij`` a completed sample tells only where both spins were observed: standard errors are those of the completed
-samples, divided by the root of the share of such samples. This holds to lowest order in the couplings and for values
-missing completely at random: at N = 10, couplings of 0.9 / sqrt(N) and 6000 samples errors came out 5 % too small with
-a tenth of the values missing, and 14 % (couplings) and 20 % (fields) with three tenths.
+A completed sample has information on ``J_ij`` only where both spins were observed: standard errors are those of the
+completed samples, divided by the root of the share of such samples. This is valid to lowest order in the couplings and
+for values missing completely at random: at N = 10, couplings of 0.9 / sqrt(N) and 6000 samples errors were 5 % too
+small with a tenth of the values missing, and 14 % (couplings) and 20 % (fields) with three tenths.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from infer.estimators.pseudolikelihood.missing_kernels import draw_entries
 from infer.model import PairModel
 from infer.samples import Samples
 
-KEPT_ROUNDS = 8  # independent ones, averaged: draws then add an eighth of the variance that missing values cost anyway
-SWEEPS = 10  # of heat-bath draws over the missing values of a row, a round
+KEPT_ROUNDS = 8  # independent ones, averaged: draws then add an eighth of the variance due to missing values
+SWEEPS = 10  # of heat-bath draws over the missing values of a row, per round
 COMPLETING_SWEEPS = 50
 MOST_ROUNDS = 200
-STEADY = 0.1  # what may remain of the first error, in units of 1 / sqrt(number of samples)
-STALLED = 0.5  # changes in that unit that may well be those of single draws
+STEADY = 0.1  # largest remainder of the initial error, in units of 1 / sqrt(number of samples)
+STALLED = 0.5  # changes in that unit that may be due to single draws
 SLOWEST = 0.9  # share of missing information up to which more rounds are averaged
-MOST_REPEATS = 16  # a row with a count is completed in up to as many ways
+MOST_REPEATS = 16  # largest number of ways in which a row with a count is completed
 DRAWN_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """Samples with their missing values (0) and what is known of these."""
+    """Samples with their missing values (0), places and shares."""
 
     samples: Samples
     rows: NDArray[np.int64]  # of the missing values of spins that vary
@@ -68,14 +68,14 @@ class Gaps:
 
 
 def find_gaps(samples: Samples) -> Gaps:
-    """Missing values of the samples; rows that have some and count more than once are repeated."""
+    """Missing values of the samples; rows with missing values and a count above one are repeated."""
     spins, weight = samples.spins, samples.weight
     if weight is not None:
         incomplete = ~spins.all(axis=1)
         repeats = np.where(incomplete, np.clip(np.ceil(weight), 1, MOST_REPEATS), 1).astype(np.int64)
         chains = None if samples.chains is None else np.repeat(samples.chains, repeats)
         spins, weight = np.repeat(spins, repeats, axis=0), np.repeat(weight / repeats, repeats)
-        # shares of a row are no more samples than the row was
+        # repeated rows share the weight of the row
         samples = samples.with_values(spins, weights=weight, chains=chains, n_effective=samples.n_samples)
     n_spins = spins.shape[1]
     together = np.zeros((n_spins, n_spins))
@@ -90,7 +90,7 @@ def find_gaps(samples: Samples) -> Gaps:
     if not seen.all():
         unseen = name_spins(np.flatnonzero(seen == 0), samples.names)
         raise ValueError(f"{unseen} are never observed: drop these columns")
-    means = (ups - downs) / seen  # of spins that never change exactly -1 or 1, whatever the weights
+    means = (ups - downs) / seen  # exactly -1 or 1 for spins that never change, for any weights
     rows, columns = np.nonzero(spins == 0)
     open_entries = np.abs(means[columns]) < 1.0
     total = len(spins) if weight is None else weight.sum()
@@ -105,12 +105,12 @@ def redraw(
     rng: np.random.Generator,
     n_sweeps: int = SWEEPS,
 ) -> None:
-    """Draw the entries (rows, columns), in order of rows, of completed samples anew, in place; rows are independent."""
+    """Redraw the entries (rows, columns), in order of rows, of completed samples in place; rows are independent."""
     rows, columns = entries
     step = max(1, DRAWN_AT_ONCE // n_sweeps)
     start = 0
     while start < len(rows):
-        # entries of one row stay together, so that each sweep goes over all of them
+        # entries of one row are in the same chunk, so that each sweep includes all of them
         stop = int(np.searchsorted(rows, rows[min(start + step, len(rows)) - 1], side="right"))
         uniforms = rng.random((n_sweeps, stop - start))
         draw_entries(spins, rows[start:stop], columns[start:stop], couplings, fields, uniforms)
@@ -122,7 +122,7 @@ def fit_by_completion(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
     """Alternate fits and draws; couplings by node and fields, averaged over the last rounds, and whether it converged.
 
-    ``fit(spins, last)`` gives couplings by node and fields of completed samples; ``last`` says that it is the last.
+    ``fit(spins, last)`` returns couplings by node and fields of completed samples; ``last`` is True in the last round.
     """
     start, entries = gaps.completed(np.random.default_rng(seed)), (gaps.rows, gaps.columns)
     n_samples = gaps.samples.n_samples
@@ -136,7 +136,7 @@ def fit_by_completion(
         previous, found = found, fit(spins, False)
         changes.append(max(np.abs(new - old).max() for new, old in zip(found, previous, strict=True)))
         rate, steady = _progress(np.array(changes) * np.sqrt(n_samples), gaps.missing_share())
-    # successive rounds are correlated by about the rate: so many of them are worth one
+    # successive rounds are correlated by about this rate: this many of them equal one independent round
     n_kept = int(np.ceil(KEPT_ROUNDS * (1.0 + rate) / (1.0 - rate)))
     rng = np.random.default_rng(seed + 1)
     couplings, fields = np.zeros(gaps.pair_shares.shape), np.zeros(len(gaps.means))
@@ -151,8 +151,8 @@ def fit_by_completion(
 def _progress(changes: NDArray[np.float64], missing_share: float) -> tuple[float, bool]:
     """Factor by which changes (in units of 1 / sqrt(n_samples)) shrink from round to round, and whether to stop.
 
-    That is when what is left of a geometric series is small, or when small changes shrink no more: draws are discrete.
-    Changes that were small from the start tell no factor; it is then the share that is missing.
+    Iteration stops when the remainder of the geometric series is small, or when small changes no longer shrink, since
+    draws are discrete. Where changes were small from the start, the factor is the missing share.
     """
     if len(changes) < 2 or not changes[0] > 0:
         return min(SLOWEST, missing_share), not changes[0] > 0
@@ -189,7 +189,7 @@ def complete(
     seed: int = 0,
     known: NDArray[np.int8] | None = None,
 ) -> NDArray[np.int8]:
-    """A copy of the samples with missing values drawn from the model, given what was observed in the same row.
+    """A copy of the samples with missing values drawn from the model, given the observed values of the same row.
 
     Spins that are not 0 in ``known`` (n_spins,) are not drawn but have that value.
     """
@@ -197,7 +197,7 @@ def complete(
     completed = np.array(spins)
     rows, columns = np.nonzero(spins == 0)
     given = np.zeros(len(columns), dtype=np.int8) if known is None else known[columns]
-    # nothing but the model decides: these samples may be few, a single row even, and say little about any spin
+    # values are drawn from the model only, since there may be few samples, even a single row
     completed[rows, columns] = np.where(given != 0, given, np.where(rng.random(len(rows)) < 0.5, 1, -1))
     redraw(completed, (rows[given == 0], columns[given == 0]), couplings, fields, rng, COMPLETING_SWEEPS)
     return completed
@@ -207,7 +207,7 @@ def widened(influence: Influence, pair_shares: NDArray[np.float64]) -> Influence
     """Influences on an estimate from incomplete samples, from those on one from completed samples."""
     with np.errstate(divide="ignore"):
         factor = 1.0 / np.sqrt(pair_shares)
-    factor[~np.isfinite(factor)] = np.nan  # nothing is known about such a coupling
+    factor[~np.isfinite(factor)] = np.nan  # the samples do not determine such a coupling
     return replace(
         influence,
         couplings=influence.couplings * factor.astype(np.float32),

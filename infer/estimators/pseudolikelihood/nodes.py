@@ -5,11 +5,11 @@ Every node ``r`` has its own smooth convex problem: minimise over its couplings 
     L_r(w, b) = <log(1 + exp(-2 s_r (b + sum_j w_j s_j)))> + alpha/2 sum_j w_j^2.
 
 All share the samples, so one gradient of all of them is a pair of matrix products. The solver is a quasi-Newton method
-run on all nodes together. Its metric is the second-moment matrix shared by all nodes, with the node's own spin taken
-out, scaled by the node's mean of sech^2: the exact Hessian at zero couplings, and near it as long as sech^2 varies
-little from sample to sample. What it misses is learned by limited-memory BFGS updates. Steps are bounded by a trust
-region and judged by the slope along the step, never by differences of losses, so that products may be taken in single
-precision. Nodes that have converged leave the batch.
+run on all nodes together. Its metric is the second-moment matrix shared by all nodes, without the node's own spin,
+scaled by the node's mean of sech^2: the exact Hessian at zero couplings, and close to it as long as sech^2 varies
+little from sample to sample. Limited-memory BFGS updates correct it. Steps are bounded by a trust region and accepted
+by the slope along the step, never by differences of losses, so that products may be computed in single precision. Nodes
+that have converged are left out of further passes.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import eigh
 
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
+from simulate.threads import one_blas_thread
 
 HISTORY_BYTES = 1 << 26  # memory for the limited-memory pairs
 HISTORY = 24  # most pairs kept
 OVERSHOOT = 0.5  # a step is taken when the slope at its end is below this fraction of the slope at its start
 SINGLE_PRECISION = 3e-7  # gradients are not followed below this in single precision
 EIGENVALUE_FLOOR = 1e-5  # of the metric: second moments are averages of +-1, so their eigenvalues are of order one
-CURVATURE_FLOOR = 1e-4  # of <sech^2> in the metric: nearly separable rows must not take off
+CURVATURE_FLOOR = 1e-4  # of <sech^2> in the metric: steps for nearly separable rows must stay bounded
 FIRST_RADIUS = 5.0  # of the trust region, in couplings per temperature
 LARGEST_RADIUS = 100.0
 LEAST_RADIUS = 1e-6
 LOSS_NOISE = 1e-5  # relative error of losses in single precision
-LATE = 40  # passes after which the few nodes that are left, ill-conditioned ones, are followed in double precision
-DOUBTFUL = 300.0  # a step refused within this factor of the tolerance may have been judged by rounding errors
-UNBOUNDED = 50.0  # couplings per temperature at which a node without penalty is given up
-LEAST_BEND = 0.05  # least factor that the term of rank one leaves of the metric along a node's couplings
-MARGIN_PASSES = (4, 8, 16, 32, 64, 128, 256)  # where separable nodes are looked for
-SPREAD_OUT = 0.25  # <sech^2> above which no node comes near separating all samples
+LATE = 40  # passes after which the remaining (ill-conditioned) nodes are iterated in double precision
+DOUBTFUL = 300.0  # within this factor of the tolerance, a step may be refused because of rounding errors
+UNBOUNDED = 50.0  # coupling (in units of the temperature) at which a fit without penalty is abandoned as infinite
+LEAST_BEND = 0.05  # smallest factor by which the rank-one term may reduce the metric along a node's couplings
+MARGIN_PASSES = (4, 8, 16, 32, 64, 128, 256)  # passes after which separable nodes are detected
+SPREAD_OUT = 0.25  # <sech^2> above which a node cannot be close to separable
 SEPARATED = 1e-3  # smallest margin s_r h_r that proves a row separable, well above rounding
 
 
@@ -69,11 +70,11 @@ def node_gradients(
 
 
 class _Metric:
-    """Inverse of an approximate Hessian of each node, all made from the second moments shared by all nodes.
+    """Inverse of an approximate Hessian of each node, from the second moments shared by all nodes.
 
     For Gaussian local fields ``<sech^2(h) s s^T>`` is ``a C + b u u^T``, ``u = <h s>``, by Stein's lemma. Here ``a`` is
     the node's ``<sech^2(h)>`` and ``b`` such that the curvature along the node's couplings is the measured one,
-    ``<sech^2(h) h^2>``. Penalty and field are in the metric exactly.
+    ``<sech^2(h) h^2>``. Penalty and field are included exactly.
     """
 
     def __init__(self, mean: NDArray, second: NDArray, alpha: float, fit_fields: bool) -> None:
@@ -121,7 +122,7 @@ class _Metric:
 
 
 class _Memory:
-    """Limited-memory quasi-Newton pairs of all nodes; one without a pair in a slot has inverse curvature zero there."""
+    """Limited-memory quasi-Newton pairs of all nodes; a node without a pair in a slot has zeros there."""
 
     def __init__(self, n_spins: int) -> None:
         n_pairs = int(np.clip(HISTORY_BYTES // (8 * n_spins * (n_spins + 1)), 2, HISTORY))
@@ -160,7 +161,7 @@ class _Memory:
 
 @dataclass
 class Points:
-    """What is known of some nodes where they stand."""
+    """Gradients and other averages of some nodes at their positions."""
 
     position: NDArray  # (n_nodes, n_spins + 1), couplings and field
     gradient: NDArray  # (n_nodes, n_spins + 1)
@@ -207,7 +208,7 @@ class NodeSolver:
         self.radius = np.full(n_spins, FIRST_RADIUS)
 
     def evaluate(self, position: NDArray, nodes: NDArray, dtype: DTypeLike, with_margins: bool = False) -> Points:
-        """Gradients of the objectives of some nodes at some positions, and what else a pass over the samples gives."""
+        """Gradients of the objectives of some nodes at given positions, and further averages of the same pass."""
         found = self.rows.responses(position[:, :-1], position[:, -1], dtype, nodes if with_margins else None)
         means = found.means if self.fit_fields else np.zeros(len(nodes))
         pull = self.penalty * position
@@ -219,15 +220,15 @@ class NodeSolver:
         return Points(position, gradient, scale, found.stretch, loss, LOSS_NOISE * found.loss, margins)
 
     def run(self, tol: float, max_iter: int) -> NodeFit:
-        """Iterate; nodes go from active, perhaps by pending (done in single precision), to verified or given up."""
+        """Iterate; nodes go from active, perhaps via pending (single precision), to verified or abandoned."""
         n_spins = self.rows.n_spins
         single_tol = max(0.9 * tol, SINGLE_PRECISION)
         active = np.ones(n_spins, dtype=bool)
         pending = np.zeros(n_spins, dtype=bool)
         verified = np.zeros(n_spins, dtype=bool)
-        precise = np.zeros(n_spins, dtype=bool)  # what is known where they stand is known in double precision
-        refresh = np.zeros(n_spins, dtype=bool)  # a double-precision step was judged by a single-precision start
-        doubtful = False  # single precision has refused a step that rounding errors may have spoiled
+        precise = np.zeros(n_spins, dtype=bool)  # values at the positions are in double precision
+        refresh = np.zeros(n_spins, dtype=bool)  # a double-precision step was compared with a single-precision start
+        doubtful = False  # a step was refused in single precision, perhaps because of rounding errors
         n_iter, before = 0, np.inf
         while (active.any() or pending.any()) and n_iter < max_iter:
             # once half of the nodes are expected to pass, all are checked in double precision
@@ -276,7 +277,7 @@ class NodeSolver:
         return self._finish(verified, n_iter)
 
     def largest(self) -> NDArray:
-        """What must fall below the tolerance: largest gradient component of each node."""
+        """Largest gradient component of each node, which must fall below the tolerance."""
         return np.abs(self.points.gradient).max(axis=1)
 
     def _steps(self, nodes: NDArray, first: bool) -> NDArray:
@@ -289,16 +290,16 @@ class NodeSolver:
         return direction * np.minimum(1.0, self.radius[nodes] / np.maximum(length, 1e-300))[:, None]
 
     def _judge(self, nodes: NDArray, found: Points) -> NDArray:
-        """Which trial points to move to; adjusts trust radii and learns from all of them.
+        """True for accepted trial points; adjusts trust radii and stores quasi-Newton pairs.
 
-        A step is taken when the slope has not turned up too far at its end, and the loss has not grown beyond rounding.
+        A step is accepted when the slope at its end is small enough, and the loss has not increased beyond rounding.
         """
         here = self.points.take(nodes)
         step = found.position - here.position
         slope = row_products(step, here.gradient)
         end_slope = row_products(step, found.gradient)
         length = np.sqrt(row_products(step, step))
-        if here.position.any():  # along a first step from zero the metric at its end knows the curvature better
+        if here.position.any():  # along a first step from zero the metric at its end has a better curvature
             self.memory.store(nodes, step, found.gradient - here.gradient)
         accepted = end_slope <= OVERSHOOT * np.abs(slope)
         accepted &= found.loss <= here.loss + here.noise + found.noise
@@ -309,19 +310,19 @@ class NodeSolver:
         return accepted
 
     def _restart(self) -> None:
-        """Forget what refused steps have taught: rounding errors may have refused them."""
+        """Discard pairs from refused steps, which may have been refused because of rounding errors."""
         self.radius[:] = FIRST_RADIUS
 
     def _separable(self) -> NDArray:
-        """Nodes seen to have every sample on the right side: without a penalty they have no finite optimum."""
+        """Nodes that separate all samples: without a penalty they have no finite optimum."""
         return (self.points.margins > SEPARATED) & (not self.penalised)
 
     def _unbounded(self) -> NDArray:
-        """Nodes whose couplings have grown so large that they will not stop growing."""
+        """Nodes whose couplings are so large that they are taken as divergent."""
         return (np.abs(self.points.position).max(axis=1) > UNBOUNDED) & (not self.penalised)
 
     def _finish(self, verified: NDArray, n_iter: int) -> NodeFit:
-        """Result, with the gradients of nodes that were given up computed in double precision."""
+        """Result, with the gradients of abandoned nodes computed in double precision."""
         rest = np.flatnonzero(~verified)
         if len(rest):
             found = self.evaluate(self.points.position[rest], rest, np.float64, with_margins=not self.penalised)
@@ -336,10 +337,10 @@ def row_products(a: NDArray, b: NDArray) -> NDArray:
 
 
 def _gaussian_scale(variance: NDArray, ridge: NDArray) -> NDArray:
-    """Factor k >= 1 for which a penalised linear regression becomes a logistic one, at most 2.
+    """Factor k, 1 to 2, that converts the couplings of a penalised linear regression into those of a logistic one.
 
     Linear regression gives local fields h of some variance, with ``<h s_r> = variance + ridge``, ``ridge`` being
-    ``alpha sum_j w_j^2``. ``<tanh(k h) h> + k ridge`` then meets the same sum if ``k (variance <sech^2(k h)> + ridge) =
+    ``alpha sum_j w_j^2``. ``<tanh(k h) h> + k ridge`` then has the same value if ``k (variance <sech^2(k h)> + ridge) =
     variance + ridge`` (Stein's lemma for Gaussian h).
     """
     points, weights = np.polynomial.hermite_e.hermegauss(30)

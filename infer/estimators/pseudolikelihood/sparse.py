@@ -1,9 +1,9 @@
 """Node-wise logistic regressions with an l1 or elastic-net penalty, all nodes at once.
 
 Proximal Newton steps in the metric of the smooth solver: each node minimises its quadratic model plus the l1 norm by
-coordinate descent, and moves there when the slope along the step has not turned up too far. Where the model's curvature
-proves too small it is raised. A node has converged when no coordinate violates the optimality conditions by more than
-the tolerance: ``|g_j + sparsity sign(w_j)|`` where ``w_j != 0``, ``|g_j| - sparsity`` where ``w_j = 0``.
+coordinate descent, and moves there when the slope at the end of the step is small enough. Where the model's curvature
+is too small it is raised. A node has converged when no coordinate violates the optimality conditions by more than the
+tolerance: ``|g_j + sparsity sign(w_j)|`` where ``w_j != 0``, ``|g_j| - sparsity`` where ``w_j = 0``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from infer.estimators.pseudolikelihood.lasso_kernels import lasso_steps
 from infer.estimators.pseudolikelihood.nodes import LOSS_NOISE, OVERSHOOT, NodeFit, NodeSolver, Points, row_products
-from infer.estimators.rows import SpinRows, one_blas_thread
+from infer.estimators.rows import SpinRows
+from simulate.threads import one_blas_thread
 
 INNER_ACCURACY = 0.02  # of the quadratic models, relative to the violation of the optimality conditions
 INNER_SWEEPS = 200
@@ -29,7 +30,7 @@ def fit_sparse_nodes(
 
 
 def violations(gradient: NDArray, position: NDArray, sparsity: float, nodes: NDArray) -> NDArray[np.float64]:
-    """By how much each coordinate (couplings, then field) misses the optimality conditions; own couplings: zero."""
+    """Violation of the optimality conditions by each coordinate (couplings, then field); own couplings: zero."""
     weight = np.append(np.full(gradient.shape[1] - 1, sparsity), 0.0)
     missed = np.where(
         position != 0.0, np.abs(gradient + weight * np.sign(position)), np.maximum(np.abs(gradient) - weight, 0.0)
@@ -39,7 +40,7 @@ def violations(gradient: NDArray, position: NDArray, sparsity: float, nodes: NDA
 
 
 class _SparseSolver(NodeSolver):
-    """The smooth solver with its steps and its judgement replaced."""
+    """The smooth solver with other steps and another acceptance rule."""
 
     def __init__(self, rows: SpinRows, ridge: float, sparsity: float, fit_fields: bool) -> None:
         super().__init__(rows, ridge, fit_fields)

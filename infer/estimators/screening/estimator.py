@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,8 +12,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.batch_errors import RowBatches, screening_errors
 from infer.estimators.columns import VaryingSpins
-from infer.estimators.rows import one_blas_thread
 from infer.estimators.screening.solver import ScreeningFit, screen_interactions
+from simulate.threads import one_blas_thread
+from simulate.user_warnings import warn
 
 STRENGTH = {"rise": 0.4, "logrise": 0.8}  # c of the default alpha, Lokhov et al. 2018
 
@@ -27,7 +27,7 @@ class InteractionScreening(SpinEstimator):
     (:math:`\sum_k w_k = 1`), row u minimises :math:`\sum_k w_k e^{-m_k}` ("rise"), or its logarithm ("logrise"), plus
     ``alpha sum_i |J_ui|``; the field is not penalised. The two estimates of each coupling are then averaged. For
     samples of a Boltzmann distribution both are consistent, and at strong coupling they need fewer samples than
-    pseudo-likelihood to find which couplings are zero.
+    pseudo-likelihood to identify zero couplings.
 
     Parameters
     ----------
@@ -37,32 +37,32 @@ class InteractionScreening(SpinEstimator):
         for "logrise" (Lokhov et al. 2018); n_samples is the sum of the weights, or the number of rows where that is
         larger. The penalty sets couplings to zero and shrinks the others; 0 gives consistent values.
     fit_fields : bool or "auto", default "auto"
-        Fit fields; otherwise they are zero. "auto" fits them, but not to samples of simulations that ran without.
+        Whether to fit fields; otherwise they are zero. "auto": True except for samples of simulations without fields.
     errors : bool, default True
         Compute standard errors in `fit`.
     tol : float, default 1e-8
-        Largest violation of the optimality conditions at which a node is done.
+        Largest violation of the optimality conditions at which a node has converged.
     max_iter : int, default 200
         Most Newton steps.
     threshold : float, optional
         Binarise real-valued X: +1 where it exceeds the threshold. None: X must hold +1 and -1.
     constant : {"field", "error"}, default "field"
-        What to do with spins that never change: keep them without couplings (and warn), or refuse.
+        Treatment of spins that never change: keep them without couplings (and warn), or refuse.
     n_jobs : int or None, default 1
         Threads, over rows for gradients and over nodes for curvatures; results do not depend on it.
 
     Attributes
     ----------
     couplings_ : ndarray (n_spins, n_spins)
-        Symmetric, zero diagonal. They contain 1/T.
+        Couplings, symmetric with zero diagonal; they contain 1/T.
     fields_ : ndarray (n_spins,)
-        They contain 1/T; zero unless ``fit_fields``.
+        Fields, which contain 1/T; zero unless ``fit_fields``.
     couplings_std_, fields_std_ : ndarray (n_spins, n_spins) and (n_spins,)
         Standard errors: the sandwich formula for each node, with the covariance of gradients from batches of successive
-        rows inside runs. They are those of the values found given which couplings are zero (these have error zero), and
-        leave out the shrinkage by the penalty. NaN where the samples do not determine a coupling.
+        rows inside runs. They are conditional on the set of zero couplings (which have error zero), and do not include
+        the shrinkage by the penalty. NaN where the samples do not determine a coupling.
     row_couplings_ : ndarray (n_spins, n_spins)
-        Row u as node u finds it, before averaging.
+        Row u as fitted by node u, before averaging.
     alpha_ : float
         The penalty that was used.
     residual_ : float
@@ -161,7 +161,7 @@ class InteractionScreening(SpinEstimator):
         return Fit(couplings, fields, converged, n_iter, attributes={"row_couplings_": by_row}, **errors)
 
     def _errors(self, fit: ScreeningFit, samples: VaryingSpins) -> dict[str, Any]:
-        """Standard errors of a fit; NaN where its optimum is not finite or the samples make a single batch."""
+        """Standard errors of a fit; NaN where its optimum is not finite or the samples form a single batch."""
         n, batches = samples.n_varying, RowBatches.of(samples.samples)
         if batches is None or fit.unbounded.any():
             unknown = np.full((n, n), np.nan)
@@ -180,6 +180,11 @@ class InteractionScreening(SpinEstimator):
             )
         return {"couplings_std": couplings, "fields_std": fields, "freedom": batches.degrees_of_freedom}
 
+    @property
+    def quadratic_penalty(self) -> float:
+        """Zero: the penalty is on absolute values."""
+        return 0.0
+
     def _warn(self, fit: ScreeningFit, samples: VaryingSpins) -> None:
         """Warn that the fit is not reliable, with the remedy."""
         if fit.unbounded.any():
@@ -195,4 +200,4 @@ class InteractionScreening(SpinEstimator):
                 f"{samples.named(left)} did not converge in {fit.n_iter} Newton steps: largest violation of the "
                 f"optimality conditions {self.residual_:.2g} > tol = {self.tol:.2g}; raise max_iter or tol"
             )
-        warnings.warn(text, ConvergenceWarning, stacklevel=6)
+        warn(text, ConvergenceWarning, stacklevel=6)

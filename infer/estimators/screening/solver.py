@@ -13,10 +13,10 @@ from infer.estimators.screening.screening_kernels import descend
 
 FloatArray = NDArray[np.float64]
 
-# a node is done when its gradient is small and its last Newton step was shorter than this: where some state never
-# occurs, terms exp(-m) and gradients fall by 1/e a step without end
+# a node has converged when its gradient is small and its last Newton step was shorter than this: where some state never
+# occurs, terms exp(-m) and gradients decrease by 1/e per step without limit
 SETTLED = 0.1
-MODEL_ROWS = (4000, 20)  # curvatures come from this many rows, or that many a spin if more, until progress is slow
+MODEL_ROWS = (4000, 20)  # curvatures come from this many rows, or that many per spin if more, until progress is slow
 BLOCK_VALUES = 1 << 22  # values of the largest array made for curvatures
 
 
@@ -64,7 +64,7 @@ def screening_sums(
         local += parameters[:, -1]
         local *= own
         least = local.min(axis=0)
-        with np.errstate(over="ignore", invalid="ignore"):  # too long a step has an infinite sum and is refused
+        with np.errstate(over="ignore", invalid="ignore"):  # a step that is too long has an infinite sum and is refused
             np.exp(-local, out=local)
             local *= 1.0 / rows.n_rows if rows.weight is None else rows.weight[part, None]
             total = local.sum(axis=0)
@@ -85,18 +85,18 @@ def screen_interactions(
     """
     Minimise the (log) screening sum of every node plus ``alpha sum_i |J_ui|`` by proximal Newton steps, all at once.
 
-    One pass over the rows gives sums and gradients of all nodes that are not done; coordinate descent minimises their
-    quadratic models on the couplings that differ from zero or whose gradients exceed the penalty; steps that do not
-    lower the objective are halved. Curvatures come from a subset of the rows as long as the fit makes progress with
+    One pass over the rows gives sums and gradients of all nodes that have not converged; coordinate descent minimises
+    their quadratic models on the couplings that differ from zero or whose gradients exceed the penalty; steps that do
+    not lower the objective are halved. Curvatures come from a subset of the rows as long as the fit makes progress with
     it. Nodes that satisfy the optimality conditions are left out of further steps.
 
     Parameters
     ----------
     rows : SpinRows
-        No constant spins.
+        Rows without constant spins.
     alpha : float
     logarithm : bool
-        Minimise the logarithm of the sum.
+        Whether to minimise the logarithm of the sum.
     fit_fields : bool
     tol : float
         Largest violation of the optimality conditions.
@@ -168,7 +168,7 @@ def screen_interactions(
             n_model_rows *= 4
             picked = _pick_rows(rows, n_model_rows, precision)
         elif len(left) == len(active):
-            break  # no node descends any further, by rounding
+            break  # rounding errors prevent any further decrease
     return ScreeningFit(parameters[:, :-1], parameters[:, -1], residuals, unbounded, n_iter)
 
 

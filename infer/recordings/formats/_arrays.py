@@ -24,7 +24,7 @@ class Arrays(Protocol):
 
 
 def table_of_arrays(path: Path, arrays: Arrays, content: str, key: str | None) -> Table:
-    """The array asked for, or called `content`, or the only one with two or three axes, with names and the like."""
+    """The array called `key` or `content`, or the only one with 2 or 3 axes, with its names, counts and chains."""
     tables = [name for name, shape in arrays.shapes.items() if len(shape) in (2, 3) and min(shape) > 1]
     taken = choose(path, list(arrays.shapes), tables, content, _full(arrays, key))
     values = arrays[taken]

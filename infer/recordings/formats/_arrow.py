@@ -52,7 +52,7 @@ def table_of_arrow(path: Path, table: Any) -> Table:
 
 
 def spikes_of_arrow(path: Path, table: Any) -> SpikeTimes:
-    """Spike times, units and perhaps trials, told by the names of the columns."""
+    """Spike times, units and perhaps trials, recognised by the names of the columns."""
     names, _ = own_columns(table.schema)
     time, unit = find_columns(str(path), names, len(names))
     trial = find_trials(names)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from infer.errors import InputError
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-# deflate packs at most 1032 to 1, so a file that claims more than this many values a byte was forged or damaged
+# deflate packs at most 1032 to 1, so a file that claims more than this many values per byte is forged or damaged
 LARGEST_COMPRESSION = 2000
 HEAP = b"GCOL\x01\0\0\0"
 

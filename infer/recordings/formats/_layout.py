@@ -1,4 +1,4 @@
-"""Layout of a text file: how its cells are told apart, and whether its first row and first column hold names."""
+"""Layout of a text file: its delimiter, and whether its first row and first column hold names."""
 
 import csv
 import gzip
@@ -25,9 +25,9 @@ ROWS_TO_LOOK_AT = 20
 
 @dataclass(frozen=True)
 class Layout:
-    """Delimiter (None: white space), names of the columns, and how numbers are written.
+    """Delimiter (None: white space), names of the columns, and format of numbers.
 
-    `bits` says that a row is one word of 0 and 1, or of + and -.
+    With `bits` a row is one word of 0 and 1, or of + and -.
     """
 
     delimiter: str | None
@@ -36,7 +36,7 @@ class Layout:
     bits: bool = False
 
     def number(self, cell: str) -> float:
-        """A cell as a number, NaN where it is empty or says that the value is missing."""
+        """A cell as a number, NaN where it is empty or a word for a missing value."""
         if "_" in cell:  # Python reads 1_0 as 10
             raise ValueError(f"{cell!r} is not a number")
         if cell.strip().lower() in MISSING_WORDS:
@@ -63,7 +63,7 @@ class _Limited(io.RawIOBase):
         return True
 
     def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]
+        view = memoryview(buffer)  # type: ignore[arg-type]  # RawIOBase types the buffer as object
         data = self.file.read(len(view))
         self.left -= len(data)
         if self.left < 0:
@@ -77,7 +77,7 @@ class _Limited(io.RawIOBase):
 
 
 def open_text(path: Path) -> TextIO:
-    """UTF-8 with or without a mark at the start, packed or not; line ends as they are, as the csv module asks for."""
+    """Open text as UTF-8, with or without a byte order mark, packed or not; line ends unchanged, for the csv module."""
     if path.suffix.lower() != ".gz":
         return path.open(encoding="utf-8-sig", newline="")
     raw = cast(BinaryIO, gzip.open(path, "rb"))  # noqa: SIM115  # closed with the text that it becomes
@@ -85,7 +85,7 @@ def open_text(path: Path) -> TextIO:
 
 
 def layout_of(path: Path, mixed: bool = False) -> Layout:
-    """The layout, from the first rows; `mixed` says that rows of data may hold numbers and names."""
+    """The layout, from the first rows; with `mixed`, rows of data may hold numbers and names."""
     with open_text(path) as handle:
         lines = list(islice(skip_comments(path, handle), ROWS_TO_LOOK_AT))
     words = [line.strip() for line in lines if line.strip()]

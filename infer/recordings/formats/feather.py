@@ -16,7 +16,7 @@ def read_feather(path: Path, content: str, key: str | None) -> Table:
 
 
 def read_spike_feather(path: Path, key: str | None) -> SpikeTimes:
-    """Spike times and units, told by the names of the columns."""
+    """Spike times and units, recognised by the names of the columns."""
     return spikes_of_arrow(path, _read(path))
 
 
@@ -25,9 +25,7 @@ def _read(path: Path) -> Any:
     try:
         from pyarrow import feather
     except ImportError as error:
-        raise InputError(
-            f"{path}: feather files need pyarrow; install it with: pip install reverie[parquet]"
-        ) from error
+        raise InputError(f"{path}: feather files need pyarrow; install it with: pip install pyarrow") from error
     table = feather.read_table(path, memory_map=False, use_threads=False)
     table.validate(full=True)
     return table

@@ -43,7 +43,7 @@ class _Datasets:
         self._list(file, "", 0)
 
     def _list(self, group: h5py.Group, prefix: str, depth: int) -> None:
-        """Names and shapes of what lies in the file itself."""
+        """List names and shapes of arrays in the file itself, not of links to other files."""
         for name in group:
             if len(self.shapes) >= MOST_NAMES or not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 continue

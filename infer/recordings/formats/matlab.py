@@ -19,7 +19,7 @@ MOST_CELLS = 10_000_000
 
 
 def read_matlab(path: Path, content: str, key: str | None) -> Table:
-    """The variable `key` (or `content`, or the only table), with names, counts and the like beside it."""
+    """The variable `key` (or `content`, or the only table), with its names, counts and chains."""
     return table_of_arrays(path, _Variables(path), content, key)
 
 
@@ -29,7 +29,7 @@ def read_matlab_spikes(path: Path, key: str | None) -> SpikeTimes:
 
 
 class _Variables:
-    """Variables of a file by name: numbers as arrays, cells as lists, text as text; those of structs with a dot."""
+    """Variables of a file by name (fields as "struct.field"): numbers as arrays, cells as lists, text as text."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class _Variables:
             self._list_old()
 
     def _list(self, group: h5py.Group, prefix: str, depth: int) -> None:
-        """Names and shapes of the variables of version 7.3."""
+        """List names and shapes of the variables of version 7.3."""
         for name in group:
             if len(self.shapes) >= MOST_NAMES or name.startswith("#"):
                 continue
@@ -58,7 +58,7 @@ class _Variables:
                 self._list(item, f"{prefix}{name}.", depth + 1)
 
     def _list_old(self) -> None:
-        """Names and shapes of the variables of older versions."""
+        """List names and shapes of the variables of older versions."""
         from scipy.io import whosmat
 
         allowed = LARGEST_COMPRESSION * self.path.stat().st_size
@@ -78,7 +78,7 @@ class _Variables:
         return loadmat(self.path, variable_names=[name])[name]
 
     def _struct(self, name: str) -> dict[str, Any]:
-        """The fields of a struct that is one, not an array of many."""
+        """The fields of a single struct; none for an array of structs."""
         values = self._load(name)
         if values.dtype.names is None or values.size != 1:
             return {}
@@ -113,7 +113,7 @@ class _Variables:
 
 
 def _plain(values: Any) -> Any:
-    """Text of one row as text, all else as it is."""
+    """Text of one row as str; other values unchanged."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "U":
         return str(values.flat[0]) if values.size == 1 else [str(text).strip() for text in values.ravel()]
     if isinstance(values, np.ndarray) and values.dtype == object:

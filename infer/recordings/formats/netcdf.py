@@ -20,7 +20,7 @@ BOOKKEEPING = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue"
 
 
 def read_netcdf(path: Path, content: str, key: str | None) -> Table:
-    """The variable `key` (or `content`, there or in a group of that name, or the only table) and what belongs to it."""
+    """The variable `key`, or `content` (also in a group of that name), or the only table, with its attributes."""
     with h5py.File(path, "r") as file:
         check_heaps(path)
         variables = _variables(file)
@@ -96,7 +96,7 @@ def _labels(file: h5py.File, dimensions: list[str], size: int) -> tuple[str, ...
 
 
 def _attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
-    """Attributes as plain Python values, without those that HDF5 and NetCDF keep for themselves."""
+    """Attributes as plain Python values, without those that are internal to HDF5 and NetCDF."""
     names = [name for name in item.attrs if name not in BOOKKEEPING and not name.startswith(("_Netcdf4", "_NC", "_nc"))]
     return {name: _plain(item.attrs[name]) for name in names}
 

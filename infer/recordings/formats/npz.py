@@ -19,7 +19,7 @@ from infer.wording import shown
 
 
 def read_npz(path: Path, content: str, key: str | None) -> Table:
-    """One array of an archive and its companions: counts, chains, names."""
+    """One array of an archive, with counts, chains and names from other arrays."""
     # opened here, since numpy leaves a damaged archive open
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
         check_packing(path, archive)
@@ -38,7 +38,7 @@ def read_npz(path: Path, content: str, key: str | None) -> Table:
         if content == "spins" and taken == "d" and {"t", "start", "end"} <= shapes.keys():
             _add_support(path, archive, shapes, table)
         if content == "spins":
-            # where a table was asked for, another one called counts holds counts of spikes and not of rows
+            # beside a table chosen by key, an array called counts holds counts of spikes, not of rows
             listed = [name for name in ("counts", "weights", "chains") if name in shapes and name != taken]
             for name in [each for each in listed if key is None or len(shapes[each][0]) != 2]:
                 setattr(table, name, _member(path, archive, name))
@@ -117,7 +117,7 @@ def _npz_header(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]
 
 
 def _npz_names(path: Path, archive: Any, shapes: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[str, ...] | None:
-    """The names of the columns: the array called names, or the only list of texts with one entry a column."""
+    """The names of the columns: the array called names, or the only list of texts with one entry per column."""
     if len(shape) != 2:
         return None
     fitting = [
@@ -131,13 +131,13 @@ def _npz_names(path: Path, archive: Any, shapes: Mapping[str, Any], shape: tuple
 
 
 def _unpack(path: Path, packed: NDArray[Any], n_spins: NDArray[Any]) -> NDArray[np.int8]:
-    """Bits to spins: 1 is +1, 0 is -1, eight spins a byte, the first in the highest bit."""
+    """Bits to spins: 1 is +1, 0 is -1, eight spins per byte, the first in the highest bit."""
     if packed.dtype != np.uint8 or packed.ndim != 2:
         raise InputError(f"{path}: spins_packed must be uint8 with 2 dimensions, not {packed.dtype} of {packed.shape}")
     n_bytes = packed.shape[1]
     if n_spins.size != 1 or n_spins.dtype.kind not in "iu" or not 8 * (n_bytes - 1) < n_spins.item() <= 8 * n_bytes:
         raise InputError(
-            f"{path}: n_spins = {shown(n_spins.tolist())} does not go with {n_bytes} bytes a row in spins_packed"
+            f"{path}: n_spins = {shown(n_spins.tolist())} does not go with {n_bytes} bytes per row in spins_packed"
         )
     spins = np.unpackbits(packed, axis=1, count=n_spins.item()).view(np.int8)
     spins *= 2

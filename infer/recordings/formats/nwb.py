@@ -1,4 +1,4 @@
-"""Units of NWB files (Neurodata Without Borders): spike times, what was observed, and tables of intervals."""
+"""Units of NWB files (Neurodata Without Borders): spike times, observed time, and tables of intervals."""
 
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def read_nwb(path: Path, key: str | None) -> SpikeTimes:
 
 
 def _lengths(ends: NDArray[Any]) -> NDArray[np.int64]:
-    """Lengths of the lists that lie one after another and end at these places."""
+    """Lengths of concatenated lists that end at these places."""
     if ends.ndim != 1 or not len(ends):
         return np.zeros(0, dtype=np.int64)
     whole = ends.astype(np.int64)
@@ -66,7 +66,7 @@ def _lengths(ends: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _unit_table(path: Path, group: h5py.Group, n_units: int) -> dict[str, list[Any]]:
-    """Columns of texts or numbers, one a unit."""
+    """Columns of texts or numbers, with one entry per unit."""
     table: dict[str, list[Any]] = {}
     for name in group:
         if len(table) >= MOST_TABLES or not is_dataset(group, name) or group[name].shape != (n_units,):
@@ -79,7 +79,7 @@ def _unit_table(path: Path, group: h5py.Group, n_units: int) -> dict[str, list[A
 
 
 def _observed(path: Path, group: h5py.Group, n_units: int) -> tuple[NDArray[np.float64], ...] | None:
-    """Start and end of what was observed of each unit."""
+    """Starts and ends of the observed time of each unit."""
     if not is_dataset(group, "obs_intervals") or not is_dataset(group, "obs_intervals_index"):
         return None
     intervals, ends = read_values(path, group["obs_intervals"]), read_values(path, group["obs_intervals_index"])

@@ -19,7 +19,7 @@ def read_parquet(path: Path, content: str, key: str | None) -> Table:
 
 
 def read_spike_parquet(path: Path, key: str | None) -> SpikeTimes:
-    """Spike times and units, told by the names of the columns."""
+    """Spike times and units, recognised by the names of the columns."""
     return spikes_of_arrow(path, _read(path))
 
 
@@ -28,9 +28,7 @@ def _read(path: Path) -> Any:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
-        raise InputError(
-            f"{path}: parquet files need pyarrow; install it with: pip install reverie[parquet]"
-        ) from error
+        raise InputError(f"{path}: parquet files need pyarrow; install it with: pip install pyarrow") from error
     with ParquetFile(path, memory_map=False) as file:
         n_values = file.metadata.num_rows * file.metadata.num_columns
         if not 0 <= n_values <= FREE_VALUES + VALUES_PER_BYTE * path.stat().st_size:

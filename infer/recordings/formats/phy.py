@@ -15,7 +15,7 @@ from infer.wording import shown
 # a Python file, read as text and never executed
 RATE = re.compile(r"^\s*sample_rate\s*=\s*([0-9][0-9_.eE+]*)", re.MULTILINE)
 MOST_BYTES = 10_000_000
-LABELS = ("group", "KSLabel")  # judged by a person; by Kilosort
+LABELS = ("group", "KSLabel")  # manual labels; those of Kilosort
 
 
 def is_phy(path: Path) -> bool:
@@ -44,7 +44,7 @@ def read_phy(path: Path, key: str | None) -> SpikeTimes:
 
 
 def _rate(path: Path) -> float:
-    """Samples a second, from params.py."""
+    """Samples per second, from params.py."""
     try:
         found = RATE.search((path / "params.py").read_bytes()[:MOST_BYTES].decode("utf-8", errors="replace"))
     except OSError:

@@ -25,12 +25,12 @@ def is_sorting(path: Path) -> bool:
 
 
 def _is_numpy(path: Path) -> bool:
-    """Whether it is one of the present format, numpy_folder."""
+    """Whether a folder has the current format, numpy_folder."""
     return (path / INFO).is_file() and (path / "spikes.npy").is_file()
 
 
 def _is_zarr(path: Path) -> bool:
-    """Whether it is one in zarr."""
+    """Whether a folder has the zarr format."""
     return (path / "spikes" / "sample_index").is_dir() and (path / "unit_ids").is_dir()
 
 
@@ -111,7 +111,7 @@ def sorting(
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A file of JSON, which must hold an object."""
+    """Read a JSON file, which must hold an object."""
     if path.stat().st_size > MOST_BYTES:
         raise InputError(f"{path} is too large")
     found = json.loads(path.read_text(encoding="utf-8"))
@@ -134,7 +134,7 @@ def _properties(folder: Path) -> dict[str, list[Any]]:
 
 
 def _read_zarr(path: Path) -> SpikeTimes:
-    """A sorting in zarr."""
+    """Spike times of a sorting in zarr."""
     try:
         zarr = importlib.import_module("zarr")
     except ImportError as error:

@@ -1,6 +1,7 @@
 """Numbers from csv, tsv and other delimited text, with the row, line and column of errors."""
 
-import warnings
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from infer.recordings.formats._layout import GZIP, Layout, after_names, layout_o
 from infer.recordings.spike_times import SpikeTimes, find_columns, find_trials, spikes_of_labels
 from infer.recordings.table import MISSING_WORDS, Table, place
 from infer.wording import shown
+
+#: Letters of numbers that are not whole: 1.0, 1e0, nan, inf.
+PART = re.compile("[.eEnN]")
 
 
 def read_text(path: Path, content: str, key: str | None) -> Table:
@@ -25,12 +29,12 @@ def read_text(path: Path, content: str, key: str | None) -> Table:
         {"dtype": float, "converters": layout.number},
     ]
     for attempt in attempts:
-        with open_text(path) as handle, warnings.catch_warnings():
-            warnings.simplefilter("error")  # numpy warns of "1.0" read as int8, which is for the next attempt
+        with open_text(path) as handle:
             lines = after_names(skip_comments(path, handle), layout)
+            lines = _lines_of_data(lines, whole=attempt["dtype"] is np.int8)
             try:
                 values = np.loadtxt(lines, delimiter=layout.delimiter, comments=None, quotechar='"', ndmin=2, **attempt)
-            except (ValueError, UserWarning) as error:
+            except ValueError as error:
                 if isinstance(error, UnicodeDecodeError | InputError):
                     raise
                 failure = error
@@ -42,8 +46,23 @@ def read_text(path: Path, content: str, key: str | None) -> Table:
     return found
 
 
+def _lines_of_data(lines: Iterator[str], whole: bool) -> Iterator[str]:
+    """The lines, or a ValueError where there are none, or where numbers are to be whole and some are written as 1.0.
+
+    numpy would read these as int8 with a warning, 1.5 as 1.
+    """
+    found = False
+    for line in lines:
+        if whole and PART.search(line):
+            raise ValueError("not all numbers are whole")
+        found = found or bool(line.strip())
+        yield line
+    if not found:
+        raise ValueError("no data")
+
+
 def _line_of_row(path: Path, layout: Layout, row: int) -> int:
-    """The line of the file, counted from 1 as editors do, on which a row of data stands."""
+    """The line of the file, counted from 1 as in editors, that contains a row of data."""
     with open_text(path) as handle:
         for number, (line, _) in enumerate(numbered(handle, layout)):
             if number == row:
@@ -71,7 +90,7 @@ def _read_bits(path: Path, layout: Layout) -> Table:
 
 
 def _read_cells(path: Path, layout: Layout, content: str) -> Table | None:
-    """Columns of numbers and columns of text; a row of another length or a cell that is no number is named."""
+    """Columns of numbers and columns of text; errors name rows of another length and cells that are not numbers."""
     width = len(layout.names) if layout.names else None
     rows: list[list[str]] = []
     with open_text(path) as handle:
@@ -130,7 +149,7 @@ def read_spike_text(path: Path, key: str | None) -> SpikeTimes:
 
 
 def _plain(words: list[str]) -> Any:
-    """Whole numbers where all words are, else the words."""
+    """Integers where all words are integers, else the words."""
     try:
         return np.array([int(word) for word in words], dtype=np.int64)
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""The sections of a report, one file each, in the order in which they stand on the page.
+"""The sections of a report, one file each, in their order on the page.
 
 A figure is one more `Figure` in the list of its section; a section is one more file and one more line here.
 """

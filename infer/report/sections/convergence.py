@@ -1,4 +1,4 @@
-"""Section on convergence: do chains, or the parts of one run, agree, and how many samples are independent?"""
+"""Section on convergence: agreement of chains, or of the parts of one run, and effective sample sizes."""
 
 from collections.abc import Mapping
 
@@ -23,7 +23,7 @@ def rhats(values: Mapping[str, ArrayLike], threshold: float = 1.01) -> Matplotli
     values : mapping
         Name of a group ("energy", "overlaps", "spins") to R-hat of its quantities, dimensionless.
     threshold : float
-        Above this the chains disagree.
+        Threshold above which the chains disagree.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def rhats(values: Mapping[str, ArrayLike], threshold: float = 1.01) -> Matplotli
         figure, axes = new_axes()
         groups(axes, values)
         axes.axhline(threshold, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label=f"threshold {threshold:g}")
-        # inf, of a spin that is frozen in every chain but not alike, and nan have no place on the axis
+        # inf (a spin frozen in every chain, in different states) and nan cannot be drawn
         every = np.concatenate([[1.0, threshold], *(np.ravel(v) for v in values.values())]).astype(np.float64)
         finite = every[np.isfinite(every)]
         top, bottom = float(finite.max()), float(finite.min())
@@ -52,7 +52,7 @@ def effective_sample_sizes(values: Mapping[str, ArrayLike], threshold: float, n_
     values : mapping
         Name of a group to the effective sample sizes of its quantities, in independent samples.
     threshold : float
-        Below this, error bars are not to be trusted.
+        Threshold below which error bars are unreliable.
     n_rows : int
         Number of samples.
 
@@ -101,9 +101,8 @@ SECTION = Section(
             "rhat",
             "Do the chains agree?",
             lambda analysis: rhats(_values(analysis, "r_hat"), analysis.convergence.r_hat_threshold or 1.01),
-            "R-hat compares the spread between chains with that within. Above the dashed line, chains have not seen "
-            "the "
-            "same states.",
+            "R-hat compares the spread between chains with that within. Above the dashed line, chains have not visited "
+            "the same states.",
             needs=_judged,
         ),
         Figure(
@@ -112,9 +111,8 @@ SECTION = Section(
             lambda analysis: effective_sample_sizes(
                 _values(analysis, "ess"), analysis.convergence.ess_threshold or 0.0, analysis.data.n_samples
             ),
-            "Neighbouring samples repeat each other. Below the dashed line, error bars are not to be trusted; the "
-            "dotted "
-            "line is the number of samples taken.",
+            "Neighbouring samples are correlated. Below the dashed line, error bars are unreliable; the dotted line is "
+            "the number of samples taken.",
             needs=_judged,
         ),
     ],

@@ -1,4 +1,4 @@
-"""Section on the couplings: the map, strengths, both estimates of each, the strongest, and each spin."""
+"""Section on the couplings: map, strengths, both estimates of each coupling, the strongest ones, and each spin."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,13 @@ from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from infer.plot.axes import MAX_PIXELS, cloud, identity, legend_above, log_ticks, plain_label, short, shrink
+from infer.plot.axes import MAX_PIXELS, cloud, identity, legend_above, log_ticks, plain_label, shrink, spin_places
 from infer.plot.svg import BLUE, GREY, INK, VERMILION, drawing, new_axes
 from infer.report.layout import Number, Table, number, readable, with_error
 from infer.report.network import cluster_order
 from infer.report.results import Analysis
 from infer.report.section import Figure, Numbers, Section
 
-MAX_NAMES = 12  # more names than this do not fit beside an axis
-LONGEST_NAME = 10
 MOST_SPINS = 100
 Row = tuple[str | Number, ...]
 
@@ -28,16 +26,16 @@ def coupling_matrix(
     names: Sequence[str] | None = None,
     order: ArrayLike | None = None,
 ) -> MatplotlibFigure:
-    """Couplings as a picture on a symmetric colour scale from `-limit` to `limit`.
+    """Map of the couplings on a symmetric colour scale from `-limit` to `limit`.
 
     Parameters
     ----------
     couplings : array_like, shape (n_spins, n_spins)
         beta J, dimensionless. More than 256 spins are shown as block means.
     limit : float
-        End of the colour scale, the same in all panels that are to be compared.
+        End of the colour scale; the same in all maps that are compared.
     names : sequence of str, optional
-        Names of the spins, written along both axes, as many as there is room for; by default their numbers.
+        Names of the spins along both axes, where there is room; by default their numbers.
     order : array_like of int, shape (n_spins,), optional
         Spins in the order in which they are drawn.
 
@@ -50,10 +48,7 @@ def coupling_matrix(
     order = np.arange(n_spins) if order is None else np.asarray(order)
     shown, block = shrink(matrix[np.ix_(order, order)])
     end = len(shown) * block - 0.5
-    numbered = names is None or all(name == str(k) for k, name in enumerate(names))
-    places = np.arange(0, n_spins, -(-n_spins // MAX_NAMES))
-    labels = [str(k) if numbered or names is None else short(names[k], LONGEST_NAME) for k in order[places].tolist()]
-    kind = "number" if numbered else "name"
+    places, labels, kind = spin_places(n_spins, names, order)
     with drawing():
         figure, axes = new_axes(height=4.6)
         axes.grid(False)
@@ -107,14 +102,23 @@ def coupling_ranks(couplings: ArrayLike, std: ArrayLike | None = None) -> Matplo
         positive = np.abs(values[values != 0])
         if len(positive) and positive.max() > 30 * np.median(positive):
             axes.set_yscale("log")
-            axes.set_ylim(bottom=positive.max() * 1e-4)  # below, the smallest of many noisy numbers come close to 0
+            axes.set_ylim(bottom=positive.max() * 1e-4)  # the smallest of many noisy numbers are close to 0
             log_ticks(axes.yaxis, *axes.get_ylim())
         else:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, rank_limit(couplings, std))
         axes.set_xlabel("rank of the pair, strongest first (number)")
         axes.set_ylabel("|β J| (dimensionless)")
         legend_above(axes)
     return figure
+
+
+def rank_limit(couplings: ArrayLike, std: ArrayLike | None) -> float:
+    """End of the axis of strengths: holds all couplings, and standard errors as far as they are not much larger."""
+    above = np.triu_indices(len(np.asarray(couplings)), 1)
+    size = float(np.abs(np.asarray(couplings)[above]).max())
+    errors = np.zeros(1) if std is None else np.asarray(std)[above]
+    errors = errors[np.isfinite(errors)]
+    return max(1.08 * size, min(1.08 * float(errors.max(initial=0.0)), 3.0 * size)) or 1.0
 
 
 def transpose_scatter(by_node: ArrayLike) -> MatplotlibFigure:
@@ -143,12 +147,12 @@ def transpose_scatter(by_node: ArrayLike) -> MatplotlibFigure:
 
 
 def degrees(counts: Mapping[str, ArrayLike]) -> MatplotlibFigure:
-    """How many spins have how many couplings.
+    """Histogram of the number of couplings of a spin.
 
     Parameters
     ----------
     counts : mapping
-        Which couplings are counted to the number of them that each spin has, shape (n_spins,).
+        Name of a choice of couplings to their number for each spin, shape (n_spins,).
 
     Returns
     -------
@@ -157,10 +161,10 @@ def degrees(counts: Mapping[str, ArrayLike]) -> MatplotlibFigure:
     with drawing():
         figure, axes = new_axes()
         for (name, values), colour, dashes in zip(counts.items(), (BLUE, VERMILION), ("-", (0, (4, 2))), strict=False):
-            numbers = np.bincount(np.asarray(values, dtype=np.int64))
-            axes.stairs(
-                numbers, np.arange(len(numbers) + 1) - 0.5, color=colour, linestyle=dashes, linewidth=1.6, label=name
-            )
+            least = int(np.min(np.asarray(values)))
+            numbers = np.bincount(np.asarray(values, dtype=np.int64) - least)
+            edges = least + np.arange(len(numbers) + 1) - 0.5
+            axes.stairs(numbers, edges, color=colour, linestyle=dashes, linewidth=1.6, label=name)
         axes.set_xlabel("couplings of a spin (number)")
         axes.set_ylabel("spins (number)")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -171,7 +175,7 @@ def degrees(counts: Mapping[str, ArrayLike]) -> MatplotlibFigure:
 
 
 def colour_limit(*matrices: ArrayLike) -> float:
-    """End of a colour scale that holds 99.5 % of the couplings of some matrices."""
+    """End of a colour scale that covers 99.5 % of the couplings of some matrices."""
     sizes = np.concatenate(
         [np.abs(np.asarray(matrix))[np.triu_indices(len(np.asarray(matrix)), 1)] for matrix in matrices]
     )
@@ -193,14 +197,24 @@ def _map_caption(analysis: Analysis) -> str:
     return text + (f" Each pixel is the mean of {block} × {block} couplings." if block > 1 else "")
 
 
+def _ranks_caption(analysis: Analysis) -> str:
+    text = "Look for a gap: it separates pairs that are connected from pairs that are not; a smooth decline has none."
+    errors = analysis.couplings_std[np.triu_indices(analysis.data.n_spins, 1)]
+    if not np.isfinite(errors).any():
+        return text
+    text += " Couplings near their standard error (dots) cannot be told from 0."
+    beyond = int((errors > rank_limit(analysis.couplings, analysis.couplings_std)).sum())
+    return text + (f" {beyond:,} {'errors lie' if beyond > 1 else 'error lies'} above the axis." if beyond else "")
+
+
 def _range(degrees: Any) -> str:
-    """Least, most and mean of degrees."""
+    """Smallest, largest and mean degree, as text."""
     low, high = int(np.min(degrees)), int(np.max(degrees))
     return f"{low} to {high} (mean {readable(float(np.mean(degrees)), 2)})" if high > low else f"{low}"
 
 
 def _text(analysis: Analysis) -> str:
-    """Which couplings there are, and how many samples stand behind them."""
+    """Text on the samples per coupling, the couplings that differ from 0, and the gap in their strengths."""
     found, data = analysis.network, analysis.data
     text = (
         f"Couplings contain the inverse temperature: the probability of a state is proportional to exp(−E). There are "
@@ -279,7 +293,7 @@ def _spins(analysis: Analysis, numbers: Numbers) -> Table:
     rows: list[Row] = [
         (
             numbers["names"][k],
-            number(numbers["means"][k], 3),
+            with_error(numbers["means"][k], math.sqrt((1.0 - numbers["means"][k] ** 2) / analysis.data.n_samples))[0],
             number(numbers["fields"][k], 3),
             number(numbers["network"]["degrees"][k]),
         )
@@ -299,8 +313,7 @@ SECTION = Section(
             "ranks",
             "Couplings by strength",
             lambda analysis: coupling_ranks(analysis.couplings, analysis.couplings_std),
-            "Look for a gap: it separates pairs that are connected from pairs that are not; a smooth decline has none. "
-            "Couplings near their standard error (dots) cannot be told from 0.",
+            _ranks_caption,
         ),
         Figure(
             "transpose",
@@ -310,7 +323,7 @@ SECTION = Section(
                 "Every coupling is estimated twice, once by each of its two spins, then averaged. Samples of an "
                 "equilibrium model put all points on the dashed line up to noise (correlation "
                 f"{readable(analysis.network.transpose_correlation, 3)}); a wide cloud means too few samples, a "
-                "systematic departure couplings that act one way only."
+                "systematic departure means couplings that act in one direction only."
             ),
             needs=lambda analysis: analysis.couplings_by_node is not None,
         ),
@@ -319,9 +332,10 @@ SECTION = Section(
             "Couplings of a spin",
             _drawn_degrees,
             lambda analysis: (
-                "How many couplings the spins have that differ from 0 by more than "
-                f"{readable(analysis.network.z_threshold, 3)} standard errors, and how many above the gap in strength, "
-                "where there is one. Look for hubs on the right."
+                "Number of couplings of a spin that differ from 0 by more than "
+                f"{readable(analysis.network.z_threshold, 3)} standard errors"
+                + ("" if analysis.network.gap is None else ", and of those above the gap in strength")
+                + ". Spins with many couplings are on the right."
             ),
             needs=lambda analysis: analysis.network.n_significant > 0,
         ),

@@ -33,7 +33,9 @@ def _data(analysis: Analysis, numbers: Numbers) -> Table:
 
 def _attributes(analysis: Analysis, numbers: Numbers) -> Table | None:
     found = numbers["data"]["attributes"]
-    rows: list[Row] = [(key.replace("_", " "), entry(value)) for key, value in found.items()]
+    rows: list[Row] = [
+        (key.replace("_", " "), "none" if value == "[]" else entry(value)) for key, value in found.items()
+    ]
     return Table("Recorded with the data", ("attribute", "value"), rows) if rows else None
 
 

@@ -1,4 +1,4 @@
-"""Section on dreaming: the couplings between Hebbian and dreamed couplings of the patterns, beside the control."""
+"""Section on dreaming: the couplings against the Hebbian and dreamed ones of the patterns, with the control."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from infer.plot.axes import bounded, cloud, identity, legend_above, rate_ticks
 from infer.plot.svg import BLUE, COLOURS, GREY, drawing, new_axes
-from infer.report.layout import Number, Table, entry, interval_text, measured, number, readable, with_error
+from infer.report.layout import Number, Table, interval_text, measured, number, readable, with_error
 from infer.report.rate_figures import LABELS, null_models, rate_profile, spectra
 from infer.report.results import Analysis, determined
 from infer.report.section import Figure, Numbers, Section
@@ -80,7 +80,7 @@ def reference_profiles(profiles: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> M
 
 
 def control_sentence(analysis: Analysis) -> str:
-    """The rate of the equilibrium control, in a sentence."""
+    """Sentence on the rate of the equilibrium control."""
     found = analysis.control
     if found is None:
         return ""
@@ -93,7 +93,7 @@ def control_sentence(analysis: Analysis) -> str:
 
 
 def dreaming_sentence(analysis: Analysis) -> str:
-    """How dreamed the couplings are, beside the control."""
+    """Sentences on the dreaming rate and on the control."""
     found = analysis.dreaming
     if found is None:
         return analysis.similarity.verdict
@@ -105,8 +105,8 @@ def dreaming_sentence(analysis: Analysis) -> str:
         )
     text = (
         f"Fitted to the samples directly, by likelihood, the dreaming rate is {measured(found.rate, found.rate_std)} "
-        f"({100 * found.confidence:g} % interval {interval_text(found.rate_interval)}) and the inverse temperature "
-        f"{measured(found.inverse_temperature, found.inverse_temperature_std)}."
+        f"({100 * found.confidence:g} % interval {interval_text(found.rate_interval, found.rate_std)}) and the inverse "
+        f"temperature {measured(found.inverse_temperature, found.inverse_temperature_std)}."
     )
     return f"{text} {control_sentence(analysis)}".strip()
 
@@ -146,9 +146,14 @@ def _map(key: str, title: str, caption: str) -> Figure:
 
 
 def null_bands(analysis: Analysis) -> dict[str, tuple[float, float, float]]:
-    """Mean and percentiles of the cosine of null models that have them."""
+    """Mean and percentiles of the cosine, for null models with several draws."""
     found = analysis.similarity.null_models
     return {name: (null["mean"], null["low"], null["high"]) for name, null in found.items() if "low" in null}
+
+
+def _by_likelihood(analysis: Analysis) -> bool:
+    """Whether a rate by likelihood is drawn."""
+    return analysis.dreaming is not None and analysis.dreaming.determined
 
 
 def _drawn_profile(analysis: Analysis, zoom: bool = False) -> MatplotlibFigure:
@@ -157,7 +162,7 @@ def _drawn_profile(analysis: Analysis, zoom: bool = False) -> MatplotlibFigure:
     common = (found.rates, profile, found.best_rate, found.best_rate_interval)
     if not zoom:
         return rate_profile(*common, nulls=null_bands(analysis))
-    likelihood = None if fitted is None or not fitted.determined else (fitted.rate, *fitted.rate_interval)
+    likelihood = (fitted.rate, *fitted.rate_interval) if fitted is not None and _by_likelihood(analysis) else None
     return rate_profile(*common, likelihood=likelihood, zoom=True)
 
 
@@ -175,7 +180,7 @@ def _drawn_nulls(analysis: Analysis) -> MatplotlibFigure:
 
 
 def all_references(analysis: Analysis) -> dict[str, Similarity]:
-    """The main reference, then those that were asked for, by name."""
+    """The main reference, then the further ones, by name."""
     main = "stored patterns" if analysis.has_patterns else "own correlations"
     return {main: analysis.similarity, **analysis.references}
 
@@ -192,7 +197,7 @@ def rate_row(name: str, value: Any, std: Any, interval: Sequence[Any] | None = N
     finite = all(isinstance(each, (int, float)) and math.isfinite(each) for each in ends if each is not None)
     if interval is not None and not (finite and std is not None and determined(value, std, tuple(interval))):
         return (name, NOT_DETERMINED, "–", "–")
-    return (name, *with_error(value, std), "–" if interval is None else interval_text(interval))
+    return (name, *with_error(value, std), "–" if interval is None else interval_text(interval, std))
 
 
 def _rates(analysis: Analysis, numbers: Numbers) -> Table | None:
@@ -229,7 +234,7 @@ def measures(analysis: Analysis, numbers: Numbers) -> Table:
         (MEASURES.get(name, name.replace("_", " ")), number(value), number(values["at_hebbian"][name]))
         for name, value in values["at_best"].items()
     ]
-    # couplings and the correlations of the same samples share their noise, which then sets no limit
+    # couplings and correlations of the same samples share their noise, which then does not limit the cosine
     if values["noise_ceiling"] is not None and values["noise_ceiling"] >= values["at_best"]["cosine"]:
         rows.append(("largest cosine that the noise of the couplings allows", number(values["noise_ceiling"]), "–"))
     return Table("Similarity to the reference", ("measure", "at the best rate", "Hebbian"), rows)
@@ -242,10 +247,10 @@ def _measures(analysis: Analysis, numbers: Numbers) -> Table | None:
 def _nulls(analysis: Analysis, numbers: Numbers) -> Table | None:
     if not analysis.has_patterns:
         return None
-    rows: list[Row] = [
-        (LABELS.get(name, name), *(entry(null.get(key), 3) for key in ("mean", "std", "low", "high")))
-        for name, null in numbers["similarity"]["null_models"].items()
-    ]
+    rows: list[Row] = []
+    for name, null in numbers["similarity"]["null_models"].items():
+        ends = ("–" if key not in null else with_error(null[key], null["std"])[0] for key in ("low", "high"))
+        rows.append((LABELS.get(name, name), *with_error(null["mean"], null["std"]), *ends))
     head = ("model", "mean", "standard deviation", "2.5th percentile", "97.5th percentile")
     return Table("Null models of the cosine", head, rows)
 
@@ -281,23 +286,29 @@ def _references(analysis: Analysis, numbers: Numbers) -> Table | None:
     return Table("How dreamed, by reference", head, rows, note)
 
 
-PROFILE_CAPTION = (
-    "From near the lower bound over Hebbian (0) to infinite rate; the axis is even in λ/(1 + λ). The cosine peaks at "
-    "the "
-    "best rate, whose interval is shaded. Bands are null models, 2.5th to 97.5th percentile."
-)
+def profile_caption(analysis: Analysis) -> str:
+    """Caption of the similarity along the rate."""
+    text = (
+        "From near the lower bound over Hebbian (0) to infinite rate; the axis is linear in λ/(1 + λ). The cosine "
+        "peaks at the best rate, whose interval is shaded."
+    )
+    return text + (" Bands are null models, 2.5th to 97.5th percentile." if null_bands(analysis) else "")
+
+
 SECTION = Section(
     "similarity",
     "How dreamed?",
     _text,
     [
-        Figure("profile", "Similarity along the dreaming rate", _drawn_profile, PROFILE_CAPTION, needs=_has_patterns),
+        Figure("profile", "Similarity along the dreaming rate", _drawn_profile, profile_caption, needs=_has_patterns),
         Figure(
             "zoom",
             "From Hebbian to the best rate",
             lambda analysis: _drawn_profile(analysis, zoom=True),
-            "If Hebbian (dotted) lies inside the shaded interval, the couplings cannot be told from Hebbian ones. The "
-            "diamond, where there is one, is the rate by likelihood with its interval.",
+            lambda analysis: (
+                "If Hebbian (dotted) lies inside the shaded interval, the couplings cannot be told from Hebbian ones."
+                + (" The diamond is the rate by likelihood with its interval." if _by_likelihood(analysis) else "")
+            ),
             needs=lambda analysis: analysis.has_patterns and math.isfinite(analysis.similarity.best_rate),
         ),
         _map(
@@ -309,35 +320,31 @@ SECTION = Section(
         _map(
             "hebbian",
             "Hebbian couplings",
-            "Rate 0, scaled to fit. What the inferred couplings lack, or have besides, is what dreaming has to "
-            "explain.",
+            "Rate 0, scaled to fit. Dreaming has to explain the difference from the inferred couplings.",
         ),
         Figure(
             "scatter",
             "Inferred against dreamed",
             lambda analysis: coupling_scatter(analysis.similarity.couplings, analysis.similarity.reference_couplings),
             "Every pair of spins once (stronger colour: more pairs). Points along the dashed line agree; scatter of "
-            "equal "
-            "width all along is noise of the estimate, a bend or a second branch is structure outside the family.",
+            "constant width is noise of the estimate, a bend or a second branch is structure outside the family.",
             needs=_has_patterns,
         ),
         Figure(
             "spectra",
             "Spectra",
             _drawn_spectra,
-            "Dreaming presses the large eigenvalues together and keeps the eigenvectors. The inferred eigenvalues "
-            "should "
-            "follow the dreamed ones; a Hebbian spectrum spreads more widely at the top.",
+            "Dreaming makes the large eigenvalues more equal and keeps the eigenvectors. The inferred eigenvalues "
+            "should follow the dreamed ones; a Hebbian spectrum is wider at the top.",
             needs=_has_patterns,
         ),
         Figure(
             "nulls",
             "Is it more than chance?",
             _drawn_nulls,
-            "Shuffled eigenvalues keep the subspace of the reference and lose its spectrum, random couplings keep "
-            "nothing; "
-            "bars run from the 2.5th to the 97.5th percentile. The first two rows share their noise (bar: one standard "
-            "error), so their difference is known better than either.",
+            "Shuffled eigenvalues keep the subspace of the reference but not its spectrum, random couplings keep "
+            "neither; bars run from the 2.5th to the 97.5th percentile. The first two rows share their noise (bar: one "
+            "standard error), so that the error of their difference is smaller.",
             needs=_has_patterns,
         ),
         Figure(
@@ -345,8 +352,7 @@ SECTION = Section(
             "Other references",
             _drawn_references,
             "The inferred couplings along the dreaming families of different references. Look for the reference with "
-            "the "
-            "highest peak; how far right it peaks is measured on a scale of its own for each reference.",
+            "the highest peak; rates of different references are measured on different scales.",
             needs=lambda analysis: bool(analysis.references),
         ),
     ],

@@ -1,12 +1,14 @@
-"""The first screen of a report: what the samples are, the claims with their marks, and what to do next."""
+"""The first screen of a report: size of the samples, claims with their marks, and next commands."""
 
 import math
+import re
 import shlex
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from infer.diagnosis.comparison import SIGMAS
 from infer.estimators.registry import METHODS
 from infer.report.layout import Number, interval_text, measured, named, number, readable, typeset
 from infer.report.results import Analysis
@@ -18,9 +20,8 @@ from infer.wording import join
 __all__ = ["Card", "Claim", "Step", "cards", "claims", "first_line", "next_steps", "subtitle"]
 
 MARKS = {True: ("✓", "holds", "yes"), False: ("✗", "does not hold", "no"), None: ("–", "not judged", "open")}
-#: Rows in the rarer of its two states below which a spin is counted as rare.
+#: A spin with fewer rows than this in the rarer of its two states is counted as rare.
 FEW_ROWS = 50
-_SIGMAS = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,17 @@ class Card:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, whether it holds, the size of the effect, and the sentence that says so.
+    """A claim with its outcome, the size of the effect, and a sentence.
 
     Parameters
     ----------
     key : str
-        Of the section that has the details.
+        Key of the section that has the details.
     statement : str
     holds : bool or None
         None where it was not judged.
     effect : str
-        The size in a few words; may be empty.
+        Size of the effect in a few words; may be empty.
     text : str
     """
 
@@ -56,7 +57,7 @@ class Claim:
 
     @property
     def mark(self) -> str:
-        """A sign that does not rest on its colour."""
+        """A sign that can be read without its colour."""
         return MARKS[self.holds][0]
 
     @property
@@ -72,14 +73,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do next, and the command that does it."""
+    """A next step, and its command."""
 
     text: str
     command: str = ""
 
 
 def subtitle(analysis: Analysis) -> str:
-    """What the samples are and how couplings were fitted, in a line."""
+    """One line on the samples and the fit."""
     data, fit = analysis.data, analysis.fit
     text = f"{data.n_samples:,} samples of {data.n_spins} spins"
     if data.n_rows != data.n_samples:
@@ -91,7 +92,7 @@ def subtitle(analysis: Analysis) -> str:
 
 
 def first_line(analysis: Analysis) -> str:
-    """The answer in one line."""
+    """One line with the outcome of all claims."""
     found = analysis.diagnosis
     if analysis.has_patterns:
         claim = _dreamed(analysis)
@@ -119,7 +120,7 @@ def first_line(analysis: Analysis) -> str:
     else:
         model = "the pair model misses nothing that these rows can show"
     time = {
-        True: "nothing speaks against one model for all of the time",
+        True: "no evidence against one model over time",
         False: "one equilibrium model is not enough over time",
         None: "time was not judged, or not in full",
     }[_time_holds(analysis)]
@@ -133,7 +134,7 @@ def _time_holds(analysis: Analysis) -> bool | None:
 
 
 def cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
-    """Rate and temperature where patterns are known, else size, activity and what was done on reading."""
+    """Cards on rate and temperature where patterns are known, else on size, activity and reading."""
     return _dreaming_cards(analysis, numbers) if analysis.has_patterns else _data_cards(analysis, numbers)
 
 
@@ -145,7 +146,7 @@ def _dreaming_cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
         rate = Card(
             "Dreaming rate λ",
             Number(top["rate"], measured(top["rate"], top["rate_std"])),
-            f"{level} interval {interval_text(top['rate_interval'])}; 0 is Hebbian; {how}",
+            f"{level} interval {interval_text(top['rate_interval'], top['rate_std'])}; 0 is Hebbian; {how}",
         )
     else:
         rate = Card("Dreaming rate λ", "not determined", "no finite rate fits best, or its interval is open")
@@ -202,20 +203,24 @@ def _rare_spins(analysis: Analysis) -> int:
 
 
 def _reading(analysis: Analysis) -> Card:
-    """What was done on reading."""
+    """Card on the reading of the file: rates, dropped and filled values."""
     about = analysis.data.attributes
     done = []
     if "bin_width" in about:
         spikes, sharing = int(about.get("spikes", 0)), int(about.get("spikes_sharing_a_bin", 0))
         n_values = analysis.data.n_rows * analysis.data.n_spins
         rate = readable(spikes / (n_values * float(about["bin_width"])), 2)
-        done.append(f"{spikes:,} spikes, {rate} per unit and unit of time on average")
-        if spikes:
-            done.append(f"{_percent(sharing / spikes)} of them share a bin with another spike of the same unit")
+        done.append(f"{spikes:,} spikes, {rate} per cell and unit of time on average")
+        # bins with spikes less those with one: the others hold several
+        occupied = round(analysis.data.active_share * n_values)
+        several = occupied - (spikes - sharing)
+        if 0 <= several <= occupied and occupied:
+            done.append(f"{_percent(several / occupied)} of the bins with spikes hold several, which count as one")
+    masked = "averaged over" if analysis.fit.method == "pseudolikelihood" else "drawn from a model"
     for key, text in (
         ("dropped_rows", "{:,} rows dropped"),
         ("filled_values", "{:,} missing values filled in"),
-        ("masked_values", "{:,} missing values averaged over"),
+        ("masked_values", f"{{:,}} missing values {masked}"),
         ("unobserved_values", "{:,} values unobserved"),
     ):
         if isinstance(about.get(key), int) and about[key] > 0:
@@ -224,7 +229,7 @@ def _reading(analysis: Analysis) -> Card:
         done.append(f"spins that never change: {about['constant_spins']} ({about.get('constant')})")
     if "threshold" in about:
         done.append(f"real values, +1 above {about['threshold']}")
-    title = f"bins of {about['bin_width']:g}" if "bin_width" in about else "changed" if done else "as they are"
+    title = f"bin width {about['bin_width']:g}" if "bin_width" in about else "with changes" if done else "as they are"
     return Card("On reading", title, "; ".join(done) or "nothing was dropped, filled in or averaged over")
 
 
@@ -246,7 +251,7 @@ def _dreamed(analysis: Analysis) -> Claim:
     if top["control_rate"] is not None:
         effect += f", control {measured(top['control_rate'], top['control_rate_std'])}"
         above, std = above - top["control_rate"], math.hypot(std, top["control_rate_std"])
-    holds = top["rate_interval"][0] > 0.0 and above > _SIGMAS * std
+    holds = top["rate_interval"][0] > 0.0 and above > SIGMAS * std
     return Claim("similarity", statement, bool(holds), effect, typeset(text))
 
 
@@ -254,8 +259,20 @@ def _couplings(analysis: Analysis) -> Claim:
     found = analysis.diagnosis
     gain = found.gains.get("pair - independent")
     effect = "" if gain is None else f"{measured(*gain)} nats per row on held-out rows"
-    text = named(found.claims["couplings"], analysis.names)
+    text = _without_opening(named(found.claims["couplings"], analysis.names))
     return Claim("pays", "Pair couplings pay", found.couplings_needed, effect, typeset(text))
+
+
+#: Openings of sentences that repeat the statement and outcome that stand before them.
+_OPENINGS = re.compile(
+    "(Pair couplings pay|(Whether pair couplings pay|What the pair model misses) was not judged)[:.] (?=.)"
+)
+
+
+def _without_opening(text: str) -> str:
+    """A sentence without what the statement of its claim has said already."""
+    rest = _OPENINGS.sub("", text, count=1) if _OPENINGS.match(text) else text
+    return rest[0].upper() + rest[1:]
 
 
 def _model(analysis: Analysis) -> Claim:
@@ -270,7 +287,7 @@ def _model(analysis: Analysis) -> Claim:
             effect = f"{about} nats per row to gain by a further term"
         else:
             effect = "nothing missed that these rows can show"
-    text = named(found.claims["model"], analysis.names)
+    text = _without_opening(named(found.claims["model"], analysis.names))
     return Claim("model", "Pairs are enough", holds, effect, typeset(text))
 
 
@@ -288,12 +305,13 @@ def _time(analysis: Analysis) -> Claim:
 
 
 def next_steps(analysis: Analysis) -> list[Step]:
-    """What to do next, as commands."""
+    """Commands to run next."""
     found, source = analysis.diagnosis, analysis.source
-    file = analysis.data.kind == "recording" and "." in source
+    file = "." in source
     data = shlex.quote(source) if file else "DATA"
     options = _options(analysis.data.attributes)
-    report = f"reverie report {data}{options} --output report.html"
+    order = "" if analysis.data.time_ordered else " --no-time-order"
+    report = f"reverie report {data}{options}{order} --output report.html"
     steps = []
     if not found.accepted or (analysis.runaway is not None and analysis.runaway.ran_away):
         method = "pseudolikelihood" if analysis.fit.method == "maximum-likelihood" else "maximum-likelihood"
@@ -302,7 +320,7 @@ def next_steps(analysis: Analysis) -> list[Step]:
         else:
             steps.append(Step("Fit by another method.", f"{report} --method {method}"))
     if found.couplings_needed is False:
-        steps.append(Step("Record more rows: what is small here may show with more of them."))
+        steps.append(Step("Record more rows: small effects may become significant."))
         if "bin_width" in analysis.data.attributes:
             wider = 2 * float(analysis.data.attributes["bin_width"])
             steps.append(
@@ -316,8 +334,8 @@ def next_steps(analysis: Analysis) -> list[Step]:
             middle = float(about["first_bin_edge"]) + float(about["bin_width"]) * (analysis.data.n_rows // 2)
             half = f"reverie report {data}{options} --stop {middle:g} --output first_half.html"
         steps.append(Step("The record drifts: fit parts of it, and compare their couplings.", half))
-        if analysis.data.kind == "recording" and not half:
-            steps.append(Step("Or, if rows stand in no order in time, say so.", f"{report} --no-time-order"))
+        if analysis.data.kind == "recording" and not half and not order:
+            steps.append(Step("Or state it, if rows are in no order in time.", f"{report} --no-time-order"))
     kinetic = any(method.name == "kinetic" for method in METHODS)
     if found.reversible is False and kinetic:
         steps.append(
@@ -339,10 +357,13 @@ def next_steps(analysis: Analysis) -> list[Step]:
                 f"reverie fit {data}{options}{missing}{method} --output fit.nc",
             )
         )
-        steps.append(Step("Look at the energy landscape.", f"reverie landscape fit.nc --samples {data}{options}"))
+        complete = " --missing drop" if masked else ""  # a landscape needs whole rows
+        steps.append(
+            Step("Look at the energy landscape.", f"reverie landscape fit.nc --samples {data}{options}{complete}")
+        )
     if not analysis.has_patterns:
         steps.append(
-            Step("Ask how dreamed the couplings are, if you know patterns.", f"{report} --patterns PATTERNS.npy")
+            Step("Compare the couplings with dreamed ones, if patterns are known.", f"{report} --patterns PATTERNS.npy")
         )
     return steps
 

@@ -1,10 +1,11 @@
-"""Section on the first claim: held-out rows under independent spins, pair couplings and further models."""
+"""Section on the first claim: log-likelihood of held-out rows under independent spins, pair couplings and others."""
 
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import MaxNLocator
 
+from infer.diagnosis.comparison import SIGMAS
 from infer.diagnosis.multi_information import CORRECTION
 from infer.plot.axes import MARKERS
 from infer.plot.svg import COLOURS, GREY, drawing, new_axes
@@ -46,13 +47,22 @@ def held_out_scores(gains: Mapping[str, tuple[float, float]]) -> MatplotlibFigur
 def _text(analysis: Analysis) -> str:
     text = analysis.diagnosis.claims["couplings"]
     gain = analysis.diagnosis.gains.get("kinetic - pair")
-    if gain is not None and gain[0] > 2 * gain[1]:
+    if gain is not None and gain[0] > SIGMAS * gain[1]:
         text += (
-            " A kinetic model, which predicts each row from the one before, does better still: successive rows "
-            "remember "
-            "each other."
+            " A kinetic model, which predicts each row from the one before, is better still: successive rows "
+            "depend on each other."
         )
     return f"{text} All models were fitted to the same rows and scored on the same other rows."
+
+
+def _caption(analysis: Analysis) -> str:
+    drawn = analysis.diagnosis.held_out.over_independent
+    text = "Log-likelihood of rows that were not fitted to, above that of independent spins; bars are standard errors."
+    if "pair" in drawn:
+        text += " Pair to the right of independent: couplings are worth having."
+    if "kinetic" in drawn:
+        text += " The kinetic model knows the row before instead of the rest of the row."
+    return text
 
 
 def _scores(analysis: Analysis, numbers: Numbers) -> Table:
@@ -71,7 +81,7 @@ def _scores(analysis: Analysis, numbers: Numbers) -> Table:
 def _information(analysis: Analysis, numbers: Numbers) -> Table | None:
     """Entropies and the share of the multi-information."""
     found = numbers["diagnosis"]["information"]
-    if found is None or analysis.diagnosis.couplings_needed is False:  # the share would be one noise over another
+    if found is None or analysis.diagnosis.couplings_needed is False:  # the share would be a ratio of two noisy numbers
         return None
     rows: list[Row] = [
         ("entropy of independent spins (nats)", number(found["independent"])),
@@ -107,13 +117,9 @@ SECTION = Section(
     [
         Figure(
             "held-out",
-            "Models held against each other",
+            "Models compared on held-out rows",
             lambda analysis: held_out_scores(analysis.diagnosis.held_out.over_independent),
-            "Log-likelihood of rows that were not fitted to, above that of independent spins; bars are standard "
-            "errors. "
-            "Pair to the right of independent: couplings are worth having. The kinetic model knows the row before "
-            "instead "
-            "of the rest of the row.",
+            _caption,
         ),
     ],
     [_scores, _information, _pairs],

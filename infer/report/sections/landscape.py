@@ -1,101 +1,23 @@
-"""Section on the energy landscape of few spins: minima, the tree of saddles between them, shares of the rows."""
+"""Section on the energy landscape of few spins: minima, saddles between them, and shares of the rows."""
 
-import numpy as np
-from matplotlib.figure import Figure as MatplotlibFigure
-from matplotlib.ticker import MaxNLocator
-
-from infer.landscape.figures import tree_lines
+from infer.landscape.figures import disconnectivity_graph, minima_picture, shares_of_basins
 from infer.landscape.result import EnergyLandscape
-from infer.plot.axes import legend_above, short
-from infer.plot.svg import BLUE, INK, VERMILION, drawing, new_axes
 from infer.report.layout import Number, Table, number, with_error
 from infer.report.results import Analysis
 from infer.report.section import Figure, Numbers, Section
-from infer.report.sections.couplings import LONGEST_NAME, MAX_NAMES
 
-MOST_DRAWN = 16  # numbers of minima that fit along an axis
 MOST_ROWS = 30
+ACCURACY = {
+    "entropy_independent": "entropy of independent spins, S₁ (bits)",
+    "entropy_model": "entropy of the pair model, S₂ (bits)",
+    "entropy_samples": "entropy of the rows, S_N (bits)",
+    "divergence_independent": "divergence of the rows from independent spins, D₁ (bits)",
+    "divergence_model": "divergence of the rows from the pair model, D₂ (bits)",
+    "r": "r = (S₁ − S₂) / (S₁ − S_N)",
+    "r_divergence": "r_D = (D₁ − D₂) / D₁",
+    "seen_once": "share of the rows whose state was seen once",
+}
 Row = tuple[str | Number, ...]
-
-
-def tree(found: EnergyLandscape) -> MatplotlibFigure:
-    """Disconnectivity tree of the lowest minima.
-
-    Parameters
-    ----------
-    found : EnergyLandscape
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    n_drawn = min(found.n_minima, MOST_DRAWN)
-    order, lines = tree_lines(found.merges, found.energies, n_drawn)
-    with drawing():
-        figure, axes = new_axes(height=3.4)
-        for x, y in lines:
-            axes.plot(x, y, color=INK, linewidth=1.0)
-        axes.plot(range(len(order)), found.energies[order], "o", color=BLUE, markersize=5)
-        axes.set_xticks(range(len(order)), [str(k) for k in order])
-        axes.set_xlim(-0.6, len(order) - 0.4)
-        axes.grid(visible=False, axis="x")
-        axes.yaxis.set_major_locator(MaxNLocator(6))
-        axes.set_xlabel("minimum (number, 0 is the lowest)")
-        axes.set_ylabel("energy E / T (dimensionless)")
-    return figure
-
-
-def minima_map(found: EnergyLandscape) -> MatplotlibFigure:
-    """The lowest minima, one row each: which spins are +1.
-
-    Parameters
-    ----------
-    found : EnergyLandscape
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    n_drawn = min(found.n_minima, MOST_DRAWN)
-    numbered = all(name == str(k) for k, name in enumerate(found.names))
-    places = np.arange(0, found.n_spins, -(-found.n_spins // MAX_NAMES))
-    with drawing():
-        figure, axes = new_axes(height=2.4 + 0.2 * n_drawn)
-        axes.grid(False)
-        axes.imshow(found.minima[:n_drawn], cmap="RdBu_r", vmin=-1.6, vmax=1.6, aspect="auto", interpolation="none")
-        labels = [short(found.names[k], LONGEST_NAME) for k in places.tolist()]
-        axes.set_xticks(places, labels, rotation=90)
-        axes.set_yticks(np.arange(0, n_drawn, -(-n_drawn // 6)))
-        axes.set_xlabel(f"spin ({'number' if numbered else 'name'})")
-        axes.set_ylabel("minimum (number)")
-    return figure
-
-
-def basin_shares(found: EnergyLandscape) -> MatplotlibFigure:
-    """Share of the rows in each basin beside the probability of the basin in the model.
-
-    Parameters
-    ----------
-    found : EnergyLandscape
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    n_drawn = min(found.n_minima, MOST_DRAWN)
-    x = np.arange(n_drawn)
-    with drawing():
-        figure, axes = new_axes()
-        if found.shares is not None:
-            axes.bar(x, found.shares[:n_drawn], width=0.8, color=BLUE, alpha=0.6, label="rows")
-        std = found.model_shares_std[:n_drawn]
-        axes.errorbar(x, found.model_shares[:n_drawn], std, fmt="o", color=VERMILION, markersize=4, label="model")
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        axes.set_ylim(bottom=0.0)
-        axes.set_xlabel("minimum (number)")
-        axes.set_ylabel("share of the basin")
-        legend_above(axes)
-    return figure
 
 
 def _landscape(analysis: Analysis) -> EnergyLandscape:
@@ -105,11 +27,11 @@ def _landscape(analysis: Analysis) -> EnergyLandscape:
 
 def _text(analysis: Analysis) -> str:
     text = (
-        f"{_landscape(analysis).verdict} A minimum is a state whose energy no flip of one spin lowers; its basin holds "
-        "the states from which steepest descent leads to it."
+        f"{_landscape(analysis).verdict} A minimum is a state whose energy is lowered by no flip of a single spin; its "
+        "basin holds the states from which steepest descent leads to it."
     )
     if not analysis.diagnosis.accepted:
-        text += " The fit was not accepted, and so the landscape is not to be trusted."
+        text += " The fit was not accepted, and so the landscape is unreliable."
     return text
 
 
@@ -143,12 +65,18 @@ def _minima(analysis: Analysis, numbers: Numbers) -> Table:
 
 
 def _accuracy(analysis: Analysis, numbers: Numbers) -> Table | None:
-    """Entropies of rows and models, and what share pairs explain."""
+    """Entropies of rows and models, and the share that pairs explain."""
     found = numbers["landscape"]["accuracy"]
     if found is None:
         return None
-    rows: list[Row] = [(name, number(value, 4)) for name, value in found.items() if isinstance(value, float)]
-    return Table("Accuracy of the pair model (plain, not corrected for bias)", ("quantity", "value"), rows)
+    rows: list[Row] = []
+    for key, name in ACCURACY.items():
+        value, error = with_error(found[key], found.get(f"{key}_std"))
+        rows.append((name, number(found[key]), error) if error == "–" else (name, value, error))
+    shown = 2 if all(row[-1] == "–" for row in rows) else 3  # no errors where all states were enumerated
+    head = ("quantity", "value", "standard error")[:shown]
+    rows = [row[:shown] for row in rows]
+    return Table("Accuracy of the pair model", head, rows, "Plain, not corrected for bias.")
 
 
 SECTION = Section(
@@ -159,7 +87,7 @@ SECTION = Section(
         Figure(
             "tree",
             "Tree of the minima",
-            lambda analysis: tree(_landscape(analysis)),
+            lambda analysis: disconnectivity_graph(_landscape(analysis)),
             "Every line ends at the energy of a minimum; lines meet at the lowest saddle between them. Long lines are "
             "states that are hard to leave.",
             needs=_several,
@@ -167,13 +95,13 @@ SECTION = Section(
         Figure(
             "minima",
             "Minima",
-            lambda analysis: minima_map(_landscape(analysis)),
+            lambda analysis: minima_picture(_landscape(analysis)),
             "One row for each minimum, the lowest on top: red spins are +1, blue ones −1.",
         ),
         Figure(
             "basins",
             "Shares of the basins",
-            lambda analysis: basin_shares(_landscape(analysis)),
+            lambda analysis: shares_of_basins(_landscape(analysis)),
             "Share of the rows in each basin beside its probability in the model. A departure is a state that the "
             "model makes too likely, or too rare.",
             needs=_several,

@@ -112,7 +112,7 @@ CITED = re.compile(r"\[([a-z, ]+)\]")
 
 
 def methods(analysis: Analysis) -> tuple[list[str], list[Reference]]:
-    """Paragraphs, and the references that they cite in the order of their numbers.
+    """Paragraphs on the methods, and the references that they cite in the order of their numbers.
 
     Parameters
     ----------

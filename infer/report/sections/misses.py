@@ -1,4 +1,4 @@
-"""Section on the second claim: the pair model's own draws beside the rows, in what was not fitted."""
+"""Section on the second claim: statistics of the rows that were not fitted, against draws of the pair model."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from infer.plot.axes import cloud, identity, legend_above, log_ticks
+from infer.diagnosis.check import percent
+from infer.plot.axes import FEW_POINTS, cloud, identity, legend_above, log_ticks
 from infer.plot.svg import BLUE, VERMILION, drawing, new_axes
 from infer.report.layout import Number, Table, named, number, p_number, readable, typeset
 from infer.report.results import Analysis
@@ -32,7 +33,7 @@ def agreement(
     observed_std, predicted_std : array_like, shape (n_moments,), optional
         Standard errors.
     quantity : str
-        What the moments are, with formula, for the labels of the axes.
+        Name and formula of the moments, for the labels of the axes.
 
     Returns
     -------
@@ -102,7 +103,7 @@ def energy_distribution(edges: ArrayLike, observed: ArrayLike, predicted: ArrayL
     Parameters
     ----------
     edges : array_like, shape (n_bins + 1,)
-        Of the bins, energies in units of the temperature.
+        Edges of the bins; energies in units of the temperature.
     observed, predicted : array_like, shape (n_bins,)
         Shares of samples in the bins.
 
@@ -139,14 +140,10 @@ def _text(analysis: Analysis) -> str:
         return f"{text} Runaway check: {escaped.sentence}."
     return (
         f"{text} Runaway check: chains of the model, from the data and from independent spins, stay where the data are "
-        f"({_percent(escaped.activity_from_data)} and {_percent(escaped.activity_from_independent)} of the spins at "
+        f"({percent(escaped.activity_from_data)} and {percent(escaped.activity_from_independent)} of the spins at "
         "+1; "
-        f"data {_percent(escaped.activity)})."
+        f"data {percent(escaped.activity)})."
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
 
 
 def _moments(name: str, title: str, quantity: str, caption: str) -> Figure:
@@ -157,7 +154,11 @@ def _moments(name: str, title: str, quantity: str, caption: str) -> Figure:
         observed, predicted, *errors = (analysis.adequacy.moments[name][key] for key in keys)
         return agreement(observed, predicted, errors[0], errors[1], quantity)
 
-    return Figure(name, title, drawn, caption, needs=lambda analysis: name in analysis.adequacy.moments)
+    def says(analysis: Analysis) -> str:
+        single = len(analysis.adequacy.moments[name]["observed"]) <= FEW_POINTS
+        return f"{caption} " + ("Bars: standard errors." if single else "The cross is a typical standard error.")
+
+    return Figure(name, title, drawn, says, needs=lambda analysis: name in analysis.adequacy.moments)
 
 
 def _drawn_count(analysis: Analysis) -> MatplotlibFigure:
@@ -178,10 +179,10 @@ def _checks(analysis: Analysis, numbers: Numbers) -> Table:
     rows: list[Row] = [
         (
             item.name,
+            outcomes[item.passed],
+            p_number(item.p_value),
             item.judges,
             typeset(named(item.effect, analysis.names)),
-            p_number(item.p_value),
-            outcomes[item.passed],
         )
         for item in analysis.diagnosis.checks
     ]
@@ -191,7 +192,7 @@ def _checks(analysis: Analysis, numbers: Numbers) -> Table:
     )
     if analysis.diagnosis.without_time:
         note += f" Not judged over time: {analysis.diagnosis.without_time}."
-    return Table("Checks", ("check", "judges the", "largest deviation", "p-value", "outcome"), rows, note)
+    return Table("Checks", ("check", "outcome", "p", "judges the", "largest deviation"), rows, note)
 
 
 def _table_of_moments(analysis: Analysis, numbers: Numbers) -> Table:
@@ -220,37 +221,35 @@ SECTION = Section(
             "means",
             "Means",
             "⟨sᵢ⟩",
-            "Mean of each spin. Points on the dashed line: the model has it right. Bars: standard errors.",
+            "Mean of each spin. Points on the dashed line: the model reproduces them.",
         ),
         _moments(
             "correlations",
             "Correlations",
             "covariance",
             "Covariances ⟨sᵢsⱼ⟩ − ⟨sᵢ⟩⟨sⱼ⟩ of pairs of spins, which were fitted. A departure from the line means a fit "
-            "that did not settle or a penalty that is too strong. Bars: standard errors.",
+            "that did not converge or a penalty that is too strong.",
         ),
         _moments(
             "third moments",
             "Third moments",
             "3rd cumulant",
             "Third cumulants of triples of spins, which were not fitted. A slope other than 1, or a cloud wider than "
-            "the "
-            "error bars, points to interactions of three or more spins, or to a common drive.",
+            "the error bars, points to interactions of three or more spins, or to a common drive.",
         ),
         Figure(
             "count",
             "Number of spins at +1",
             _drawn_count,
-            "Not fitted either: it feels correlations of every order. Look for tails or peaks of the data that the "
-            "model "
-            "lacks. Shaded: standard errors.",
+            "Not fitted either; it depends on correlations of every order. Look for tails or peaks of the data that "
+            "the model lacks. Shaded: standard errors.",
         ),
         Figure(
             "energy",
             "Energy",
             _drawn_energy,
-            "Energy under the fitted model. If the data sit higher or lower than the model’s own draws, the model puts "
-            "its weight on other states than the data do.",
+            "Energy under the fitted model. If energies of the data are higher or lower than those of the model’s own "
+            "draws, the model has other typical states than the data.",
         ),
     ],
     [_checks, _table_of_moments],

@@ -1,4 +1,4 @@
-"""Section on the recording's own correlations: a description, since without patterns dreaming cannot be told."""
+"""Section on the recording's own correlations: a description only, since a dreaming rate needs patterns."""
 
 from matplotlib.figure import Figure as MatplotlibFigure
 
@@ -6,7 +6,7 @@ from infer.report.layout import Table
 from infer.report.rate_figures import rate_profile
 from infer.report.results import Analysis
 from infer.report.section import Figure, Numbers, Section
-from infer.report.sections.dreaming import PROFILE_CAPTION, measures, null_bands
+from infer.report.sections.dreaming import measures, null_bands, profile_caption
 
 #: The claim in place of a rate.
 NO_PATTERNS = "No patterns given: how dreamed cannot be told from pair statistics."
@@ -34,7 +34,7 @@ SECTION = Section(
     "own-correlations",
     "Similarity to the recording’s own correlations",
     _text,
-    [Figure("profile", "Similarity along the family", _drawn, PROFILE_CAPTION)],
+    [Figure("profile", "Similarity along the family", _drawn, profile_caption)],
     [_measures],
     needs=lambda analysis: not analysis.has_patterns,
 )

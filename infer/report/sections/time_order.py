@@ -1,4 +1,4 @@
-"""Section on the third claim: is the record the same in all its parts, and does it look the same backwards?"""
+"""Section on the third claim: drift of the record, and its time reversal."""
 
 import numpy as np
 from matplotlib.figure import Figure as MatplotlibFigure
@@ -47,7 +47,7 @@ def drift(time: ArrayLike, energy: ArrayLike, std: ArrayLike) -> MatplotlibFigur
     time : array_like, shape (n_blocks,)
         Middle of each block, in rows from the start of its run.
     energy, std : array_like, shape (n_blocks,)
-        Energy in standard deviations of single rows, and how much blocks scatter.
+        Mean energy of blocks in standard deviations of single rows, and the standard deviation of blocks.
 
     Returns
     -------
@@ -96,8 +96,13 @@ def _tests(analysis: Analysis, numbers: Numbers) -> Table | None:
         if test is None:
             continue
         name = kind.replace("_", " ")
+        single = kind == "drift" and test["n_runs"] == 1
         rows += [
-            (f"{name}: {key}", number(test["rms_z"][key], 3), p_number(p_value))
+            (
+                f"{name}: {key.removesuffix(' within runs') if single else key}",
+                number(test["rms_z"][key], 3),
+                p_number(p_value),
+            )
             for key, p_value in test["p_values"].items()
         ]
         rows.append((f"{name}: all together", "–", p_number(test["p_value"])))
@@ -107,7 +112,7 @@ def _tests(analysis: Analysis, numbers: Numbers) -> Table | None:
     parts = (analysis.diagnosis.time_reversal, analysis.diagnosis.drift)
     times = [part.correlation_time for part in parts if part is not None]
     note = f"{'; '.join(notes)}; longest autocorrelation time: {readable(times[0], 3)} rows."
-    return Table("Drift and time reversal", ("test", "rms z", "p-value"), rows, note[0].upper() + note[1:])
+    return Table("Drift and time reversal", ("test", "rms z", "p"), rows, note[0].upper() + note[1:])
 
 
 def _entropy(analysis: Analysis, numbers: Numbers) -> Table | None:
@@ -118,7 +123,7 @@ def _entropy(analysis: Analysis, numbers: Numbers) -> Table | None:
     rows: list[Row] = [("lower bound (nats per row)", value), ("standard error", error)]
     note = (
         "Evaluated on rows that it was not fitted to, from correlations of pairs one row apart; negative values are "
-        "noise about zero. What happens between rows, or in what was not recorded, adds to it."
+        "noise about zero. Entropy produced between rows, or by spins that were not recorded, is not included."
     )
     return Table("Entropy production", ("quantity", "value"), rows, note)
 
@@ -128,10 +133,11 @@ def _movers(analysis: Analysis, numbers: Numbers) -> Table | None:
     if found is None or not found["largest"]:
         return None
     names = numbers["names"]
-    rows: list[Row] = [
-        (names[item["spin"]], number(item["first"], 3), number(item["last"], 3), number(item["z"], 2))
-        for item in found["largest"]
-    ]
+    rows: list[Row] = []
+    for item in found["largest"]:
+        std = abs((item["last"] - item["first"]) / item["z"]) if item["z"] else None
+        ends = (with_error(item[key], std)[0] for key in ("first", "last"))
+        rows.append((names[item["spin"]], *ends, number(item["z"], 2)))
     head = ("spin", "mean in the first quarter", "mean in the last quarter", "change / error")
     return Table("Spins that change most", head, rows)
 
@@ -145,10 +151,9 @@ SECTION = Section(
             "drift",
             "Early and late",
             _drawn_drift,
-            "Mean energy of successive blocks under the fitted model, from the mean of the record. Shaded: two "
-            "standard "
-            "deviations of blocks about their mean. A trend, or a step, means that one set of couplings does not "
-            "describe the whole record.",
+            "Mean energy of successive blocks under the fitted model, relative to the mean of the record. Shaded: two "
+            "standard deviations of blocks about their mean. A trend, or a step, means that one set of couplings does "
+            "not describe the whole record.",
             needs=lambda analysis: analysis.diagnosis.drift is not None,
         ),
         Figure(
@@ -156,8 +161,8 @@ SECTION = Section(
             "Forwards against backwards",
             _drawn_reversal,
             "Covariance of each pair of spins one row apart. A record that looks the same backwards puts all points on "
-            "the dashed line within their error bars; points off the line go round in a cycle that equilibrium cannot "
-            "have.",
+            "the dashed line within their error bars; points off the line show cycles, which do not occur in "
+            "equilibrium.",
             needs=lambda analysis: analysis.diagnosis.time_reversal is not None,
         ),
     ],

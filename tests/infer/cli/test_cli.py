@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from typer.testing import CliRunner
 
 from infer.cli.commands import app
+from infer.cli.simulate import DYNAMICS
 from infer.fits import ARRAYS, write_similarity
 from infer.recordings.recording import read_recording
 from simulate import random_patterns
@@ -133,6 +135,91 @@ def test_simulate_given_patterns_and_rate(tmp_path: Path) -> None:
     plain, dreamed = (read_recording(tmp_path / f"{rate}.nc", constant="keep") for rate in (0.0, 0.7))
     np.testing.assert_array_equal(plain.patterns, patterns)
     assert plain.attributes["couplings_sha256"] != dreamed.attributes["couplings_sha256"]
+
+
+SHORT = ("--draws", 3, "--chains", 2, "--burn-in", 1, "--thin", 1, "--n-jobs", 1, "--n-spins", 9, "--n-patterns", 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kept"),
+    [
+        ("coloured-field", ("--persistence-time", 2, "--active-temperature", 0.3), {"persistence_time": 2.0}),
+        ("glauber", ("--temperature", 2), {"temperature": 2.0}),
+        ("metropolis", (), {"temperature": 1.2}),
+        ("two-temperature", ("--hot-temperature", 4, "--share", 0.2), {"hot_temperature": 4.0, "share": 0.2}),
+        ("kinetic-ising", ("--update", "parallel"), {"update": "parallel"}),
+        ("block-gibbs", (), {"temperature": 1.2}),
+        (
+            "active-ornstein-uhlenbeck",
+            ("--persistence-time", 1, "--active-temperature", 1, "--potential", "harmonic", "--stiffness", 9),
+            {"active_temperature": 1.0, "stiffness": 9.0, "temperature": 0.0},
+        ),
+    ],
+)
+def test_simulate_knows_every_dynamics(
+    tmp_path: Path, name: str, options: tuple[Any, ...], kept: dict[str, Any]
+) -> None:
+    succeed("simulate", "--dynamics", name, "--output", tmp_path / "s.nc", *SHORT, *options)
+    with xr.open_dataset(tmp_path / "s.nc", engine="h5netcdf") as found:
+        kind = DYNAMICS[name][0]
+        assert found.attrs["dynamics"] == kind
+        assert found["x" if name.startswith("active") else "spins"].shape == (2, 3, 9)
+        for key, value in kept.items():
+            assert str(value) in str(found.attrs.get(key, found.attrs.get("potential")))
+
+
+def test_dynamics_of_the_command_line_are_all_there_are() -> None:
+    import simulate
+
+    named = {getattr(simulate, kind) for kind, _, _ in DYNAMICS.values()}
+    public = {getattr(simulate, name) for name in simulate.__all__}
+    kinds = {each for each in public if isinstance(each, type) and issubclass(each, simulate.Dynamics)}
+    assert named == kinds - {simulate.Dynamics, simulate.SpinDynamics}
+
+
+def test_simulate_by_a_file_of_options(tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", random_patterns(2, 7, seed=5))
+    config = tmp_path / "c.toml"
+    config.write_text(
+        'dynamics = "coloured-field"\npersistence-time = 3\nactive_temperature = 0.5\ndraws = 4\nchains = 2\n'
+        'burn_in = 1\nthin = 1\npatterns = "p.npy"\n'
+    )
+    result = succeed("simulate", "--config", config, "--active-temperature", 0.25, "--output", tmp_path / "s.nc")
+    assert result.stdout.endswith("2 chains x 4 draws of 7 spins, 2 patterns\n")
+    with xr.open_dataset(tmp_path / "s.nc", engine="h5netcdf") as found:
+        assert (found.attrs["persistence_time"], found.attrs["active_temperature"]) == (3.0, 0.25)
+    for text, words in (
+        ("persistense = 0.5", "persistense is not a key here; did you mean persistence?"),
+        ("draws = true", "draws must be a number, got True"),
+        ('dynamics = "warm"', "dynamics must be one of persistent-threshold, "),
+        ("draws =", "not a TOML file"),
+    ):
+        config.write_text(text)
+        assert words in refuse("simulate", "--config", config, "--output", tmp_path / "o.nc")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("glauber", "--persistence", 0.5), "--persistence does not go with glauber, which has --temperature"),
+        (("coloured-field",), "coloured-field needs --persistence-time"),
+        (
+            ("active-ornstein-uhlenbeck", "--persistence-time", 1, "--active-temperature", 1, "--barrier", 1),
+            "--barrier does not go with the potential spherical",
+        ),
+    ],
+)
+def test_parameters_of_other_dynamics_are_refused(tmp_path: Path, options: tuple[Any, ...], words: str) -> None:
+    assert words in refuse("simulate", "--output", tmp_path / "s.nc", "--dynamics", *options)
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    for words, expected in (("reverie sim", "simulate"), ("reverie simulate --dyn", "--dynamics")):
+        environment = {"_REVERIE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        result = subprocess.run(
+            [REVERIE], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        )
+        assert expected in result.stdout.split(), result
 
 
 def test_fit_writes_what_the_estimator_finds(samples: Path, fitted: Path) -> None:
@@ -316,6 +403,23 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[-1] == f"report: {folder / 'report.html'}"
     assert sorted(os.listdir(folder)) == ["report.html", "report.json", "samples.nc"]
     assert read_recording(folder / "samples.nc").spins.shape == (800, 16)
+
+
+def test_steps_are_one_line_each_in_a_pipe(tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infer.progress.QUIET", 0.0)
+    result = succeed("fit", samples, "--output", tmp_path / "f.nc", "--n-jobs", 1)
+    lines = [re.sub(r"\.+ ", "", line) for line in result.stderr.splitlines()]
+    assert [re.fullmatch(r"(\w+) [\d.]+ s", line)[1] for line in lines] == [
+        "reading",
+        "couplings",
+        "bootstrap",
+        "score",
+    ]
+    assert result.stdout.count("\n") == 3
+    assert succeed("fit", samples, "--output", tmp_path / "f.nc", "--no-progress").stderr == ""
+    # what is refused at once is one line
+    monkeypatch.setattr("infer.progress.QUIET", 1e6)
+    refuse("fit", "absent.npy", "--output", tmp_path / "f.nc")
 
 
 def test_progress_goes_to_standard_error(tmp_path: Path) -> None:

@@ -146,8 +146,8 @@ def test_pair_models_are_not_called_population_count_models():
         called += gain > 2 * std
     with VALIDATION.open("a") as file:
         file.write(
-            f"\n- `compare_models`, pair models of 12 spins, 2000 rows, {runs} runs: the population-count model counts as "
-            f"better (more than two standard errors) in {called}.\n"
+            f"\n- `compare_models`, pair models of 12 spins, 2000 rows, {runs} runs: the population-count model counts "
+            f"as better (more than two standard errors) in {called}.\n"
         )
     # more than 7 of 60 would be a rate above 5 % (binomial, false alarms 1 %)
     assert called <= 7

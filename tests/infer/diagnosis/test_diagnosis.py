@@ -1,6 +1,7 @@
 """The diagnosis: three claims on known truths, and what it refuses."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -112,6 +113,28 @@ def test_a_fit_that_was_not_accepted_withholds_what_rests_on_it():
     found = diagnose(stopped, rows)
     assert found.missed == ()
     assert "did not converge" in found.claims["model"]
+
+
+def test_a_model_that_ran_away_is_said_to_have_a_state_of_its_own():
+    rows = np.where(np.random.default_rng(3).random((2000, 10)) < 0.03, 1, -1).astype(np.int8)
+    runaway = np.full((10, 10), 0.3) - 0.3 * np.eye(10)  # all spins up are as likely as all down
+    text = diagnose(runaway, rows).claims["model"]
+    assert "The model has a state that the data never visit: " in text
+    assert re.search(r"\d+ % of its draws have more than [1-5] spins at \+1, the most that any row has", text)
+    assert not re.search(r"\de\+\d", text)
+    # a penalty that is too strong has no state of its own
+    found = diagnose(PseudoLikelihood(alpha=1.0).fit(planted(0.0, 2000, 1)), planted(0.0, 2000, 1))
+    assert "state" not in found.claims["model"]
+
+
+def test_a_single_run_is_not_called_runs():
+    rows = coins(600, 5)
+    assert "No drift is seen (p" in diagnose(np.zeros((5, 5)), rows).claims["time"]
+    rows[300:, 0] = 1
+    assert re.search(
+        r"The record drifts \(p <= 0.001; means[^)]*\): spin 0", diagnose(np.zeros((5, 5)), rows).claims["time"]
+    )
+    assert "within" not in diagnose(np.zeros((5, 5)), rows).claims["time"]
 
 
 def test_counts_have_no_order_in_time():

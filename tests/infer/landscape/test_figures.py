@@ -44,9 +44,12 @@ def test_panels_follow_from_what_there_is(found):
 def test_each_figure_alone(found):
     shares = figures.shares_of_basins(found).axes[0]
     np.testing.assert_allclose([bar.get_height() for bar in shares.patches], found.shares[: figures.MOST_DRAWN])
-    picture = figures.minima_picture(found).axes[0].images[0].get_array()
-    np.testing.assert_array_equal(picture, found.minima[: figures.MOST_DRAWN] > 0)
-    assert figures.disconnectivity_graph(found).axes[0].get_ylabel() == "energy / temperature"
+    picture = figures.minima_picture(found).axes[0].images[0]
+    np.testing.assert_array_equal(picture.get_array(), found.minima[: figures.MOST_DRAWN])
+    (red, _, blue), (other_red, _, other_blue) = (picture.to_rgba(np.array([spin]))[0, :3] for spin in (1, -1))
+    assert red > 2 * blue  # +1 is red, as captions say
+    assert other_blue > 2 * other_red
+    assert figures.disconnectivity_graph(found).axes[0].get_ylabel() == "energy E / T (dimensionless)"
     entropy, capacity = figures.thermodynamics_curves(found).axes
     np.testing.assert_allclose(entropy.lines[1].get_ydata(), found.thermodynamics.entropy)
     np.testing.assert_allclose(capacity.lines[1].get_ydata(), found.thermodynamics.heat_capacity)

@@ -196,7 +196,7 @@ def test_parquet_with_null_values(tmp_path: Path) -> None:
 def test_parquet_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pd.DataFrame(SPINS, columns=NAMES).to_parquet(tmp_path / "s.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    assert "pip install reverie[parquet]" in complaint(read_spins, tmp_path / "s.parquet")
+    assert "pip install pyarrow" in complaint(read_spins, tmp_path / "s.parquet")
 
 
 def test_netcdf_dimensions_are_taken_by_name(tmp_path: Path) -> None:

@@ -110,6 +110,16 @@ def test_pynapple_counts_the_same(seed: int) -> None:
     assert recording.source == "the TsGroup"
 
 
+def test_built_in_python_from_a_dict_of_arrays() -> None:
+    times = {"a": np.array([0.1, 0.55]), "b": np.array([0.3])}
+    spikes = SpikeTimes.of(times, intervals=[[0.0, 0.8]])
+    expected = [[-1, -1], [1, -1], [-1, -1], [-1, 1], [-1, -1], [1, -1], [-1, -1], [-1, -1]]
+    np.testing.assert_array_equal(read_recording(spikes, bin_width=0.1).spins, expected)
+    np.testing.assert_array_equal(read_recording(times, bin_width=0.1, start=0, stop=0.8).spins, expected)
+    with pytest.raises(InputError, match="spike times of unit 'b' are no list of numbers"):
+        SpikeTimes.of({"a": [0.1], "b": ["x"]})
+
+
 def test_bins_that_hold_most_spikes_twice_are_said(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("time,unit\n" + "\n".join(f"{t},{u}" for t, u in rows()))
     with pytest.warns(UserWarning, match="73 % of the spikes .8 of 11. share a bin of width 0.5 .* width 0.33 would"):

@@ -56,7 +56,17 @@ addEventListener("load", async () => {
   const column = () => Array.from(table.tBodies[0].rows, value);
   const before = column();
   table.tHead.rows[0].cells[2].querySelector("button").click();
+  // numbers of the first screen that leave their cards, and last rows of figures that fill less than half of the width
+  const right = (element) => element.getBoundingClientRect().right;
+  const bigs = Array.from(page.querySelectorAll(".headline .big"));
+  const wide = bigs.filter((number) => right(number) > right(number.closest("div")) - 8);
+  const thin = Array.from(page.querySelectorAll(".figures")).filter((grid) => {
+    const boxes = Array.from(grid.children, (figure) => figure.getBoundingClientRect()), last = boxes[boxes.length - 1];
+    const row = boxes.filter((box) => Math.abs(box.top - last.top) < 2);
+    return row.reduce((sum, box) => sum + box.width, 0) < 0.5 * grid.getBoundingClientRect().width;
+  });
   const result = {
+    wide: wide.map((number) => number.textContent), thin: thin.map((grid) => grid.closest("section").id),
     overflow: root.scrollWidth - root.clientWidth, overlaps, small, outside, before, sorted: column(),
     saved: kept, tables: page.querySelectorAll("table").length, sortable: page.querySelectorAll("th button").length,
     scripts: page.scripts.length, images: page.images.length,
@@ -98,6 +108,8 @@ def test_the_page_reads_well(name, width, scheme, written, tmp_path):
     assert found["overflow"] == 0
     assert found["overlaps"] == []
     assert found["outside"] == []
+    assert found["wide"] == []
+    assert found["thin"] == []
     assert found["small"] == []
     assert found["requests"] == []
     assert found["sorted"] == sorted(found["before"], reverse=True)
@@ -125,9 +137,11 @@ def test_a_bad_page_would_be_noticed(written, tmp_path):
     text = text.replace("</body>", "<script>console.error('trouble')</script></body>")
     extra = '<text x="100" y="50" style="font-size: 10px">above</text><text x="102" y="52">below</text>'
     extra += '<text x="400" y="50" style="font-size: 3px">outside</text></svg>'
+    text = text.replace('<span class="big">', '<span class="big">' + "much" * 30, 1)
     page.write_text(text.replace("</svg>", extra, 1), encoding="utf-8")
     found, log = look(tmp_path, 360)
     assert found["overflow"] > 1000
+    assert len(found["wide"]) == 1
     assert [pair[1:] for pair in found["overlaps"]] == [["below", "above"]]
     assert [text for _, text in found["outside"]] == ["outside"]
     assert [text for text, _ in found["small"]] == ["outside"]

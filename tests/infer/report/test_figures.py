@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+from infer.landscape import figures
 from infer.landscape.landscape import energy_landscape
 from infer.plot.axes import bounded, plain_label, shrink
 from infer.plot.svg import drawing, to_svg
 from infer.report import rate_figures
-from infer.report.sections import convergence, couplings, dreaming, held_out, landscape, misses, time_order
+from infer.report.sections import convergence, couplings, dreaming, held_out, misses, time_order
 
 RNG = np.random.default_rng(0)
 
@@ -35,6 +36,7 @@ SMALL, LARGE = symmetric(8), symmetric(80)
 NAMES = [f"a rather long name of unit {k}" for k in range(8)]
 FEW, MANY = RNG.normal(size=30) * 0.1, RNG.normal(size=5000)
 LANDSCAPE = energy_landscape(5 * SMALL, names=NAMES, n_model_rows=200, seed=0)
+RUGGED = energy_landscape(20 * symmetric(14), n_model_rows=200, seed=0)
 ENDLESS = np.append(np.linspace(-0.03, 30, 50), 2000.0)
 FIGURES = {
     "matrix": lambda: couplings.coupling_matrix(SMALL, 0.3, NAMES),
@@ -64,9 +66,11 @@ FIGURES = {
     "gains": lambda: held_out.held_out_scores({"pair": (0.5, 0.02), "kinetic": (0.7, 0.03)}),
     "reversal": lambda: time_order.time_asymmetry(FEW, FEW, np.full(30, 0.01)),
     "drift": lambda: time_order.drift(np.arange(20), FEW[:20], np.full(20, 0.5)),
-    "tree": lambda: landscape.tree(LANDSCAPE),
-    "minima": lambda: landscape.minima_map(LANDSCAPE),
-    "basins": lambda: landscape.basin_shares(LANDSCAPE),
+    "tree": lambda: figures.disconnectivity_graph(LANDSCAPE),
+    "tree, many minima": lambda: figures.disconnectivity_graph(RUGGED),
+    "minima": lambda: figures.minima_picture(LANDSCAPE),
+    "minima, many": lambda: figures.minima_picture(RUGGED),
+    "basins": lambda: figures.shares_of_basins(LANDSCAPE),
     "rhat": lambda: convergence.rhats({"energy": [1.0], "overlaps": [1.02, 1.3], "spins": 1 + 0.001 * np.arange(40)}),
     "rhat, undefined": lambda: convergence.rhats({"energy": [np.nan], "spins": [1.0, np.inf, np.nan]}),
     "rhat, infinite": lambda: convergence.rhats({"spins": [1.0, np.inf]}),

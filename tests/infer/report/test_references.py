@@ -194,3 +194,12 @@ def test_connections_of_a_known_graph():
     smooth = np.linspace(1.0, 2.0, n_spins**2).reshape(n_spins, n_spins)
     assert network(smooth, (smooth + smooth.T) / 2, np.ones(smooth.shape)).gap is None
     assert np.isnan(network(0 * ring, 0 * ring, np.ones(ring.shape)).transpose_correlation)
+
+
+def test_a_grid_of_penalties_goes_on_beyond_its_edge():
+    """Coin flips have no couplings: the stronger the penalty the better, up to the end of what is tried."""
+    spins = np.random.default_rng(4).choice(np.array([-1, 1], dtype=np.int8), (40, 12))
+    tried = choose_alpha(spins, None, None, False, False, 1, 0)
+    assert max(tried["alphas"]) > 1.0
+    assert tried["alpha"] > 1.0
+    assert tried["at_edge"] == (tried["alpha"] == max(tried["alphas"]))

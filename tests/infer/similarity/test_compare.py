@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from scipy import linalg, optimize, stats
 
+from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.similarity.compare import compare
 from infer.similarity.family import DreamingFamily
 from infer.similarity.metrics import principal_angles, recall, similarity_metrics
@@ -344,3 +345,18 @@ def test_scale_of_the_couplings_changes_the_temperature_only():
         np.testing.assert_allclose(scaled.spectra["inferred"], factor * found.spectra["inferred"], rtol=1e-9)
         metrics = similarity_metrics(factor * couplings, found.reference_couplings)
         assert metrics == pytest.approx(similarity_metrics(couplings, found.reference_couplings), rel=1e-12)
+
+
+def test_no_rate_where_the_penalty_sets_it():
+    """Rates of 0.76, 0.28 and 0.094 at alpha = 1, 3 and 10 are about 1 / alpha; a weak penalty leaves a number."""
+    patterns = np.random.default_rng(0).choice([-1, 1], (5, 30))
+    spins = np.random.default_rng(1).choice([-1, 1], (300, 30))
+    spins[:150] = patterns[np.arange(150) % 5] * np.where(np.random.default_rng(2).random((150, 30)) < 0.2, -1, 1)
+    for alpha in (1.0, 3.0, 10.0):
+        found = compare(PseudoLikelihood(alpha=alpha, fit_fields=False).fit(spins), patterns, n_bootstrap=50, n_null=50)
+        assert np.isnan([found.best_rate, found.best_rate_std, found.slope, found.inverse_temperature]).all()
+        assert "not determined under this penalty" in found.verdict
+        assert "not determined under this penalty" in found.summary()
+    weak = PseudoLikelihood(alpha=0.01, fit_fields=False).fit(spins)
+    assert np.isfinite(compare(weak, patterns, n_bootstrap=50, n_null=50).best_rate)
+    assert compare(weak.couplings_, patterns, alpha=10.0, n_null=50).optimum == "set by the penalty"

@@ -154,7 +154,7 @@ def test_what_cannot_be_compared_is_refused():
         ((rows, rows[:, :3]), "a has 4 spins and b has 3"),
         ((named, Samples.of(rows, names=("a", "c", "b", "d"))), "spin 1 is 'b' in a and 'c' in b"),
         ((rows[:30], rows), "a: 30 rows are too few"),
-        ((rows, Samples.of(rows, np.full(200, 0.5))), "b: weights that are no counts"),
+        ((rows, Samples.of(rows, np.full(200, 0.5))), "b: weights that are not counts"),
     ):
         with pytest.raises(ValueError, match=message):
             compare_recordings(*args)

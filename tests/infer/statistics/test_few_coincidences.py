@@ -16,10 +16,15 @@ def test_empty_cells_bound_from_one_side():
 
 
 def test_ends_of_an_even_table_without_fields():
-    """20 of 40 rows agree: the log-likelihood ratio at an end is half the quantile of chi square."""
+    """20 of 40 rows agree: at an end 2 log L falls by the quantile of chi square for half a row more that agrees."""
     found = FewCoincidences(np.array([[0, 1]]), np.full((1, 4), 10.0), False)
     lower, upper = found.interval(0.95)
-    ratio = 20 * np.logaddexp(0, 2 * upper) + 20 * np.logaddexp(0, -2 * upper) - 40 * np.log(2)
+    best = np.log(20.5 / 19.5) / 2
+
+    def likelihood(coupling):
+        return -20.5 * np.logaddexp(0, -2 * coupling) - 19.5 * np.logaddexp(0, 2 * coupling)
+
+    ratio = likelihood(best) - likelihood(upper)
     np.testing.assert_allclose(2 * ratio, stats.chi2.ppf(0.95, 1), rtol=1e-6)
     np.testing.assert_allclose(lower, -upper, rtol=1e-9)
 
@@ -32,3 +37,32 @@ def test_pairs_without_coincidence_are_found():
     assert len(found.pairs) == 45  # 0.8 coincidences are expected of each
     np.testing.assert_array_equal(found.empty, together[tuple(found.pairs.T)] == 0)
     assert np.isnan(found.std()[found.empty]).all()
+
+
+def exact_tails(counts, coupling):
+    """P(as many or fewer), P(as many or more) coincidences given the margins, for a coupling (Fisher 1935)."""
+    a, b, c, d = map(int, counts)
+    distribution = stats.nchypergeom_fisher(a + b + c + d, a + b, a + c, np.exp(4 * coupling))
+    return distribution.cdf(a), distribution.sf(a - 1)
+
+
+def test_ends_are_near_those_of_the_exact_conditional_test():
+    """At an end the exact probability of such a table or a more extreme one is 2.5 %, here within a factor of two."""
+    tables = np.array([[0, 40, 60, 1900], [1, 40, 60, 1900], [4, 40, 60, 1900], [9, 5, 60, 1900], [60, 3, 0, 50.0]])
+    lower, upper = FewCoincidences(np.zeros((5, 2), dtype=int), tables, True).interval(0.95)
+    for table, low, high in zip(tables, lower, upper, strict=True):
+        if np.isfinite(high):
+            assert 0.0125 < exact_tails(table, high)[0] < 0.05
+        if np.isfinite(low):
+            # of one coincidence the lower end is more careful: 0.4 % instead of 2.5 %
+            assert 0.002 < exact_tails(table, low)[1] < 0.05
+
+
+def test_penalised_couplings_of_tables_solve_their_equation():
+    counts = np.array([[0, 40, 60, 1900], [3, 40, 60, 1900], [700, 40, 60, 1200.0]])
+    found = FewCoincidences(np.zeros((3, 2), dtype=int), counts, True)
+    best = found.best(ridge=1.0)
+    step = 1e-4
+    slopes = (found._profile(best + step, counts) - found._profile(best - step, counts)) / (2 * step)
+    np.testing.assert_allclose(slopes, best, atol=1e-5)
+    np.testing.assert_allclose(found.best()[1:], found.best(added=1e-12)[1:])

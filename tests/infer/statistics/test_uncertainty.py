@@ -6,6 +6,7 @@ import xarray as xr
 from scipy.signal import lfilter
 
 from infer.statistics import uncertainty
+from infer.statistics.batches import batch_times, long_batch_labels
 
 
 def autoregressive(phi, shape, seed, sigma=1.0):
@@ -54,7 +55,7 @@ def test_default_number_of_batches():
 def test_bad_chains_and_batches_are_named():
     with pytest.raises(ValueError, match="n_batches must lie between 1 and the number of rows"):
         uncertainty.batch_labels(10, n_batches=11)
-    with pytest.raises(ValueError, match="rows of chain 0 do not stand together"):
+    with pytest.raises(ValueError, match="rows of chain 0 are not contiguous"):
         uncertainty.batch_labels(4, np.array([0, 1, 0, 1]))
     with pytest.raises(ValueError, match="one label for each of the 4 rows"):
         uncertainty.batch_labels(4, np.zeros(3, dtype=int))
@@ -311,3 +312,17 @@ def test_laplace_posterior_cut_off_at_a_bound():
 def test_bad_posteriors_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         uncertainty.laplace_posterior({"x": np.zeros(2)}, **arguments)
+
+
+def test_batches_are_as_long_as_rows_remember():
+    rng = np.random.default_rng(0)
+    plain = rng.choice([-1, 1], (4000, 6))
+    new = rng.random(4000) < 2 / 18  # states are kept: an autocorrelation time of 17
+    new[0] = True
+    kept = plain[np.maximum.accumulate(np.where(new, np.arange(4000), 0))]
+    np.testing.assert_array_equal(long_batch_labels(plain), uncertainty.batch_labels(4000))
+    labels = long_batch_labels(kept)
+    assert 20 <= labels.max() + 1 <= 30
+    np.testing.assert_allclose(batch_times(plain, uncertainty.batch_labels(4000)), 1.0, atol=0.6)
+    # 20 batches know a variance to 30 %, the mean of six columns to 13 %
+    assert batch_times(kept, labels).mean() == pytest.approx(17, rel=0.4)

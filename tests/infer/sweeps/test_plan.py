@@ -94,6 +94,36 @@ def test_random_numbers_follow_from_the_cell_alone():
     assert {cell.seed for cell in other} == {1}
 
 
+def test_sizes_methods_and_starts_span_the_grid_too():
+    config = changed("load", to=[0.1, 0.2]) | {"n_spins": [20, 40], "method": ["hybrid-rbm", "couplings"]}
+    config["dynamics"] = [{"name": "persistent-threshold", "persistence": 0.5, "initial": "patterns"}]
+    cells = plan_sweep(config).cells
+    assert len(cells) == 2 * 2 * 2 * 2 * 2
+    assert {(cell.n_spins, cell.n_patterns) for cell in cells} == {(20, 2), (20, 4), (40, 4), (40, 8)}
+    assert {cell.initial for cell in cells} == {"patterns"}
+    # methods see the same samples; other starts have other random numbers
+    by_method = {}
+    for cell in cells:
+        by_method.setdefault(cell.method, []).append(cell.chain_seed().entropy)
+    assert by_method["hybrid-rbm"] == by_method["couplings"]
+    config["dynamics"][0] |= {"initial": "random"}
+    assert not {cell.chain_seed().entropy for cell in plan_sweep(config).cells} & set(by_method["couplings"])
+    assert plan_sweep(plan_sweep(config).config) == plan_sweep(config)
+
+
+def test_each_dynamics_has_its_own_default_method():
+    soft = {"name": "soft-spin", "persistence_time": 1, "active_temperature": 0.3, "barrier": 1.0, "temperature": 0}
+    cells = plan_sweep(changed("dynamics", to=[*CONFIG["dynamics"], soft])).cells
+    assert {(cell.dynamics, cell.method) for cell in cells} == {
+        ("persistent-threshold", "pseudolikelihood"),
+        ("coloured-field", "pseudolikelihood"),
+        ("active-ornstein-uhlenbeck", "gaussian"),
+        ("glauber", "pseudolikelihood"),
+        ("soft-spin", "score-matching"),
+    }
+    assert {cell.build(np.zeros((40, 40))).potential.barrier for cell in cells if cell.dynamics == "soft-spin"} == {1.0}
+
+
 def test_the_checked_config_is_a_config_of_the_same_cells():
     plan = plan_sweep(CONFIG)
     assert plan_sweep(plan.config) == plan
@@ -127,6 +157,18 @@ def test_the_checked_config_is_a_config_of_the_same_cells():
         (changed("dynamics", 1, "persistence", to=0.5), "dynamics[1].persistence is not a key here; did you mean pers"),
         (changed("dynamics", 1, "active_temperature", to=None), "dynamics[1].active_temperature (or reduced_active_"),
         (changed("dynamics", 1, "thin", to=0), "dynamics[1].thin must be at least 1, got 0"),
+        (changed("n_spins", to=[40, 40]), "n_spins holds 40 twice"),
+        (changed("n_spins", to=[]), "n_spins is empty"),
+        (changed("n_spins", to=[40, 50]) | {"load": 0.13}, "load[0] = 0.13 is 5.2 patterns of 40 spins: with several"),
+        (changed("initial", to="pattern"), "initial must be one of random, patterns, one-pattern, got 'pattern'"),
+        (changed("method", to=[]), "method is empty: give at least one of pseudolikelihood, hybrid-rbm, couplings"),
+        (
+            changed("method", to="hybrid-rbm"),
+            "method: active-ornstein-uhlenbeck knows gaussian, score-matching, couplings, not 'hybrid-rbm'; "
+            "give dynamics[2].method of its own",
+        ),
+        (changed("dynamics", 0, "method", to="gaussian"), "dynamics[0].method: persistent-threshold knows pseudolik"),
+        (changed("dynamics", 3, "method", to=["couplings"] * 2), "dynamics[3].method holds couplings twice"),
         (changed("draws", to=1), "draws must be at least 20, got 1"),
     ],
 )

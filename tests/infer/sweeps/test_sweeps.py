@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -139,9 +140,9 @@ def test_joblib_context_is_heeded_and_the_process_left_as_it_was(tmp_path: Path)
 def test_everything_in_a_cell_is_computed_on_one_thread(monkeypatch: pytest.MonkeyPatch):
     threads = []
 
-    def formula(dynamics, compute=theory.fitted_rate_and_slope):
+    def formula(*arguments, compute=theory.fitted_rate_and_slope):
         threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
-        return compute(dynamics)
+        return compute(*arguments)
 
     monkeypatch.setattr(theory, "fitted_rate_and_slope", formula)
     with threadpool_limits(limits=2, user_api="blas"):
@@ -481,6 +482,34 @@ def test_a_cluster_that_cannot_be_reached_leaves_no_store(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cluster_that_loses_all_workers_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Dask itself waits for new ones without end."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(driver, "SECONDS_FOR_WORKERS", 0.5)
+
+    def slow(cell):
+        time.sleep(0.2)
+        return Outcome(cell.key, dict.fromkeys(NUMBERS, 1.0))
+
+    monkeypatch.setattr(driver, "try_cell", slow)
+    path = tmp_path / "s.sqlite"
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=":0", processes=False, silence_logs=50
+    ) as cluster:
+
+        def put(self, outcome, put=Store.put):
+            put(self, outcome)
+            cluster.scale(0)
+
+        monkeypatch.setattr(Store, "put", put)
+        with pytest.raises(TimeoutError, match=r"lost all of its workers, .* 0\.5 seconds; results so far are kept"):
+            sweep(SMALL | {"repeats": 50}, path, backend="dask", scheduler=cluster.scheduler_address)
+    with sqlite3.connect(path) as store:
+        (kept,) = store.execute("SELECT count(*) FROM cells WHERE error IS NULL").fetchone()
+    store.close()
+    assert 1 <= kept < 300
+
+
 # --- the command
 
 
@@ -497,9 +526,11 @@ def test_the_command(tmp_path: Path, config: Path, whole: pd.DataFrame, monkeypa
     assert "24/24" in result.stderr
     assert_same(read_sweep(tmp_path / "map.sqlite"), whole)
     (tmp_path / "folder").mkdir()
-    result = invoke(config, "--n-jobs", 1, "--output", tmp_path / "folder", "--seed", 0)
+    options = ("--output", tmp_path / "folder", "--seed", 0, "--figure", tmp_path / "rates.svg")
+    result = invoke(config, "--n-jobs", 1, *options)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
+    assert (tmp_path / "rates.svg").read_text().count("<svg") == 1
     assert (tmp_path / "folder" / "map.sqlite").exists()
 
 

@@ -257,7 +257,7 @@ def test_units_that_run_off_are_an_error():
     far = np.full(40, 9.0)
     with (
         np.errstate(all="ignore"),
-        pytest.raises(ValueError, match=r"ran off to infinity: the time step 0\.0667 is too"),
+        pytest.raises(ValueError, match=r"diverged to infinity: the time step 0\.0667 is too"),
     ):
         sample(dynamics, draws=5, chains=2, initial=far, seed=0, check=False)
 

@@ -1,3 +1,6 @@
+import os
+import pickle
+import signal
 import time
 import warnings
 
@@ -19,6 +22,7 @@ from simulate import (
     sample,
 )
 from simulate.dynamics import spin_dynamics as sequential
+from simulate.threads import Stop, StoppedError
 
 PATTERNS = random_patterns(4, 20, seed=0)
 COUPLINGS = hebbian(PATTERNS)
@@ -184,3 +188,40 @@ def test_bad_arguments_are_named(arguments, message):
 def test_what_is_no_dynamics_is_refused():
     with pytest.raises(ValueError, match="dynamics must be a dynamics"):
         sample(COUPLINGS)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_no_chain_goes_on_after_an_interrupt(n_jobs):
+    """Ctrl-C reaches the main thread only; chains in other threads of a run that would take days are told to stop."""
+    advancing = []
+
+    class Watched(PersistentGlauber):
+        def trajectories(self, chain_seeds, start, schedule, advanced):
+            def watched(ticks):
+                advancing.append(time.monotonic())
+                if len(advancing) == 20:
+                    os.kill(os.getpid(), signal.SIGINT)
+                advanced(ticks)
+
+            return super().trajectories(chain_seeds, start, schedule, watched)
+
+    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sample(Watched(COUPLINGS, 1.5, 0.5), draws=1, chains=4, burn_in=10**9, seed=0, n_jobs=n_jobs, check=False)
+        returned = time.monotonic()
+        time.sleep(0.2)
+        assert advancing[-1] <= returned
+        assert returned - advancing[19] < 5  # promptly, on a busy machine
+    finally:
+        signal.signal(signal.SIGINT, heeded)
+
+
+def test_chains_of_processes_take_no_notice_of_the_flag():
+    stop = pickle.loads(pickle.dumps(Stop()))
+    with pytest.raises(KeyError), Stop() as told:
+        raise KeyError
+    with pytest.raises(StoppedError):
+        told.check()
+    stop.check()
+    pickle.loads(pickle.dumps(told)).check()

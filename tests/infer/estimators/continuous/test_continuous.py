@@ -221,6 +221,14 @@ def test_bad_data_are_named():
     assert np.isfinite(ScoreMatching(False, alpha=0.1).fit(bad).couplings_).all()
     with pytest.raises(ValueError, match="too few different values for a quartic potential in units 0, 1, 2, 3"):
         ScoreMatching().fit(np.sign(samples))
+    mixed = np.hstack([np.sign(samples[:, :1]), samples[:, 1:]])
+    with pytest.warns(ConvergenceWarning, match="in unit 0: the quartic terms of these are set to zero"):
+        model = ScoreMatching().fit(mixed)
+    # each row is a regression of its own: without a quartic term in unit 0, with one in the others
+    assert model.quartics_[0] == 0.0
+    rows = ScoreMatching(quartic=False).fit(mixed).row_couplings_
+    np.testing.assert_allclose(model.row_couplings_[0], rows[0], rtol=1e-12)
+    assert (abs(model.row_couplings_[1:] - rows[1:]) > 1e-12).any(axis=1).all()
 
 
 def test_units_of_measurement_do_not_matter():

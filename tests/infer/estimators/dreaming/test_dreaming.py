@@ -332,7 +332,7 @@ def test_rates_beyond_the_ends_are_told_not_invented():
     past = (modes.vectors * np.array([0.2, 0.5, 0.8, 1.6])) @ modes.vectors.T
     single = (modes.vectors * np.array([0.7, -0.1, -0.1, -0.1])) @ modes.vectors.T
     for couplings, end in [(past, "infinity"), (single, "its lower bound")]:
-        with pytest.warns(ConvergenceWarning, match=f"ran off to {end}"):
+        with pytest.warns(ConvergenceWarning, match=f"diverged to {end}"):
             model = DreamingModel(patterns).fit(infinite_samples(10, exact.boltzmann(couplings)))
         assert not model.converged_
 

@@ -89,8 +89,9 @@ def test_separated_samples_have_finite_estimates():
     assert model.converged_
     assert 2 < model.couplings_by_node_[1, 3] < 6  # finite: some log(n_samples) / 2
     np.testing.assert_allclose(model.couplings_by_node_[0, 1], model.couplings_by_node_[0, 3], atol=1e-6)
-    # what is open has no standard error, and the rest has one
+    # what is open has no standard error, and the rest has one; the pair of copies has an interval open to one side
     undetermined = np.zeros((5, 5), dtype=bool)
+    undetermined[1, 3] = undetermined[3, 1] = True
     undetermined[np.ix_([0, 2, 4], [1, 3])] = undetermined[np.ix_([1, 3], [0, 2, 4])] = True
     np.testing.assert_array_equal(np.isnan(model.couplings_std_), undetermined)
     # separated without copies: the sign of the sum of three others decides

@@ -1,0 +1,97 @@
+"""The first screen: what it says of spikes, claims that are told once, and commands that exist."""
+
+import dataclasses
+import shlex
+
+import numpy as np
+import pytest
+import typer
+
+from infer import read_recording
+from infer.cli.commands import app
+from infer.report.layout import interval_text, typeset
+from infer.report.sections.couplings import SECTION as COUPLINGS
+from infer.report.sections.couplings import rank_limit
+from infer.report.sections.dreaming import SECTION as DREAMING
+from infer.report.sections.first import cards, claims, next_steps
+
+
+def described(analysis, source, samples=None, **attributes):
+    """An analysis as if its data had been read so; its activity that of `samples`."""
+    data = dataclasses.replace(analysis.data, kind="recording", attributes=attributes)
+    if samples is not None:
+        share = float(np.mean(samples.spins > 0))
+        data = dataclasses.replace(data, n_rows=samples.n_rows, n_spins=samples.n_spins, active_share=share)
+    return dataclasses.replace(analysis, data=data, source=source)
+
+
+def test_a_spike_report_says_first_how_spikes_were_binned(recorded, tmp_path):
+    # bins of 1: unit a fires twice in bin 0 and once in bin 2, unit b once in bins 1 and 3
+    file = tmp_path / "spikes.csv"
+    file.write_text("time,unit\n0.1,a\n0.2,a\n2.5,a\n1.5,b\n3.5,b\n")
+    samples = read_recording(file, bin_width=1.0, start=0.0, stop=4.0)
+    found = described(recorded, "spikes.csv", samples, **samples.attributes)
+    card = cards(found, found.to_dict())[0]
+    assert card.name == "On reading"
+    assert card.number == "bin width 1"
+    assert "5 spikes, 0.62 per cell and unit of time" in card.detail.replace("0.63", "0.62")
+    assert "25 % of the bins with spikes hold several" in card.detail  # 1 of 4
+
+
+def test_claims_are_told_once(simulated, recorded):
+    for analysis in (simulated, recorded):
+        for claim in claims(analysis):
+            assert not claim.text.startswith(claim.statement)
+            assert claim.text[0].isupper()
+    unjudged = dataclasses.replace(simulated.diagnosis, converged=False)
+    model = claims(dataclasses.replace(simulated, diagnosis=unjudged))[2]
+    assert (model.outcome, model.text) == ("not judged", "Its fit did not converge.")
+
+
+@pytest.mark.parametrize("kind", ["table", "spikes", "masked", "drifting", "unsettled"])
+def test_next_steps_are_commands_with_options_that_exist(recorded, kind):
+    about = {"bin_width": 0.05, "first_bin_edge": 0.0, "spikes": 10} if kind == "spikes" else {"threshold": 0.5}
+    found = described(recorded, "my data.csv", **about)
+    if kind == "masked":
+        found = dataclasses.replace(found, parameters={**found.parameters, "missing": "mask"})
+    if kind == "unsettled":
+        found = dataclasses.replace(found, diagnosis=dataclasses.replace(found.diagnosis, converged=False))
+    commands = typer.main.get_command(app).commands
+    steps = [step.command for step in next_steps(found) if step.command]
+    assert steps
+    for text in steps:
+        program, name, *words = shlex.split(text)
+        assert program == "reverie"
+        options = {
+            option for parameter in commands[name].params for option in parameter.opts + parameter.secondary_opts
+        }
+        assert {word for word in words if word.startswith("--")} <= options
+        assert "my data.csv" in words
+        assert ("--no-time-order" in words) == (name == "report")  # rows of the recording have no order
+
+
+def test_captions_are_of_what_is_drawn(simulated, recorded):
+    captions = {figure.key: figure.caption for section in (COUPLINGS, DREAMING) for figure in section.figures}
+    assert simulated.network.gap is None
+    assert "gap" not in captions["degrees"](simulated)
+    gap = {"rank": 3, "above": 1.0, "below": 0.5, "ratio": 2.0, "degrees": simulated.network.degrees}
+    with_gap = dataclasses.replace(simulated, network=dataclasses.replace(simulated.network, gap=gap))
+    assert "above the gap" in captions["degrees"](with_gap)
+    assert "diamond" in captions["zoom"](simulated)
+    assert "diamond" not in captions["zoom"](recorded)
+    assert "above the axis" not in captions["ranks"](simulated)
+    std = simulated.couplings_std.copy()
+    std[0, 1] = std[1, 0] = 100.0
+    wide = dataclasses.replace(simulated, couplings_std=std)
+    assert "1 error lies above the axis" in captions["ranks"](wide)
+    assert rank_limit(simulated.couplings, std) < 3.1 * np.abs(simulated.couplings).max()
+
+
+def test_intervals_have_the_digits_of_the_error():
+    assert interval_text((-0.00605, 0.00364), 0.0024) == "−0.0060 to 0.0036"
+    assert interval_text((0.13782, float("inf")), 0.0034) == "0.1378 to ∞"
+    assert interval_text((0.13782, 0.15141)) == "0.138 to 0.151"
+
+
+def test_percentages_do_not_break():
+    assert typeset("37.1% of 5 % (p = 0.2)") == "37.1\u00a0% of 5\u00a0% (p\u00a0=\u00a00.2)"

@@ -1,0 +1,59 @@
+"""Where the packages are run: without a place for compiled code, and beside files of the same name."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(code, folder, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_no_place_for_compiled_code(tmp_path):
+    """Files stand where folders would be made: no permission is asked, which the superuser would have."""
+    package = tmp_path / "simulate"
+    shutil.copytree(ROOT / "simulate", package, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [package, *(path for path in package.rglob("*") if path.is_dir())]:
+        (folder / "__pycache__").touch()
+    taken = tmp_path / "taken"
+    taken.touch()
+    code = """
+import os, simulate
+from simulate.memory import relaxation_kernels
+assert relaxation_kernels.__file__.startswith(os.getcwd())
+print(os.environ["NUMBA_CACHE_DIR"])
+"""
+    places = ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "NUMBA_CACHE_DIR")
+    found = run(code, tmp_path, PYTHONPATH=str(tmp_path), **dict.fromkeys(places, str(taken / "none")))
+    assert found.returncode == 0, found.stderr
+    assert found.stderr.count("RuntimeWarning") == 1
+    assert "set NUMBA_CACHE_DIR" in found.stderr
+    assert not Path(found.stdout.strip()).exists()  # removed at the end
+
+
+@pytest.mark.parametrize("name", ["simulate.py", "simulate/__init__.py"])
+def test_a_file_of_the_same_name_is_named(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("from infer import PseudoLikelihood\n")
+    for code in ("import infer", "from infer import PseudoLikelihood", "import runpy; runpy.run_path('simulate.py')"):
+        if name.endswith("__init__.py") and "runpy" in code:
+            continue
+        found = run(code, tmp_path)
+        assert found.returncode == 1
+        last = found.stderr.splitlines()[-1]
+        assert last.startswith("ImportError: ")
+        assert name in last
+        assert "is imported in place of the package simulate" in last
