@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from infer.count_model import CountModel
 from infer.estimators.likelihood.partition import log_partition
 from infer.model import PairModel
 from simulate.user_warnings import collected_warnings
@@ -14,13 +15,13 @@ WANTED_STD = 0.002
 
 
 def annealed_log_partition(
-    model: PairModel, seed: np.random.SeedSequence, wanted: float = WANTED_STD
+    model: PairModel | CountModel, seed: np.random.SeedSequence, wanted: float = WANTED_STD
 ) -> tuple[float, float]:
     """Logarithm of the partition function and its standard error, by annealed importance sampling.
 
     Parameters
     ----------
-    model : PairModel
+    model : PairModel or CountModel
     seed : SeedSequence
     wanted : float
         Standard error at which to stop; a limit on the work may stop earlier.

@@ -117,36 +117,36 @@ class Pair:
 
 @dataclass(frozen=True)
 class PopulationCount:
-    """Pair couplings, fields and a potential of the number of +1, by maximum likelihood; up to 20 spins.
+    """Pair couplings, fields and a potential of the number of +1, by maximum likelihood.
+
+    Up to 20 spins by enumeration; above by Monte Carlo, log Z by annealed importance sampling.
 
     Parameters
     ----------
     alpha : float, optional
         Strength of the penalties of couplings and of third differences of the potential; by default 1/n.
+    most_spins : int
+        Spins up to which it is fitted; above 20 by Monte Carlo, which takes far longer than the pair model.
     """
 
     alpha: float | None = None
+    most_spins: int = MOST_EXACT_SPINS
     name: ClassVar[str] = "k-pairwise"
     needs_time: ClassVar[bool] = False
 
-    @staticmethod
-    def applies(samples: Samples) -> bool:
-        """Whether all states can be enumerated, and there are counts beyond those that pairs describe."""
-        return 3 <= samples.n_spins <= MOST_EXACT_SPINS
+    def applies(self, samples: Samples) -> bool:
+        """Whether there are not too many spins, and counts beyond those that pairs describe."""
+        return 3 <= samples.n_spins <= self.most_spins
 
     def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
         """Log-likelihood of each row under the population-count model of the others."""
-        rows, weight = samples.spins[fold.train], fold.train_weight
-        n_samples = float(len(rows) if weight is None else weight.sum())
-        means, second = smoothed_moments(*spin_moments(rows, weight), n_samples)
-        seen = np.bincount((rows > 0).sum(axis=1), weight, minlength=samples.n_spins + 1)
-        # the moments have one sample of independent spins added; the counts get the same one
-        counts = (seen + independent_counts((1.0 + means) / 2.0)) / (n_samples + 1.0)
-        alpha = 1.0 / n_samples if self.alpha is None else self.alpha
-        refit = fit_exactly(means, second, alpha, n_samples, counts=counts)
-        if not refit.accepted:
-            return Scored(np.zeros(len(fold.test)), 0.0, f"it was not fitted: {refit.why_not}")
-        return Scored(refit.log_likelihood(samples.spins[fold.test]))
+        refit = fit_counts(samples.spins[fold.train], fold.train_weight, alpha=self.alpha, seed=seed)
+        why = refit.why_not
+        if not why and refit.log_partition_std > WANTED_STD:
+            why = f"its log partition function is known to {refit.log_partition_std:.2g} nats only"
+        if why:
+            return Scored(np.zeros(len(fold.test)), 0.0, f"it was not fitted: {why}" if refit.why_not else why)
+        return Scored(refit.log_likelihood(samples.spins[fold.test]), refit.log_partition_std)
 
 
 def independent_counts(share: FloatArray) -> FloatArray:
@@ -241,6 +241,50 @@ def fit_pairs(
     return dataclasses.replace(fitted, log_partition=value, log_partition_std=std)
 
 
+def fit_counts(
+    rows: SpinArray,
+    weight: FloatArray | None,
+    *,
+    alpha: float | None = None,
+    seed: np.random.SeedSequence,
+    wanted: float = WANTED_STD,
+    exactly: bool | None = None,
+) -> Refit:
+    """Pairs, fields and a potential of the number of +1 of some rows, with the log partition function.
+
+    Parameters
+    ----------
+    rows : ndarray of int8, shape (n_rows, n_spins)
+    weight : ndarray, shape (n_rows,), optional
+    alpha : float, optional
+        Strength of the penalties of couplings and of third differences of the potential; by default 1/n.
+    seed : SeedSequence
+    wanted : float
+        Standard error of the log partition function.
+    exactly : bool, optional
+        Whether states are enumerated; by default up to 20 spins.
+
+    Returns
+    -------
+    Refit
+    """
+    n_samples = float(len(rows) if weight is None else weight.sum())
+    alpha = 1.0 / n_samples if alpha is None else alpha
+    means, second = smoothed_moments(*spin_moments(rows, weight), n_samples)
+    seen = np.bincount((rows > 0).sum(axis=1), weight, minlength=len(means) + 1)
+    # the moments have one sample of independent spins added; the counts get the same one
+    counts = (seen + independent_counts((1.0 + means) / 2.0)) / (n_samples + 1.0)
+    if exactly_possible(len(means)) if exactly is None else exactly:
+        return fit_exactly(means, second, alpha, n_samples, counts=counts)
+    fit_seed, anneal_seed = seed.spawn(2)
+    every = np.arange(len(means))  # a spin that never changes is counted too, and has a finite field
+    fitted = _fit_by_chains(rows, weight, means, second, every, alpha, n_samples, fit_seed, counts)
+    if not fitted.accepted:
+        return fitted
+    value, std = annealed_log_partition(fitted.whole, anneal_seed, wanted)
+    return dataclasses.replace(fitted, log_partition=value, log_partition_std=std)
+
+
 def _fit_by_chains(
     rows: SpinArray,
     weight: FloatArray | None,
@@ -250,6 +294,7 @@ def _fit_by_chains(
     alpha: float,
     n_samples: float,
     seed: np.random.SeedSequence,
+    counts: FloatArray | None = None,
 ) -> Refit:
     """Fit by Monte Carlo maximum likelihood from the moments, with chains started from some of the rows."""
     own, start = seed.spawn(2)
@@ -261,10 +306,20 @@ def _fit_by_chains(
         n_samples,
         alpha,
         seed=own,
+        counts=counts,
+        smoothness=0.0 if counts is None else alpha,
         states=np.ascontiguousarray(rows[picked][:, varying]),
     )
     near = found.acceptance is not None and not found.acceptance.ran_away and found.mismatch <= _NEAR
-    refit = Refit(PairModel(found.couplings, found.fields), 0.0, 0.0, found.converged or near, found.message)
+    accepted = found.converged or near
+    refit = Refit(
+        PairModel(found.couplings, found.fields),
+        0.0,
+        0.0,
+        accepted,
+        "" if accepted else found.message,
+        None if counts is None else found.parameters.potential,
+    )
     return with_constants(refit, varying, means)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from infer.count_model import CountModel
 from infer.estimators.likelihood.enumeration import Enumeration, enumerate_states, up_counts
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.model import PairModel
@@ -34,10 +35,16 @@ class Refit:
     why_not: str = ""
     potential: FloatArray | None = None
 
+    @property
+    def whole(self) -> PairModel | CountModel:
+        """The model with its potential, where it has one."""
+        if self.potential is None:
+            return self.model
+        return CountModel(self.model.couplings, self.model.fields, self.potential)
+
     def log_likelihood(self, rows: SpinArray) -> FloatArray:
         """Log-likelihood of rows, shape (n_rows,), in nats."""
-        values = -self.model.energies(rows) - self.log_partition
-        return values if self.potential is None else values + self.potential[(rows > 0).sum(axis=1)]
+        return np.asarray(-self.whole.energies(rows) - self.log_partition)
 
 
 def smoothed_moments(means: FloatArray, second: FloatArray, n_samples: float) -> tuple[FloatArray, FloatArray]:
