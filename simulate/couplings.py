@@ -313,6 +313,8 @@ def check_couplings(
         matrix.sum_duplicates()
     else:
         try:
+            if np.asarray(couplings).dtype.kind in "US":
+                raise TypeError("text")
             matrix = np.array(couplings, dtype=np.float64)
         except (TypeError, ValueError):
             raise ValueError(f"{name} must be a matrix of numbers (n_spins, n_spins)") from None

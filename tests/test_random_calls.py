@@ -274,8 +274,8 @@ def check_fit(call: Call) -> None:
     )
     if found is not None:
         assert usual is not None, f"accepted, while the plain array is refused: {expected_error}"
-        for one, other in zip(found, usual, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True)
+        for one, other in zip(found, usual, strict=True):  # solvers stop at a small gradient: 8e-9 apart in blocks
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7, equal_nan=True)
         assert call.weights not in BAD_WEIGHTS
     elif call.dtype in NUMBERS and call.missing == "none" and call.holder in ("array", "list", "frame", "masked array"):
         assert usual is None, f"refused, while the plain array is accepted: {error}"
@@ -336,6 +336,8 @@ def test_masks_of_dask_blocks_and_complex_couplings():
         PseudoLikelihood().fit(dask.from_array(values, chunks=7))
     with pytest.raises(ValueError, match="couplings are complex numbers"):
         Glauber(COUPLINGS.astype(complex), 1.0)
+    with pytest.raises(ValueError, match="couplings must be a matrix of numbers"):
+        Glauber(np.sign(COUPLINGS).astype(int).astype("U2"), 1.0)
 
 
 @settings(max_examples=40, **QUIET)
