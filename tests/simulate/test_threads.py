@@ -144,6 +144,7 @@ def test_two_fits_at_once_leave_nothing_behind():
     assert (blas_threads(), list(warnings.filters)) == before
 
 
+@pytest.mark.slow
 def test_only_the_command_line_sets_filters():
     """Modules that threads run in use `simulate.threads` and `simulate.user_warnings` instead."""
     found = set()

@@ -382,6 +382,7 @@ def test_compare_with_the_recordings_own_correlations(tmp_path: Path, samples: P
     assert "data correlations" in succeed("compare", tmp_path / "fit.nc").stdout
 
 
+@pytest.mark.slow
 def test_report(tmp_path: Path, samples: Path) -> None:
     result = succeed("report", samples, "--output", tmp_path / "r.html", "--n-jobs", 1, "--no-progress")
     assert "dreaming rate: " in result.stdout
@@ -392,6 +393,7 @@ def test_report(tmp_path: Path, samples: Path) -> None:
     assert json.loads((tmp_path / "r.json").read_text())["data"]["n_patterns"] == 3
 
 
+@pytest.mark.slow
 def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infer.cli.demo.DRAWS", 200)
     monkeypatch.setattr("infer.cli.demo.N_SPINS", 16)
@@ -537,6 +539,7 @@ def test_other_input_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 # --- nothing is left behind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("error", "status"), [(OSError("disk full"), 1), (KeyboardInterrupt(), 130)])
 @pytest.mark.parametrize("command", ["simulate", "fit", "compare", "report", "demo"])
 def test_failure_while_writing(
@@ -595,6 +598,7 @@ def test_library_warnings_are_one_line_each(tmp_path: Path, monkeypatch: pytest.
     assert result.stderr == "warning: first second\nerror: and then an error\n"
 
 
+@pytest.mark.slow
 def test_status_and_one_line_from_the_shell(tmp_path: Path) -> None:
     result = subprocess.run(
         [REVERIE, "fit", "absent.npy", "--output", "o.nc", "--no-progress"],
@@ -625,6 +629,7 @@ time.sleep(20)
     assert found.returncode == 143
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("request_to_stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_requests_to_stop(tmp_path: Path, request_to_stop: signal.Signals, status: int) -> None:
     """Stopped in the middle of a simulation that would take hours."""

@@ -74,6 +74,7 @@ def test_memory_trains_by_the_rule_and_from_the_free_state_asked_for(tmp_path: P
         np.testing.assert_array_equal(same, trained["couplings"].sel(network="dreaming"))
 
 
+@pytest.mark.slow
 def test_digits_go_on_from_their_checkpoints(tmp_path: Path) -> None:
     base = ("digits", "--n-hidden", 20, "--checkpoints", tmp_path / "checkpoints")
     assert run(*base, "--epochs", 1).exit_code == 0
@@ -114,6 +115,7 @@ def test_bad_input_is_one_line(arguments: tuple[Any, ...], status: int, message:
         assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_every_axis_of_every_figure_is_labelled_and_shows_its_data(trained: xr.Dataset) -> None:
     rule = ContrastiveRule(chemotaxis_kernel(20.0), Sawtooth(1.0, 9.0), hard_threshold(100 / 9))
     errors = xr.Dataset(

@@ -113,6 +113,7 @@ def test_energies_are_not_compared_where_one_state_holds_all_but_a_few_rows():
         assert check.p_value > 0.05
 
 
+@pytest.mark.slow
 def test_sparse_samples_of_the_model_itself_pass():
     # P(+1) = 0.1, 2000 rows: p <= 0.05 in 5 % of 30 checks; more than 6 with probability 0.1 %
     alarms = 0

@@ -77,6 +77,7 @@ def test_refits_are_maximum_likelihood_of_one_more_independent_sample():
     )
 
 
+@pytest.mark.slow
 def test_annealed_partition_functions_are_those_of_enumeration():
     model = PairModel(COUPLINGS, FIELDS)
     truth = exact.log_partition(COUPLINGS, FIELDS)

@@ -65,6 +65,7 @@ def test_pair_samples_need_couplings_and_a_three_body_term_is_missed():
     assert found.information.share < 0.95
 
 
+@pytest.mark.slow
 def test_one_strong_pair_among_many_is_told_though_couplings_do_not_pay():
     rows = coins(300, 14)
     rows[:, 7] = np.where(np.random.default_rng(1).random(300) < 0.3, rows[:, 3], rows[:, 7])

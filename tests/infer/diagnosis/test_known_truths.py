@@ -108,6 +108,7 @@ def test_what_was_planted_is_found(planted):
     assert power(*planted, n_runs=40) >= 0.9
 
 
+@pytest.mark.slow
 def test_a_few_runs_of_each_class():
     # 12 runs at 5 %: more than three with probability 2e-3
     missed = [

@@ -272,6 +272,7 @@ def test_a_record_that_is_too_short_for_its_memory_is_not_judged():
     assert "not judged" in found.verdict
 
 
+@pytest.mark.slow
 def test_rare_independent_spins_are_reversible():
     # at 0.3 %: twenty records at 5 % false alarms; four or more have probability 1.6 %, six or more 3e-4
     alarms = 0

@@ -221,6 +221,7 @@ def has_an_answer(estimator, kind):
     return bool(estimator.alpha)
 
 
+@pytest.mark.slow
 @every_spin_estimator
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_failure_without_a_word(estimator, kind):

@@ -44,6 +44,7 @@ def cluster():
         yield running
 
 
+@pytest.mark.slow
 def test_on_a_cluster(cluster):
     spins = some_spins(6000)
     array = da.from_array(spins, chunks=(2100, 4))
@@ -79,6 +80,7 @@ def test_inside_joblibs_dask_backend(cluster):
     assert drawn.identical(sample(Glauber(inside[0].couplings_, 1.0), draws=10, chains=4, seed=0, check=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -97,6 +99,7 @@ def test_all_penalties_on_threads(options):
     np.testing.assert_allclose(by_blocks.fields_, by_rows.fields_, **CLOSE)
 
 
+@pytest.mark.slow
 def test_weights_constant_spins_and_real_values():
     spins = some_spins()
     spins[:, 3] = 1
@@ -117,6 +120,7 @@ def test_weights_constant_spins_and_real_values():
         PseudoLikelihood(threshold=5.0, alpha=0.0, fit_fields=False).fit(da.from_array(values, chunks=(700, -1)))
 
 
+@pytest.mark.slow
 def test_chains_of_a_dataset_inform_the_error_bars():
     spins = some_spins().reshape(3, 1000, 9)
     inner = xr.Dataset({"spins": (("chain", "draw", "spin"), spins)})
@@ -124,6 +128,7 @@ def test_chains_of_a_dataset_inform_the_error_bars():
     check_equal(*(PseudoLikelihood(fit_fields=True, tol=1e-8, alpha=0.0).fit(data) for data in (outer, inner)))
 
 
+@pytest.mark.slow
 def test_posterior_and_bootstrap():
     spins = some_spins()
     array = da.from_array(spins, chunks=(700, -1))
@@ -135,6 +140,7 @@ def test_posterior_and_bootstrap():
         by_blocks.bootstrap(draws=2, refit=array)
 
 
+@pytest.mark.slow
 def test_unknown_sizes_and_other_estimators():
     spins = some_spins()
     array = da.from_array(spins, chunks=(700, -1))

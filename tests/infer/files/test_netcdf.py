@@ -28,6 +28,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_simulation_on_a_full_disk_ends_in_one_line(full_disk: Path) -> None:
     command = [Path(sys.executable).with_name("reverie"), "simulate", "--output", full_disk / "samples.nc"]
     options = ["--n-spins", "50", "--draws", "5000", "--burn-in", "0", "--thin", "1", "--n-jobs", "1", "--no-progress"]

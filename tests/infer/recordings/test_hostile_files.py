@@ -454,6 +454,7 @@ def test_reports_on_damaged_files(tmp_path: Path, good: dict[str, bytes]) -> Non
             (tmp_path / name).unlink()
 
 
+@pytest.mark.slow
 def test_the_program_itself(tmp_path: Path, good: dict[str, bytes]) -> None:
     for name, content in [("s.npy", HEADERS["huge"]), ("s.nc", good["spins.nc"][:-100]), ("s\n.csv", b"a,b\n1,x\n")]:
         (tmp_path / name).write_bytes(content)
@@ -491,6 +492,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     infer.recordings.child_process._end()
 
 
+@pytest.mark.slow
 def test_hanging_and_crashing_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker: None) -> None:
     path = tmp_path / "readers_for_tests.py"
 

@@ -242,6 +242,7 @@ CASES: dict[str, Callable[[Path], Path]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_hostile_files(tmp_path: Path, case: str) -> None:
     (tmp_path / "work").mkdir()

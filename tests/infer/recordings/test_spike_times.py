@@ -319,6 +319,7 @@ def test_objects_that_are_no_recordings() -> None:
     assert "never change" in complaint(np.ones((3, 3)))
 
 
+@pytest.mark.slow
 def test_names_and_what_was_missing_are_in_the_report(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     values = rng.choice([-1.0, 1.0], size=(200, 3))

@@ -54,6 +54,7 @@ def test_rate_and_temperature_of_equilibrium_samples_agree_with_the_truth(simula
     assert simulated.headline()["rate"] == found.rate
 
 
+@pytest.mark.slow
 def test_fields_are_fitted_for_recordings_and_not_for_simulations_without_fields(simulated, recorded, dataset):
     assert not simulated.fit.fit_fields
     assert not simulated.fields.any()

@@ -96,6 +96,7 @@ def brightness(colour):
     return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "width", "scheme"),
     [("simulated", 360, "light"), ("recorded", 360, "dark"), ("simulated", 1280, "dark"), ("referred", 360, "light")],
@@ -129,6 +130,7 @@ def test_the_page_reads_well(name, width, scheme, written, tmp_path):
     assert sign * (brightness(found["background"]) - 128) > 80
 
 
+@pytest.mark.slow
 def test_a_bad_page_would_be_noticed(written, tmp_path):
     page = tmp_path / "report.html"
     text = (written("simulated") / "report.html").read_text("utf-8")

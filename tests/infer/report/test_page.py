@@ -294,6 +294,7 @@ def test_two_spins_have_a_report(tmp_path):
     assert "figure-third-moments" not in page
 
 
+@pytest.mark.slow
 def test_written_files_are_the_page_and_its_numbers(simulated, tmp_path):
     html, numbers = write_report(simulated, tmp_path / "my report.html")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["my report.html", "my report.json"]

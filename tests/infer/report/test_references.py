@@ -24,6 +24,7 @@ from tests import exact
 from tests.infer.report.conftest import hebbian_of, patterns_of
 
 
+@pytest.mark.slow
 def test_samples_of_dreamed_couplings_give_back_their_rate():
     patterns, rate = patterns_of(4, 14, seed=1), 0.6
     spins = exact.draw(dreaming(patterns, rate), 12_000, temperature=1.6, seed=4)
@@ -90,6 +91,7 @@ def test_events_and_numbers_of_patterns_that_do_not_fit_are_refused(dataset, tmp
     assert read_events(tmp_path / "events.txt") == ["one", "", "two"]
 
 
+@pytest.mark.slow
 def test_options_of_the_command_line(dataset, tmp_path):
     np.save(tmp_path / "spins.npy", dataset["spins"].values[0, :300])
     (tmp_path / "events.txt").write_text("\n".join("ab"[k % 2] for k in range(300)) + "\n", encoding="utf-8")
@@ -119,6 +121,7 @@ def test_counts_weigh_in_event_averages():
         event_patterns(spins, ["a", "b", "b"], counts=[0, 1, 1])
 
 
+@pytest.mark.slow
 def test_penalty_is_chosen_where_samples_are_fewer_than_couplings(patterns):
     spins = exact.draw(hebbian_of(patterns), 60, temperature=1.5, seed=3)
     found = analyse(spins, method="pseudolikelihood")
@@ -149,6 +152,7 @@ def test_rows_in_no_order_are_not_judged_in_time(dataset):
     assert not found.data.time_ordered
 
 
+@pytest.mark.slow
 def test_masked_values_are_averaged_over_and_stated(patterns):
     spins = exact.draw(hebbian_of(patterns), 1500, temperature=1.5, seed=3)
     spins[np.random.default_rng(0).random(spins.shape) < 0.03] = 0

@@ -133,6 +133,7 @@ def test_default_grid_holds_zero_and_the_best_rate():
         assert np.all(rates > DreamingFamily.from_patterns(xi).lower_bound)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth():
     # 95 % intervals, 100 repeats at each of two rates: 190 of 200 expected, outside [178, 198] with probability 1.4e-3
     # (binomial); sigma > 1.96 at rate 0 in 5 of 100 expected, more than 13 with probability 5e-4

@@ -57,6 +57,7 @@ def test_cells_span_the_grid_in_the_order_of_the_config():
     assert len({cell.key for cell in cells}) == len(cells)
 
 
+@pytest.mark.slow
 def test_a_table_replaces_what_is_shared_also_reduced_by_plain():
     config = changed("temperature", to=None)
     config["reduced_temperature"] = 1.5
@@ -68,6 +69,7 @@ def test_a_table_replaces_what_is_shared_also_reduced_by_plain():
     assert {cell.temperature for cell in cells if cell.dynamics == "active-ornstein-uhlenbeck"} == {0.0}
 
 
+@pytest.mark.slow
 def test_reduced_temperatures_are_in_units_of_the_transition_under_the_drive():
     coloured = {"name": "coloured-field", "persistence_time": 5, "active_temperature": 2.5, "reduced_temperature": 1.5}
     harmonic = {"name": "active-ornstein-uhlenbeck", "persistence_time": 1, "stiffness": 4, "temperature": 0}

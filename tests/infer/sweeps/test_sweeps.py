@@ -120,6 +120,7 @@ def test_activity_raises_the_rate_and_theory_is_noted(tmp_path: Path):
 
 
 # processes start slowly; the cluster below has some, and joblib's own are in the long run
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.validation)])
 def test_workers_and_order_change_nothing(tmp_path: Path, config: Path, whole: pd.DataFrame, backend, monkeypatch):
     # the other way round than in one go
@@ -157,6 +158,7 @@ def test_a_grid_inside_another_has_the_same_numbers(tmp_path: Path, whole: pd.Da
     assert_same(inner, outer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.validation)])
 def test_killed_at_random_moments_it_goes_on_where_it_was(
     tmp_path: Path, config: Path, whole: pd.DataFrame, kills: int
@@ -179,6 +181,7 @@ def test_killed_at_random_moments_it_goes_on_where_it_was(
     assert list(store.parent.glob("*journal*")) == []
 
 
+@pytest.mark.slow
 def test_a_real_dask_cluster(tmp_path: Path, config: Path, whole: pd.DataFrame):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
@@ -265,6 +268,7 @@ def killed_by_one(cell, compute=driver.try_cell):
     return compute(cell)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_of_a_cluster_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
     monkeypatch.setattr(driver, "try_cell", killed_by_one)
@@ -517,6 +521,7 @@ def invoke(*arguments: Any) -> Any:
     return CliRunner().invoke(app, ["sweep", *(str(argument) for argument in arguments)])
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, config: Path, whole: pd.DataFrame, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     result = invoke(config, "--n-jobs", 1, "--progress")

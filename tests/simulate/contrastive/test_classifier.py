@@ -79,6 +79,7 @@ def test_ideal_contrast_at_a_small_nudge_is_minus_the_gradient_of_the_cost():
     assert checked > 10
 
 
+@pytest.mark.slow
 def test_digits_are_learned_by_contrast_in_time_and_not_without_a_threshold():
     X, X_test, y, y_test = digits()
     assert (len(X), len(X_test)) == (1437, 360)
@@ -106,6 +107,7 @@ def test_a_random_sign_of_the_nudge_learns_too_and_is_part_of_the_fingerprint(tm
         clone(signed).set_params(random_sign=False).fit(X, y)
 
 
+@pytest.mark.slow
 def test_a_network_that_relaxes_all_along_the_ramp_learns_in_the_direction_of_the_straight_line():
     X, X_test, y, y_test = digits()
     classifier = ContrastiveClassifier(n_epochs=0, random_state=0).fit(X, y)

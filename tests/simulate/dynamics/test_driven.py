@@ -91,6 +91,7 @@ def sampled(dynamics, **arguments):
     return samples["spins"].values.reshape(-1, dynamics.n_spins)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_stationary_state(name):
     """Chi-square over all 32 states; a right sampler fails once in 1000."""
@@ -98,6 +99,7 @@ def test_stationary_state(name):
     assert chi_square_p_value(sampled(dynamics), stationary(matrix())) > 1e-3
 
 
+@pytest.mark.slow
 def test_equilibrium_dynamics_share_the_boltzmann_state_and_driven_ones_do_not():
     boltzmann = exact.boltzmann(SYMMETRIC, FIELDS, temperature=1.2)
     for name in ("Glauber", "Metropolis"):

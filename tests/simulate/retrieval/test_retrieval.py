@@ -205,6 +205,7 @@ def test_overlap_in_a_steady_state_agrees_with_theory():
     assert abs(float(curve["mean_overlap"][0]) - magnetisation) < 5 * error + 2 / 500
 
 
+@pytest.mark.slow
 def test_activity_keeps_patterns_for_longer():
     # soft spins at load 0.14, T = 0, active temperature 0.3 at every persistence time, started at a pattern: overlap
     # of the signs between times 30 and 60, 0.36, 0.57, 0.86 (errors 0.02) at tau = 0, 0.5, 2. All of them go on

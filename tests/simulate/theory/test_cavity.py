@@ -35,6 +35,7 @@ def measure(n_patterns, n_spins, temperature, persistence, draws, seed):
     return *measured, leading, theory.fitted_rate_and_slope(dynamics)
 
 
+@pytest.mark.slow
 def test_fitted_rate_and_slope_of_strongly_persistent_spins():
     found, error, leading, predicted = measure(40, 200, 2.0, 0.9, 800, seed=3)
     for k in range(2):
@@ -74,6 +75,7 @@ def gaussian_couplings(n_spins, seed):
     return couplings
 
 
+@pytest.mark.slow
 def test_fitted_rate_and_slope_in_a_coloured_field():
     patterns = random_patterns(60, 200, seed=4)
     dynamics = ColoredFieldGlauber(PatternCouplings(patterns), 1.6, 5.0, 5.0)
@@ -122,6 +124,7 @@ def test_effective_couplings_have_the_covariance():
     np.testing.assert_allclose(couplings, np.diag(np.diag(inverse)) - inverse, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dynamics", "message"),
     [

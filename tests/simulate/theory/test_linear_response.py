@@ -129,6 +129,7 @@ def test_coloured_variance_is_the_integral_over_frequencies():
         assert theory.coloured_variance(g, temperature, tau, active) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_coloured_field_glauber_agrees_with_simulation():
     # load 0.1 far above the transition, where linear response is right up to about beta^2 alpha = 0.5 %
     patterns = random_patterns(20, 200, seed=0)

@@ -49,6 +49,7 @@ def visits_of_a_spin(rng, past, future, persistence):
     return times, np.cumsum(rng.random(len(times)) >= persistence)
 
 
+@pytest.mark.slow
 def test_signs_at_a_crossing_against_drawn_visits():
     persistence, decay, strength = 0.8, 0.7, 0.05
     times = np.arange(4096) * STEP
@@ -86,6 +87,7 @@ def test_signs_at_a_crossing_against_drawn_visits():
         assert abs(np.mean(total)) > 8 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("persistence", "drive"), [(0.0, 0.0), (0.8, 0.0), (0.0, 1.5)])
 def test_one_spin_against_its_simulation(persistence, drive):
     times = np.arange(4096) * STEP

@@ -192,6 +192,7 @@ def test_overlaps_in_memory_or_not_and_chunks_make_no_difference(monkeypatch):
 # --- error bars ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stay", "fit_fields"), [(0.0, True), (0.8, False)])
 def test_intervals_cover_the_truth(stay, fit_fields):
     # exact samples, independent (stay = 0) or with autocorrelation 0.8^t (autocorrelation time 9 rows)
@@ -406,6 +407,7 @@ def test_constant_spins_matter_for_fields_only():
 # --- driven samples --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("persistence", "rate", "rate_tolerance", "slope", "slope_tolerance"),
     [(0.5, 0.064, 0.008, 1.325, 0.015), (0.0, 0.0, 0.006, 1.0, 0.01)],

@@ -143,6 +143,7 @@ def test_an_absolute_penalty_meets_the_optimality_conditions(update):
     assert fit.largest_gradient.max() <= 1e-9
 
 
+@pytest.mark.slow
 def test_groups_threads_and_metrics_of_some_steps_change_no_optimum(monkeypatch):
     """Rare spins among them, whose share of a random sample of steps would be chance."""
     couplings, fields = couplings_and_fields(12, scale=0.7)

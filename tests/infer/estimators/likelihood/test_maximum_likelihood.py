@@ -61,6 +61,7 @@ def test_it_is_the_maximum_of_the_penalised_likelihood():
         assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_twenty_spins_are_enumerated():
     couplings, fields = model(20, 0.7, 6)
     spins = exact.draw(couplings, 3000, fields, seed=6)
@@ -144,6 +145,7 @@ def test_chains_find_what_enumeration_finds(fit_fields):
     assert np.sqrt(np.mean((fitted.couplings_ - best.couplings_)[above] ** 2)) < 0.05
 
 
+@pytest.mark.slow
 def test_more_spins_than_can_be_enumerated():
     # samples of a tree, drawn from its root
     n_spins, rng = 30, np.random.default_rng(12)

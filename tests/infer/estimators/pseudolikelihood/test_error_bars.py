@@ -49,6 +49,7 @@ def test_posterior_has_estimates_and_standard_errors():
     xr.testing.assert_identical(posterior, model.posterior(draws=2500, random_state=3))
 
 
+@pytest.mark.slow
 def test_posterior_knows_how_couplings_go_together():
     """Correlations of pairs of couplings agree with those of refitted independent data sets (150 sets)."""
     couplings = exact.random_couplings(5, 1.5, 4)
@@ -67,6 +68,7 @@ def test_posterior_knows_how_couplings_go_together():
     assert np.sqrt(np.mean((truth[off] - found[off]) ** 2)) < 0.16
 
 
+@pytest.mark.slow
 def test_bootstrap_of_refits_and_to_first_order_agree_with_standard_errors():
     model = PseudoLikelihood(fit_fields=True, alpha=0.0).fit(correlated())
     first = model.bootstrap(draws=500, random_state=7)
@@ -82,6 +84,7 @@ def test_bootstrap_of_refits_and_to_first_order_agree_with_standard_errors():
     xr.testing.assert_identical(refits, model.bootstrap(draws=50, random_state=8, refit=correlated()))
 
 
+@pytest.mark.slow
 def test_bootstrap_of_counts():
     spins = correlated(stay=0.0)["spins"].values.reshape(-1, 5)
     states, counts = np.unique(spins, axis=0, return_counts=True)

@@ -131,6 +131,7 @@ def test_random_problems_converge_or_say_so(seed):
     assert np.abs(model.couplings_).max() < 20
 
 
+@pytest.mark.slow
 def test_bias_is_smaller_than_without():
     """300 data sets of 80 samples: the slope of the mean estimate on the truth, 1 without bias.
 

@@ -99,6 +99,7 @@ print(used == {sys.argv[1]}, fit.largest_gradient.max(), fit.n_iter)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["Haswell", "SkylakeX"])
 def test_clusters_converge_with_each_blas_kernel(kernel, tmp_path):
     np.save(tmp_path / "spins.npy", clustered_spins(80))
