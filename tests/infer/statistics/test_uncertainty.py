@@ -323,6 +323,7 @@ def test_batches_are_as_long_as_rows_remember():
     np.testing.assert_array_equal(long_batch_labels(plain), uncertainty.batch_labels(4000))
     labels = long_batch_labels(kept)
     assert 20 <= labels.max() + 1 <= 30
-    np.testing.assert_allclose(batch_times(plain, uncertainty.batch_labels(4000)), 1.0, atol=0.6)
+    # 63 batches, and the correlation of successive ones, know one time to 0.3 and the mean of six to 0.12
+    assert batch_times(plain, uncertainty.batch_labels(4000)).mean() == pytest.approx(1.1, abs=0.4)
     # 20 batches know a variance to 30 %, the mean of six columns to 13 %
     assert batch_times(kept, labels).mean() == pytest.approx(17, rel=0.4)
