@@ -13,7 +13,7 @@ from infer.diagnosis import adequacy_result
 from infer.diagnosis.adequacy import Adequacy, adequacy_of, check_samples
 from infer.diagnosis.blocks import FEWEST_BLOCKS, collective_observables, time_blocks
 from infer.diagnosis.candidates import Independent, Kinetic, Pair, PopulationCount, fit_pairs
-from infer.diagnosis.check import nats
+from infer.diagnosis.check import nats, spin_name
 from infer.diagnosis.comparison import SIGMAS, ModelComparison, held_out_scores
 from infer.diagnosis.drift import Drift, drift_test
 from infer.diagnosis.independence import Independence, independence_test
@@ -337,11 +337,15 @@ def _in_time(
     reversal = drift = None
     without = ""
     if long is not None:
-        reversal = time_reversal_test(samples.spins, observables, long, false_alarms=false_alarms, seed=reversal_seed)
+        reversal = time_reversal_test(
+            samples.spins, observables, long, false_alarms=false_alarms, seed=reversal_seed, names=samples.names
+        )
     else:
         without = f"there are fewer than {FEWEST_BLOCKS} blocks of {least} rows"
     if short is not None:
-        drift = drift_test(samples.spins, observables, short, false_alarms=false_alarms, seed=drift_seed)
+        drift = drift_test(
+            samples.spins, observables, short, false_alarms=false_alarms, seed=drift_seed, names=samples.names
+        )
     return reversal, drift, without
 
 
@@ -387,7 +391,7 @@ def _couplings_claim(found: Diagnosis) -> str:
             f"({size}), yet the spins are not independent ({p_text(test.p_value)})."
         )
         if len(test.pairs):
-            named = [f"{_name(found, i)} with {_name(found, j)}" for i, j in test.pairs[:_MOST_NAMED]]
+            named = [f"{spin_name(found, i)} with {spin_name(found, j)}" for i, j in test.pairs[:_MOST_NAMED]]
             more = len(test.pairs) - len(named)
             text += f" Pairs that stand out: {join(named)}" + (f", and {more:,} more." if more else ".")
         return text
@@ -395,11 +399,6 @@ def _couplings_claim(found: Diagnosis) -> str:
         f"These rows say nothing against independent spins: couplings gain nothing on held-out rows ({size}), and pair "
         f"correlations are no larger than those of independent spins ({p_text(test.p_value)})."
     )
-
-
-def _name(found: Diagnosis, spin: int) -> str:
-    """A spin by its name, or by its number."""
-    return f"spin {spin}" if found.names is None or found.names[spin] == str(spin) else found.names[spin]
 
 
 def _model_claim(found: Diagnosis) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.diagnosis.blocks import FEWEST_BLOCKS, TimeBlocks, block_kernel, smallest_p_value
+from infer.diagnosis.check import spin_name
 from infer.files.json import to_plain_dict
 from infer.types import FloatArray, IntArray
 from infer.wording import join, p_text
@@ -55,6 +56,8 @@ class Drift:
         Longest autocorrelation time in rows, slow trends left out.
     long_enough : bool
         Whether blocks hold at least eight autocorrelation times.
+    names : tuple of str, or None
+        Names of the spins.
     """
 
     p_value: float
@@ -72,6 +75,7 @@ class Drift:
     block_length: int
     correlation_time: float
     long_enough: bool
+    names: tuple[str, ...] | None = None
 
     @property
     def stationary(self) -> bool | None:
@@ -105,9 +109,7 @@ class Drift:
             return ""
         most = self.largest[0]
         first, last = (100 * (1 + most[key]) / 2 for key in ("first", "last"))
-        return (
-            f"spin {most['spin']} is +1 in {first:.3g} % of the rows of the first quarter and {last:.3g} % of the last"
-        )
+        return f"{spin_name(self, int(most['spin']))} is +1 in {first:.3g} % of the rows of the first quarter and {last:.3g} % of the last"
 
     @property
     def verdict(self) -> str:
@@ -123,6 +125,7 @@ def drift_test(
     false_alarms: float = 0.05,
     n_permutations: int = _N_PERMUTATIONS,
     seed: np.random.SeedSequence,
+    names: tuple[str, ...] | None = None,
 ) -> Drift:
     """Test whether parts of a record differ by more than they do with their blocks in random order.
 
@@ -145,6 +148,8 @@ def drift_test(
         Rate of false alarms at which ``stationary`` is decided.
     n_permutations : int
     seed : SeedSequence
+    names : tuple of str, optional
+        Names of the spins, for sentences.
 
     Returns
     -------
@@ -208,6 +213,7 @@ def drift_test(
         block_length=int(np.median(blocks.lengths)),
         correlation_time=blocks.correlation_time,
         long_enough=blocks.independent,
+        names=names,
     )
 
 

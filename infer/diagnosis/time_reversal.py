@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.diagnosis.blocks import TimeBlocks, block_kernel, smallest_p_value
+from infer.diagnosis.check import spin_name
 from infer.diagnosis.entropy_bound import entropy_production_bound
 from infer.diagnosis.indicators import rarer_state
 from infer.files.json import to_plain_dict
@@ -55,6 +56,8 @@ class TimeReversal:
         Longest autocorrelation time in rows.
     long_enough : bool
         Whether blocks hold at least eight autocorrelation times.
+    names : tuple of str, or None
+        Names of the spins.
     """
 
     p_value: float
@@ -72,6 +75,7 @@ class TimeReversal:
     block_length: int
     correlation_time: float
     long_enough: bool
+    names: tuple[str, ...] | None = None
 
     @property
     def reversible(self) -> bool | None:
@@ -102,7 +106,8 @@ class TimeReversal:
         z = np.where(self.asymmetry_std > 0, asymmetry / np.where(self.asymmetry_std > 0, self.asymmetry_std, 1), 0.0)
         k = int(np.argmax(np.abs(z)))
         i, j = self.pair_indices[k] if z[k] >= 0 else self.pair_indices[k][::-1]
-        return f"spin {i} follows spin {j} more than the reverse ({abs(z[k]):.2g} standard errors)"
+        later, earlier = spin_name(self, int(i)), spin_name(self, int(j))
+        return f"{later} follows {earlier} more than the reverse ({abs(z[k]):.2g} standard errors)"
 
     @property
     def verdict(self) -> str:
@@ -119,6 +124,7 @@ def time_reversal_test(
     false_alarms: float = 0.05,
     n_permutations: int = _N_PERMUTATIONS,
     seed: np.random.SeedSequence,
+    names: tuple[str, ...] | None = None,
 ) -> TimeReversal:
     r"""Test whether a stationary record of spins can be told from its reversal in time.
 
@@ -148,6 +154,8 @@ def time_reversal_test(
         Rate of false alarms at which ``reversible`` is decided.
     n_permutations : int
     seed : SeedSequence
+    names : tuple of str, optional
+        Names of the spins, for sentences.
 
     Returns
     -------
@@ -174,15 +182,17 @@ def time_reversal_test(
     signs[0] = 1.0
     null = [np.einsum("rb,bc,rc->r", signs, block_kernel(part), signs) for part in (second, third)]
     p_values, p_value = smallest_p_value(null)
-    names = ("pairs of spins", "energy and modes")
+    statistics = ("pairs of spins", "energy and modes")
     sizes = [max(1, int(np.count_nonzero(np.any(part != 0, axis=0)))) for part in (second, third)]
     # indicators are half as large as spins
     first = 4.0 * asymmetry[:, 0]
     bound, bound_std = entropy_production_bound(rows, blocks)
     return TimeReversal(
         p_value=p_value,
-        p_values=dict(zip(names, p_values, strict=True)),
-        rms_z={name: float(np.sqrt(values[0] / size)) for name, values, size in zip(names, null, sizes, strict=True)},
+        p_values=dict(zip(statistics, p_values, strict=True)),
+        rms_z={
+            name: float(np.sqrt(values[0] / size)) for name, values, size in zip(statistics, null, sizes, strict=True)
+        },
         long_enough=blocks.independent,
         false_alarms=false_alarms,
         lags=tuple(lags),
@@ -195,6 +205,7 @@ def time_reversal_test(
         n_blocks=len(blocks.slices),
         block_length=int(np.median(blocks.lengths)),
         correlation_time=blocks.correlation_time,
+        names=names,
     )
 
 

@@ -251,6 +251,19 @@ def test_trials_whose_rates_rise_drift_from_run_to_run():
         assert mixed.tests["run to run"] > 0.01
 
 
+def test_sentences_name_spins():
+    rng = np.random.default_rng(0)
+    rows = rng.choice([-1, 1], size=(2000, 3)).astype(np.int8)
+    rows[1:, 1] = rows[:-1, 0]  # the second follows the first
+    rows[:1000, 2] = np.where(rng.random(1000) < 0.9, 1, -1)
+    observables = collective_observables(rows, np.zeros((3, 3)), np.zeros(3))
+    blocks = time_blocks(observables, np.zeros(2000, dtype=np.int64), 1)
+    reversal = time_reversal_test(rows, observables, blocks, seed=seed(), names=("a", "b", "c"))
+    assert reversal.effect.startswith("b follows a more than the reverse")
+    assert drift_test(rows, observables, blocks, seed=seed(), names=("a", "b", "c")).effect.startswith("c is +1 in 9")
+    assert drift_test(rows, observables, blocks, seed=seed()).effect.startswith("spin 2 is +1 in 9")
+
+
 def test_a_record_that_is_too_short_for_its_memory_is_not_judged():
     # spins that are redrawn once in 200 rows
     rng = np.random.default_rng(0)
