@@ -24,6 +24,7 @@ from infer.cli.options import (
     Method,
     MissingOption,
     Order,
+    PairMethod,
     Patterns,
     Progress,
     Rule,
@@ -207,7 +208,7 @@ def report(
     n_patterns: Estimated = None,
     time_order: Order = True,
     method: Annotated[
-        Method | None,
+        PairMethod | None,
         typer.Option(
             help="Method of fitting couplings. [default: maximum-likelihood for recordings, pseudolikelihood for "
             "simulations and for more than 120 spins]"

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     class Method(StrEnum):
         """Method of fitting couplings."""
 
-else:  # one of the names of the registry of estimators
+    class PairMethod(StrEnum):
+        """Method of fitting pair couplings and fields."""
+
+else:  # names of the registry of estimators
     Method = StrEnum("Method", {method.name.upper().replace("-", "_"): method.name for method in METHODS})
+    PairMethod = StrEnum("PairMethod", {method.name: method.name for method in METHODS if method.only_pairs})
 
 
 class Rule(StrEnum):

@@ -109,7 +109,8 @@ class Drift:
             return ""
         most = self.largest[0]
         first, last = (100 * (1 + most[key]) / 2 for key in ("first", "last"))
-        return f"{spin_name(self, int(most['spin']))} is +1 in {first:.3g} % of the rows of the first quarter and {last:.3g} % of the last"
+        name = spin_name(self, int(most["spin"]))
+        return f"{name} is +1 in {first:.3g} % of the rows of the first quarter and {last:.3g} % of the last"
 
     @property
     def verdict(self) -> str:

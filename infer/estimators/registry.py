@@ -28,12 +28,15 @@ class Method:
         Module and name of the class, which is imported when needed.
     fixed : mapping
         Parameters that the name implies.
+    only_pairs : bool
+        Whether the model is one of pair couplings and fields, which reports are about.
     """
 
     name: str
     module: str
     estimator: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    only_pairs: bool = True
 
     def build(self, settings: Mapping[str, Any], optional: Mapping[str, Any]) -> Any:
         """An estimator of this method.
@@ -69,7 +72,7 @@ _FAMILIES = "infer.estimators"
 METHODS = (
     Method("pseudolikelihood", f"{_FAMILIES}.pseudolikelihood.estimator", "PseudoLikelihood"),
     Method("maximum-likelihood", f"{_FAMILIES}.likelihood.estimator", "MaximumLikelihood"),
-    Method("population-count", f"{_FAMILIES}.likelihood.population_count", "KPairwise"),
+    Method("population-count", f"{_FAMILIES}.likelihood.population_count", "KPairwise", only_pairs=False),
     Method("interaction-screening", f"{_FAMILIES}.screening.estimator", "InteractionScreening"),
     Method("probability-flow", f"{_FAMILIES}.probability_flow", "MinimumProbabilityFlow"),
     *(
