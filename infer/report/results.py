@@ -142,6 +142,10 @@ class RateByLikelihood(_Result):
     inverse_temperature, inverse_temperature_std, slope, slope_std : float
     converged : bool
         Whether the likelihood is largest at a finite rate.
+    family_p_value, family_gain : float
+        Probability of samples as far from all dreamed couplings where they hold, and what couplings outside of them
+        would gain (nats per row): `DreamingModel.family_test`. nan where it cannot be computed, as for models with
+        fields.
     """
 
     method: str
@@ -154,6 +158,8 @@ class RateByLikelihood(_Result):
     slope: float
     slope_std: float
     converged: bool
+    family_p_value: float = math.nan
+    family_gain: float = math.nan
 
     @property
     def determined(self) -> bool:

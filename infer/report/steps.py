@@ -219,6 +219,10 @@ def look_for_runaway(fitted: Fitted, samples: Samples, fit_fields: bool, seed: i
 def fit_rate(samples: Any, patterns: NDArray[Any], fit_fields: bool) -> RateByLikelihood:
     """Rate and inverse temperature of the dreaming family by likelihood."""
     model = DreamingModel(patterns, fit_fields=fit_fields).fit(samples)
+    try:
+        family = model.family_test(samples)
+    except ValueError:  # a model with fields, or too few modes
+        family = None
     return RateByLikelihood(
         method=model.method,
         rate=float(model.rate_),
@@ -230,6 +234,8 @@ def fit_rate(samples: Any, patterns: NDArray[Any], fit_fields: bool) -> RateByLi
         slope=float(model.slope_),
         slope_std=float(model.slope_std_),
         converged=bool(model.converged_),
+        family_p_value=math.nan if family is None else family.p_value,
+        family_gain=math.nan if family is None else family.gain,
     )
 
 

@@ -16,6 +16,7 @@ from infer.report.results import Analysis, determined
 from infer.report.section import Figure, Numbers, Section
 from infer.report.sections.couplings import colour_limit, coupling_matrix, drawn_order
 from infer.similarity.compare import Similarity
+from infer.wording import p_text
 
 MEASURES = {
     "cosine": "cosine (1 = same)",
@@ -24,6 +25,8 @@ MEASURES = {
     "spectrum_distance": "distance of the spectra, each of unit norm (0 = same)",
 }
 NOT_DETERMINED = "not determined"
+#: Rate of false alarms at which samples are said to lie outside of the dreaming family.
+FALSE_ALARMS = 0.05
 Row = tuple[str | Number, ...]
 
 
@@ -108,7 +111,24 @@ def dreaming_sentence(analysis: Analysis) -> str:
         f"({100 * found.confidence:g} % interval {interval_text(found.rate_interval, found.rate_std)}) and the inverse "
         f"temperature {measured(found.inverse_temperature, found.inverse_temperature_std)}."
     )
-    return f"{text} {control_sentence(analysis)}".strip()
+    return " ".join(part for part in (text, family_sentence(analysis), control_sentence(analysis)) if part)
+
+
+def family_sentence(analysis: Analysis) -> str:
+    """Sentence on whether the samples are those of dreamed couplings of any rate, and on the rate by other methods."""
+    found, similarity = analysis.dreaming, analysis.similarity
+    if found is None or math.isnan(found.family_p_value):
+        return ""
+    chance = p_text(found.family_p_value)
+    if found.family_p_value >= FALSE_ALARMS:
+        return f"Nothing shows that the samples are not those of dreamed couplings ({chance})."
+    text = (
+        f"The samples are not exactly those of any dreamed couplings ({chance}): the rate is that of the nearest ones"
+    )
+    if not determined(similarity.best_rate, similarity.best_rate_std, similarity.best_rate_interval):
+        return f"{text}, and depends on the method."
+    other = measured(similarity.best_rate, similarity.best_rate_std)
+    return f"{text}, and depends on the method; by the cosine of the couplings it is {other}."
 
 
 def _text(analysis: Analysis) -> str:

@@ -13,10 +13,14 @@ from infer.estimators.likelihood.estimator import MaximumLikelihood
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.files.json import now, plain, readable_attributes
 from infer.report import analyse
+from infer.report.layout import measured
 from infer.report.page import json_text
+from infer.report.sections.dreaming import dreaming_sentence, family_sentence
+from infer.report.steps import fit_rate
 from infer.statistics.uncertainty import convergence
+from simulate import Glauber, PersistentGlauber, sample
 from tests.exact import draw
-from tests.infer.report.conftest import hebbian_of
+from tests.infer.report.conftest import hebbian_of, patterns_of
 
 
 def test_numbers_are_those_of_the_parts(simulated, dataset, patterns):
@@ -211,3 +215,30 @@ def test_attributes_are_cut_and_cleaned():
 def test_the_date_can_be_fixed(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     assert now() == "1970-01-01 00:00 UTC"
+
+
+def test_the_page_says_when_samples_lie_outside_of_the_dreaming_family(simulated):
+    found, cosine = simulated.dreaming, simulated.similarity
+    assert math.isnan(found.family_p_value)  # three patterns are too few
+    inside = dataclasses.replace(found, family_p_value=0.4)
+    assert family_sentence(dataclasses.replace(simulated, dreaming=inside)).startswith("Nothing shows")
+    outside = dataclasses.replace(simulated, dreaming=dataclasses.replace(found, family_p_value=1e-5))
+    said = family_sentence(outside)
+    assert "not exactly those of any dreamed couplings (p <= 0.001)" in said
+    assert f"by the cosine of the couplings it is {measured(cosine.best_rate, cosine.best_rate_std)}." in said
+    assert said in dreaming_sentence(outside)
+    open_ended = dataclasses.replace(cosine, best_rate_interval=(0.0, math.inf))
+    said = family_sentence(dataclasses.replace(outside, similarity=open_ended))
+    assert said.endswith("and depends on the method.")
+    assert family_sentence(simulated) == ""
+
+
+def test_driven_samples_are_told_from_the_dreaming_family_and_equilibrium_samples_are_not():
+    stored = patterns_of(8, 40, seed=0)
+    found = [
+        fit_rate(sample(dynamics, draws=8000, chains=4, thin=4, seed=1, check=False), stored, fit_fields=False)
+        for dynamics in (Glauber(hebbian_of(stored), 1.0), PersistentGlauber(hebbian_of(stored), 1.0, 0.8))
+    ]
+    assert found[0].family_p_value > 0.01  # false alarms: 1 %
+    assert found[1].family_p_value < 1e-4
+    assert found[1].family_gain > 0
