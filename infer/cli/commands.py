@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from infer.cli.console import complain, one_line_errors, stop_on_signals, wants_progress, wants_steps
+from infer.cli.console import complain, ignore_signals, one_line_errors, stop_on_signals, wants_progress, wants_steps
 from infer.cli.landscape import landscape
 from infer.cli.options import (
     Alpha,
@@ -382,4 +382,7 @@ def _show_headline(analysis: Any) -> None:
 def main() -> None:
     """Entry point of the `reverie` command."""
     stop_on_signals()
-    app()
+    try:
+        app()
+    finally:
+        ignore_signals()

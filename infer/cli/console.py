@@ -13,10 +13,24 @@ from typing import Any
 
 import typer
 
-__all__ = ["complain", "one_line_errors", "stop_on_signals", "wants_progress", "wants_steps", "warnings_on_one_line"]
+__all__ = [
+    "complain",
+    "ignore_signals",
+    "one_line_errors",
+    "stop_on_signals",
+    "wants_progress",
+    "wants_steps",
+    "warnings_on_one_line",
+]
 
 #: Seconds after which a signal that met a progress bar is sent again.
 _AGAIN = 0.02
+
+
+def ignore_signals() -> None:
+    """Ignore signals from now on: the outcome is decided, and the exit of Python would end with another status."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def stop_on_signals() -> None:

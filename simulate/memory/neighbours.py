@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,9 @@ from tqdm.auto import tqdm
 from simulate.checks import check_count, check_number, check_patterns
 from simulate.couplings import full_matrix
 from simulate.memory import relaxation_kernels as kernels
+from simulate.memory.relaxations import MAX_SWEEPS, in_parts, warn_unsettled
 
 __all__ = ["bounded_learning", "centred_daydream", "high_temperature_unlearn"]
-
-_MAX_SWEEPS = 1000
-_AT_ONCE = 200
 
 
 def high_temperature_unlearn(couplings: ArrayLike, epsilon: float, gamma: float) -> NDArray[np.float64]:
@@ -135,8 +132,8 @@ def bounded_learning(
     for pattern in tqdm(xi, disable=not progress, unit="pattern"):
         kernels.subtract_outer(result, pattern, -1.0 / n_spins)
         np.clip(result, -largest, largest, out=result)
-        unsettled += kernels.unlearn_within(result, n_dreams, amount, largest, rng, _MAX_SWEEPS)
-    _warn_unsettled(unsettled, n_dreams * len(xi))
+        unsettled += kernels.unlearn_within(result, n_dreams, amount, largest, rng, MAX_SWEEPS)
+    warn_unsettled(unsettled, n_dreams * len(xi))
     return result
 
 
@@ -207,21 +204,9 @@ def centred_daydream(
     result = centred.T @ centred / (n_spins * (1 - b**2))
     result = (result + result.T) / 2
     np.fill_diagonal(result, 0.0)
-    unsettled = 0
-    with tqdm(total=n_steps, disable=not progress, unit="step") as bar:
-        for first in range(0, n_steps, _AT_ONCE):
-            count = min(_AT_ONCE, n_steps - first)
-            unsettled += kernels.centred_daydream(result, xi, b, count, amount, rng, _MAX_SWEEPS)
-            bar.update(count)
-    _warn_unsettled(unsettled, n_steps)
+
+    def step(count: int) -> int:
+        return int(kernels.centred_daydream(result, xi, b, count, amount, rng, MAX_SWEEPS))
+
+    warn_unsettled(in_parts(step, n_steps, progress, "step"), n_steps)
     return result, -b * result.sum(axis=1)
-
-
-def _warn_unsettled(unsettled: int, total: int) -> None:
-    """Warn, with the stack level of the caller's caller, where relaxations were cut short."""
-    if unsettled:
-        warnings.warn(
-            f"{unsettled} of {total} relaxations did not reach a fixed point in {_MAX_SWEEPS} sweeps",
-            RuntimeWarning,
-            stacklevel=3,
-        )

@@ -6,20 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number, check_patterns
 from simulate.couplings import full_matrix, hebbian
 from simulate.memory import relaxation_kernels as kernels
+from simulate.memory.relaxations import MAX_SWEEPS, in_parts, warn_unsettled
 from simulate.threads import one_blas_thread
-from simulate.user_warnings import warn
 
 __all__ = ["daydream", "eigenvector_dreaming", "unlearn"]
-
-# the energy decreases with every flip; N = 1000 at load 0.5 settles within 20 sweeps, so this limit is not reached
-_MAX_SWEEPS = 1000
-# dreams between two updates of the progress bar
-_AT_ONCE = 200
 
 
 def unlearn(
@@ -65,9 +59,10 @@ def unlearn(
     rng = np.random.default_rng(seed)
 
     def dream(count: int) -> int:
-        return int(kernels.unlearn(result, count, amount, rng, _MAX_SWEEPS))
+        return int(kernels.unlearn(result, count, amount, rng, MAX_SWEEPS))
 
-    return _in_parts(dream, n_dreams, result, progress, "dream")
+    warn_unsettled(in_parts(dream, n_dreams, progress, "dream"), n_dreams)
+    return result
 
 
 def daydream(
@@ -126,9 +121,10 @@ def daydream(
     states = xi.astype(np.float64)
 
     def step(count: int) -> int:
-        return int(kernels.daydream(result, states, count, amount, rng, _MAX_SWEEPS))
+        return int(kernels.daydream(result, states, count, amount, rng, MAX_SWEEPS))
 
-    return _in_parts(step, n_steps, result, progress, "step")
+    warn_unsettled(in_parts(step, n_steps, progress, "step"), n_steps)
+    return result
 
 
 def eigenvector_dreaming(
@@ -195,24 +191,8 @@ def eigenvector_dreaming(
 
         def dream(count: int) -> int:
             leading = choice == "leading"
-            return int(kernels.dream_eigenvectors(result, vectors, count, amount, leading, rng, _MAX_SWEEPS))
+            return int(kernels.dream_eigenvectors(result, vectors, count, amount, leading, rng, MAX_SWEEPS))
 
-        flattened = _in_parts(dream, n_dreams, result, progress, "dream")
-    return (flattened + flattened.T) / 2
-
-
-def _in_parts(run: Any, total: int, result: NDArray[np.float64], progress: bool, unit: str) -> NDArray[np.float64]:
-    """Run in parts for the progress bar; warn if a relaxation did not settle."""
-    unsettled = 0
-    with tqdm(total=total, disable=not progress, unit=unit) as bar:
-        for first in range(0, total, _AT_ONCE):
-            count = min(_AT_ONCE, total - first)
-            unsettled += run(count)
-            bar.update(count)
-    if unsettled:
-        warn(
-            f"{unsettled} of {total} relaxations did not reach a fixed point in {_MAX_SWEEPS} sweeps",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    return result
+        unsettled = in_parts(dream, n_dreams, progress, "dream")
+    warn_unsettled(unsettled, n_dreams)
+    return (result + result.T) / 2

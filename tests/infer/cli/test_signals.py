@@ -1,0 +1,116 @@
+"""Signals at random moments of commands: status, what is left, no hang. Results: VALIDATION.md."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from infer.sweeps.plan import plan_sweep
+from infer.sweeps.store import Store
+
+REVERIE = Path(sys.executable).with_name("reverie")
+TIMES = int(os.environ.get("REVERIE_SIGNALS", "20"))
+LONGEST = 60.0  # seconds from the signal to the end
+SWEEP = """
+n_spins = 30
+repeats = 4
+load = [0.1, 0.2]
+temperature = 2.0
+draws = 1000
+dynamics = [{ name = "persistent-threshold", persistence = [0.0, 0.5] }]
+"""
+COMMANDS = {
+    "fit": ["fit", "rows.npy", "--output", "o.nc"],
+    "report": ["report", "rows.npy", "--output", "o.html"],
+    "sweep": ["sweep", "map.toml", "--output", "o.sqlite"],
+    "simulate": ["simulate", "--output", "o.nc", "--draws", "4000", "--n-spins", "100"],
+}
+# processes in the background of a shell ignore interrupts, and so would those that they start
+HEEDING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+def start(name, folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", HEEDING, str(REVERIE), *COMMANDS[name]],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def fill(folder):
+    """Input of all commands; what is in the folder then."""
+    folder.mkdir()
+    (folder / "map.toml").write_text(SWEEP)
+    np.save(folder / "rows.npy", np.random.default_rng(0).choice(np.array([-1, 1], dtype=np.int8), (2000, 12)))
+    return set(os.listdir(folder))
+
+
+def check_output(name, folder, before, finished):
+    """Output is whole or absent, a store can be read and resumed, and there are no other files."""
+    left = set(os.listdir(folder)) - before
+    if name == "sweep":
+        assert left <= {"o.sqlite"}, left
+        if left:
+            cells = {cell.key for cell in plan_sweep(folder / "map.toml").cells}
+            with Store.open(folder / "o.sqlite") as store:
+                kept = store.outcomes()
+            assert set(kept) <= cells
+            assert all(outcome.error is None for outcome in kept.values())
+            assert not finished or set(kept) == cells
+            return len(kept)
+    elif name == "report":
+        assert left in ([set(), {"o.html"}, {"o.html", "o.json"}] if not finished else [{"o.html", "o.json"}]), left
+        assert not left or (folder / "o.html").read_text().rstrip().endswith("</html>")
+    else:
+        assert left == {"o.nc"} if finished else left <= {"o.nc"}, left
+        if left:
+            with xr.open_dataset(folder / "o.nc", engine="h5netcdf") as found:
+                assert len(found.data_vars) > 0
+    return 0
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_signals_at_random_moments(tmp_path, name, number):
+    rng = random.Random(f"{name} {number}")
+    before = fill(tmp_path / "whole")
+    begin = time.monotonic()
+    with start(name, tmp_path / "whole") as process:
+        assert process.wait(timeout=600) == 0, process.stderr.read()
+    duration = time.monotonic() - begin
+    check_output(name, tmp_path / "whole", before, True)
+    statuses, slowest, most_kept = [], 0.0, 0
+    for k in range(TIMES):
+        folder = tmp_path / str(k)
+        before = fill(folder)
+        with start(name, folder) as process:
+            time.sleep(rng.uniform(0.02, 1.0) * duration)
+            process.send_signal(number)
+            sent = time.monotonic()
+            try:
+                _, text = process.communicate(timeout=LONGEST)
+            finally:
+                process.kill()
+        slowest = max(slowest, time.monotonic() - sent)
+        status = process.returncode
+        statuses.append(status)
+        # Python itself takes the signal before the command runs: it ends by it, with its own traceback of an interrupt
+        early = status in (-number, 1) and not (set(os.listdir(folder)) - before)
+        assert status in (0, 128 + number) or early, (status, text)
+        assert early or "Traceback" not in text, text
+        if early and status == 1:
+            assert "KeyboardInterrupt" in text, text
+        kept = check_output(name, folder, before, status == 0)
+        most_kept = max(most_kept, kept)
+    counts = {status: statuses.count(status) for status in sorted(set(statuses))}
+    sys.stderr.write(f"{name} {number.name}: statuses {counts}, slowest end {slowest:.1f} s, kept {most_kept}\n")
