@@ -23,7 +23,7 @@ __all__ = [
     "warnings_on_one_line",
 ]
 
-#: Seconds after which a signal that met a progress bar is sent again.
+#: Seconds after which a signal that came at a bad moment is sent again.
 _AGAIN = 0.02
 
 
@@ -41,9 +41,14 @@ def stop_on_signals() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Raise, but not inside a progress bar: its lock would stay taken, and other threads would wait forever."""
+    """Raise, but not at a bad moment: then the signal is sent again.
+
+    Inside of a progress bar its lock would stay taken, and other threads would wait forever. Where Python takes away an
+    object, in `__del__` and in callbacks of weak references, it prints exceptions and goes on.
+    """
     while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).startswith("tqdm"):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith(("tqdm", "weakref", "_weakrefset")) or frame.f_code.co_name == "__del__":
             again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
             again.daemon = True
             again.start()

@@ -629,6 +629,26 @@ time.sleep(20)
     assert found.returncode == 143
 
 
+def test_a_signal_is_not_lost_where_python_takes_an_object_away() -> None:
+    """Python prints exceptions from `__del__` and from callbacks of weak references, and goes on."""
+    code = """
+import os, signal, time, weakref
+from infer.cli.console import stop_on_signals
+stop_on_signals()
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+last = Last()
+del last
+print(1, flush=True)
+time.sleep(20)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15, check=False)
+    assert found.returncode == 143
+    assert found.stderr == ""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("request_to_stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_requests_to_stop(tmp_path: Path, request_to_stop: signal.Signals, status: int) -> None:
