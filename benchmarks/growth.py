@@ -101,13 +101,17 @@ def reports(sizes: Iterable[tuple[int, int]]) -> Curves:
 
 
 def draw(panels: dict[str, tuple[str, str, Curves]], path: Path) -> None:
-    """One panel for each quantity, both axes logarithmic."""
-    figure = Figure(figsize=(12.0, 3.6), layout="constrained")
-    for axes, (title, (across, up, curves)) in zip(np.ravel(figure.subplots(1, len(panels))), panels.items()):  # noqa: B905
+    """One panel for each quantity, both axes logarithmic: a colour for each size, a style for each kind of run."""
+    figure = Figure(figsize=(12.0, 5.0), layout="constrained")
+    columns = np.ravel(figure.subplots(1, len(panels)))
+    for axes, (title, (across, up, curves)) in zip(columns, panels.items(), strict=True):
+        sizes, kinds = [list(dict.fromkeys(name.rpartition(", ")[k] for name in curves)) for k in (2, 0)]
         for name, points in curves.items():
-            axes.loglog(*np.transpose(points), "o-", markersize=3, linewidth=1, label=name)
+            kind, _, size = name.rpartition(", ")
+            style = {"color": f"C{sizes.index(size)}", "linestyle": "-" if kind == kinds[0] else "--"}
+            axes.loglog(*np.transpose(sorted(points)), marker="o", markersize=3, linewidth=1, label=name, **style)
         axes.set(title=title, xlabel=across, ylabel=up)
-        axes.legend(fontsize=6)
+        axes.legend(fontsize=6, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     figure.savefig(path, metadata={"Date": None})
 
 
