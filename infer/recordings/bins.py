@@ -28,7 +28,8 @@ MOST_VALUES = 2**32
 # bins that are empty for nearly all units result from a width in other units than the times, or from a damaged time
 FREE_BINS, BINS_PER_SPIKE = 1_000_000, 1000
 MANY = 10**12  # numbers of bins above which an error message gives no digits
-SHARE_TO_MENTION = 0.5  # of spikes that share a bin with another one of their unit
+# shares of spikes in a bin with another one of their unit: some are common where units burst, most are a loss
+SHARE_TO_MENTION, SHARE_TO_WARN = 0.1, 0.5
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,10 @@ def bin_spikes(
     if unseen is not None:
         table[unseen] = 0
         attributes["unobserved_values"] = int(unseen.sum())
-    if shared > SHARE_TO_MENTION * len(cells):
+    if shared > SHARE_TO_WARN * len(cells):
         attributes["warnings"] = [_sharing(source, spikes, width, shared, len(cells))]
+    elif shared > SHARE_TO_MENTION * len(cells):
+        attributes["notes"] = [_sharing(source, spikes, width, shared, len(cells))]
     chains = np.repeat(np.arange(len(runs)), [run.n_bins for run in runs])
     return Table(table, names=spikes.names, chains=chains, attributes=attributes, oriented=True)
 

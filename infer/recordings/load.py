@@ -83,6 +83,7 @@ def _binned(source: str, spikes: SpikeTimes, how: Reading) -> Table:
     table.attributes = {**spikes.attributes, **table.attributes}
     if name is not None:
         table.attributes["epochs"] = name
+    notes += table.attributes.get("notes", ())
     if notes:
         table.attributes["notes"] = notes
     warned += [*table.attributes.get("warnings", ()), *strange_spins(source, table)]

@@ -125,8 +125,10 @@ def test_bins_that_hold_most_spikes_twice_are_said(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="73 % of the spikes .8 of 11. share a bin of width 0.5 .* width 0.33 would"):
         spins = read_recording(tmp_path / "s.csv", bin_width=0.5, constant="keep").spins
     np.testing.assert_array_equal(spins, np.ones((2, 3)))
-    # where fewer than half share one the number is recorded
-    assert read_recording(tmp_path / "s.csv", bin_width=0.13).attributes["spikes_sharing_a_bin"] == 2
+    # where fewer than half share one it is a note
+    noted = read_recording(tmp_path / "s.csv", bin_width=0.13).attributes
+    assert noted["spikes_sharing_a_bin"] == 2
+    assert "18 % of the spikes (2 of 11) share a bin of width 0.13" in noted["notes"][-1]
 
 
 @pytest.mark.parametrize(
