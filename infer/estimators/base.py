@@ -190,7 +190,7 @@ class SpinEstimator(BaseEstimator):
 
     def _keep(self, found: Fit, samples: VaryingSpins) -> None:
         """Set the attributes of a fit."""
-        for name in ("couplings_std_", "fields_std_", "undetermined_"):
+        for name in ("couplings_std_", "fields_std_", "undetermined_", "_rare"):
             self.__dict__.pop(name, None)
         couplings, self.fields_ = samples.expand(found.couplings, found.fields)
         self.couplings_ = (couplings + couplings.T) / 2.0
