@@ -226,6 +226,8 @@ def check_blocks(samples: Samples, threshold: float | None, *, fitting: bool) ->
             f"X must be two-dimensional with a known shape, got {values.shape}: reshape it, or call "
             "X.compute_chunk_sizes() first"
         )
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"X holds {values.dtype}: real numbers are needed")
     if fitting and min(values.shape) < 2:
         raise ValueError(f"at least 2 rows and 2 columns are required, got shape {values.shape}")
     return samples.with_values(values.rechunk({1: -1}), attributes={**samples.attributes, "threshold": threshold})

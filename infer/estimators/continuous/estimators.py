@@ -40,11 +40,11 @@ def read_units(estimator: BaseEstimator, X: Any, sample_weight: ArrayLike | None
         estimator,
         samples.values if samples.table is None else samples.table,
         reset=reset,
-        dtype=np.float64,
+        dtype="numeric",  # float64 would read text as numbers
         ensure_all_finite=False,
         ensure_min_samples=2 if reset else 1,
         ensure_min_features=2 if reset else 1,
-    )
+    ).astype(np.float64, copy=False)
     check_finite(array)
     return samples.with_values(array)
 
