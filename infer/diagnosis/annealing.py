@@ -15,7 +15,10 @@ WANTED_STD = 0.002
 
 
 def annealed_log_partition(
-    model: PairModel | CountModel, seed: np.random.SeedSequence, wanted: float = WANTED_STD
+    model: PairModel | CountModel,
+    seed: np.random.SeedSequence,
+    wanted: float = WANTED_STD,
+    n_jobs: int | None = 1,
 ) -> tuple[float, float]:
     """Logarithm of the partition function and its standard error, by annealed importance sampling.
 
@@ -25,6 +28,8 @@ def annealed_log_partition(
     seed : SeedSequence
     wanted : float
         Standard error at which to stop; a limit on the work may stop earlier.
+    n_jobs : int or None
+        Threads that share the chains; results do not depend on it.
 
     Returns
     -------
@@ -33,7 +38,11 @@ def annealed_log_partition(
     """
     with collected_warnings(ConvergenceWarning) as caught:
         found = log_partition(
-            model, method="ais", precision=0.9 * wanted, random_state=int(seed.generate_state(1)[0] >> 1)
+            model,
+            method="ais",
+            precision=0.9 * wanted,
+            random_state=int(seed.generate_state(1)[0] >> 1),
+            n_jobs=n_jobs,
         )
     unsure = bool(caught)
     return found.value, np.inf if unsure else found.std

@@ -86,11 +86,14 @@ class Pair:
         Cloned and fitted where there are too many spins for maximum likelihood.
     prefer_estimator : bool
         Whether the estimator is taken wherever states cannot be enumerated.
+    n_jobs : int or None
+        Threads of the log partition function; results do not depend on it.
     """
 
     alpha: float | None = None
     estimator: Any = None
     prefer_estimator: bool = False
+    n_jobs: int | None = 1
     name: ClassVar[str] = "pair"
     needs_time: ClassVar[bool] = False
 
@@ -103,6 +106,7 @@ class Pair:
             estimator=self.estimator,
             prefer_estimator=self.prefer_estimator,
             seed=seed,
+            n_jobs=self.n_jobs,
         )
         if not refit.accepted:
             return Scored(np.zeros(len(fold.test)), 0.0, f"the pair model was not fitted: {refit.why_not}")
@@ -198,6 +202,7 @@ def fit_pairs(
     prefer_estimator: bool = False,
     seed: np.random.SeedSequence,
     wanted: float = WANTED_STD,
+    n_jobs: int | None = 1,
 ) -> Refit:
     """Fit the pair model to rows by maximum likelihood, and compute its log partition function.
 
@@ -214,6 +219,8 @@ def fit_pairs(
     seed : SeedSequence
     wanted : float
         Standard error of the log partition function.
+    n_jobs : int or None
+        Threads of the log partition function; results do not depend on it.
 
     Returns
     -------
@@ -237,7 +244,7 @@ def fit_pairs(
         fitted = _fit_by_estimator(rows, weight, alpha, estimator)
     if not fitted.accepted:
         return fitted
-    value, std = annealed_log_partition(fitted.model, anneal_seed, wanted)
+    value, std = annealed_log_partition(fitted.model, anneal_seed, wanted, n_jobs)
     return dataclasses.replace(fitted, log_partition=value, log_partition_std=std)
 
 

@@ -274,7 +274,7 @@ def diagnose(
         alpha = getattr(model, "alpha_", None)
         # with many simulated spins the estimator of the fit is as accurate as Monte Carlo maximum likelihood, and
         # faster
-        pair = Pair(alpha, model if hasattr(model, "get_params") else None, samples.simulated)
+        pair = Pair(alpha, model if hasattr(model, "get_params") else None, samples.simulated, n_jobs)
         candidates = (Independent(), pair, PopulationCount(alpha), Kinetic())
         held_out = held_out_scores(samples, candidates, n_folds=n_folds, seed=fold_seed)
         gain = held_out.gains.get("pair - independent")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -58,6 +60,7 @@ def log_partition(
     n_temperatures: int | None = None,
     precision: float = 0.002,
     random_state: int | np.random.RandomState | None = 0,
+    n_jobs: int | None = 1,
 ) -> LogPartition:
     r"""
     Logarithm of :math:`Z = \sum_s e^{\frac12 \sum_{i \ne j} J_{ij} s_i s_j + \sum_i h_i s_i}`.
@@ -85,6 +88,8 @@ def log_partition(
         Target standard error of "ais"; without effect if ``n_temperatures`` is given.
     random_state : int, RandomState or None
         Seed of "ais".
+    n_jobs : int or None
+        Threads that share the chains of "ais", -1 for all processors; results do not depend on it.
 
     Returns
     -------
@@ -128,7 +133,7 @@ def log_partition(
             raise ValueError(f"{name} must be at least 2, got {number}")
     seed = np.random.SeedSequence(int(check_random_state(random_state).randint(np.iinfo(np.int32).max)))
     steps = FIRST_TEMPERATURES if n_temperatures is None else n_temperatures
-    path, weights = _better_path(model, n_chains, steps, seed)
+    path, weights = _better_path(model, n_chains, steps, seed, effective_n_jobs(n_jobs))
     found = _estimate(weights)
     if n_temperatures is None:
         # first more steps, until the variance of the weights is small enough; then more chains
@@ -152,7 +157,7 @@ def log_partition(
 
 
 def _better_path(
-    model: CountModel, n_chains: int, n_temperatures: int, seed: np.random.SeedSequence
+    model: CountModel, n_chains: int, n_temperatures: int, seed: np.random.SeedSequence, n_threads: int
 ) -> tuple[AnnealingPath, FloatArray]:
     """
     Choose the annealing path, and return it with the logarithms of its weights.
@@ -160,8 +165,8 @@ def _better_path(
     A start at the means of the model is far better where spins are rarely +1, and is used where plain couplings fail.
     But it can miss states where several have similar weights; an estimate below that from plain couplings shows this.
     """
-    plain = AnnealingPath(model, np.zeros(model.n_spins), model.fields)
-    centred = AnnealingPath.of(model, seed.spawn(1)[0])
+    plain = AnnealingPath(model, np.zeros(model.n_spins), model.fields, n_threads)
+    centred = AnnealingPath.of(model, seed.spawn(1)[0], n_threads)
     weights = [path.log_weights(n_chains, n_temperatures, seed.spawn(1)[0]) for path in (plain, centred)]
     first, second = (_estimate(weight) for weight in weights)
     below = plain.constant + first.value - centred.constant - second.value
@@ -189,9 +194,10 @@ class AnnealingPath:
     model: CountModel
     centre: FloatArray  # c, about the means of the model
     fields: FloatArray  # h_0 = h + J c
+    n_threads: int = 1
 
     @classmethod
-    def of(cls, model: CountModel, seed: np.random.SeedSequence) -> AnnealingPath:
+    def of(cls, model: CountModel, seed: np.random.SeedSequence, n_threads: int = 1) -> AnnealingPath:
         """The path about means from short chains."""
         generator = np.random.default_rng(seed)
         chains = PersistentChains(independent_spins(np.tanh(model.fields), CENTRE_CHAINS, generator), seed.spawn(1)[0])
@@ -199,7 +205,7 @@ class AnnealingPath:
         chains.advance(*run, half_steps=model.half_steps)
         states = chains.advance(*run, record=True, every=4, half_steps=model.half_steps)
         centre = states.mean(axis=(0, 1)) * CENTRE_SHRINKAGE
-        return cls(model, centre, model.fields + model.couplings @ centre)
+        return cls(model, centre, model.fields + model.couplings @ centre, n_threads)
 
     @property
     def constant(self) -> float:
@@ -212,16 +218,20 @@ class AnnealingPath:
         generator = np.random.default_rng(seed)
         spins = independent_spins(np.tanh(self.fields), n_chains, generator)
         weights = np.empty(n_chains)
-        anneal_chains(
-            chain_generators(n_chains, seed.spawn(1)[0]),
+        state = chain_generators(n_chains, seed.spawn(1)[0])
+        fixed = (
             padded(self.model.couplings),
             (self.model.couplings @ self.centre).astype(np.float32),
             self.centre,
             self.fields.astype(np.float32),
             self.model.half_steps.astype(np.float32),
-            spins,
-            np.linspace(0.0, 1.0, n_temperatures + 1),
-            weights,
+        )
+        schedule = np.linspace(0.0, 1.0, n_temperatures + 1)
+        # each chain has its own random numbers, so that it does not matter which thread it runs on
+        edges = np.linspace(0, n_chains, min(self.n_threads, n_chains) + 1).astype(int)
+        Parallel(n_jobs=len(edges) - 1, prefer="threads")(
+            delayed(anneal_chains)(state[part], *fixed, spins[part], schedule, weights[part])
+            for part in (slice(a, b) for a, b in pairwise(edges))
         )
         return weights
 
