@@ -11,8 +11,6 @@ from infer.cli.console import complain, ignore_signals, one_line_errors, stop_on
 from infer.cli.landscape import landscape
 from infer.cli.options import (
     Alpha,
-    BinWidth,
-    ConstantOption,
     Data,
     Estimated,
     Events,
@@ -22,20 +20,17 @@ from infer.cli.options import (
     Jobs,
     Key,
     Method,
-    MissingOption,
     Order,
     PairMethod,
     Patterns,
     Progress,
     Rule,
     Seed,
-    ThresholdOption,
-    ZeroOne,
 )
-from infer.cli.selection import say_notes, with_selection
+from infer.cli.selection import say_notes, with_reading
 from infer.cli.simulate import simulate
 from infer.cli.sweep import sweep
-from infer.options import Constant, Missing
+from infer.options import Missing
 from infer.wording import with_error
 
 DEFAULT_METHOD = Method("pseudolikelihood")
@@ -96,7 +91,7 @@ command(simulate)
 
 
 @command
-@with_selection
+@with_reading(missing=Missing.ERROR)
 def fit(
     data: Data,
     output: Annotated[Path, typer.Option(help="NetCDF file for couplings, fields and standard errors (.nc).")],
@@ -116,17 +111,11 @@ def fit(
     fields: Fields = None,
     errors: Annotated[bool, typer.Option(help="Compute standard errors.")] = True,
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap replicates kept for `compare`; 0 for none.")] = 200,
-    key: Key = None,
-    zero_one: ZeroOne = False,
-    threshold: ThresholdOption = None,
-    bin_width: BinWidth = None,
-    missing: MissingOption = Missing.ERROR,
-    constant: ConstantOption = Constant.ERROR,
     seed: Seed = 0,
     n_jobs: Jobs = -1,
     progress: Progress = None,
     *,
-    selection: dict[str, Any],
+    reading: dict[str, Any],
 ) -> None:
     """Fit couplings and fields of an equilibrium model to a recording."""
     from infer.progress import shown_steps, step
@@ -137,16 +126,7 @@ def fit(
             from infer.recordings.recording import read_recording
 
             check_output(output, ".nc", inputs=[data])
-            recording = read_recording(
-                data,
-                key=key,
-                zero_one=zero_one,
-                threshold=threshold,
-                missing=missing,
-                constant=constant,
-                bin_width=bin_width,
-                **selection,
-            )
+            recording = read_recording(data, **reading)
         result = fit_recording(
             recording,
             method.value,
@@ -199,7 +179,7 @@ def compare(
 
 
 @command
-@with_selection
+@with_reading()
 def report(
     data: Data,
     output: Annotated[Path, typer.Option(help="Page (.html); every number goes to a .json file beside it.")],
@@ -216,17 +196,11 @@ def report(
     ] = None,
     alpha: Alpha = None,
     fields: Fields = None,
-    key: Key = None,
-    zero_one: ZeroOne = False,
-    threshold: ThresholdOption = None,
-    bin_width: BinWidth = None,
-    missing: MissingOption = Missing.MASK,
-    constant: ConstantOption = Constant.ERROR,
     seed: Seed = 0,
     n_jobs: Jobs = -1,
     progress: Progress = None,
     *,
-    selection: dict[str, Any],
+    reading: dict[str, Any],
 ) -> None:
     """Write a report on a recording: gain of couplings, deviations of the pair model, drift and time reversal."""
     from infer.progress import shown_steps, step
@@ -241,16 +215,7 @@ def report(
 
             check_output(output, ".html", ".htm", inputs=[data, patterns, events])
             check_output(output.with_suffix(".json"), ".json", inputs=[data, patterns, events])
-            recording = read_recording(
-                data,
-                key=key,
-                zero_one=zero_one,
-                threshold=threshold,
-                missing=missing,
-                constant=constant,
-                bin_width=bin_width,
-                **selection,
-            )
+            recording = read_recording(data, **reading)
             stored = match_patterns(recording, read_patterns(patterns)) if patterns else None
             labels = match_events(recording, read_events(events)) if events else None
         analysis = analyse(

@@ -7,19 +7,13 @@ import typer
 
 from infer.cli.console import complain, wants_progress, wants_steps
 from infer.cli.options import (
-    BinWidth,
-    Constant,
-    ConstantOption,
     FigureFile,
-    Key,
     Missing,
     Patterns,
     Progress,
     Seed,
-    ThresholdOption,
-    ZeroOne,
 )
-from infer.cli.selection import with_selection
+from infer.cli.selection import with_reading
 
 Fit = Annotated[
     Path, typer.Argument(help="Fit, as `reverie fit` writes, or a matrix of couplings: nc, npy, npz, csv, tsv, txt.")
@@ -37,24 +31,18 @@ Output = Annotated[
 ]
 
 
-@with_selection
+@with_reading()
 def landscape(
     fit: Fit,
     samples: Samples = None,
     patterns: Patterns = None,
     output: Output = None,
     figure: FigureFile = None,
-    key: Key = None,
-    zero_one: ZeroOne = False,
-    threshold: ThresholdOption = None,
-    bin_width: BinWidth = None,
-    missing: MissingOption = Missing.MASK,
-    constant: ConstantOption = Constant.ERROR,
     seed: Seed = 0,
     n_jobs: Annotated[int, typer.Option("--n-jobs", help="Without effect: one thread is used.")] = 1,
     progress: Progress = None,
     *,
-    selection: dict[str, Any],
+    reading: dict[str, Any],
 ) -> None:
     """Find local minima of a fitted model, their basins and saddles, and the visits of a recording to them."""
     from infer.fits import check_output
@@ -70,16 +58,7 @@ def landscape(
         check_output(picture, ".svg", ".pdf", ".png", inputs=inputs)
     recording = None
     if samples:
-        recording = read_recording(
-            samples,
-            key=key,
-            zero_one=zero_one,
-            threshold=threshold,
-            missing=missing.value,
-            constant=constant.value,
-            bin_width=bin_width,
-            **selection,
-        )
+        recording = read_recording(samples, **reading)
     model, stored, names = _read_fit(fit)
     if patterns:
         stored = read_patterns(patterns)

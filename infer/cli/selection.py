@@ -1,4 +1,4 @@
-"""Options that select a part of a file, and the decorator that adds them to a command."""
+"""Options of reading a recording, and the decorator that adds them to a command."""
 
 import functools
 import inspect
@@ -8,8 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from infer.cli.console import complain
+from infer.cli.options import BinWidth, ConstantOption, Key, MissingOption, ThresholdOption, ZeroOne
+from infer.options import Constant, Missing
 
+#: Keywords of `read_recording` as options, each with its default.
 OPTIONS: dict[str, tuple[Any, Any]] = {
+    "key": (Key, None),
+    "zero_one": (ZeroOne, False),
+    "threshold": (ThresholdOption, None),
+    "bin_width": (BinWidth, None),
+    "missing": (MissingOption, Missing.MASK),
+    "constant": (ConstantOption, Constant.ERROR),
     "units": (
         Annotated[str | None, typer.Option(help='Units by name (a,b,c), or by their table ("quality=good").')],
         None,
@@ -37,23 +46,35 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def with_selection(function: Callable[..., None]) -> Callable[..., None]:
-    """Replace the parameter `selection`, a dict of these options, by one command-line option for each."""
+def with_reading(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator that replaces the parameter `reading`, a dict of these options, by one command-line option for each.
 
-    @functools.wraps(function)
-    def wrapped(**given: Any) -> None:
-        selection = {name: given.pop(name) for name in OPTIONS}
-        function(**given, selection=selection)
+    Parameters
+    ----------
+    **defaults
+        Defaults of this command where they are not those of `OPTIONS`.
+    """
 
-    own = inspect.signature(function).parameters.values()
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, (annotation, default) in OPTIONS.items()
-    ]
-    kept = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own if each.name != "selection"]
-    wrapped.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]  # typer reads the options from it
-    wrapped.__annotations__ = {each.name: each.annotation for each in [*kept, *added]}
-    return wrapped
+    def decorated(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def wrapped(**given: Any) -> None:
+            reading = {name: given.pop(name) for name in OPTIONS}
+            function(**given, reading=reading)
+
+        own = inspect.signature(function).parameters.values()
+        added = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name, default), annotation=annotation
+            )
+            for name, (annotation, default) in OPTIONS.items()
+        ]
+        kept = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own if each.name != "reading"]
+        signature = inspect.Signature([*kept, *added])
+        wrapped.__signature__ = signature  # type: ignore[attr-defined]  # typer reads the options from it
+        wrapped.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
+        return wrapped
+
+    return decorated
 
 
 def say_notes(recording: Any) -> None:

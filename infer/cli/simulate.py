@@ -58,7 +58,7 @@ class Update(StrEnum):
     PARALLEL = "parallel"
 
 
-Dynamics = StrEnum("Dynamics", {name.upper().replace("-", "_"): name for name in DYNAMICS})  # type: ignore[misc]
+Dynamics = StrEnum("Dynamics", {name.upper().replace("-", "_"): name for name in DYNAMICS})  # type: ignore[misc]  # of a table
 Number = float | None
 
 
@@ -67,25 +67,24 @@ def _of(dynamics: str, text: str) -> Any:
     return typer.Option(help=f"{text} ({dynamics}).")
 
 
+def _with_default(name: str, text: str, *, least: int | None = None) -> Any:
+    """An option whose default stands in `DEFAULTS`: the file of options comes before it."""
+    return typer.Option(help=f"{text} [default: {DEFAULTS[name]}]", min=least)
+
+
 def simulate(
     output: Annotated[Path, typer.Option(help="NetCDF file for samples and patterns (.nc).")],
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file of options by name, such as `n_spins = 50`; the command line goes before it."),
+        typer.Option(help="TOML file of options by name, such as `n_spins = 50`; the command line takes precedence."),
     ] = None,
-    dynamics: Annotated[
-        Dynamics | None, typer.Option(help="Dynamics of the spins or units. [default: persistent-threshold]")
-    ] = None,
-    n_spins: Annotated[
-        int | None, typer.Option(min=2, help="Number of spins, for random patterns. [default: 100]")
-    ] = None,
-    n_patterns: Annotated[int | None, typer.Option(min=1, help="Number of random patterns. [default: 20]")] = None,
+    dynamics: Annotated[Dynamics | None, _with_default("dynamics", "Dynamics of the spins or units.")] = None,
+    n_spins: Annotated[int | None, _with_default("n_spins", "Number of spins, for random patterns.", least=2)] = None,
+    n_patterns: Annotated[int | None, _with_default("n_patterns", "Number of random patterns.", least=1)] = None,
     patterns: Annotated[
         Path | None, typer.Option(help="File of patterns of +-1, one per row, in place of random ones.")
     ] = None,
-    rate: Annotated[
-        Number, typer.Option(help="Dreaming rate of the couplings; 0 is Hebbian. [default: 0]", show_default=False)
-    ] = None,
+    rate: Annotated[Number, _with_default("rate", "Dreaming rate of the couplings; 0 is Hebbian.")] = None,
     temperature: Annotated[
         Number, typer.Option(help="Temperature. [default: 1.2 for spins, 0 for active-ornstein-uhlenbeck]")
     ] = None,
@@ -105,11 +104,11 @@ def simulate(
     stiffness: Annotated[Number, _of("harmonic potential", "Stiffness")] = None,
     barrier: Annotated[Number, _of("soft-spin potential", "Height of the barrier, times 4")] = None,
     time_step: Annotated[Number, _of(f"{_CONTINUOUS}; default by stiffness", "Longest time step")] = None,
-    draws: Annotated[int | None, typer.Option(help="Recorded states of each chain. [default: 10000]")] = None,
-    chains: Annotated[int | None, typer.Option(help="Independent chains. [default: 4]")] = None,
-    burn_in: Annotated[int | None, typer.Option(help="Sweeps before the first draw. [default: 500]")] = None,
-    thin: Annotated[int | None, typer.Option(help="Sweeps between draws. [default: 4]")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers. [default: 0]")] = None,
+    draws: Annotated[int | None, _with_default("draws", "Recorded states of each chain.")] = None,
+    chains: Annotated[int | None, _with_default("chains", "Independent chains.")] = None,
+    burn_in: Annotated[int | None, _with_default("burn_in", "Sweeps before the first draw.")] = None,
+    thin: Annotated[int | None, _with_default("thin", "Sweeps between draws.")] = None,
+    seed: Annotated[int | None, _with_default("seed", "Seed of all random numbers.", least=0)] = None,
     n_jobs: Jobs = -1,
     progress: Progress = None,
 ) -> None:

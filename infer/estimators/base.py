@@ -93,7 +93,6 @@ class SpinEstimator(BaseEstimator):
     errors: bool = True
     fits_blocks: bool = False  # whether a fit works on the blocks of a Dask array; otherwise it reads them into memory
 
-    rows_of_penalty: float = 0.0  # that the penalty adds to each cell of a pair's table
     judges_pairs: bool = True  # whether couplings of pairs are judged by the tables of their joint values
     _rare: RarePairs | None = None
 
@@ -210,6 +209,11 @@ class SpinEstimator(BaseEstimator):
     def quadratic_penalty(self) -> float:
         """Strength of the quadratic penalty on couplings that a fit used, relative to the mean log-likelihood."""
         return float(getattr(self, "alpha_", None) or 0.0)
+
+    @property
+    def rows_of_penalty(self) -> float:
+        """Rows that the penalty of a fit adds to each cell of the table of a pair."""
+        return 0.0
 
     def _set_errors(self, couplings_std: FloatArray, fields_std: FloatArray, freedom: float) -> None:
         """Keep standard errors, made to hold for pairs that rarely coincide."""

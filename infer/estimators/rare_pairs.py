@@ -167,7 +167,7 @@ def rare_pairs(samples: VaryingSpins, couplings: FloatArray, ridge: float, added
 
 
 def _worth(samples: Samples, varying: NDArray[np.intp]) -> FloatArray | None:
-    """How many independent rows a row is worth for each pair, from the correlation times of the spins.
+    """Number of independent rows that a row is worth, for each pair, from the correlation times of its spins.
 
     Autocorrelations of a product of two spins fall as the product of theirs; taken as exponentials, a time ``(1 + r) /
     (1 - r)`` of each gives ``(1 + r_i r_j) / (1 - r_i r_j)`` for the pair.

@@ -76,7 +76,7 @@ def count_differences(words, counts):
 
 def exp_of_small(x):
     """exp(x) for |x| <= log(2) / 2, to the rounding of its type."""
-    raise NotImplementedError  # compiled code only
+    raise NotImplementedError("only compiled code has it")
 
 
 @overload(exp_of_small)
@@ -100,7 +100,7 @@ def _exp_of_small(x):
 
 def log_one_plus(x):
     """log(1 + x) for x between 0 and 1: within 1e-6 in single precision, within 1e-9 in double."""
-    raise NotImplementedError  # compiled code only
+    raise NotImplementedError("only compiled code has it")
 
 
 @overload(log_one_plus)

@@ -127,7 +127,7 @@ class FewCoincidences:
             near = np.clip((log[:, 0] + log[:, 3] - log[:, 1] - log[:, 2]) / 4.0, -FARTHEST, FARTHEST)
 
             def inside(coupling: FloatArray, table: FloatArray, near: FloatArray) -> FloatArray:
-                """What is left of the largest fall of the log-likelihood."""
+                """Log-likelihood above that of the end of the interval; negative outside of the interval."""
                 return bound - (self._profile(near, table) - self._profile(coupling, table))
 
             found = self._in_parts(

@@ -94,11 +94,11 @@ def empty_pairs(
     return EmptyPairs(np.column_stack([i, j])[found], cells[found])
 
 
-def combination_is_fixed(
+def fixed_pairs(
     means: FloatArray, second_moments: FloatArray, fit_fields: bool = True, tolerance: float = 1e-10
-) -> bool:
+) -> NDArray[np.bool_]:
     """
-    Whether some ``c + sum_i u_i s_i`` vanishes in all rows (``c = 0`` without fields), from moments alone.
+    Pairs of spins that both take part in a combination ``c + sum_i u_i s_i`` that vanishes in all rows.
 
     Then the likelihood grows without bound along couplings ``-u_i u_j`` (and fields ``-c u_i``), also where no pair has
     an empty cell: for example where exactly one of three spins is +1 in every row. Such a combination is sufficient,
@@ -110,35 +110,9 @@ def combination_is_fixed(
         Means of spins that vary.
     second_moments : ndarray of float64, shape (n_spins, n_spins)
     fit_fields : bool
-        Whether the model has fields.
-    tolerance : float
-        Largest mean square of the combination, for u of length 1, that counts as zero; above rounding.
-
-    Returns
-    -------
-    bool
-    """
-    moments = second_moments
-    if fit_fields:
-        moments = np.block([[np.ones((1, 1)), means[None, :]], [means[:, None], second_moments]])
-    return bool(np.linalg.eigvalsh(moments)[0] < tolerance)
-
-
-def fixed_pairs(
-    means: FloatArray, second_moments: FloatArray, fit_fields: bool = True, tolerance: float = 1e-10
-) -> NDArray[np.bool_]:
-    """
-    Pairs of spins that both take part in a combination ``c + sum_i u_i s_i`` that vanishes in all rows.
-
-    Parameters
-    ----------
-    means : ndarray of float64, shape (n_spins,)
-        Of spins that vary.
-    second_moments : ndarray of float64, shape (n_spins, n_spins)
-    fit_fields : bool
         Whether the model has fields; without, c = 0.
     tolerance : float
-        As of `combination_is_fixed`.
+        Largest mean square of the combination, for u of length 1, that counts as zero; above rounding.
 
     Returns
     -------

@@ -171,10 +171,12 @@ def _fit(method: str, samples: xr.Dataset, patterns: NDArray[np.int8], dynamics:
         numbers = {name: math.nan if (value := getattr(nearest, name)) is None else value for name in names}
         known = nearest.optimum == "interior" and getattr(fitted, "converged_", True)
         return numbers | {"rate": nearest.best_rate, "rate_std": nearest.best_rate_std, "converged": known}
+    chosen: Any = method  # one of the names that the plan has checked
+    model: Any
     if spins:
-        model: Any = DreamingModel(patterns, method)  # type: ignore[arg-type]  # checked in the plan
+        model = DreamingModel(patterns, chosen)
     else:
-        model = ContinuousDreamingModel(patterns, method, quartic=isinstance(dynamics.potential, SoftSpin))  # type: ignore[arg-type]
+        model = ContinuousDreamingModel(patterns, chosen, quartic=isinstance(dynamics.potential, SoftSpin))
     model.fit(samples)
     values = ("rate", "inverse_temperature", "slope", "rate_std", "inverse_temperature_std", "slope_std", *_TRUST)
     return {name: getattr(model, f"{name}_") for name in values}

@@ -78,12 +78,6 @@ def _line(
     """Weighted straight line: value at x = 0, coefficient, their covariance, and chi-square; nan of fewer than two."""
     if len(x) < 2:
         return math.nan, math.nan, np.full((2, 2), math.nan), math.nan
-    design = np.column_stack([np.ones_like(x), x]) / std[:, None]
-    covariance = np.linalg.inv(design.T @ design)
-    limit, change = covariance @ design.T @ (y / std)
-    return (
-        float(limit),
-        float(change),
-        np.asarray(covariance, dtype=np.float64),
-        float((((y - limit - change * x) / std) ** 2).sum()),
-    )
+    (change, limit), covariance = np.polyfit(x, y, 1, w=1.0 / std, cov="unscaled")
+    chi_square = float((((y - limit - change * x) / std) ** 2).sum())
+    return float(limit), float(change), covariance[::-1, ::-1], chi_square

@@ -365,8 +365,6 @@ def _label(
     schedule: dict[str, Any],
 ) -> xr.Dataset:
     """States as a Dataset, with the attributes needed to reproduce or continue the run."""
-    from importlib.metadata import version
-
     attributes = {
         **chains.dynamics.parameters(),
         "chains": chains.number,
@@ -375,11 +373,23 @@ def _label(
         "seed": str(chains.root.entropy),
         "spawn_key": str(chains.root.spawn_key),
         "continuation": chains.continuation,
-        "version": version("reverie"),
     }
+    return labelled(chains.dynamics.variable, states, axis, steps, attributes, memory)
+
+
+def labelled(
+    variable: str,
+    states: NDArray[Any],
+    axis: str,
+    steps: NDArray[Any],
+    attributes: dict[str, Any],
+    memory: NDArray[Any] | None = None,
+) -> xr.Dataset:
+    """States (n_chains, n_steps, n_spins) as a Dataset, with what spins remember, attributes and the version."""
+    from importlib.metadata import version
+
     coordinates: dict[str, Any] = {"chain": np.arange(len(states)), axis: steps, "spin": np.arange(states.shape[2])}
     if memory is not None:
         coordinates["memory"] = ("chain", "spin"), memory
-    return xr.Dataset(
-        {chains.dynamics.variable: (("chain", axis, "spin"), states)}, coords=coordinates, attrs=attributes
-    )
+    attributes = {**attributes, "version": version("reverie")}
+    return xr.Dataset({variable: (("chain", axis, "spin"), states)}, coords=coordinates, attrs=attributes)

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from simulate.checks import check_count, check_fields, check_number, seed_sequence
 from simulate.couplings import full_matrix
 from simulate.dynamics import tempering_kernels as kernels
+from simulate.dynamics.sampling import labelled
 from simulate.dynamics.spins import Glauber
 
 __all__ = ["parallel_tempering"]
@@ -106,8 +107,7 @@ def parallel_tempering(
     attributes = dynamics.parameters() | counts | {"chains": n_chains, "sampler": "parallel tempering"}
     attributes |= {"temperatures": ladder, "exchanges": np.minimum(accepted / attempts, 1.0)}
     attributes |= {"seed": str(root.entropy), "spawn_key": str(root.spawn_key)}
-    coordinates = {"chain": np.arange(n_chains), "draw": np.arange(counts["draws"]), "spin": np.arange(len(matrix))}
-    return xr.Dataset({"spins": (("chain", "draw", "spin"), records)}, coords=coordinates, attrs=attributes)
+    return labelled(dynamics.variable, records, "draw", np.arange(counts["draws"]), attributes)
 
 
 def _one_chain(

@@ -14,7 +14,7 @@ from infer.estimators.likelihood.monte_carlo import Problem, climb, moment_error
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.likelihood.terms import Parameters, Penalty, Terms
 from infer.statistics.dichotomised import dichotomised_gaussian
-from infer.statistics.pair_tables import EmptyPairs, combination_is_fixed, empty_pairs
+from infer.statistics.pair_tables import EmptyPairs, empty_pairs, fixed_pairs
 from infer.types import FloatArray
 
 N_CHAINS = 128
@@ -144,7 +144,7 @@ def maximise(
     terms = Terms(len(means), fit_fields, counts is not None)
     penalty = Penalty(terms, strength, smoothness)
     empty = empty_pairs(means, second_moments, fit_fields)
-    endless = strength == 0.0 and (len(empty) > 0 or combination_is_fixed(means, second_moments, fit_fields))
+    endless = strength == 0.0 and (len(empty) > 0 or fixed_pairs(means, second_moments, fit_fields).any())
     if method == "exact" or (method == "auto" and terms.n_spins <= MOST_EXACT_SPINS):
         data = terms.pack(second_moments, means, counts)
         limit = EXACT_TOLERANCE if tol is None else tol

@@ -43,7 +43,7 @@ class ErrorBars(SpinEstimator):
     fits_blocks = True
 
     def _ridge_and_sparsity(self, n_samples: float) -> tuple[float, float]:
-        raise NotImplementedError  # defined by each estimator
+        raise NotImplementedError(f"{type(self).__name__} does not say how it penalises: write _ridge_and_sparsity()")
 
     def _keep(self, found: Fit, samples: VaryingSpins) -> None:
         """Set the attributes of a fit: its standard errors as plain arrays, and the influences of its batches."""

@@ -370,7 +370,7 @@ class PseudoLikelihood(ErrorBars):
         return share * float(self.alpha_)
 
     @property
-    def rows_of_penalty(self) -> float:  # type: ignore[override]  # of a parameter here
+    def rows_of_penalty(self) -> float:
         """Rows that the penalty adds to each cell of a pair's table: Firth's is Jeffreys' prior, half a row."""
         return 0.5 if self.penalty == "firth" else 0.0
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from infer.statistics.dichotomised import both_below, dichotomised_gaussian
-from infer.statistics.pair_tables import SIGNS, combination_is_fixed, empty_pairs, pair_shares
+from infer.statistics.pair_tables import SIGNS, empty_pairs, fixed_pairs, pair_shares
 
 
 def test_shares_and_empty_cells_are_those_of_counting():
@@ -50,15 +50,15 @@ def test_states_of_given_moments():
 def test_combinations_of_spins_that_are_fixed():
     states = np.array([(a, b, c, d) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1) for d in (-1, 1)])
     free = (states.mean(axis=0), states.T @ states / len(states))
-    assert not combination_is_fixed(*free)
+    assert not fixed_pairs(*free).any()
     # two of four up always: the sum is 0, and every pair takes all four values
     balanced = states[states.sum(axis=1) == 0]
     means, second = balanced.mean(axis=0), balanced.T @ balanced / len(balanced)
     assert len(empty_pairs(means, second)) == 0
-    assert combination_is_fixed(means, second)
-    assert combination_is_fixed(means, second, fit_fields=False)
+    assert fixed_pairs(means, second).any()
+    assert fixed_pairs(means, second, fit_fields=False).any()
     # three of four up always: the sum is 2, which only fields can favour
     three = states[states.sum(axis=1) == 2]
     means, second = three.mean(axis=0), three.T @ three / len(three)
-    assert combination_is_fixed(means, second)
-    assert not combination_is_fixed(means, second, fit_fields=False)
+    assert fixed_pairs(means, second).any()
+    assert not fixed_pairs(means, second, fit_fields=False).any()
