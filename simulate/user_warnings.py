@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, cast
 
-__all__ = ["UserNotice", "collected_warnings", "libraries_silenced", "warn"]
+__all__ = ["UserNotice", "collected_warnings", "filters_restored", "libraries_silenced", "warn"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,19 @@ def libraries_silenced() -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(ValueError):  # gone where another thread has restored older filters meanwhile
-                cast("list[Any]", warnings.filters).remove(own)
+            for found in (filters, cast("list[Any]", warnings.filters)):
+                with suppress(ValueError):  # another thread may have restored older filters, or a copy, meanwhile
+                    found.remove(own)
     finally:
         _silenced.reset(token)
+
+
+@contextmanager
+def filters_restored() -> Iterator[None]:
+    """Restore the filters of the process after a block in which other threads use libraries.
+
+    Some, such as arviz and scikit-learn, replace the filters for the time of a call: of two calls that overlap, the one
+    that ends last leaves a copy behind. Used by the thread that starts the others.
+    """
+    with warnings.catch_warnings():
+        yield

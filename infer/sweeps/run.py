@@ -21,6 +21,7 @@ from infer.sweeps.cell import Outcome, try_cell
 from infer.sweeps.plan import Cell, plan_sweep
 from infer.sweeps.store import Store
 from infer.sweeps.table import read_sweep
+from simulate.user_warnings import filters_restored
 
 __all__ = ["default_store", "sweep"]
 
@@ -168,7 +169,10 @@ def default_store(
 
 def _compute(waiting: list[Cell], kept: Store, run_cells: RunCells, total: int, progress: bool) -> None:
     """Compute cells on the workers; results are returned in any order and written by this process."""
-    with tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar:
+    with (
+        filters_restored(),
+        tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar,
+    ):
         for outcome in run_cells(waiting):
             kept.put(outcome)
             bar.update()

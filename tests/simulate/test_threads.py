@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from infer import PseudoLikelihood
 from simulate.threads import one_blas_thread
-from simulate.user_warnings import UserNotice, collected_warnings, libraries_silenced, warn
+from simulate.user_warnings import UserNotice, collected_warnings, filters_restored, libraries_silenced, warn
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,6 +142,20 @@ def test_two_fits_at_once_leave_nothing_behind():
     for thread in threads:
         thread.join(60)
     assert (blas_threads(), list(warnings.filters)) == before
+
+
+def test_calls_of_libraries_that_overlap_leave_the_filters_as_they_were():
+    """Of two contexts that do not end in turn the last leaves a copy of the filters behind: the fault of libraries."""
+    before = list(warnings.filters)
+    with filters_restored():
+        first, second = warnings.catch_warnings(), warnings.catch_warnings()
+        with libraries_silenced():
+            first.__enter__()
+            second.__enter__()
+            first.__exit__()
+        second.__exit__()
+        assert list(warnings.filters) != before  # so it is
+    assert list(warnings.filters) == before
 
 
 @pytest.mark.slow
