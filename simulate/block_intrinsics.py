@@ -26,6 +26,7 @@ MOST_PATTERNS = 64
 _BYTE, _SHORT, _WORD, _LONG = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _FLOAT = ir.FloatType()
 _SHORTS = ir.VectorType(_SHORT, BLOCK)
+_HALF = ir.VectorType(_WORD, BLOCK // 2)
 _FLAGS = ir.VectorType(ir.IntType(1), BLOCK)
 _PARTS = MOST_PATTERNS // 16  # parts of 16 patterns
 _LIMIT = 32767.0
@@ -41,6 +42,12 @@ def _splat(builder: Any, value: Any, count: int = BLOCK) -> Any:
 def _all(vector: Any, value: float) -> Any:
     """Constant vector."""
     return ir.Constant(vector, [value] * vector.count)
+
+
+def _chosen(builder: Any, vector: Any, lanes: list[int]) -> Any:
+    """Vector of the given lanes."""
+    undefined = ir.Constant(vector.type, ir.Undefined)
+    return builder.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(_WORD, len(lanes)), lanes))
 
 
 def _flags(builder: Any, bits: Any) -> Any:
@@ -63,15 +70,17 @@ class _Chain:
     def __init__(self, builder: Any, index: Any) -> None:
         self.builder, self.index = builder, index
         # of each visit: site, threshold, the spin before the block, bits of the patterns
-        self.words = self._scratch(_LONG)
+        self.words = self._scratch(_LONG, BLOCK + 1)
         self.before = self._scratch(_BYTE)
+        self.short_sites = self._scratch(_SHORT, BLOCK + 1)
+        self.members = self._scratch(_WORD, MOST_PATTERNS)
         self.parts = [cgutils.alloca_once(builder, _SHORTS) for _ in range(_PARTS)]
         self.fields, self.lowest, self.places = (cgutils.alloca_once(builder, _SHORTS) for _ in range(3))
-        self.overlaps = [cgutils.alloca_once(builder, _SHORTS) for _ in range(2)]
-        self.up, self.turning = (cgutils.alloca_once(builder, _WORD) for _ in range(2))
+        self.halves = [cgutils.alloca_once(builder, _HALF) for _ in range(4)]
+        self.up, self.turning, self.ups, self.downs = (cgutils.alloca_once(builder, _WORD) for _ in range(4))
 
-    def _scratch(self, kind: Any) -> Any:
-        return self.builder.bitcast(cgutils.alloca_once(self.builder, ir.ArrayType(kind, BLOCK)), kind.as_pointer())
+    def _scratch(self, kind: Any, count: int = BLOCK) -> Any:
+        return self.builder.bitcast(cgutils.alloca_once(self.builder, ir.ArrayType(kind, count)), kind.as_pointer())
 
 
 def _visit(n_chains: int) -> Any:
@@ -135,19 +144,15 @@ def _visit(n_chains: int) -> Any:
                     spin = builder.load(row("spins", chain.index, site))
                     builder.store(spin, builder.gep(chain.before, [loop.index]))
 
-            every_part = ir.VectorType(_SHORT, _PARTS * BLOCK)
+            every_short = ir.VectorType(_SHORT, 4 * BLOCK)
+            every_word = ir.VectorType(_WORD, 2 * BLOCK)
             for chain in chains:
-                lanes = load(chain.words, every_part, 8)
-                for part in range(_PARTS):
-                    chosen = ir.Constant(
-                        ir.VectorType(_WORD, BLOCK), [_PARTS * lane + part for lane in range(BLOCK)]
-                    )
-                    builder.store(
-                        builder.shuffle_vector(lanes, ir.Constant(every_part, ir.Undefined), chosen), chain.parts[part]
-                    )
-                for half, kept in enumerate(chain.overlaps):
-                    where = row("overlaps", chain.index, ir.Constant(_LONG, BLOCK * half))
-                    builder.store(load(where, _SHORTS, 2), kept)
+                shorts, words_ = load(chain.words, every_short, 8), load(chain.words, every_word, 8)
+                for part, kept in enumerate(chain.parts):
+                    builder.store(_chosen(builder, shorts, [4 * lane + part for lane in range(BLOCK)]), kept)
+                for part, kept in enumerate(chain.halves):
+                    lanes = [2 * (BLOCK // 2 * (part // 2) + lane) + part % 2 for lane in range(BLOCK // 2)]
+                    builder.store(_chosen(builder, words_, lanes), kept)
                 builder.store(_all(_SHORTS, 0), chain.fields)
             # sums of the overlaps of patterns whose bit is set
             for part in range(_PARTS):
@@ -163,11 +168,14 @@ def _visit(n_chains: int) -> Any:
                         chosen = builder.icmp_signed(
                             "!=", builder.and_(builder.load(chain.parts[part]), bits), _all(_SHORTS, 0)
                         )
+                        builder.store(_bits(builder, chosen), builder.gep(chain.members, [pattern]))
                         term = builder.select(chosen, overlap, _all(_SHORTS, 0))
                         builder.store(builder.add(builder.load(chain.fields), term), chain.fields)
 
             for chain in chains:
-                halves = [builder.load(half) for half in chain.overlaps]
+                halves = [
+                    load(row("overlaps", chain.index, ir.Constant(_LONG, BLOCK * half)), _SHORTS, 2) for half in range(2)
+                ]
                 total = _called(builder, "llvm.vector.reduce.add.v32i16", _SHORT, builder.add(*halves))
                 before = load(chain.before, ir.VectorType(_BYTE, BLOCK), 1)
                 up = builder.icmp_signed(">", before, ir.Constant(before.type, [0] * BLOCK))
@@ -189,11 +197,16 @@ def _visit(n_chains: int) -> Any:
                 above = builder.fcmp_ordered(">", needed, builder.sitofp(rounded, floats))
                 lowest = builder.trunc(builder.sub(rounded, builder.sext(above, words_)), _SHORTS)
                 builder.store(lowest, chain.lowest)
-                builder.store(builder.trunc(load(chain.sites, words_, 4), _SHORTS), chain.places)
+                places = builder.trunc(load(chain.sites, words_, 4), _SHORTS)
+                builder.store(places, chain.places)
+                builder.store(places, builder.bitcast(chain.short_sites, _SHORTS.as_pointer()), align=2)
+                builder.store(ir.Constant(_SHORT, -1), builder.gep(chain.short_sites, [ir.Constant(_LONG, BLOCK)]))
                 up = _bits(builder, up)
                 builder.store(up, chain.up)
                 wanted = _bits(builder, builder.icmp_signed(">=", fields, lowest))
                 builder.store(builder.and_(builder.xor(wanted, up), valid), chain.turning)
+                builder.store(ir.Constant(_WORD, 0), chain.ups)
+                builder.store(ir.Constant(_WORD, 0), chain.downs)
 
             check, body, done = (builder.append_basic_block(name) for name in ("check", "turn", "done"))
             builder.branch(check)
@@ -205,58 +218,78 @@ def _visit(n_chains: int) -> Any:
             builder.position_at_end(body)
             for chain in chains:
                 turning, up = builder.load(chain.turning), builder.load(chain.up)
-                active = builder.icmp_signed("!=", turning, ir.Constant(_WORD, 0))
-                active_word, active_long = builder.sext(active, _WORD), builder.sext(active, _LONG)
-                lane = builder.and_(builder.cttz(turning, ir.Constant(ir.IntType(1), 0)), ir.Constant(_WORD, BLOCK - 1))
+                lane = builder.cttz(turning, ir.Constant(ir.IntType(1), 0))
                 place = builder.zext(lane, _LONG)
-                site = builder.load(builder.gep(chain.sites, [place]))
-                word = builder.load(builder.gep(chain.words, [place]))
-                was_up = builder.trunc(builder.lshr(up, lane), ir.IntType(1))
-                # the patterns as seen by the new spin: those with which it is aligned
-                facing = builder.xor(word, builder.select(was_up, used, zero))
-                different = None
-                for part in range(_PARTS):
-                    own = builder.trunc(builder.lshr(facing, ir.Constant(_LONG, 16 * part)), _SHORT)
-                    bits = builder.xor(builder.load(chain.parts[part]), _splat(builder, own))
-                    number = _called(builder, "llvm.ctpop.v32i16", _SHORTS, bits)
-                    different = number if different is None else builder.add(different, number)
+                lane = builder.and_(lane, ir.Constant(_WORD, BLOCK - 1))
+                word = builder.bitcast(builder.gep(chain.words, [place]), _WORD.as_pointer())
+                own = [
+                    _splat(builder, builder.load(builder.gep(word, [ir.Constant(_LONG, half)])), BLOCK // 2)
+                    for half in range(2)
+                ]
+                numbers = [
+                    _called(
+                        builder, "llvm.ctpop.v16i32", _HALF, builder.xor(builder.load(kept), own[half % 2])
+                    )
+                    for half, kept in enumerate(chain.halves)
+                ]
+                pair = [
+                    builder.bitcast(builder.add(numbers[k], numbers[k + 1]), _SHORTS) for k in (0, 2)
+                ]
+                different = builder.shuffle_vector(
+                    *pair, ir.Constant(ir.VectorType(_WORD, BLOCK), list(range(0, 2 * BLOCK, 2)))
+                )
                 twice = _splat(builder, builder.shl(short_patterns, ir.Constant(_SHORT, 1)))
                 change = builder.sub(twice, builder.shl(different, _all(_SHORTS, 2)))
                 same = builder.icmp_signed(
-                    "==", builder.load(chain.places), _splat(builder, builder.trunc(site, _SHORT))
+                    "==",
+                    builder.load(chain.places),
+                    _splat(builder, builder.load(builder.gep(chain.short_sites, [place]))),
                 )
                 same = _bits(builder, same)
-                others = _flags(builder, builder.and_(builder.not_(same), active_word))
-                fields = builder.add(
-                    builder.load(chain.fields), builder.select(others, change, _all(_SHORTS, 0))
-                )
+                was_up = builder.sext(builder.trunc(builder.lshr(up, lane), ir.IntType(1)), _WORD)
+                others = builder.not_(same)
+                fields = builder.load(chain.fields)
+                more = _flags(builder, builder.and_(others, builder.not_(was_up)))
+                fields = builder.select(more, builder.add(fields, change), fields)
+                less = _flags(builder, builder.and_(others, was_up))
+                fields = builder.select(less, builder.sub(fields, change), fields)
                 builder.store(fields, chain.fields)
-                up = builder.xor(up, builder.and_(same, active_word))
+                low = builder.and_(turning, builder.neg(turning))
+                builder.store(builder.or_(builder.load(chain.downs), builder.and_(low, up)), chain.downs)
+                builder.store(
+                    builder.or_(builder.load(chain.ups), builder.and_(low, builder.not_(up))), chain.ups
+                )
+                up = builder.xor(up, same)
                 builder.store(up, chain.up)
                 wanted = _bits(builder, builder.icmp_signed(">=", fields, builder.load(chain.lowest)))
                 later = builder.not_(builder.xor(turning, builder.sub(turning, ir.Constant(_WORD, 1))))
                 left = builder.and_(builder.and_(builder.xor(wanted, up), valid), later)
                 builder.store(left, chain.turning)
                 now_up = builder.trunc(builder.lshr(up, lane), ir.IntType(1))
+                site = builder.load(builder.gep(chain.sites, [builder.zext(lane, _LONG)]))
                 builder.store(
                     builder.select(now_up, ir.Constant(_BYTE, 1), ir.Constant(_BYTE, -1)),
                     row("spins", chain.index, builder.sext(site, _LONG)),
                 )
-                more = builder.and_(facing, active_long)
-                less = builder.and_(builder.xor(facing, used), active_long)
-                for half, kept in enumerate(chain.overlaps):
-                    by = ir.Constant(_LONG, BLOCK * half)
-                    value = builder.load(kept)
-                    for bits, step in ((more, 2), (less, -2)):
-                        flags = _flags(builder, builder.trunc(builder.lshr(bits, by), _WORD))
-                        value = builder.select(flags, builder.add(value, _all(_SHORTS, step)), value)
-                    builder.store(value, kept)
             builder.branch(check)
             builder.position_at_end(done)
+            every = ir.VectorType(_WORD, MOST_PATTERNS)
             for chain in chains:
-                for half, kept in enumerate(chain.overlaps):
-                    where = row("overlaps", chain.index, ir.Constant(_LONG, BLOCK * half))
-                    builder.store(builder.load(kept), builder.bitcast(where, _SHORTS.as_pointer()), align=2)
+                members = load(chain.members, every, 4)
+                change = None
+                for bits, sign in ((builder.load(chain.ups), 1), (builder.load(chain.downs), -1)):
+                    number = _called(
+                        builder, "llvm.ctpop.v64i32", every, builder.and_(members, _splat(builder, bits, MOST_PATTERNS))
+                    )
+                    both = builder.add(number, number)
+                    both = builder.sub(both, _splat(builder, builder.ctpop(bits), MOST_PATTERNS))
+                    change = both if change is None else builder.sub(change, both)
+                change = builder.trunc(builder.add(change, change), ir.VectorType(_SHORT, MOST_PATTERNS))
+                numbers = ir.Constant(ir.VectorType(_SHORT, MOST_PATTERNS), list(range(MOST_PATTERNS)))
+                in_use = builder.icmp_signed("<", numbers, _splat(builder, short_patterns, MOST_PATTERNS))
+                change = builder.select(in_use, change, ir.Constant(change.type, [0] * MOST_PATTERNS))
+                where = builder.bitcast(row("overlaps", chain.index, zero), change.type.as_pointer())
+                builder.store(builder.add(builder.load(where, align=2), change), where, align=2)
             return context.get_dummy_value()
 
         return signature, generate
