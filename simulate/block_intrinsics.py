@@ -77,7 +77,7 @@ class _Chain:
         self.parts = [cgutils.alloca_once(builder, _SHORTS) for _ in range(_PARTS)]
         self.fields, self.lowest, self.places = (cgutils.alloca_once(builder, _SHORTS) for _ in range(3))
         self.halves = [cgutils.alloca_once(builder, _HALF) for _ in range(4)]
-        self.up, self.turning, self.ups, self.downs = (cgutils.alloca_once(builder, _WORD) for _ in range(4))
+        self.up, self.turning, self.flips, self.downs = (cgutils.alloca_once(builder, _WORD) for _ in range(4))
 
     def _scratch(self, kind: Any, count: int = BLOCK) -> Any:
         return self.builder.bitcast(cgutils.alloca_once(self.builder, ir.ArrayType(kind, count)), kind.as_pointer())
@@ -205,7 +205,7 @@ def _visit(n_chains: int) -> Any:
                 builder.store(up, chain.up)
                 wanted = _bits(builder, builder.icmp_signed(">=", fields, lowest))
                 builder.store(builder.and_(builder.xor(wanted, up), valid), chain.turning)
-                builder.store(ir.Constant(_WORD, 0), chain.ups)
+                builder.store(ir.Constant(_WORD, 0), chain.flips)
                 builder.store(ir.Constant(_WORD, 0), chain.downs)
 
             check, body, done = (builder.append_basic_block(name) for name in ("check", "turn", "done"))
@@ -256,9 +256,7 @@ def _visit(n_chains: int) -> Any:
                 builder.store(fields, chain.fields)
                 low = builder.and_(turning, builder.neg(turning))
                 builder.store(builder.or_(builder.load(chain.downs), builder.and_(low, up)), chain.downs)
-                builder.store(
-                    builder.or_(builder.load(chain.ups), builder.and_(low, builder.not_(up))), chain.ups
-                )
+                builder.store(builder.or_(builder.load(chain.flips), low), chain.flips)
                 up = builder.xor(up, same)
                 builder.store(up, chain.up)
                 wanted = _bits(builder, builder.icmp_signed(">=", fields, builder.load(chain.lowest)))
@@ -276,15 +274,17 @@ def _visit(n_chains: int) -> Any:
             every = ir.VectorType(_WORD, MOST_PATTERNS)
             for chain in chains:
                 members = load(chain.members, every, 4)
-                change = None
-                for bits, sign in ((builder.load(chain.ups), 1), (builder.load(chain.downs), -1)):
-                    number = _called(
-                        builder, "llvm.ctpop.v64i32", every, builder.and_(members, _splat(builder, bits, MOST_PATTERNS))
-                    )
-                    both = builder.add(number, number)
-                    both = builder.sub(both, _splat(builder, builder.ctpop(bits), MOST_PATTERNS))
-                    change = both if change is None else builder.sub(change, both)
-                change = builder.trunc(builder.add(change, change), ir.VectorType(_SHORT, MOST_PATTERNS))
+                flips, downs = builder.load(chain.flips), builder.load(chain.downs)
+                # flips that raise the overlap: of spins aligned with the pattern now
+                raising = builder.and_(
+                    builder.xor(members, _splat(builder, downs, MOST_PATTERNS)), _splat(builder, flips, MOST_PATTERNS)
+                )
+                raising = _called(builder, "llvm.ctpop.v64i32", every, raising)
+                raising = builder.trunc(raising, ir.VectorType(_SHORT, MOST_PATTERNS))
+                twice = builder.shl(raising, ir.Constant(raising.type, [2] * MOST_PATTERNS))
+                number = builder.trunc(builder.ctpop(flips), _SHORT)
+                number = builder.shl(number, ir.Constant(_SHORT, 1))
+                change = builder.sub(twice, _splat(builder, number, MOST_PATTERNS))
                 numbers = ir.Constant(ir.VectorType(_SHORT, MOST_PATTERNS), list(range(MOST_PATTERNS)))
                 in_use = builder.icmp_signed("<", numbers, _splat(builder, short_patterns, MOST_PATTERNS))
                 change = builder.select(in_use, change, ir.Constant(change.type, [0] * MOST_PATTERNS))
