@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-__all__ = ["BLOCK", "MOST_PATTERNS", "visit_four", "visit_one"]
+__all__ = ["BLOCK", "MOST_PATTERNS", "visit_four", "visit_one", "visit_two"]
 
 #: Updates of a chain in a block, the lanes of a vector of 512 bits.
 BLOCK = 32
@@ -301,5 +301,5 @@ def _visit(n_chains: int) -> Any:
 # count - 1 of a chain, count <= 32: s = sign(h + scale threshold), h = sum_mu xi_mu m_mu - n_patterns s in whole numbers
 # below 2^15, and the overlaps m follow each flip. sites (int32) and thresholds (float32) are (n_chains, n_updates),
 # words (n_spins,) uint64 hold a bit for each pattern, overlaps are int16 (n_chains, 64), 0 beyond n_patterns, spins int8
-# (n_chains, n_spins), n_spins below 2^15. The other one updates four chains from `chain` on
-visit_one, visit_four = _visit(1), _visit(4)
+# (n_chains, n_spins), n_spins below 2^15. The others update that many chains from `chain` on
+visit_one, visit_two, visit_four = _visit(1), _visit(2), _visit(4)
