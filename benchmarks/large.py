@@ -47,8 +47,8 @@ def timed(name: str) -> Iterator[None]:
     wall, processor = time.perf_counter(), time.process_time()
     yield
     print(
-        f"{name}: {time.perf_counter() - wall:.1f} s, {time.process_time() - processor:.1f} s of the processor, at most "
-        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB so far",
+        f"{name}: {time.perf_counter() - wall:.1f} s, {time.process_time() - processor:.1f} s of the processor, "
+        f"at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB so far",
         flush=True,
     )
 
@@ -58,7 +58,13 @@ def samples(n_spins: int, n_samples: int) -> np.ndarray:
     couplings = PatternCouplings(random_patterns(max(n_spins // 40, 1), n_spins, seed=0))
     chains = 20
     data = sample(
-        Glauber(couplings, TEMPERATURE), draws=n_samples // chains, chains=chains, burn_in=50, thin=2, seed=1, check=False
+        Glauber(couplings, TEMPERATURE),
+        draws=n_samples // chains,
+        chains=chains,
+        burn_in=50,
+        thin=2,
+        seed=1,
+        check=False,
     )
     return data["spins"].values.reshape(-1, n_spins)
 
@@ -117,7 +123,9 @@ def main() -> None:
     parser.add_argument("problem", choices=[*SIZES, "cells"])
     parser.add_argument("--spins", type=int)
     parser.add_argument("--samples", type=int)
-    parser.add_argument("--max-iter", type=int, help="most passes of a fit; a fit that has not converged is not warned of")
+    parser.add_argument(
+        "--max-iter", type=int, help="most passes of a fit; a fit that has not converged is not warned of"
+    )
     parser.add_argument("--repeats", type=int, default=20, help="repeats of the 50 cells of `cells` (default 20)")
     parser.add_argument("--output", type=Path, default=Path("."), help="folder of the memory map")
     given = parser.parse_args()

@@ -1,9 +1,8 @@
 """Vector instructions for blocks of updates of spins under Hebbian couplings of at most 64 patterns.
 
 The fields of a block of visited spins are sums over patterns as bits, in whole numbers of 16 bits, so that they are
-exact; spins that keep their state then take no further time. The plain twin is in
-tests/simulate/dynamics/test_blocks.py. Numba's cache of a kernel does not depend on this file: after a change here, save
-the file of the kernel as well.
+exact; after that only spins that flip take time. The plain twin is in tests/simulate/dynamics/test_blocks.py. Numba's
+cache of a kernel does not depend on this file: after a change here, save the file of the kernel as well.
 """
 
 from __future__ import annotations
@@ -18,44 +17,39 @@ from numba.extending import intrinsic
 
 __all__ = ["BLOCK", "MOST_PATTERNS", "visit_four", "visit_one", "visit_two"]
 
-#: Updates of a chain in a block, the lanes of a vector of 512 bits.
+#: Updates of a chain in a block: the numbers of 16 bits in a vector of 512.
 BLOCK = 32
 #: Bits of a word.
 MOST_PATTERNS = 64
 
-_BYTE, _SHORT, _WORD, _LONG = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+_FLAG, _BYTE, _SHORT, _WORD, _LONG = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 _FLOAT = ir.FloatType()
-_SHORTS = ir.VectorType(_SHORT, BLOCK)
+# by visit of a block, by half of the visits, by pattern
+_SHORTS, _WORDS, _FLOATS = (ir.VectorType(kind, BLOCK) for kind in (_SHORT, _WORD, _FLOAT))
 _HALF = ir.VectorType(_WORD, BLOCK // 2)
-_FLAGS = ir.VectorType(ir.IntType(1), BLOCK)
-_PARTS = MOST_PATTERNS // 16  # parts of 16 patterns
-_LIMIT = 32767.0
-
-
-def _splat(builder: Any, value: Any, count: int = BLOCK) -> Any:
-    """Vector with the value in every lane."""
-    undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(_WORD, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_WORD, count), [0] * count))
+_PATTERN_SHORTS, _PATTERN_WORDS = (ir.VectorType(kind, MOST_PATTERNS) for kind in (_SHORT, _WORD))
+_LARGEST_SHORT = 32767.0
 
 
 def _all(vector: Any, value: float) -> Any:
-    """Constant vector."""
+    """Constant vector with the value in every lane."""
     return ir.Constant(vector, [value] * vector.count)
 
 
-def _chosen(builder: Any, vector: Any, lanes: list[int]) -> Any:
-    """Vector of the given lanes."""
-    undefined = ir.Constant(vector.type, ir.Undefined)
-    return builder.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(_WORD, len(lanes)), lanes))
+def _index(value: int) -> Any:
+    return ir.Constant(_LONG, value)
 
 
-def _flags(builder: Any, bits: Any) -> Any:
-    return builder.bitcast(bits, _FLAGS)
+def _shuffled(builder: Any, first: Any, second: Any, lanes: list[int]) -> Any:
+    """Vector of the given lanes of two vectors one after the other."""
+    return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_WORD, len(lanes)), lanes))
 
 
-def _bits(builder: Any, flags: Any) -> Any:
-    return builder.bitcast(flags, _WORD)
+def _repeated(builder: Any, value: Any, count: int = BLOCK) -> Any:
+    """Vector with the value in every lane."""
+    undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(_WORD, 0))
+    return _shuffled(builder, first, undefined, [0] * count)
 
 
 def _called(builder: Any, name: str, result: Any, vector: Any) -> Any:
@@ -64,23 +58,245 @@ def _called(builder: Any, name: str, result: Any, vector: Any) -> Any:
     return builder.call(function, [vector])
 
 
+def _bits(builder: Any, flags: Any) -> Any:
+    """Word with a bit for each visit."""
+    return builder.bitcast(flags, _WORD)
+
+
+def _chosen(builder: Any, bits: Any, yes: Any, no: Any) -> Any:
+    """`yes` in the lanes whose bit of the word is set, `no` in the others."""
+    return builder.select(builder.bitcast(bits, ir.VectorType(_FLAG, BLOCK)), yes, no)
+
+
 class _Chain:
-    """Code for one chain of a block: its places in memory, and values that change from one flip to the next."""
+    """Memory of one chain during a block. Values that change from flip to flip end up in registers."""
 
-    def __init__(self, builder: Any, index: Any) -> None:
-        self.builder, self.index = builder, index
-        # of each visit: site, threshold, the spin before the block, bits of the patterns
-        self.words = self._scratch(_LONG, BLOCK + 1)
-        self.before = self._scratch(_BYTE)
-        self.short_sites = self._scratch(_SHORT, BLOCK + 1)
-        self.members = self._scratch(_WORD, MOST_PATTERNS)
-        self.parts = [cgutils.alloca_once(builder, _SHORTS) for _ in range(_PARTS)]
-        self.fields, self.lowest, self.places = (cgutils.alloca_once(builder, _SHORTS) for _ in range(3))
+    def __init__(self, builder: Any, number: Any) -> None:
+        self.builder, self.number = builder, number
+        # of each visit: site and threshold, the word of its patterns, the spin before the block. One visit more, for
+        # chains that have no flip left while others have: its site is that of no spin
+        self.sites, self.thresholds = self.array(_WORD, BLOCK), self.array(_FLOAT, BLOCK)
+        self.words, self.before = self.array(_LONG, BLOCK + 1), self.array(_BYTE, BLOCK)
+        self.short_sites = self.array(_SHORT, BLOCK + 1)
+        # of each pattern: the visits at whose site it is +1
+        self.members = self.array(_WORD, MOST_PATTERNS)
+        # words by parts: 16 patterns of all visits, 32 patterns of half of the visits
+        self.quarters = [cgutils.alloca_once(builder, _SHORTS) for _ in range(4)]
         self.halves = [cgutils.alloca_once(builder, _HALF) for _ in range(4)]
-        self.up, self.turning, self.flips, self.downs = (cgutils.alloca_once(builder, _WORD) for _ in range(4))
+        # fields, lowest fields at which the spin is up, sites, by visit
+        self.fields, self.lowest, self.places = (cgutils.alloca_once(builder, _SHORTS) for _ in range(3))
+        # by bit: spins that are up now, visits that flip unless one before does, flips so far, and those downwards
+        self.up, self.flipping, self.flips, self.downs = (cgutils.alloca_once(builder, _WORD) for _ in range(4))
 
-    def _scratch(self, kind: Any, count: int = BLOCK) -> Any:
+    def array(self, kind: Any, count: int) -> Any:
+        """Pointer to memory on the stack."""
         return self.builder.bitcast(cgutils.alloca_once(self.builder, ir.ArrayType(kind, count)), kind.as_pointer())
+
+
+class _Block:
+    """Code of a block of up to 32 updates of each of some chains, written step by step."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, values: Any, n_chains: int) -> None:
+        self.builder = builder
+        names = ("sites", "thresholds", "at", "count", "first", "words", "overlaps", "spins", "scale", "n_patterns")
+        value = dict(zip(names, values, strict=True))
+        self.arrays = {
+            name: context.make_array(kind)(context, builder, value[name])
+            for name, kind in zip(names, signature.args, strict=True)
+            if isinstance(kind, types.Array)
+        }
+        self.at, self.count, self.scale, self.n_patterns = (value[name] for name in names[2:4] + names[8:])
+        self.short_patterns = builder.trunc(self.n_patterns, _SHORT)
+        shift = builder.sub(_index(BLOCK), self.count)
+        self.valid = builder.trunc(builder.lshr(_index(2**BLOCK - 1), shift), _WORD)
+        self.chains = [_Chain(builder, builder.add(value["first"], _index(k))) for k in range(n_chains)]
+
+    def row(self, name: str, chain: Any, column: Any) -> Any:
+        """Pointer to an entry of an array (chains, columns)."""
+        columns = self.builder.extract_value(self.arrays[name].shape, 1)
+        offset = self.builder.add(self.builder.mul(chain.number, columns), column)
+        return self.builder.gep(self.arrays[name].data, [offset])
+
+    def vector(self, pointer: Any, kind: Any, lane: int = 0) -> Any:
+        """The vector that begins at a lane after the pointer."""
+        place = self.builder.gep(pointer, [_index(lane)])
+        size = 4 if kind.element == _FLOAT else kind.element.width // 8
+        return self.builder.load(self.builder.bitcast(place, kind.as_pointer()), align=size)
+
+    def write(self) -> None:
+        for chain in self.chains:
+            self.find_visits(chain)
+        for chain in self.chains:
+            self.gather(chain)
+        for chain in self.chains:
+            self.part_words(chain)
+        self.sum_overlaps()
+        for chain in self.chains:
+            self.find_flips(chain)
+        builder = self.builder
+        check, body, done = (builder.append_basic_block(name) for name in ("check", "flip", "done"))
+        builder.branch(check)
+        builder.position_at_end(check)
+        left = builder.load(self.chains[0].flipping)
+        for chain in self.chains[1:]:
+            left = builder.or_(left, builder.load(chain.flipping))
+        builder.cbranch(builder.icmp_signed("!=", left, ir.Constant(_WORD, 0)), body, done)
+        builder.position_at_end(body)
+        for chain in self.chains:
+            self.flip(chain)
+        builder.branch(check)
+        builder.position_at_end(done)
+        for chain in self.chains:
+            self.update_overlaps(chain)
+
+    def find_visits(self, chain: _Chain) -> None:
+        """Sites and thresholds of the visits: a part of a block is copied, so that nothing beyond arrays is read."""
+        builder = self.builder
+        full = builder.icmp_signed("==", self.count, _index(BLOCK))
+        for name in ("sites", "thresholds"):
+            source, copy = self.row(name, chain, self.at), getattr(chain, name)
+            with builder.if_then(builder.not_(full), likely=False):
+                with cgutils.for_range(builder, _index(BLOCK), intp=_LONG) as loop:
+                    builder.store(ir.Constant(copy.type.pointee, 0), builder.gep(copy, [loop.index]))
+                with cgutils.for_range(builder, self.count, intp=_LONG) as loop:
+                    builder.store(builder.load(builder.gep(source, [loop.index])), builder.gep(copy, [loop.index]))
+            setattr(chain, name, builder.select(full, source, copy))
+
+    def gather(self, chain: _Chain) -> None:
+        """Words and spins of the visited sites."""
+        builder = self.builder
+        with cgutils.for_range(builder, _index(BLOCK), intp=_LONG) as loop:
+            site = builder.sext(builder.load(builder.gep(chain.sites, [loop.index])), _LONG)
+            word = builder.load(builder.gep(self.arrays["words"].data, [site]))
+            builder.store(word, builder.gep(chain.words, [loop.index]))
+            builder.store(builder.load(self.row("spins", chain, site)), builder.gep(chain.before, [loop.index]))
+
+    def part_words(self, chain: _Chain) -> None:
+        builder = self.builder
+        shorts = self.vector(builder.bitcast(chain.words, _SHORT.as_pointer()), ir.VectorType(_SHORT, 4 * BLOCK))
+        words = self.vector(builder.bitcast(chain.words, _WORD.as_pointer()), ir.VectorType(_WORD, 2 * BLOCK))
+        for part, kept in enumerate(chain.quarters):
+            builder.store(_shuffled(builder, shorts, shorts, [4 * visit + part for visit in range(BLOCK)]), kept)
+        for number, kept in enumerate(chain.halves):
+            later, part = divmod(number, 2)
+            visits = range(later * BLOCK // 2, (later + 1) * BLOCK // 2)
+            builder.store(_shuffled(builder, words, words, [2 * visit + part for visit in visits]), kept)
+
+    def sum_overlaps(self) -> None:
+        """Sums of the overlaps of the patterns that are +1 at each visited site."""
+        builder = self.builder
+        for chain in self.chains:
+            builder.store(_all(_SHORTS, 0), chain.fields)
+        for part in range(4):
+            end = _index(16 * (part + 1))
+            end = builder.select(builder.icmp_signed("<", self.n_patterns, end), self.n_patterns, end)
+            bit = cgutils.alloca_once_value(builder, _all(_SHORTS, 1))
+            with cgutils.for_range_slice(builder, _index(16 * part), end, _index(1), _LONG) as (pattern, _):
+                bits = builder.load(bit)
+                builder.store(builder.add(bits, bits), bit)
+                for chain in self.chains:
+                    here = builder.and_(builder.load(chain.quarters[part]), bits)
+                    here = builder.icmp_signed("!=", here, _all(_SHORTS, 0))
+                    builder.store(_bits(builder, here), builder.gep(chain.members, [pattern]))
+                    overlap = _repeated(builder, builder.load(self.row("overlaps", chain, pattern)))
+                    term = builder.select(here, overlap, _all(_SHORTS, 0))
+                    builder.store(builder.add(builder.load(chain.fields), term), chain.fields)
+
+    def find_flips(self, chain: _Chain) -> None:
+        """Fields, the lowest ones at which spins are up, and the visits that flip unless one before does."""
+        builder = self.builder
+        overlaps = self.row("overlaps", chain, _index(0))
+        both = builder.add(self.vector(overlaps, _SHORTS), self.vector(overlaps, _SHORTS, BLOCK))
+        total = _called(builder, "llvm.vector.reduce.add.v32i16", _SHORT, both)
+        before = self.vector(chain.before, ir.VectorType(_BYTE, BLOCK))
+        up = builder.icmp_signed(">", before, _all(before.type, 0))
+        own = _repeated(builder, self.short_patterns)
+        own = builder.select(up, own, builder.neg(own))
+        fields = builder.load(chain.fields)
+        fields = builder.sub(builder.sub(builder.add(fields, fields), _repeated(builder, total)), own)
+        builder.store(fields, chain.fields)
+
+        # the whole number next to - scale threshold or above
+        needed = builder.fmul(self.vector(chain.thresholds, _FLOATS), _repeated(builder, self.scale))
+        needed = builder.fneg(needed)
+        for relation, limit in (("<", _LARGEST_SHORT), (">", -_LARGEST_SHORT)):
+            inside = builder.fcmp_ordered(relation, needed, _all(_FLOATS, limit))
+            needed = builder.select(inside, needed, _all(_FLOATS, limit))
+        rounded = builder.fptosi(needed, _WORDS)
+        above = builder.fcmp_ordered(">", needed, builder.sitofp(rounded, _FLOATS))
+        lowest = builder.trunc(builder.sub(rounded, builder.sext(above, _WORDS)), _SHORTS)
+        builder.store(lowest, chain.lowest)
+
+        places = builder.trunc(self.vector(chain.sites, _WORDS), _SHORTS)
+        builder.store(places, chain.places)
+        builder.store(places, builder.bitcast(chain.short_sites, _SHORTS.as_pointer()), align=2)
+        builder.store(ir.Constant(_SHORT, -1), builder.gep(chain.short_sites, [_index(BLOCK)]))
+        wanted, up = _bits(builder, builder.icmp_signed(">=", fields, lowest)), _bits(builder, up)
+        builder.store(up, chain.up)
+        builder.store(builder.and_(builder.xor(wanted, up), self.valid), chain.flipping)
+        for kept in (chain.flips, chain.downs):
+            builder.store(ir.Constant(_WORD, 0), kept)
+
+    def flip(self, chain: _Chain) -> None:
+        """Flip the spin of the first visit that does, and find those after it that do then.
+
+        A chain without any takes visit 32, of no site, whose changes of fields come too late to matter.
+        """
+        builder = self.builder
+        flipping, up = builder.load(chain.flipping), builder.load(chain.up)
+        visit = builder.cttz(flipping, ir.Constant(_FLAG, 0))
+        place, lane = builder.zext(visit, _LONG), builder.and_(visit, ir.Constant(_WORD, BLOCK - 1))
+        # N h_j changes by 2 s (n_patterns - 2 different) for the new spin s, but not that of the same site
+        word = builder.bitcast(builder.gep(chain.words, [place]), _WORD.as_pointer())
+        own = [_repeated(builder, builder.load(builder.gep(word, [_index(k)])), BLOCK // 2) for k in range(2)]
+        counts = [
+            _called(builder, "llvm.ctpop.v16i32", _HALF, builder.xor(builder.load(half), own[number % 2]))
+            for number, half in enumerate(chain.halves)
+        ]
+        sums = [builder.bitcast(builder.add(counts[k], counts[k + 1]), _SHORTS) for k in (0, 2)]
+        different = _shuffled(builder, *sums, list(range(0, 2 * BLOCK, 2)))
+        twice = _repeated(builder, builder.shl(self.short_patterns, ir.Constant(_SHORT, 1)))
+        change = builder.sub(twice, builder.shl(different, _all(_SHORTS, 2)))
+        site = _repeated(builder, builder.load(builder.gep(chain.short_sites, [place])))
+        same = _bits(builder, builder.icmp_signed("==", builder.load(chain.places), site))
+        was_up = builder.sext(builder.trunc(builder.lshr(up, lane), _FLAG), _WORD)
+        others, fields = builder.not_(same), builder.load(chain.fields)
+        rising, falling = builder.and_(others, builder.not_(was_up)), builder.and_(others, was_up)
+        fields = _chosen(builder, rising, builder.add(fields, change), fields)
+        fields = _chosen(builder, falling, builder.sub(fields, change), fields)
+        builder.store(fields, chain.fields)
+
+        this = builder.and_(flipping, builder.neg(flipping))
+        builder.store(builder.or_(builder.load(chain.flips), this), chain.flips)
+        builder.store(builder.or_(builder.load(chain.downs), builder.and_(this, up)), chain.downs)
+        up = builder.xor(up, same)
+        builder.store(up, chain.up)
+        wanted = _bits(builder, builder.icmp_signed(">=", fields, builder.load(chain.lowest)))
+        later = builder.not_(builder.xor(flipping, builder.sub(flipping, ir.Constant(_WORD, 1))))
+        builder.store(builder.and_(builder.and_(builder.xor(wanted, up), self.valid), later), chain.flipping)
+        # the spin as it is now, which visit 32 leaves at visit 0
+        is_up = builder.trunc(builder.lshr(up, lane), _FLAG)
+        site = builder.load(builder.gep(chain.sites, [builder.zext(lane, _LONG)]))
+        new = builder.select(is_up, ir.Constant(_BYTE, 1), ir.Constant(_BYTE, -1))
+        builder.store(new, self.row("spins", chain, builder.sext(site, _LONG)))
+
+    def update_overlaps(self, chain: _Chain) -> None:
+        """Add to each overlap 2 for each flip towards the pattern, and take 2 for each other one."""
+        builder = self.builder
+        flips, downs = builder.load(chain.flips), builder.load(chain.downs)
+        members = self.vector(chain.members, _PATTERN_WORDS)
+        towards = builder.xor(members, _repeated(builder, downs, MOST_PATTERNS))
+        towards = builder.and_(towards, _repeated(builder, flips, MOST_PATTERNS))
+        towards = builder.trunc(_called(builder, "llvm.ctpop.v64i32", _PATTERN_WORDS, towards), _PATTERN_SHORTS)
+        number = builder.shl(builder.trunc(builder.ctpop(flips), _SHORT), ir.Constant(_SHORT, 1))
+        change = builder.shl(towards, _all(_PATTERN_SHORTS, 2))
+        change = builder.sub(change, _repeated(builder, number, MOST_PATTERNS))
+        patterns = ir.Constant(_PATTERN_SHORTS, list(range(MOST_PATTERNS)))
+        in_use = builder.icmp_signed("<", patterns, _repeated(builder, self.short_patterns, MOST_PATTERNS))
+        change = builder.select(in_use, change, _all(_PATTERN_SHORTS, 0))
+        overlaps = self.row("overlaps", chain, _index(0))
+        total = builder.add(self.vector(overlaps, _PATTERN_SHORTS), change)
+        builder.store(total, builder.bitcast(overlaps, _PATTERN_SHORTS.as_pointer()), align=2)
 
 
 def _visit(n_chains: int) -> Any:
@@ -92,204 +308,10 @@ def _visit(n_chains: int) -> Any:
             if not isinstance(array, types.Array) or array.layout != "C":
                 raise TypingError(f"vectors need contiguous arrays, got {array}")
         index = types.int64
-        signature = types.void(
-            sites, thresholds, index, index, index, words, overlaps, spins, types.float32, index
-        )
+        signature = types.void(sites, thresholds, index, index, index, words, overlaps, spins, types.float32, index)
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            sites, thresholds, at, count, first, words, overlaps, spins, scale, n_patterns = values
-            names = {"sites": 0, "thresholds": 1, "words": 5, "overlaps": 6, "spins": 7}
-            arrays = {
-                name: context.make_array(signature.args[k])(context, builder, values[k]) for name, k in names.items()
-            }
-
-            def row(name: str, chain: Any, column: Any) -> Any:
-                """Pointer to an entry of an array (rows, columns)."""
-                columns = builder.extract_value(arrays[name].shape, 1)
-                return builder.gep(arrays[name].data, [builder.add(builder.mul(chain, columns), column)])
-
-            def load(pointer: Any, vector: Any, align: int) -> Any:
-                return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=align)
-
-            zero, whole = ir.Constant(_LONG, 0), ir.Constant(_LONG, BLOCK)
-            full = builder.icmp_signed("==", count, whole)
-            valid = builder.trunc(
-                builder.sub(builder.shl(ir.Constant(_LONG, 1), count), ir.Constant(_LONG, 1)), _WORD
-            )
-            ones = ir.Constant(_LONG, -1)
-            used = builder.lshr(ones, builder.sub(ir.Constant(_LONG, MOST_PATTERNS), n_patterns))
-            short_patterns = builder.trunc(n_patterns, _SHORT)
-            chains = [_Chain(builder, builder.add(first, ir.Constant(_LONG, k))) for k in range(n_chains)]
-
-            for chain in chains:
-                chain.sites, chain.thresholds = row("sites", chain.index, at), row("thresholds", chain.index, at)
-                own_sites, own_thresholds = chain._scratch(_WORD), chain._scratch(_FLOAT)
-                with builder.if_then(builder.not_(full), likely=False):
-                    # a part of a block is copied, so that nothing is read beyond the arrays
-                    with cgutils.for_range(builder, whole, intp=_LONG) as loop:
-                        builder.store(ir.Constant(_WORD, 0), builder.gep(own_sites, [loop.index]))
-                        builder.store(ir.Constant(_FLOAT, 0.0), builder.gep(own_thresholds, [loop.index]))
-                    with cgutils.for_range(builder, count, intp=_LONG) as loop:
-                        for source, target in ((chain.sites, own_sites), (chain.thresholds, own_thresholds)):
-                            builder.store(
-                                builder.load(builder.gep(source, [loop.index])), builder.gep(target, [loop.index])
-                            )
-                chain.sites = builder.select(full, chain.sites, own_sites)
-                chain.thresholds = builder.select(full, chain.thresholds, own_thresholds)
-            for chain in chains:
-                with cgutils.for_range(builder, whole, intp=_LONG) as loop:
-                    site = builder.sext(builder.load(builder.gep(chain.sites, [loop.index])), _LONG)
-                    word = builder.load(builder.gep(arrays["words"].data, [site]))
-                    builder.store(word, builder.gep(chain.words, [loop.index]))
-                    spin = builder.load(row("spins", chain.index, site))
-                    builder.store(spin, builder.gep(chain.before, [loop.index]))
-
-            every_short = ir.VectorType(_SHORT, 4 * BLOCK)
-            every_word = ir.VectorType(_WORD, 2 * BLOCK)
-            for chain in chains:
-                shorts, words_ = load(chain.words, every_short, 8), load(chain.words, every_word, 8)
-                for part, kept in enumerate(chain.parts):
-                    builder.store(_chosen(builder, shorts, [4 * lane + part for lane in range(BLOCK)]), kept)
-                for part, kept in enumerate(chain.halves):
-                    lanes = [2 * (BLOCK // 2 * (part // 2) + lane) + part % 2 for lane in range(BLOCK // 2)]
-                    builder.store(_chosen(builder, words_, lanes), kept)
-                builder.store(_all(_SHORTS, 0), chain.fields)
-            # sums of the overlaps of patterns whose bit is set
-            for part in range(_PARTS):
-                begin = ir.Constant(_LONG, 16 * part)
-                end = ir.Constant(_LONG, 16 * (part + 1))
-                end = builder.select(builder.icmp_signed("<", n_patterns, end), n_patterns, end)
-                bit = cgutils.alloca_once_value(builder, _all(_SHORTS, 1))
-                with cgutils.for_range_slice(builder, begin, end, ir.Constant(_LONG, 1), _LONG) as (pattern, _):
-                    bits = builder.load(bit)
-                    builder.store(builder.add(bits, bits), bit)
-                    for chain in chains:
-                        overlap = _splat(builder, builder.load(row("overlaps", chain.index, pattern)))
-                        chosen = builder.icmp_signed(
-                            "!=", builder.and_(builder.load(chain.parts[part]), bits), _all(_SHORTS, 0)
-                        )
-                        builder.store(_bits(builder, chosen), builder.gep(chain.members, [pattern]))
-                        term = builder.select(chosen, overlap, _all(_SHORTS, 0))
-                        builder.store(builder.add(builder.load(chain.fields), term), chain.fields)
-
-            for chain in chains:
-                halves = [
-                    load(row("overlaps", chain.index, ir.Constant(_LONG, BLOCK * half)), _SHORTS, 2) for half in range(2)
-                ]
-                total = _called(builder, "llvm.vector.reduce.add.v32i16", _SHORT, builder.add(*halves))
-                before = load(chain.before, ir.VectorType(_BYTE, BLOCK), 1)
-                up = builder.icmp_signed(">", before, ir.Constant(before.type, [0] * BLOCK))
-                own = _splat(builder, short_patterns)
-                own = builder.select(up, own, builder.neg(own))
-                fields = builder.load(chain.fields)
-                fields = builder.sub(builder.sub(builder.add(fields, fields), _splat(builder, total)), own)
-                builder.store(fields, chain.fields)
-                # the spin is up where its field is at least - scale threshold, or the next whole number above that
-                floats, words_ = ir.VectorType(_FLOAT, BLOCK), ir.VectorType(_WORD, BLOCK)
-                needed = builder.fneg(builder.fmul(load(chain.thresholds, floats, 4), _splat(builder, scale)))
-                needed = builder.select(
-                    builder.fcmp_ordered("<", needed, _all(floats, _LIMIT)), needed, _all(floats, _LIMIT)
-                )
-                needed = builder.select(
-                    builder.fcmp_ordered(">", needed, _all(floats, -_LIMIT)), needed, _all(floats, -_LIMIT)
-                )
-                rounded = builder.fptosi(needed, words_)
-                above = builder.fcmp_ordered(">", needed, builder.sitofp(rounded, floats))
-                lowest = builder.trunc(builder.sub(rounded, builder.sext(above, words_)), _SHORTS)
-                builder.store(lowest, chain.lowest)
-                places = builder.trunc(load(chain.sites, words_, 4), _SHORTS)
-                builder.store(places, chain.places)
-                builder.store(places, builder.bitcast(chain.short_sites, _SHORTS.as_pointer()), align=2)
-                builder.store(ir.Constant(_SHORT, -1), builder.gep(chain.short_sites, [ir.Constant(_LONG, BLOCK)]))
-                up = _bits(builder, up)
-                builder.store(up, chain.up)
-                wanted = _bits(builder, builder.icmp_signed(">=", fields, lowest))
-                builder.store(builder.and_(builder.xor(wanted, up), valid), chain.turning)
-                builder.store(ir.Constant(_WORD, 0), chain.flips)
-                builder.store(ir.Constant(_WORD, 0), chain.downs)
-
-            check, body, done = (builder.append_basic_block(name) for name in ("check", "turn", "done"))
-            builder.branch(check)
-            builder.position_at_end(check)
-            any_left = builder.load(chains[0].turning)
-            for chain in chains[1:]:
-                any_left = builder.or_(any_left, builder.load(chain.turning))
-            builder.cbranch(builder.icmp_signed("!=", any_left, ir.Constant(_WORD, 0)), body, done)
-            builder.position_at_end(body)
-            for chain in chains:
-                turning, up = builder.load(chain.turning), builder.load(chain.up)
-                lane = builder.cttz(turning, ir.Constant(ir.IntType(1), 0))
-                place = builder.zext(lane, _LONG)
-                lane = builder.and_(lane, ir.Constant(_WORD, BLOCK - 1))
-                word = builder.bitcast(builder.gep(chain.words, [place]), _WORD.as_pointer())
-                own = [
-                    _splat(builder, builder.load(builder.gep(word, [ir.Constant(_LONG, half)])), BLOCK // 2)
-                    for half in range(2)
-                ]
-                numbers = [
-                    _called(
-                        builder, "llvm.ctpop.v16i32", _HALF, builder.xor(builder.load(kept), own[half % 2])
-                    )
-                    for half, kept in enumerate(chain.halves)
-                ]
-                pair = [
-                    builder.bitcast(builder.add(numbers[k], numbers[k + 1]), _SHORTS) for k in (0, 2)
-                ]
-                different = builder.shuffle_vector(
-                    *pair, ir.Constant(ir.VectorType(_WORD, BLOCK), list(range(0, 2 * BLOCK, 2)))
-                )
-                twice = _splat(builder, builder.shl(short_patterns, ir.Constant(_SHORT, 1)))
-                change = builder.sub(twice, builder.shl(different, _all(_SHORTS, 2)))
-                same = builder.icmp_signed(
-                    "==",
-                    builder.load(chain.places),
-                    _splat(builder, builder.load(builder.gep(chain.short_sites, [place]))),
-                )
-                same = _bits(builder, same)
-                was_up = builder.sext(builder.trunc(builder.lshr(up, lane), ir.IntType(1)), _WORD)
-                others = builder.not_(same)
-                fields = builder.load(chain.fields)
-                more = _flags(builder, builder.and_(others, builder.not_(was_up)))
-                fields = builder.select(more, builder.add(fields, change), fields)
-                less = _flags(builder, builder.and_(others, was_up))
-                fields = builder.select(less, builder.sub(fields, change), fields)
-                builder.store(fields, chain.fields)
-                low = builder.and_(turning, builder.neg(turning))
-                builder.store(builder.or_(builder.load(chain.downs), builder.and_(low, up)), chain.downs)
-                builder.store(builder.or_(builder.load(chain.flips), low), chain.flips)
-                up = builder.xor(up, same)
-                builder.store(up, chain.up)
-                wanted = _bits(builder, builder.icmp_signed(">=", fields, builder.load(chain.lowest)))
-                later = builder.not_(builder.xor(turning, builder.sub(turning, ir.Constant(_WORD, 1))))
-                left = builder.and_(builder.and_(builder.xor(wanted, up), valid), later)
-                builder.store(left, chain.turning)
-                now_up = builder.trunc(builder.lshr(up, lane), ir.IntType(1))
-                site = builder.load(builder.gep(chain.sites, [builder.zext(lane, _LONG)]))
-                builder.store(
-                    builder.select(now_up, ir.Constant(_BYTE, 1), ir.Constant(_BYTE, -1)),
-                    row("spins", chain.index, builder.sext(site, _LONG)),
-                )
-            builder.branch(check)
-            builder.position_at_end(done)
-            every = ir.VectorType(_WORD, MOST_PATTERNS)
-            for chain in chains:
-                members = load(chain.members, every, 4)
-                flips, downs = builder.load(chain.flips), builder.load(chain.downs)
-                # flips that raise the overlap: of spins aligned with the pattern now
-                raising = builder.and_(
-                    builder.xor(members, _splat(builder, downs, MOST_PATTERNS)), _splat(builder, flips, MOST_PATTERNS)
-                )
-                raising = _called(builder, "llvm.ctpop.v64i32", every, raising)
-                raising = builder.trunc(raising, ir.VectorType(_SHORT, MOST_PATTERNS))
-                twice = builder.shl(raising, ir.Constant(raising.type, [2] * MOST_PATTERNS))
-                number = builder.trunc(builder.ctpop(flips), _SHORT)
-                number = builder.shl(number, ir.Constant(_SHORT, 1))
-                change = builder.sub(twice, _splat(builder, number, MOST_PATTERNS))
-                numbers = ir.Constant(ir.VectorType(_SHORT, MOST_PATTERNS), list(range(MOST_PATTERNS)))
-                in_use = builder.icmp_signed("<", numbers, _splat(builder, short_patterns, MOST_PATTERNS))
-                change = builder.select(in_use, change, ir.Constant(change.type, [0] * MOST_PATTERNS))
-                where = builder.bitcast(row("overlaps", chain.index, zero), change.type.as_pointer())
-                builder.store(builder.add(builder.load(where, align=2), change), where, align=2)
+            _Block(context, builder, signature, values, n_chains).write()
             return context.get_dummy_value()
 
         return signature, generate
@@ -298,8 +320,8 @@ def _visit(n_chains: int) -> Any:
 
 
 # visit_one(sites, thresholds, at, count, chain, words, overlaps, spins, scale, n_patterns) makes updates at ... at +
-# count - 1 of a chain, count <= 32: s = sign(h + scale threshold), h = sum_mu xi_mu m_mu - n_patterns s in whole numbers
-# below 2^15, and the overlaps m follow each flip. sites (int32) and thresholds (float32) are (n_chains, n_updates),
-# words (n_spins,) uint64 hold a bit for each pattern, overlaps are int16 (n_chains, 64), 0 beyond n_patterns, spins int8
-# (n_chains, n_spins), n_spins below 2^15. The others update that many chains from `chain` on
+# count - 1 of a chain, 1 <= count <= 32: s = sign(h + scale threshold), h = sum_mu xi_mu m_mu - n_patterns s in whole
+# numbers below 2^15, and the overlaps m follow each flip. sites (int32) and thresholds (float32) are (n_chains,
+# n_updates), words (n_spins,) uint64 hold a bit for each pattern, overlaps are int16 (n_chains, 64), 0 beyond
+# n_patterns, spins int8 (n_chains, n_spins), n_spins below 2^15. The others update that many chains from `chain` on
 visit_one, visit_two, visit_four = _visit(1), _visit(2), _visit(4)

@@ -131,7 +131,8 @@ class SparseFields(_Chains):
 class PatternFields(_Chains):
     """Fields from patterns through overlaps: an update takes O(P).
 
-    Hebbian couplings without fields are kept as integers, N J_ij, with exact arithmetic; up to 64 patterns also as bits.
+    Hebbian couplings without fields are kept as integers, N J_ij, with exact arithmetic, and up to 64
+    patterns also as bits.
     """
 
     _scale: float
