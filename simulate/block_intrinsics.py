@@ -253,8 +253,8 @@ class _Block:
             _called(builder, "llvm.ctpop.v16i32", _HALF, builder.xor(builder.load(half), own[number % 2]))
             for number, half in enumerate(chain.halves)
         ]
-        sums = [builder.bitcast(builder.add(counts[k], counts[k + 1]), _SHORTS) for k in (0, 2)]
-        different = _shuffled(builder, *sums, list(range(0, 2 * BLOCK, 2)))
+        first, second = (builder.bitcast(builder.add(counts[k], counts[k + 1]), _SHORTS) for k in (0, 2))
+        different = _shuffled(builder, first, second, list(range(0, 2 * BLOCK, 2)))
         twice = _repeated(builder, builder.shl(self.short_patterns, ir.Constant(_SHORT, 1)))
         change = builder.sub(twice, builder.shl(different, _all(_SHORTS, 2)))
         site = _repeated(builder, builder.load(builder.gep(chain.short_sites, [place])))
