@@ -27,6 +27,7 @@ _FLOAT = ir.FloatType()
 # by visit of a block, by half of the visits, by pattern
 _SHORTS, _WORDS, _FLOATS = (ir.VectorType(kind, BLOCK) for kind in (_SHORT, _WORD, _FLOAT))
 _HALF = ir.VectorType(_WORD, BLOCK // 2)
+_PAIRS = ir.VectorType(_BYTE, 2 * BLOCK)
 _PATTERN_SHORTS, _PATTERN_WORDS = (ir.VectorType(kind, MOST_PATTERNS) for kind in (_SHORT, _WORD))
 _LARGEST_SHORT = 32767.0
 
@@ -80,8 +81,8 @@ class _Chain:
         self.short_sites = self.array(_SHORT, BLOCK + 1)
         # of each pattern: the visits at whose site it is +1
         self.members = self.array(_WORD, MOST_PATTERNS)
-        # words by parts: 16 patterns of all visits, 32 patterns of half of the visits
-        self.quarters = [cgutils.alloca_once(builder, _SHORTS) for _ in range(4)]
+        # words by parts: twice 8 patterns of all visits, 32 patterns of half of the visits
+        self.pairs = self.array(_PAIRS, 4)
         self.halves = [cgutils.alloca_once(builder, _HALF) for _ in range(4)]
         # fields, lowest fields at which the spin is up, sites, by visit
         self.fields, self.lowest, self.places = (cgutils.alloca_once(builder, _SHORTS) for _ in range(3))
@@ -175,8 +176,11 @@ class _Block:
         builder = self.builder
         shorts = self.vector(builder.bitcast(chain.words, _SHORT.as_pointer()), ir.VectorType(_SHORT, 4 * BLOCK))
         words = self.vector(builder.bitcast(chain.words, _WORD.as_pointer()), ir.VectorType(_WORD, 2 * BLOCK))
-        for part, kept in enumerate(chain.quarters):
-            builder.store(_shuffled(builder, shorts, shorts, [4 * visit + part for visit in range(BLOCK)]), kept)
+        for part in range(4):
+            both = _shuffled(builder, shorts, shorts, [4 * visit + part for visit in range(BLOCK)])
+            both = builder.bitcast(both, _PAIRS)
+            both = _shuffled(builder, both, both, [2 * visit + k for k in range(2) for visit in range(BLOCK)])
+            builder.store(both, builder.gep(chain.pairs, [_index(part)]))
         for number, kept in enumerate(chain.halves):
             later, part = divmod(number, 2)
             visits = range(later * BLOCK // 2, (later + 1) * BLOCK // 2)
@@ -187,20 +191,23 @@ class _Block:
         builder = self.builder
         for chain in self.chains:
             builder.store(_all(_SHORTS, 0), chain.fields)
-        for part in range(4):
-            end = _index(16 * (part + 1))
-            end = builder.select(builder.icmp_signed("<", self.n_patterns, end), self.n_patterns, end)
-            bit = cgutils.alloca_once_value(builder, _all(_SHORTS, 1))
-            with cgutils.for_range_slice(builder, _index(16 * part), end, _index(1), _LONG) as (pattern, _):
-                bits = builder.load(bit)
-                builder.store(builder.add(bits, bits), bit)
-                for chain in self.chains:
-                    here = builder.and_(builder.load(chain.quarters[part]), bits)
-                    here = builder.icmp_signed("!=", here, _all(_SHORTS, 0))
-                    builder.store(_bits(builder, here), builder.gep(chain.members, [pattern]))
-                    overlap = _repeated(builder, builder.load(self.row("overlaps", chain, pattern)))
-                    term = builder.select(here, overlap, _all(_SHORTS, 0))
-                    builder.store(builder.add(builder.load(chain.fields), term), chain.fields)
+        # pairs of patterns, of which one test finds the visits of both; one without partner has an overlap of 0
+        with cgutils.for_range_slice(builder, _index(0), self.n_patterns, _index(2), _LONG) as (pattern, _):
+            part = builder.lshr(pattern, _index(4))
+            bit = builder.and_(builder.lshr(pattern, _index(1)), _index(7))
+            bits = _repeated(builder, builder.trunc(builder.shl(_index(1), bit), _BYTE), 2 * BLOCK)
+            for chain in self.chains:
+                here = builder.and_(builder.load(builder.gep(chain.pairs, [part])), bits)
+                here = builder.icmp_signed("!=", here, _all(_PAIRS, 0))
+                members = builder.bitcast(builder.gep(chain.members, [pattern]), _LONG.as_pointer())
+                builder.store(builder.bitcast(here, _LONG), members, align=4)
+                fields = builder.load(chain.fields)
+                for k in range(2):
+                    overlap = self.row("overlaps", chain, builder.add(pattern, _index(k)))
+                    overlap = _repeated(builder, builder.load(overlap))
+                    one = _shuffled(builder, here, here, list(range(k * BLOCK, (k + 1) * BLOCK)))
+                    fields = builder.add(fields, builder.select(one, overlap, _all(_SHORTS, 0)))
+                builder.store(fields, chain.fields)
 
     def find_flips(self, chain: _Chain) -> None:
         """Fields, the lowest ones at which spins are up, and the visits that flip unless one before does."""
@@ -322,6 +329,7 @@ def _visit(n_chains: int) -> Any:
 # visit_one(sites, thresholds, at, count, chain, words, overlaps, spins, scale, n_patterns) makes updates at ... at +
 # count - 1 of a chain, 1 <= count <= 32: s = sign(h + scale threshold), h = sum_mu xi_mu m_mu - n_patterns s in whole
 # numbers below 2^15, and the overlaps m follow each flip. sites (int32) and thresholds (float32) are (n_chains,
-# n_updates), words (n_spins,) uint64 hold a bit for each pattern, overlaps are int16 (n_chains, 64), 0 beyond
-# n_patterns, spins int8 (n_chains, n_spins), n_spins below 2^15. The others update that many chains from `chain` on
+# n_updates), words (n_spins,) uint64 hold a bit for each pattern, 0 and 8 of the first two, then 1 and 9 and so on to 7
+# and 15, 16 and 24 ..., overlaps are int16 (n_chains, 64), 0 beyond n_patterns, spins int8 (n_chains, n_spins), n_spins
+# below 2^15. The others update that many chains from `chain` on
 visit_one, visit_two, visit_four = _visit(1), _visit(2), _visit(4)

@@ -220,9 +220,14 @@ def whole_numbers_hold(couplings: PatternCouplings) -> bool:
 
 
 def pattern_words(patterns: NDArray[np.int8]) -> NDArray[np.uint64]:
-    """Word of each spin (n_spins,) with bit mu set where pattern mu of at most 64 is +1."""
-    bits = (np.asarray(patterns).T > 0).astype(np.uint64) << np.arange(len(patterns), dtype=np.uint64)
-    return np.bitwise_or.reduce(bits, axis=1)
+    """Word of each spin (n_spins,) with a bit for each of at most 64 patterns, set where the pattern is +1.
+
+    Patterns that follow each other have bits at the same place of bytes that follow each other: 0, 8, 1, 9, ... 7, 15,
+    16, 24, ... are the bits of patterns 0, 1, 2, 3, ...
+    """
+    mu = np.arange(len(patterns))
+    places = (16 * (mu // 16) + 8 * (mu % 2) + mu % 16 // 2).astype(np.uint64)
+    return np.bitwise_or.reduce((np.asarray(patterns).T > 0).astype(np.uint64) << places, axis=1)
 
 
 def largest_field(couplings: Any, external: NDArray[np.float64] | None) -> float:

@@ -71,8 +71,8 @@ def advance_patterns(sites, thresholds, scale, metropolis, left, right, own, spi
 def advance_blocks(sites, thresholds, scale, words, n_patterns, spins, overlaps, done, every, record):
     """As `advance_patterns` for Hebbian couplings in whole numbers, from at most 64 patterns as bits of words.
 
-    words (n_spins,) uint64 have bit mu set where pattern mu is +1, and overlaps (n_chains, 64) are int16. The fields of
-    32 updates of a chain are computed at once and follow each flip among them.
+    words (n_spins,) uint64 have a bit for each pattern, in the order of `visit_one`, and overlaps (n_chains, 64) are
+    int16. The fields of 32 updates of a chain are computed at once and follow each flip among them.
     """
     n_chains, n_updates = sites.shape
     for group in range(0, n_chains, _BLOCK_TURNS):

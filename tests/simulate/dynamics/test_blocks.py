@@ -97,11 +97,16 @@ def test_samples_depend_neither_on_the_grouping_of_chains_nor_on_records():
 
 
 def test_words_hold_a_bit_for_each_pattern():
+    """Pattern 2 k of sixteen has bit k of their first byte, pattern 2 k + 1 that of their second."""
     patterns = random_patterns(64, 9, seed=0)
     words = pattern_words(patterns)
     assert words.dtype == np.uint64
+    octets = words.view(np.uint8).reshape(9, 8)
     for mu, spin in np.ndindex(patterns.shape):
-        assert (int(words[spin]) >> mu) & 1 == (patterns[mu, spin] == 1)
+        sixteen, rest = divmod(mu, 16)
+        k, second = divmod(rest, 2)
+        assert (octets[spin, 2 * sixteen + second] >> k) & 1 == (patterns[mu, spin] == 1)
+    np.testing.assert_array_equal(pattern_words(-np.ones((64, 2), dtype=np.int8)), 0)
 
 
 def test_arrays_with_gaps_are_refused():
