@@ -7,15 +7,16 @@ cache of a kernel does not depend on this file: after a change here, save the fi
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from llvmlite import ir
-from numba import types
+from llvmlite import binding, ir
+from numba import config, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-__all__ = ["BLOCK", "MOST_PATTERNS", "visit_four", "visit_one", "visit_two"]
+__all__ = ["BLOCK", "MOST_PATTERNS", "visit_four", "visit_one", "visit_two", "wide_vectors"]
 
 #: Updates of a chain in a block: the numbers of 16 bits in a vector of 512.
 BLOCK = 32
@@ -30,6 +31,19 @@ _HALF = ir.VectorType(_WORD, BLOCK // 2)
 _PAIRS = ir.VectorType(_BYTE, 2 * BLOCK)
 _PATTERN_SHORTS, _PATTERN_WORDS = (ir.VectorType(kind, MOST_PATTERNS) for kind in (_SHORT, _WORD))
 _LARGEST_SHORT = 32767.0
+
+
+@cache
+def wide_vectors() -> bool:
+    """Whether code is compiled for a processor that adds and counts bits in vectors of 512 bits.
+
+    On others a block of several chains takes longer than one update after the other, unless flips are rare.
+    """
+    if config.CPU_NAME or config.CPU_FEATURES:  # type: ignore[attr-defined]
+        found = {name.strip("+"): True for name in (config.CPU_FEATURES or "").split(",")}  # type: ignore[attr-defined]
+    else:
+        found = binding.get_host_cpu_features()
+    return bool(found.get("avx512bw")) and bool(found.get("avx512vpopcntdq"))
 
 
 def _all(vector: Any, value: float) -> Any:

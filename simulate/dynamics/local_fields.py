@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from simulate.block_intrinsics import MOST_PATTERNS
+from simulate.block_intrinsics import MOST_PATTERNS, wide_vectors
 from simulate.couplings import PatternCouplings
 from simulate.dynamics import spin_kernels as kernels
 
@@ -22,6 +22,8 @@ _LARGEST = 1e30
 _LARGEST_SHORT = 32767
 # blocks of updates end at records; shorter ones take longer than one update after the other
 _FEWEST_IN_BLOCK = 8
+# this many chains, updated in turn, are faster than blocks where vectors are short
+_MANY_CHAINS = 4
 
 
 class LocalFields(Protocol):
@@ -175,7 +177,8 @@ class PatternFields(_Chains):
         every: int,
         record: NDArray[np.int8],
     ) -> None:
-        if self._words is not None and not metropolis and every >= _FEWEST_IN_BLOCK:
+        blocks = every >= _FEWEST_IN_BLOCK and (wide_vectors() or len(sites) < _MANY_CHAINS)
+        if self._words is not None and blocks and not metropolis:  # the same states either way
             kernels.advance_blocks(
                 sites,
                 thresholds,

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from numba import njit
+from numba import config, njit
 from numba.core.errors import TypingError
 
 from simulate import Glauber, PatternCouplings, random_patterns, sample
-from simulate.block_intrinsics import BLOCK, MOST_PATTERNS, visit_four, visit_one, visit_two
+from simulate.block_intrinsics import BLOCK, MOST_PATTERNS, visit_four, visit_one, visit_two, wide_vectors
 from simulate.dynamics.local_fields import local_fields, pattern_words
 
 
@@ -63,7 +63,10 @@ def test_visits_of_one_two_and_four_chains(n_patterns, n_spins, count):
 @pytest.mark.parametrize("every", [1, 8, 45, 300])  # single updates are recorded one after the other
 @pytest.mark.parametrize("n_chains", [1, 3, 7])
 @pytest.mark.parametrize("n_patterns", [5, 20, 64])
-def test_states_of_hebbian_patterns_equal_those_of_whole_numbers(n_patterns, n_chains, every):
+@pytest.mark.parametrize("wide", [False, True])
+def test_states_of_hebbian_patterns_equal_those_of_whole_numbers(n_patterns, n_chains, every, wide, monkeypatch):
+    """With and without blocks, which are used for several chains where the processor has wide vectors."""
+    monkeypatch.setattr("simulate.dynamics.local_fields.wide_vectors", lambda: wide)
     n_spins, burn_in, unit = 70, 90, 0.5
     rng, patterns = np.random.default_rng(3), random_patterns(n_patterns, n_spins, seed=1)
     spins = rng.choice([-1, 1], size=(n_chains, n_spins)).astype(np.int8)
@@ -94,6 +97,16 @@ def test_samples_depend_neither_on_the_grouping_of_chains_nor_on_records():
         np.testing.assert_array_equal(part["spins"].values, whole[:chains])
     last = sample(dynamics, draws=1, chains=7, burn_in=3, thin=8, seed=1, check=False)["spins"].values
     np.testing.assert_array_equal(last[:, 0], whole[:, -1])
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "expected"),
+    [("haswell", None, False), ("skylake", "+avx2", False), ("znver5", "+avx2,+avx512bw,+avx512vpopcntdq", True)],
+)
+def test_width_of_vectors_follows_the_processor_that_code_is_compiled_for(name, features, expected, monkeypatch):
+    monkeypatch.setattr(config, "CPU_NAME", name)
+    monkeypatch.setattr(config, "CPU_FEATURES", features)
+    assert wide_vectors.__wrapped__() is expected
 
 
 def test_words_hold_a_bit_for_each_pattern():
