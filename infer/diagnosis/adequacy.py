@@ -21,6 +21,7 @@ from infer.model import PairModel
 from infer.samples import Samples
 from infer.similarity.replicates import blas_threads
 from infer.types import FloatArray, IntArray
+from simulate.checks import Seed, seed_sequence
 
 __all__ = ["FEWEST_SAMPLES", "Adequacy", "check_samples", "goodness_of_fit"]
 
@@ -37,7 +38,7 @@ def goodness_of_fit(
     chains: ArrayLike | None = None,
     ordered: bool | None = None,
     n_triples: int = N_TRIPLES,
-    seed: int = 0,
+    seed: Seed = 0,
     n_jobs: int | None = 1,
 ) -> Adequacy:
     r"""Compare samples with the equilibrium model :math:`P(s) \sim \exp(\sum_{i<j} J_{ij} s_i s_j + \sum_i h_i s_i)`.
@@ -62,7 +63,7 @@ def goodness_of_fit(
         False for rows in no order in time, which then count as independent.
     n_triples : int
         Third moments compared: all, or a random choice of this many.
-    seed : int
+    seed : int, SeedSequence, Generator or None
         Seed of all random draws.
     n_jobs : int or None
         Threads for the model's chains; the result does not depend on it.
@@ -91,7 +92,7 @@ def goodness_of_fit(
     if n_triples < 1:
         raise ValueError(f"n_triples must be at least 1, got {n_triples}")
     sampled = SampledModel(pairs.couplings, pairs.fields)
-    return adequacy_of(sampled, given, np.random.SeedSequence(seed), n_triples=n_triples, n_jobs=n_jobs)
+    return adequacy_of(sampled, given, seed_sequence(seed), n_triples=n_triples, n_jobs=n_jobs)
 
 
 def check_samples(samples: Samples, n_spins: int) -> Samples:

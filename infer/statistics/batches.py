@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, stats
 
-from simulate.checks import seed_sequence
+from simulate.checks import Seed, seed_sequence
 
 MAX_BATCHES = 100
 """Default upper limit of the number of batches: a standard error from 100 is known to 7 %, and batches stay long."""
@@ -323,7 +323,7 @@ def block_bootstrap_indices(
     *,
     n_replicates: int = 1,
     block_length: int | None = None,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
+    seed: Seed = None,
 ) -> Iterator[np.ndarray]:
     """
     Row indices of circular block bootstrap replicates; blocks stay inside their chain.

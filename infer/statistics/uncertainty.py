@@ -25,7 +25,7 @@ from infer.statistics.batches import (
     covariance_from_batches,
     student_quantile,
 )
-from simulate.checks import seed_sequence
+from simulate.checks import Seed, seed_sequence
 from simulate.user_warnings import libraries_silenced
 
 __all__ = [
@@ -182,7 +182,7 @@ def laplace_posterior(
     coords: Mapping[str, Any] | None = None,
     draws: int = 250,
     chains: int = 4,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
+    seed: Seed = None,
     accept: Callable[[dict[str, np.ndarray]], np.ndarray] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:

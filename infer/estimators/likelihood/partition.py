@@ -19,7 +19,7 @@ from infer.estimators.likelihood.chain_kernels import anneal_chains
 from infer.estimators.likelihood.chain_moments import independent_spins
 from infer.estimators.likelihood.chains import PersistentChains, chain_generators, padded
 from infer.estimators.likelihood.enumeration import enumerate_states
-from simulate.checks import seed_sequence
+from simulate.checks import Seed, seed_sequence
 from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
@@ -59,7 +59,7 @@ def log_partition(
     n_chains: int = 200,
     n_temperatures: int | None = None,
     precision: float = 0.002,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = 0,
+    seed: Seed = 0,
     n_jobs: int | None = 1,
 ) -> LogPartition:
     r"""
@@ -266,7 +266,7 @@ def log_likelihood(
     sample_weight: ArrayLike | None = None,
     *,
     partition: LogPartition | None = None,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = 0,
+    seed: Seed = 0,
 ) -> LogLikelihood:
     """
     Mean log-likelihood per sample of the Boltzmann distribution fitted by an estimator of spins.
