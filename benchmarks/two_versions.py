@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
+SAMPLES = "REVERIE_SAMPLES"  # names the folder of the samples that both versions use
 Call = Callable[[], Any]
 
 
@@ -47,11 +48,26 @@ def patterns_of(n_spins: int, n_patterns: int) -> Any:
 
 @cache
 def samples_of(n_spins: int, n_patterns: int, draws: int, chains: int = 4) -> Any:
-    """Samples of Hebbian couplings above the critical temperature, as a Dataset."""
+    """Samples of Hebbian couplings above the critical temperature: drawn by one version, and read by the other."""
+    import xarray as xr
+
     from simulate import PatternCouplings, PersistentGlauber, sample
 
-    dynamics = PersistentGlauber(PatternCouplings(patterns_of(n_spins, n_patterns)), temperature=2.0)
-    return sample(dynamics, draws=draws, chains=chains, burn_in=50, seed=0, check=False)
+    path = Path(os.environ[SAMPLES]) / f"{n_spins}-{n_patterns}-{draws}-{chains}.npy"
+    if not path.exists():
+        dynamics = PersistentGlauber(PatternCouplings(patterns_of(n_spins, n_patterns)), temperature=2.0)
+        drawn = sample(dynamics, draws=draws, chains=chains, burn_in=50, seed=0, check=False)
+        np.save(path, drawn["spins"].values)
+    return xr.Dataset({"spins": (("chain", "draw", "spin"), np.load(path))})
+
+
+@cache
+def simulation() -> Any:
+    """Samples with the attributes that each version writes."""
+    from simulate import PersistentGlauber, hebbian, sample
+
+    dynamics = PersistentGlauber(hebbian(patterns_of(20, 2)), temperature=2.0)
+    return sample(dynamics, draws=2000, chains=4, burn_in=50, seed=0, check=False)
 
 
 @cache
@@ -144,7 +160,7 @@ def estimators() -> Iterator[tuple[str, Call]]:
         "MeanField sessak-monasson": (i.MeanField, ("sessak-monasson",), X),
         "MinimumProbabilityFlow": (i.MinimumProbabilityFlow, (1e-4,), X),
         "MaximumLikelihood exact, N = 12": (i.MaximumLikelihood, ("exact", 1e-4), small),
-        "MaximumLikelihood Monte Carlo, N = 30": (i.MaximumLikelihood, ("monte-carlo", 1e-3), fewer),
+        "MaximumLikelihood by Monte Carlo, N = 30": (i.MaximumLikelihood, ("pcd", 1e-3), fewer),
     }
     for name, (kind, positional, data) in estimators.items():
         more = {"symmetrisation": "joint"} if name.endswith("joint") else {}
@@ -153,7 +169,14 @@ def estimators() -> Iterator[tuple[str, Call]]:
             f"{name}{'' if 'N =' in name else ', N = 100'}",
             lambda k=kind, p=positional, o=options, d=data: k(*p, fit_fields=True, **o).fit(d()),
         )
-    yield "PseudoLikelihood, N = 20, M = 2000", lambda: i.PseudoLikelihood("l2", 1e-3, fit_fields=False).fit(tiny())
+    yield (
+        "PseudoLikelihood, N = 20, M = 2000, no errors",
+        lambda: i.PseudoLikelihood("l2", 1e-3, fit_fields=False, **plain).fit(tiny()),
+    )
+    yield (
+        "PseudoLikelihood and errors, N = 20, M = 2000",
+        lambda: i.PseudoLikelihood("l2", 1e-3, fit_fields=False).fit(tiny()).couplings_std_,
+    )
     yield "DreamingModel", lambda: i.DreamingModel(patterns_of(100, 10)).fit(samples_of(100, 10, 1000))
     yield (
         "DreamingModel hybrid-rbm",
@@ -163,7 +186,14 @@ def estimators() -> Iterator[tuple[str, Call]]:
     yield "GaussianCouplings, N = 60", lambda: i.GaussianCouplings().fit(normal)
     yield "ScoreMatching, N = 60", lambda: i.ScoreMatching().fit(normal)
     yield "log_partition, exact, N = 20", lambda: i.log_partition(fit_of(20, 8000).couplings_, method="exact")
-    yield "log_partition, ais, N = 100", lambda: i.log_partition(fit_of(100, 20_000).couplings_, method="ais")
+    yield (
+        "log_partition, ais, N = 100, 200 chains, 1000 steps",
+        lambda: i.log_partition(fit_of(100, 20_000).couplings_, method="ais", n_temperatures=1000),
+    )
+    yield (
+        "log_partition, ais, N = 100, to its default precision",
+        lambda: i.log_partition(fit_of(100, 20_000).couplings_, method="ais"),
+    )
 
 
 def tasks() -> Iterator[tuple[str, Call]]:
@@ -204,7 +234,7 @@ def tasks() -> Iterator[tuple[str, Call]]:
             i.write_report(analysis(), folder)
 
     yield "analyse, recording of 10 units, 1500 rows", lambda: i.analyse(recording())
-    yield "analyse, simulation, N = 20, M = 8000", lambda: i.analyse(samples_of(20, 2, 2000), patterns_of(20, 2))
+    yield "analyse, simulation, N = 20, M = 8000", lambda: i.analyse(simulation(), patterns_of(20, 2))
     yield "write_report", report
     config = {
         "seed": 1,
@@ -256,12 +286,12 @@ def serve(pattern: str) -> None:
 class Version:
     """A process that runs the calls with the packages of one checkout."""
 
-    def __init__(self, checkout: Path, pattern: str) -> None:
+    def __init__(self, checkout: Path, pattern: str, samples: str) -> None:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
         self.process = subprocess.Popen(
             [sys.executable, __file__, str(checkout), "--serve", "--only", pattern],
             cwd=checkout,
-            env=os.environ | threads | {"PYTHONPATH": str(checkout)},
+            env=os.environ | threads | {"PYTHONPATH": str(checkout), SAMPLES: samples},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -294,7 +324,17 @@ def main() -> None:
         return
     if hasattr(os, "sched_setaffinity"):  # both on one processor, which no other pair of runs needs to share
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    before, now = Version(arguments.other.resolve(), arguments.only), Version(ROOT, arguments.only)
+    with tempfile.TemporaryDirectory() as samples:
+        before, now = (Version(each, arguments.only, samples) for each in (arguments.other.resolve(), ROOT))
+        compare(before, now, arguments.repeats, arguments.seconds)
+        for version in (before, now):
+            assert version.process.stdin is not None
+            version.process.stdin.close()
+            version.process.wait()
+
+
+def compare(before: Version, now: Version, repeats: int, seconds: float) -> None:
+    """Print a row of the table for each call."""
     assert before.calls == now.calls
     print("| call | before (s) | now (s) | ratio of least | median of ratios |\n|---|---|---|---|---|", flush=True)
     for k, name in enumerate(now.calls):
@@ -305,17 +345,13 @@ def main() -> None:
             continue
         times: tuple[list[float], list[float]] = ([], [])
         start = time.monotonic()
-        while len(times[0]) < arguments.repeats and (not times[0] or time.monotonic() - start < arguments.seconds):
+        while len(times[0]) < repeats and (not times[0] or time.monotonic() - start < seconds):
             order = (0, 1) if len(times[0]) % 2 else (1, 0)
             for which in order:
                 times[which].append((before, now)[which].run(k)["seconds"])
         ratios = [b / a for a, b in zip(*times, strict=True)]
         low, high = min(times[0]), min(times[1])
         print(f"| {name} | {low:.4g} | {high:.4g} | {high / low:.2f} | {median(ratios):.2f} |", flush=True)
-    for version in (before, now):
-        assert version.process.stdin is not None
-        version.process.stdin.close()
-        version.process.wait()
 
 
 if __name__ == "__main__":
