@@ -19,9 +19,9 @@ from infer.diagnosis.model_checks import (
 from infer.diagnosis.residuals import scores
 from infer.model import PairModel
 from infer.samples import Samples
-from infer.similarity.replicates import blas_threads
 from infer.types import FloatArray, IntArray
 from simulate.checks import Seed, seed_sequence
+from simulate.threads import one_thread_for_few_spins
 
 __all__ = ["FEWEST_SAMPLES", "Adequacy", "check_samples", "goodness_of_fit"]
 
@@ -120,7 +120,7 @@ def adequacy_of(
     n_jobs: int | None = 1,
 ) -> Adequacy:
     """Compare as :func:`goodness_of_fit` does, for checked input; the model keeps its draws for other checks."""
-    with blas_threads(model.n_spins):
+    with one_thread_for_few_spins(model.n_spins):
         found = model.compare(samples, seed, n_jobs, n_triples)
         checks = {kind.name: kind.run(model, samples, seed) for kind in CHECKS}
         n_sets, n_rows, _ = found.draws.sets.shape

@@ -25,10 +25,10 @@ from infer.estimators.likelihood.enumeration import enumerate_states
 from infer.files.json import plain, to_plain_dict
 from infer.model import PairModel
 from infer.samples import Samples
-from infer.similarity.replicates import blas_threads
 from infer.statistics.folds import N_FOLDS
 from infer.wording import join, p_text
 from simulate.checks import Seed, seed_sequence
+from simulate.threads import one_thread_for_few_spins
 
 __all__ = ["CheckResult", "Diagnosis", "diagnose"]
 
@@ -271,7 +271,7 @@ def diagnose(
     model_seed, fold_seed, shift_seed, reversal_seed, drift_seed, fit_seed = seed_sequence(seed).spawn(6)
     sampled = SampledModel(pairs.couplings, pairs.fields)
     adequacy = adequacy_of(sampled, samples, model_seed, n_jobs=n_jobs)
-    with blas_threads(pairs.n_spins):
+    with one_thread_for_few_spins(pairs.n_spins):
         alpha = getattr(model, "alpha_", None)
         # with many simulated spins the estimator of the fit is as accurate as Monte Carlo maximum likelihood, and
         # faster

@@ -23,9 +23,10 @@ from infer.similarity.rate_fit import (
     null_cosines,
     project_replicates,
 )
-from infer.similarity.replicates import blas_threads, check_draws, replicate_blocks, unpack_couplings
+from infer.similarity.replicates import check_draws, replicate_blocks, unpack_couplings
 from infer.similarity.result import Similarity
 from simulate.checks import Seed, seed_sequence
+from simulate.threads import one_thread_for_few_spins
 
 FloatArray = NDArray[np.float64]
 
@@ -101,7 +102,7 @@ def compare(
     check_draws(n_bootstrap=n_bootstrap, n_null=n_null)
     family = _family(patterns, correlations, len(matrix))
     replicate_seed, null_seed, recall_seed = seed_sequence(seed).spawn(3)
-    with blas_threads(len(matrix)):
+    with one_thread_for_few_spins(len(matrix)):
         blocks = replicate_blocks(estimator, replicates, n_bootstrap, replicate_seed, len(matrix))
         stored = None if patterns is None else np.asarray(patterns).astype(np.int8)
         scale = power_of_two(matrix)  # avoids overflow of sums of squares of couplings
