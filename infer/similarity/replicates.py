@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from infer.model import PairModel, fitted_estimator
+from infer.model import PairModel, fitted_estimator, off_diagonal
 
 FloatArray = NDArray[np.float64]
 
@@ -20,10 +20,7 @@ BLOCK_BYTES = 2**28
 
 def unpack_couplings(couplings: Any) -> tuple[FloatArray, Any]:
     """Checked couplings, and the fitted estimator from which they were taken (or None)."""
-    matrix = PairModel.of(couplings).couplings
-    if not matrix.any():
-        raise ValueError("couplings: all entries off the diagonal are 0, so that there is nothing to compare")
-    return matrix, fitted_estimator(couplings)
+    return off_diagonal(PairModel.of(couplings).couplings), fitted_estimator(couplings)
 
 
 def check_draws(**counts: int) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from infer.similarity.family import DreamingFamily, data_correlations, spin_moments, validate_symmetric
+from infer.model import symmetric_matrix
+from infer.similarity.family import DreamingFamily, data_correlations, spin_moments
 from simulate.couplings import dreaming, hebbian, pseudo_inverse
 
 
@@ -144,7 +145,7 @@ def test_constant_spin_has_no_correlation():
 )
 def test_bad_matrices_are_named(matrix, message):
     with pytest.raises(ValueError, match=message):
-        validate_symmetric(matrix, "couplings")
+        symmetric_matrix(matrix, "couplings", diagonal=True)
 
 
 def test_bad_references_are_named():
