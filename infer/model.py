@@ -197,7 +197,7 @@ def symmetric_matrix(couplings: ArrayLike, name: str = "couplings", *, diagonal:
     name : str
         Name of the matrix in messages.
     diagonal : bool, default False
-        Whether to keep the diagonal, as of correlations; that of couplings is set to zero unseen.
+        Whether to keep the diagonal, as of correlations; that of couplings is set to zero.
 
     Returns
     -------

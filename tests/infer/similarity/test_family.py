@@ -139,7 +139,7 @@ def test_constant_spin_has_no_correlation():
     [
         (np.ones((2, 3)), r"square matrix"),
         ([[0, np.nan], [np.nan, 0]], r"entry \[0, 1\] is nan"),
-        ([[0, 1.0], [2.0, 0]], r"entry \[0, 1\] is 1 but \[1, 0\] is 2"),
+        ([[0, 1.0], [2.0, 0]], r"couplings\[0, 1\] = 1 but couplings\[1, 0\] = 2"),
         ([["a", "b"], ["c", "d"]], r"real numbers"),
     ],
 )
