@@ -231,7 +231,7 @@ def tasks() -> Iterator[tuple[str, Call]]:
 
     def report() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            i.write_report(analysis(), folder)
+            i.write_report(analysis(), Path(folder) / "report.html")
 
     yield "analyse, recording of 10 units, 1500 rows", lambda: i.analyse(recording())
     yield "analyse, simulation, N = 20, M = 8000", lambda: i.analyse(simulation(), patterns_of(20, 2))
