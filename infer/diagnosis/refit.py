@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -157,13 +158,17 @@ def _information(states: Enumeration, n_spins: int, rng: np.random.Generator, co
         place = np.searchsorted(cumulative, (np.arange(_STATES) + rng.random()) / _STATES * cumulative[-1])
         place, weight = np.minimum(place, len(cumulative) - 1), np.full(_STATES, 1.0 / _STATES)
     left, right = np.divmod(place, n_right)
-    spins = np.concatenate([states.left[left], states.right[right]], axis=1)
-    features = np.concatenate([spins[:, i] * spins[:, j], spins], axis=1)
+    # single precision is enough for what is estimated from drawn states; a product with its own transpose takes half
+    precision: Any = np.float64 if n_spins <= _MOST_EXACT_INFORMATION else np.float32
+    spins = np.concatenate([states.left.T[:, left], states.right.T[:, right]]).astype(precision)
+    features = [spins[i] * spins[j], spins]
     if counted:
-        up = (spins > 0).sum(axis=1)
-        features = np.concatenate([features, up[:, None] == np.arange(_FIRST_COUNT, n_spins + 1)], axis=1)
-    features -= weight @ features
-    found = (features * weight[:, None]).T @ features
+        up = (spins > 0).sum(axis=0)
+        features.append((up == np.arange(_FIRST_COUNT, n_spins + 1)[:, None]).astype(precision))
+    table = np.concatenate(features)
+    table -= (table @ weight.astype(precision))[:, None]
+    table *= np.sqrt(weight).astype(precision)
+    found = (table @ table.T).astype(np.float64)
     if n_spins > _MOST_EXACT_INFORMATION:
         # the drawn states have no variance along some directions
         found[np.diag_indices_from(found)] += 1e-3 * np.diag(found) + 1e-6
