@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from simulate.dynamics.block_gibbs import BlockGibbs
     from simulate.dynamics.dynamics import Dynamics
     from simulate.dynamics.kinetic import KineticIsing
-    from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical
+    from simulate.dynamics.potentials import Harmonic, Potential, SoftSpin, Spherical
     from simulate.dynamics.sampling import sample, trajectory
+    from simulate.dynamics.spherical import SphericalHopfield
     from simulate.dynamics.spin_dynamics import SpinDynamics
     from simulate.dynamics.spins import (
         ColoredFieldGlauber,
@@ -43,8 +44,10 @@ _HOME = {
     "Metropolis": "simulate.dynamics.spins",
     "PatternCouplings": "simulate.couplings",
     "PersistentGlauber": "simulate.dynamics.spins",
+    "Potential": "simulate.dynamics.potentials",
     "SoftSpin": "simulate.dynamics.potentials",
     "Spherical": "simulate.dynamics.potentials",
+    "SphericalHopfield": "simulate.dynamics.spherical",
     "SpinDynamics": "simulate.dynamics.spin_dynamics",
     "TwoTemperatureGlauber": "simulate.dynamics.spins",
     "binarise_images": "simulate.memory.patterns",
@@ -79,8 +82,10 @@ __all__ = [
     "Metropolis",
     "PatternCouplings",
     "PersistentGlauber",
+    "Potential",
     "SoftSpin",
     "Spherical",
+    "SphericalHopfield",
     "SpinDynamics",
     "TwoTemperatureGlauber",
     "binarise_images",

@@ -18,11 +18,13 @@ from simulate.theory.limits import (
 from simulate.theory.linear_response import dreaming_rate, effective_couplings, effective_slope
 from simulate.theory.quadratic import limiting_stiffness, stationary_covariance
 from simulate.theory.spectrum import hebbian_spectrum
+from simulate.theory.spherical import SphericalRetrieval, spherical_retrieval
 from simulate.theory.transitions import transition_active_temperature, transition_temperature
 
 __all__ = [
     "DynamicalMeanField",
     "LargeSystem",
+    "SphericalRetrieval",
     "coloured_variance",
     "dreaming_rate",
     "dynamical_mean_field",
@@ -41,6 +43,7 @@ __all__ = [
     "mean_field_couplings",
     "mode_variance",
     "persistent_variance",
+    "spherical_retrieval",
     "spherical_stiffness",
     "stationary_covariance",
     "transition_active_temperature",
