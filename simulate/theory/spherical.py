@@ -9,7 +9,6 @@ import numpy as np
 from scipy.optimize import brentq
 
 from simulate.checks import check_number
-from simulate.dynamics.potentials import mode_variance
 
 __all__ = ["SphericalRetrieval", "spherical_retrieval"]
 
@@ -101,22 +100,6 @@ def spherical_retrieval(
     low = grid[below[0] - 1] if below[0] > 0 else 1e-12
     r = float(brentq(excess, low, grid[below[0]], xtol=1e-15))
     return SphericalRetrieval(math.sqrt((1 - r) / (u * r)), 1 / r + alpha / (1 - r) - alpha)
-
-
-def pattern_temperature(
-    quartic: float, temperature: float, active_temperature: float, persistence_time: float
-) -> float:
-    """Temperature at which a single stored pattern leaves spherical spins the variance that they have in this noise.
-
-    All modes but that of the pattern have the same gap z then, so that it is z times their variance.
-    """
-    if quartic == 0:
-        gap = 1.0
-    else:
-        _, gap = spherical_retrieval(0.0, quartic, temperature, active_temperature, persistence_time)
-        if math.isnan(gap):
-            raise ValueError("equal_noise: no pattern is retrieved in this noise, even if it is the only one")
-    return gap * float(mode_variance(gap, temperature, active_temperature, persistence_time))
 
 
 def _resolvent(z: float, alpha: float) -> float:
