@@ -6,6 +6,7 @@ Functions of a dynamics return its closed form, or raise a ValueError where none
 from simulate.dynamics.potentials import mode_variance, spherical_stiffness
 from simulate.dynamics.responses import coloured_variance, persistent_variance
 from simulate.theory.cavity import DynamicalMeanField, dynamical_mean_field
+from simulate.theory.dissipation import estimate_dissipation, estimate_word_entropy_production
 from simulate.theory.effective_energy import effective_energy
 from simulate.theory.entropy import entropy_production, estimate_entropy_production, linear_entropy_production
 from simulate.theory.fitted import fitted_rate_and_slope, mean_field_couplings
@@ -32,7 +33,9 @@ __all__ = [
     "effective_energy",
     "effective_slope",
     "entropy_production",
+    "estimate_dissipation",
     "estimate_entropy_production",
+    "estimate_word_entropy_production",
     "fitted_rate_and_slope",
     "hebbian_spectrum",
     "limit_of_active_units",
