@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TwoTemperatureGlauber,
     )
     from simulate.dynamics.tempering import parallel_tempering
+    from simulate.memory.boltzmann import boltzmann_learning
     from simulate.memory.neighbours import bounded_learning, centred_daydream, high_temperature_unlearn
     from simulate.memory.patterns import binarise_images, correlated_patterns, digit_patterns, random_patterns
     from simulate.memory.perceptron import perceptron
@@ -51,6 +52,7 @@ _HOME = {
     "SpinDynamics": "simulate.dynamics.spin_dynamics",
     "TwoTemperatureGlauber": "simulate.dynamics.spins",
     "binarise_images": "simulate.memory.patterns",
+    "boltzmann_learning": "simulate.memory.boltzmann",
     "bounded_learning": "simulate.memory.neighbours",
     "centred_daydream": "simulate.memory.neighbours",
     "correlated_patterns": "simulate.memory.patterns",
@@ -89,6 +91,7 @@ __all__ = [
     "SpinDynamics",
     "TwoTemperatureGlauber",
     "binarise_images",
+    "boltzmann_learning",
     "bounded_learning",
     "centred_daydream",
     "contrastive",

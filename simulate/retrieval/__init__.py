@@ -3,6 +3,7 @@
 from simulate.retrieval.curves import capacity, lifetimes
 from simulate.retrieval.equal_noise import equilibrium_counterpart
 from simulate.retrieval.measures import basins, fixed_points, overlaps, relax, stability
+from simulate.retrieval.recognition import recognition
 
 __all__ = [
     "basins",
@@ -11,6 +12,7 @@ __all__ = [
     "fixed_points",
     "lifetimes",
     "overlaps",
+    "recognition",
     "relax",
     "stability",
 ]
