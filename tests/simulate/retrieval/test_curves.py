@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from simulate import (
 )
 from simulate.retrieval.curves import _best_by_halves, _lifetime
 from tests.exact import all_states
+from tests.simulate.theory.test_cavity import write
 
 PATTERNS = random_patterns(1, 60, seed=0)
 ONE = hebbian(PATTERNS)
@@ -187,6 +189,44 @@ def test_lifetimes_tell_memory_from_a_transient():
     lost = at(0.5, 0.8, 60, [3, 10])
     assert float(lost["remaining"][0, -1]) < 0.3
     assert lost.identical(at(0.5, 0.8, 60, [3, 10]))
+
+
+@pytest.mark.validation
+def test_recall_of_soft_spins_at_load_014_is_a_transient():
+    times, rows = [30, 60, 300, 1000, 3000], []
+    for name, tau, strength in (("active, tau = 2, T_a = 0.3", 2.0, 0.3), ("equilibrium, T = 0.1", 0.0, 0.1)):
+        found = retrieval.lifetimes(
+            hebbian,
+            0.14,
+            [100, 400],
+            times,
+            dynamics=lambda J, t=tau, s=strength: ActiveOrnsteinUhlenbeck(J, t, s, potential=SoftSpin(1.0)),
+            n_repeats=3,
+            n_starts=4,
+            seed=0,
+        )
+        for size in (100, 400):
+            part = found.sel(n_spins=size)
+            means = [f"{m:.2f} +- {e:.2f}" for m, e in zip(part["mean_overlap"], part["mean_overlap_std"], strict=True)]
+            lifetime = f"{float(part['lifetime']):.0f} +- {float(part['lifetime_std']):.0f}"
+            rows.append(f"| {name} | {size} | {' | '.join(means)} | {lifetime} |")
+        assert found["mean_overlap"].sel(n_spins=400, time=60) > 0.75
+        assert found["mean_overlap"].sel(n_spins=400, time=3000) < 0.35
+        # the larger network is no better a memory
+        assert found["lifetime"].sel(n_spins=400) < found["lifetime"].sel(n_spins=100)
+    write(
+        "## Lifetimes of retrieval states of soft spins",
+        [
+            f"{date.today()}, soft spins (b = 1), Hebbian couplings, load 0.14, three sets of patterns with four",
+            "starts each, seed 0: mean overlap of the signs with the pattern of the start, and the lifetime (of states whose",
+            "overlap has not been below 1/2).",
+            "`pytest -m validation tests/simulate/retrieval/`.",
+            "",
+            "| network | N | " + " | ".join(f"time {time}" for time in times) + " | lifetime |",
+            "|---" * 8 + "|",
+            *rows,
+        ],
+    )
 
 
 @pytest.mark.parametrize(
