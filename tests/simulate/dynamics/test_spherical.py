@@ -85,6 +85,14 @@ def test_any_noise_lowers_the_overlap():
     assert warm < active < still
 
 
+def test_same_seed_same_samples_for_any_number_of_jobs():
+    dynamics = SphericalHopfield(PatternCouplings(random_patterns(4, 20, seed=0), 0.3), 1.0, 0.1, 0.5, 1.0)
+    arguments = {"draws": 3, "chains": 7, "burn_in": 2, "check": False}
+    one, two = (sample(dynamics, seed=5, n_jobs=jobs, **arguments) for jobs in (1, 2))
+    assert one.identical(two)
+    assert not np.array_equal(one["x"], sample(dynamics, seed=6, **arguments)["x"])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

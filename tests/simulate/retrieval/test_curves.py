@@ -218,8 +218,8 @@ def test_recall_of_soft_spins_at_load_014_is_a_transient():
         "## Lifetimes of retrieval states of soft spins",
         [
             f"{date.today()}, soft spins (b = 1), Hebbian couplings, load 0.14, three sets of patterns with four",
-            "starts each, seed 0: mean overlap of the signs with the pattern of the start, and the lifetime (of states whose",
-            "overlap has not been below 1/2).",
+            "starts each, seed 0: mean overlap of the signs with the pattern of the start, and the lifetime (of states",
+            "whose overlap has not been below 1/2).",
             "`pytest -m validation tests/simulate/retrieval/`.",
             "",
             "| network | N | " + " | ".join(f"time {time}" for time in times) + " | lifetime |",
