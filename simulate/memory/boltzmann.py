@@ -22,7 +22,7 @@ def boltzmann_learning(
     dynamics: Callable[[NDArray[np.float64], NDArray[np.float64]], SpinDynamics],
     *,
     n_steps: int = 400,
-    rate: float = 0.05,
+    rate: float = 0.03,
     decay: float = 0.0,
     chains: int = 20,
     sweeps: int = 20,
@@ -47,7 +47,7 @@ def boltzmann_learning(
         ``lambda J, h: PersistentGlauber(J, 1.0, 0.9, fields=h)``.
     n_steps : int, default 400
         Number of steps.
-    rate : float, default 0.05
+    rate : float, default 0.03
         Length of a step > 0, in the units of the couplings.
     decay : float, default 0
         Decay of couplings >= 0, in inverse units of the couplings; more than 0 where some pairs of the data never vary.
