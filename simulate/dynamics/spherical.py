@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -93,7 +94,7 @@ class SphericalHopfield(Dynamics):
             step = check_number(self.time_step, "time_step", low=0.0, open_low=True, high=1 / self.stiffest)
             object.__setattr__(self, "time_step", step)
 
-    @property
+    @cached_property
     def stiffest(self) -> float:
         """Largest curvature: the largest force along x over |x|, less the smallest eigenvalue of the couplings.
 

@@ -282,9 +282,9 @@ def lifetimes(
     Griffiths, Weng, Langer 1966, Phys. Rev. 149, 301 (metastable states in mean field, which live exponentially long in
     N). Crisanti, Amit, Gutfreund 1986, Europhys. Lett. 2, 337 (the retrieval states of the Hopfield model).
     """
-    sizes = [check_count(int(size), "n_spins", low=2) for size in np.atleast_1d(np.asarray(n_spins))]
+    sizes = [check_count(size, "n_spins", low=2) for size in np.atleast_1d(np.asarray(n_spins))]
     load = check_number(load, "load", low=0.0, open_low=True)
-    moments = [check_count(int(time), "times", low=1) for time in np.atleast_1d(np.asarray(times))]
+    moments = [check_count(time, "times", low=1) for time in np.atleast_1d(np.asarray(times))]
     if len(moments) == 0 or (np.diff(moments) <= 0).any():
         raise ValueError(f"times must rise, got {moments}")
     threshold = check_number(threshold, "threshold", low=-1.0, high=1.0)

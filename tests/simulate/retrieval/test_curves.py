@@ -248,6 +248,10 @@ def test_recall_of_soft_spins_at_load_014_is_a_transient():
             r"times must rise, got \[5, 3\]",
         ),
         (
+            lambda: retrieval.lifetimes(hebbian, 0.1, 20.5, [5], dynamics=lambda J: Glauber(J, 1.0)),
+            "n_spins must be an integer, got",
+        ),
+        (
             lambda: retrieval.lifetimes(hebbian, 0.1, 20, [5], dynamics=lambda J: J),
             "must return a dynamics such as",
         ),
