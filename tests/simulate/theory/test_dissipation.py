@@ -173,7 +173,7 @@ def test_words_of_markov_spins_give_their_entropy_production():
 
 
 def test_persistent_spins_are_almost_reversible_to_the_eye():
-    # exact, per sweep: it grows with the length of the words, and is below a thousandth of Boltzmann's constant
+    # exact, per sweep: below a thousandth of Boltzmann's constant, most of it in longer words
     _, label, fresh, kept = joint_chain(PAIR, PAIR_FIELDS, 0.9, 0.7)
     exact = 2 * word_rates((fresh + kept).mean(axis=0), label, 4, 5)
     assert (exact > 0).all()
