@@ -123,8 +123,8 @@ def estimate_word_entropy_production(
     at which a record of these spins is told from its reversal. For Markov spins k = 2 is exact. For spins with hidden
     variables, such as persistent thresholds, it tends with k to the entropy production that is visible in the spins,
     which is at most that of spins and hidden variables together. Errors and most of the bias of a finite record are
-    estimated from batches left out in turn (jackknife); words seen in one direction only count as seen half a time in the
-    other, so that the rate is finite, and too small where they are many.
+    estimated from batches left out in turn (jackknife); words seen in one direction only count as seen half a time in
+    the other, so that the rate is finite, and too small where they are many.
 
     Parameters
     ----------
