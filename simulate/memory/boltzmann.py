@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_number, check_patterns, seed_sequence
+from simulate.checks import Seed, check_count, check_number, check_patterns, seed_sequence
 from simulate.dynamics.sampling import sample
 from simulate.dynamics.spin_dynamics import SpinDynamics
 
@@ -26,7 +26,7 @@ def boltzmann_learning(
     decay: float = 0.0,
     chains: int = 20,
     sweeps: int = 20,
-    seed: Any = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Couplings and fields with which a dynamics has the means and pair correlations of data (visible units only).

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
-from simulate.checks import check_count, check_number, seed_sequence
+from simulate.checks import Seed, check_count, check_number, seed_sequence
 from simulate.dynamics.dynamics import Dynamics
 from simulate.dynamics.sampling import sample
 from simulate.memory.patterns import random_patterns
@@ -37,7 +37,7 @@ def capacity(
     burn_in: int = 200,
     draws: int = 100,
     thin: int = 1,
-    seed: int | np.random.SeedSequence | None = None,
+    seed: Seed = None,
     n_jobs: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -79,7 +79,7 @@ def capacity(
         A pattern counts as retrieved where its (mean) overlap is at least this.
     burn_in, draws, thin : int
         Schedule of `sample`, with `dynamics` only.
-    seed : int, SeedSequence or None
+    seed : int, SeedSequence, Generator or None
         The same seed gives the same result for any `n_jobs`.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).
@@ -224,7 +224,7 @@ def lifetimes(
     threshold: float = 0.5,
     n_repeats: int = 8,
     n_starts: int = 8,
-    seed: int | np.random.SeedSequence | None = None,
+    seed: Seed = None,
     n_jobs: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -255,7 +255,7 @@ def lifetimes(
         Number of independent sets of patterns for each size.
     n_starts : int, default 8
         Number of patterns of each set that are used as initial states.
-    seed : int, SeedSequence or None
+    seed : int, SeedSequence, Generator or None
         The same seed gives the same result for any `n_jobs`.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from simulate.checks import check_count, seed_sequence
+from simulate.checks import Seed, check_count, seed_sequence
 from simulate.dynamics.dynamics import Dynamics
 from simulate.dynamics.sampling import sample
 from simulate.retrieval.relaxation import check_fractions, fitting_patterns, flip
@@ -25,7 +23,7 @@ def recognition(
     burn_in: int = 20,
     draws: int = 20,
     thin: int = 1,
-    seed: Any = None,
+    seed: Seed = None,
     n_jobs: int | None = 1,
 ) -> xr.Dataset:
     """How often a network that starts at a corrupted pattern moves to the right one.
