@@ -190,6 +190,7 @@ def test_one_batch_has_no_standard_error(weight):
         model.posterior()
 
 
+@pytest.mark.slow
 def test_weights_that_are_shares_count_the_rows():
     spins = correlated(400, 1, stay=0.0)["spins"].values[0]
     counted = PseudoLikelihood(alpha=0.0, fit_fields=False).fit(spins, sample_weight=np.ones(400))
