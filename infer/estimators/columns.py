@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from infer.checks import constant_spins, name_spins
 from infer.estimators.rows import SpinRows, collapse_rows
 from infer.samples import Samples
+from infer.statistics.pair_tables import OpenPairs, open_pairs
 from infer.types import FloatArray, SpinArray
 
 __all__ = ["VaryingSpins", "varying_spins"]
@@ -98,6 +99,15 @@ class VaryingSpins:
     @cached_property
     def _moments(self) -> tuple[FloatArray, FloatArray]:
         return self.rows().second_moments()
+
+    @cached_property
+    def open_pairs(self) -> OpenPairs:
+        """Pairs of the spins that vary whose couplings have no finite value of largest likelihood."""
+        return open_pairs(*self.moments(), self.fit_fields)
+
+    def why_endless(self) -> str:
+        """Reason why best couplings are infinite without a penalty, with the first spins; empty for none."""
+        return self.open_pairs.sentence(self.varying, self.names)
 
     def share(self) -> FloatArray:
         """Share of each distinct row; they add up to one."""

@@ -249,11 +249,14 @@ class MinimumProbabilityFlow(SpinEstimator):
                 samples.rows(), self.alpha_, samples.fit_fields, self.tol, self.max_iter
             )
         self.gradient_norm_ = minimum.gradient_norm
-        converged = minimum.gradient_norm <= self.tol and not minimum.unbounded
+        why = samples.why_endless() if self.alpha_ == 0.0 else ""
         if minimum.unbounded:
+            why = why or "the samples determine some spins by the others"
+        converged = minimum.gradient_norm <= self.tol and not why
+        if why:
             warn(
-                "the samples determine some spins by the others, so that the best couplings are infinite and those "
-                "returned are not reliable; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
+                f"{why}, so that the best couplings are infinite and those returned are not reliable; pass alpha > 0 "
+                "(say 0.01) to keep couplings finite, or give more samples",
                 ConvergenceWarning,
                 stacklevel=5,
             )

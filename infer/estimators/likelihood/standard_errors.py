@@ -14,8 +14,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from infer.estimators.likelihood.maximise import MomentFit
 from infer.estimators.likelihood.sampled_curvature import SampledCurvature, pair_variances, solve
 from infer.estimators.likelihood.terms import Terms
-from infer.statistics.batches import batch_roots
-from infer.statistics.long_batches import long_batch_labels
+from infer.statistics.long_batches import long_batches
 from infer.statistics.pair_tables import pair_shares
 from infer.types import FloatArray, IntArray, SpinArray
 
@@ -70,10 +69,9 @@ def moment_roots(
     """
     n_rows = len(spins)
     if ordered:
-        labels = long_batch_labels(spins, chains, weight)
-        sums, shares = _batch_sums(terms, spins, weight, labels)
-        seen = shares > 0
-        return batch_roots(sums[seen], shares[seen] / shares[seen].sum())
+        batches = long_batches(spins, chains, weight)
+        sums, weights = _batch_sums(terms, spins, weight, batches.labels)
+        return batches.roots(sums, weights / weights.sum(), chains)
     most = max(20, min(INDEPENDENT_BATCHES, MOST_VALUES // terms.size))
     labels = (np.arange(n_rows) * min(most, n_rows)) // n_rows
     share = np.full(n_rows, 1.0 / n_rows) if weight is None else weight / weight.sum()

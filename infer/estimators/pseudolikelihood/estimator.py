@@ -31,7 +31,6 @@ from infer.estimators.pseudolikelihood.nodes import NodeFit, fit_nodes
 from infer.estimators.pseudolikelihood.sparse import fit_sparse_nodes
 from infer.model import PairModel
 from infer.samples import Samples
-from infer.statistics.pair_tables import EmptyPairs, empty_pairs
 from simulate.user_warnings import collected_warnings, warn
 
 
@@ -375,11 +374,10 @@ class PseudoLikelihood(ErrorBars):
         return 0.5 if self.penalty == "firth" else 0.0
 
     def _endless(self, samples: VaryingSpins) -> str:
-        """Text on pairs without one of their joint values, if no penalty keeps their couplings finite; else empty."""
+        """Text on spins without one of their joint values, if no penalty keeps their couplings finite; else empty."""
         if self.penalty == "firth" or self.penalty_strength(samples.n_samples) > 0.0:
             return ""
-        empty = empty_pairs(*samples.rows(self.n_jobs).second_moments(), samples.fit_fields)
-        return EmptyPairs(samples.varying[empty.pairs], empty.cells).sentence(samples.names)
+        return samples.why_endless()
 
     def _warn(self, result: NodeFit, samples: VaryingSpins) -> None:
         """Warn once where a fit is unreliable, with reasons and remedies."""
