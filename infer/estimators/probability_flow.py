@@ -292,7 +292,8 @@ class MinimumProbabilityFlow(SpinEstimator):
                 2.0 * self.alpha_,
                 samples.n_samples,
             )
-        return {"couplings_std": couplings_std, "fields_std": fields_std, "freedom": batches.degrees_of_freedom}
+        freedom, time = batches.degrees_of_freedom, batches.time
+        return {"couplings_std": couplings_std, "fields_std": fields_std, "freedom": freedom, "time": time}
 
     def _why_no_errors(self) -> str:
         if self.errors and len(self.couplings_) > MOST_SPINS:

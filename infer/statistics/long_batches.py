@@ -1,8 +1,9 @@
-"""Long-run covariances of rows that remember for long: slow waves over batches of rows, and effective numbers of rows."""
+"""Long-run covariances of rows that remember for long, by slow waves over batches, and the worth of such rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -120,7 +121,7 @@ def slow_waves(shares: FloatArray, chain_of_batch: IntArray | None, n_pieces: in
     pieces = batch_labels(len(seen), chains, int(np.clip(n_pieces, 1, len(seen))))
     columns = [np.ones(len(seen))]
     edges = [0, *(np.flatnonzero(np.diff(chains)) + 1).tolist(), len(seen)]
-    for number, (first, last) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for number, (first, last) in enumerate(pairwise(edges)):
         for k in range(0 if number else 1, int(pieces[last - 1] - pieces[first]) + 1):
             column = np.zeros(len(seen))
             column[first:last] = np.cos(np.pi * k * (np.arange(last - first) + 0.5) / (last - first))

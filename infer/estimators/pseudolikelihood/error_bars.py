@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from infer.checks import constant_spins, name_spins
 from infer.estimators.base import Fit, SpinEstimator
-from infer.estimators.columns import VaryingSpins
+from infer.estimators.columns import VaryingSpins, report_few
 from infer.estimators.pseudolikelihood.influence import Influence, batch_influence
 from infer.model import PairModel
 from infer.samples import Samples
@@ -52,7 +52,9 @@ class ErrorBars(SpinEstimator):
         self._varying, self._influence = samples.varying, None
         if self.errors and self.symmetrisation == "mean":
             if samples.n_varying:
-                self._keep_errors(self._batch_influence(samples))
+                influence = self._batch_influence(samples)
+                self._keep_errors(influence)
+                report_few(samples.n_samples, influence.time, stacklevel=4)
             else:  # nothing was estimated
                 self._set_errors(*samples.expand_errors(found.couplings, found.fields), np.inf)
 

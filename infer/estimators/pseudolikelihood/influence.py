@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class Influence:
     independent: bool  # changes are independent of each other: random signs of rows, or slow waves over batches
     constant: NDArray[np.intp]
     degrees_of_freedom: float  # of the standard errors
+    time: float = 1.0  # rows that count as one independent row
 
     def std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Standard errors of couplings and fields."""
@@ -124,7 +125,8 @@ def batch_influence(
         gradients[:] = np.nan
         bias = np.ones(len(varying))
     signed = independent or waves is not None
-    return _symmetric_influence(gradients, -bias, n_spins, varying, fit_fields, signed, degrees_of_freedom)
+    found = _symmetric_influence(gradients, -bias, n_spins, varying, fit_fields, signed, degrees_of_freedom)
+    return replace(found, time=batches.time)
 
 
 def _centre(gradients: NDArray[np.float32], shares: NDArray[np.float64]) -> float:

@@ -179,7 +179,8 @@ class InteractionScreening(SpinEstimator):
                 samples.n_samples,
                 self.objective == "logrise",
             )
-        return {"couplings_std": couplings, "fields_std": fields, "freedom": batches.degrees_of_freedom}
+        freedom, time = batches.degrees_of_freedom, batches.time
+        return {"couplings_std": couplings, "fields_std": fields, "freedom": freedom, "time": time}
 
     @property
     def quadratic_penalty(self) -> float:
