@@ -16,7 +16,15 @@ from infer.statistics.batches import batch_labels
 from infer.statistics.long_batches import LongBatches, long_batches
 from infer.types import FloatArray
 
-__all__ = ["RowBatches", "node_curvatures", "pair_errors", "screening_errors", "screening_roots"]
+__all__ = [
+    "RowBatches",
+    "growth",
+    "node_curvatures",
+    "pair_errors",
+    "screening_errors",
+    "screening_roots",
+    "symmetric_errors",
+]
 
 INDEPENDENT_BATCHES = 200  # for counted rows: standard errors carry a relative error of 1 / sqrt(2 x 200)
 CURVATURE_ROWS = (4000, 20_000)  # rows used for the curvatures of a node: 20 per spin, within these bounds
@@ -264,7 +272,7 @@ def screening_errors(
         changes = np.zeros((len(roots), n + 1))
         if len(columns):
             # the inverse of a matrix estimated from m rows is too large by m / (m - parameters - 1)
-            factor = (1.0 - (len(columns) + 1) / n_averaged) * _growth(len(columns), n_samples / batches.time)
+            factor = (1.0 - (len(columns) + 1) / n_averaged) * growth(len(columns), n_samples / batches.time)
             try:
                 solver = cho_factor(curvature[np.ix_(columns, columns)])
                 changes[:, columns] = factor * cho_solve(solver, roots[:, node, columns].T.astype(np.float64)).T
@@ -306,12 +314,41 @@ def pair_errors(
         NaN where the samples do not determine them.
     """
     n = rows.n_spins
-    first, second = np.triu_indices(n, 1)
-    n_pairs = len(first)
     found = list(node_curvatures(rows, couplings, fields))
     curvatures = np.stack([curvature for curvature, _ in found])
     n_averaged = min(number for _, number in found)
     del found
+    roots = screening_roots(rows, batches, couplings, fields)
+    couplings_std, fields_std = symmetric_errors(curvatures, roots, fit_fields, ridge)
+    # a coupling appears in the sums of two nodes, a field in one
+    factor = (1.0 - (n + 1) / n_averaged) * growth((n + 1) // 2, n_samples / batches.time)
+    return factor * couplings_std, factor * fields_std
+
+
+def symmetric_errors(
+    curvatures: FloatArray, roots: NDArray, fit_fields: bool, ridge: float
+) -> tuple[FloatArray, FloatArray]:
+    """Standard errors of symmetric couplings from curvatures and gradients of all nodes.
+
+    Parameters
+    ----------
+    curvatures : ndarray (n_spins, n_spins + 1, n_spins + 1)
+        Second derivatives of each node's objective by the couplings of the node and its field.
+    roots : ndarray (n_roots, n_spins, n_spins + 1)
+        Roots of the covariance of the nodes' gradients.
+    fit_fields : bool
+    ridge : float
+        Second derivative of the penalty by each coupling.
+
+    Returns
+    -------
+    couplings_std : ndarray (n_spins, n_spins)
+    fields_std : ndarray (n_spins,)
+        NaN where the samples do not determine them.
+    """
+    n = len(curvatures)
+    first, second = np.triu_indices(n, 1)
+    n_pairs = len(first)
 
     def pack(values: NDArray) -> FloatArray:
         pairs = values[first, second] + values[second, first]
@@ -328,10 +365,8 @@ def pair_errors(
 
     diagonal = pack(np.einsum("uii->ui", curvatures))
     diagonal[:n_pairs] += ridge
-    gradients = pack(screening_roots(rows, batches, couplings, fields).transpose(1, 2, 0)).astype(np.float64)
-    # a coupling appears in the sums of two nodes, a field in one
-    factor = (1.0 - (n + 1) / n_averaged) * _growth((n + 1) // 2, n_samples / batches.time)
-    std = factor * np.sqrt((solve(apply, gradients, diagonal) ** 2).sum(axis=1))
+    gradients = pack(roots.transpose(1, 2, 0)).astype(np.float64)
+    std = np.sqrt((solve(apply, gradients, diagonal) ** 2).sum(axis=1))
     couplings_std = np.zeros((n, n))
     couplings_std[first, second] = couplings_std[second, first] = std[:n_pairs]
     return couplings_std, std[n_pairs:] if fit_fields else np.zeros(n)
@@ -375,8 +410,19 @@ def solve(apply: Callable[[FloatArray], FloatArray], targets: FloatArray, diagon
     return np.full_like(targets, np.nan)
 
 
-def _growth(n_parameters: int, n_samples: float) -> float:
-    """Factor that corrects errors for the smaller residuals of a fit with this many parameters."""
+def growth(n_parameters: int, n_samples: float) -> float:
+    """Factor that corrects errors for the smaller residuals of a fit with this many parameters.
+
+    Parameters
+    ----------
+    n_parameters : int
+    n_samples : float
+        Independent ones.
+
+    Returns
+    -------
+    float
+    """
     return float(1.0 / np.sqrt(max(1.0 - n_parameters / n_samples, LEAST_FREEDOM)))
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from infer.statistics.batches import batch_labels, batch_roots
+from infer.statistics.batches import batch_labels, batch_roots, chain_slices
 from infer.types import FloatArray, IntArray
 
 __all__ = ["LongBatches", "batch_times", "long_batch_labels", "long_batches", "slow_waves"]
@@ -19,7 +19,7 @@ FEWEST_WAVES = 12  # a standard error from 12 is known to 20 %, which Student's 
 TIMES_PER_BATCH = 10.0  # autocorrelation times: batch means then lose 5 % of the variance
 MOST_COLUMNS = 64  # whose autocorrelation times are looked at
 MOST_ROWS = 20_000  # of them, evenly spaced
-ALIKE = 1.5  # rows that one is worth, below which rows count as independent: above the scatter of the estimate
+ALIKE = 2.0  # rows that one is worth, below which rows count as independent: above the scatter of the estimate
 BATCHES_PER_CHAIN = 4.0  # needed at least to measure times inside chains
 
 
@@ -219,7 +219,8 @@ def long_batches(
     Batches as of `batch_labels`, with slow waves over them where rows remember for long.
 
     There are as many waves as batches of ten autocorrelation times of the slowest tenth of the columns, at least 12,
-    and at most half as many as batches, so that the waves are slow against the length of a batch.
+    and at most half as many as batches, so that the waves are slow against the length of a batch. Where that leaves
+    one for each chain or less, batches are whole chains.
 
     Parameters
     ----------
@@ -235,19 +236,22 @@ def long_batches(
     n_rows = len(values)
     labels = batch_labels(n_rows, chains)
     n_batches = int(labels[-1]) + 1
+    if n_batches <= FEWEST_BATCHES:  # too few to tell how long rows remember
+        return LongBatches(labels)
     some = slice(None, None, -(-n_rows // MOST_ROWS))
     columns = np.asarray(values[some, :: -(-values.shape[1] // MOST_COLUMNS)])
     weight = None if sample_weight is None else sample_weight[some]
     chain = None if chains is None else np.asarray(chains)[some]
     time = time_of_directions(columns, labels[some], weight, chain) * (n_rows / len(columns))
     time = time if time > ALIKE else 1.0
-    if n_batches <= FEWEST_BATCHES:
-        return LongBatches(labels, None, time)
     slow = float(np.quantile(batch_times(columns, labels[some], weight, chain), 0.9))
     wanted = int(len(columns) / (TIMES_PER_BATCH * max(slow, 1.0)))
     if wanted >= n_batches:
         return LongBatches(labels, None, time)
-    return LongBatches(labels, int(np.clip(wanted, FEWEST_WAVES, n_batches // 2)), time)
+    n_pieces = int(np.clip(wanted, FEWEST_WAVES, n_batches // 2))
+    if chains is not None and n_pieces <= len(chain_slices(n_rows, chains)):
+        return LongBatches(batch_labels(n_rows, chains, 1), None, time)
+    return LongBatches(labels, n_pieces, time)
 
 
 def time_of_directions(

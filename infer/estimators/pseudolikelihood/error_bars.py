@@ -16,6 +16,7 @@ from infer.checks import constant_spins, name_spins
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.columns import VaryingSpins, report_few
 from infer.estimators.pseudolikelihood.influence import Influence, batch_influence
+from infer.estimators.pseudolikelihood.joint_errors import MOST_JOINT
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.statistics.uncertainty import (
@@ -83,7 +84,10 @@ class ErrorBars(SpinEstimator):
 
     def _why_no_errors(self) -> str:
         if self.errors and self.symmetrisation == "joint":
-            return "standard errors are computed for symmetrisation='mean' only"
+            return (
+                f"symmetrisation='joint' has standard errors for at most {MOST_JOINT} spins, in memory and without "
+                "missing values: use symmetrisation='mean'"
+            )
         return super()._why_no_errors()
 
     @property
@@ -96,6 +100,8 @@ class ErrorBars(SpinEstimator):
         check_is_fitted(self, "couplings_")
         if self._influence is not None:
             return self._influence
+        if self.errors and self.symmetrisation == "joint":
+            raise AttributeError("posterior and bootstrap need symmetrisation='mean', which fits node by node")
         if not hasattr(self, "couplings_std_"):
             raise AttributeError(self._why_no_errors())
         raise AttributeError(

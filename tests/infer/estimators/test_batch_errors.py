@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from infer import InteractionScreening, MeanField, MinimumProbabilityFlow, Samples
+from infer import InteractionScreening, MeanField, MinimumProbabilityFlow, PseudoLikelihood, Samples
 from infer.estimators import batch_errors
 from infer.estimators.batch_errors import RowBatches, node_curvatures, pair_errors, screening_roots
 from infer.estimators.mean_field import METHODS, mean_field_couplings
@@ -18,6 +18,7 @@ ESTIMATORS = [
     InteractionScreening("rise", alpha=0.0),
     InteractionScreening("logrise", alpha=0.0),
     MinimumProbabilityFlow(alpha=0.0),
+    PseudoLikelihood(symmetrisation="joint", alpha=0.0),
     *(MeanField(method) for method in METHODS),
 ]
 
