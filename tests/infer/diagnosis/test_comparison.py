@@ -247,7 +247,8 @@ def test_results_are_short_and_ready_for_json():
     assert numbers["scores"]["pair"] == pytest.approx(found.scores["pair"])
     assert numbers["verdict"] == found.verdict
     assert len(repr(found)) < 200
-    assert "worse" in found.verdict or "alike" in found.verdict
+    # coin flips: a gain beyond two errors, either way, in 5 % of seeds
+    assert "Pair couplings and independent spins predict held-out rows alike" in found.verdict
     with pytest.raises(ValueError, match="n_folds must be at least 2"):
         compare_models(coins(300, 4), n_folds=1)
     with pytest.raises(ValueError, match="too few"):

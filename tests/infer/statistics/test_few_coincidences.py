@@ -50,6 +50,8 @@ def test_ends_are_near_those_of_the_exact_conditional_test():
     """At an end the exact probability of such a table or a more extreme one is 2.5 %, here within a factor of two."""
     tables = np.array([[0, 40, 60, 1900], [1, 40, 60, 1900], [4, 40, 60, 1900], [9, 5, 60, 1900], [60, 3, 0, 50.0]])
     lower, upper = FewCoincidences(np.zeros((5, 2), dtype=int), tables, True).interval(0.95)
+    np.testing.assert_array_equal(np.isfinite(lower), [False, True, True, True, True])
+    np.testing.assert_array_equal(np.isfinite(upper), [True, True, True, True, False])
     for table, low, high in zip(tables, lower, upper, strict=True):
         if np.isfinite(high):
             assert 0.0125 < exact_tails(table, high)[0] < 0.05
