@@ -1,6 +1,7 @@
 """Intervals of pairs with few coincidences against numbers that can be written down."""
 
 import numpy as np
+import pytest
 from scipy import stats
 
 from infer.statistics.few_coincidences import FewCoincidences, few_coincidences
@@ -68,3 +69,15 @@ def test_penalised_couplings_of_tables_solve_their_equation():
     slopes = (found._profile(best + step, counts) - found._profile(best - step, counts)) / (2 * step)
     np.testing.assert_allclose(slopes, best, atol=1e-5)
     np.testing.assert_allclose(found.best()[1:], found.best(added=1e-12)[1:])
+
+
+def test_errors_of_tables_are_the_inverse_curvature_of_their_likelihood():
+    counts = np.array([[10, 20, 30, 40], [7, 7, 1, 900.0]])
+    found = FewCoincidences(np.zeros((2, 2), dtype=int), counts, True, [1.0, 0.5])
+    expected = np.sqrt([(1 / 10 + 1 / 20 + 1 / 30 + 1 / 40) / 16, 2 * (2 / 7 + 1 + 1 / 900) / 16])
+    np.testing.assert_allclose(found.std(), expected, rtol=1e-12)
+    # the curvature of the profile likelihood at its best, by differences
+    best = found.best()[:1]
+    step, table = 1e-3, counts[:1]
+    profile = [float(found._profile(best + change, table)[0]) for change in (-step, 0.0, step)]
+    assert found.std()[0] == pytest.approx(step / np.sqrt(2 * profile[1] - profile[0] - profile[2]), rel=1e-4)

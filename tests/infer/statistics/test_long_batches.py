@@ -88,3 +88,26 @@ def test_a_slow_direction_that_all_spins_have_in_common_counts_once():
     chains = np.repeat([0, 1], 4000)
     assert time_of_directions(apart, batch_labels(8000, chains), None, chains) < 1.5
     assert time_of_directions(apart, batch_labels(8000)) > 3.0
+
+
+def test_waves_of_one_chain_are_cosines():
+    t = np.arange(30) + 0.5
+    found = slow_waves(np.full(30, 1 / 30), None, 6)
+    expected = np.sqrt(2 / 5) * np.cos(np.pi * np.arange(1, 6)[:, None] * t / 30)
+    np.testing.assert_allclose(found * np.sign(found[:, :1]), expected, atol=1e-12)
+
+
+def test_times_are_right_where_batches_are_as_short_as_they():
+    """Batches of 20 rows for a time of 17: their means alone would say 11."""
+    values = kept(np.random.default_rng(4), 8000, 30, 17.0)
+    # 400 batches know a time to 7 % and a correlation to 0.05, 30 columns together to 2 %
+    assert batch_times(values, batch_labels(8000, None, 400)).mean() == pytest.approx(17.0, rel=0.1)
+
+
+def test_means_of_chains_cost_no_time():
+    """Twenty chains of five batches each: deviations from their means are smaller by a fifth in variance."""
+    chains = np.repeat(np.arange(20), 100)
+    values = kept(np.random.default_rng(5), 2000, 40, 1.0)
+    labels = batch_labels(2000, chains, 100)
+    # 80 degrees of freedom of 40 columns: known to 2.5 %
+    assert time_of_directions(values, labels, None, chains) == pytest.approx(1.0, abs=0.1)
