@@ -81,3 +81,12 @@ def test_errors_of_tables_are_the_inverse_curvature_of_their_likelihood():
     step, table = 1e-3, counts[:1]
     profile = [float(found._profile(best + change, table)[0]) for change in (-step, 0.0, step)]
     assert found.std()[0] == pytest.approx(step / np.sqrt(2 * profile[1] - profile[0] - profile[2]), rel=1e-4)
+
+
+def test_pairs_count_as_rare_by_their_independent_rows():
+    """Two independent spins, active in 20 % of 2000 rows: 80 coincidences, worth 8 where ten rows count as one."""
+    means, second = np.array([-0.6, -0.6]), np.array([[1.0, 0.36], [0.36, 1.0]])
+    assert len(few_coincidences(means, second, 2000, True).pairs) == 0
+    found = few_coincidences(means, second, 2000, True, np.full((2, 2), 0.1))
+    assert found.pairs.tolist() == [[0, 1]]
+    np.testing.assert_allclose(found.independent_counts, [[8, 32, 32, 128]])
