@@ -168,6 +168,15 @@ def test_curvatures_and_gradients_are_derivatives_of_the_screening_sums():
     gradients = -terms[:, :, None] * np.column_stack([spins, np.ones(500)])[:, None, :]
     assert roots * np.sqrt(1 - 1 / 500) * 500 == pytest.approx(gradients - gradients.mean(axis=0), abs=1e-5)
 
+    def gradient_of_log(weights):
+        return np.einsum("k,kui->ui", weights, gradients) / (terms * spins * weights[:, None]).sum(axis=0)[:, None]
+
+    # of logarithms: derivatives by the weight of each row, which do not change where all weights do
+    roots = screening_roots(rows, one_each, couplings, fields, logarithm=True)
+    for row in range(5):
+        change = gradient_of_log((1 + 1e-6 * (np.arange(500) == row)) / 500) - gradient_of_log(np.full(500, 1 / 500))
+        assert roots[row] * np.sqrt(1 - 1 / 500) == pytest.approx(change / 1e-6, abs=1e-5)
+
 
 def test_a_part_of_the_rows_serves_for_curvatures(monkeypatch):
     couplings, fields = truth(5, 10)
