@@ -95,7 +95,6 @@ class SpinEstimator(BaseEstimator):
     fit_fields: bool | str = "auto"
     errors: bool = True
     fits_blocks: bool = False  # whether a fit works on the blocks of a Dask array; otherwise it reads them into memory
-
     judges_pairs: bool = True  # whether couplings of pairs are judged by the tables of their joint values
     _rare: RarePairs | None = None
 

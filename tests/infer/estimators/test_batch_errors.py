@@ -1,6 +1,7 @@
 """Standard errors by batches of rows, of screening, probability flow and mean field."""
 
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -261,3 +262,21 @@ def write_rows(lines):
         "",
     ]
     VALIDATION.write_text(before.rstrip() + "\n\n" + "\n".join(text) + separator + after, encoding="utf-8")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_errors_of_mean_field_are_those_of_leaving_out_batches(method):
+    couplings, fields = truth(4, 12)
+    spins = exact.draw(couplings, 2500, fields, seed=13)
+    model = MeanField(method).fit(spins)
+    edges = RowBatches.of(Samples.of(spins)).edges
+    without = [
+        MeanField(method, errors=False).fit(np.delete(spins, np.arange(first, last), axis=0))
+        for first, last in pairwise(edges)
+    ]
+    n = len(without)
+    for name in ("couplings", "fields"):
+        found = np.stack([getattr(fit, f"{name}_") for fit in without])
+        jackknife = np.sqrt((n - 1) / n * ((found - found.mean(axis=0)) ** 2).sum(axis=0))
+        # both are linear in a batch of 2 % of the rows, up to 2 %
+        np.testing.assert_allclose(getattr(model, f"{name}_std_"), jackknife, rtol=0.05)
