@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from infer.checks import release_pages
 from infer.estimators.packed import PackedSpins, Tiles
 from infer.estimators.table_kernels import STRIP
-from infer.statistics.long_batches import long_batch_labels
+from infer.statistics.long_batches import LongBatches, long_batches
 
 CHUNK_ROWS = 4096  # samples in a chunk, so that their products stay in the cache
 PACKED_ROWS = 8192  # samples packed into bits together
@@ -125,11 +125,11 @@ class SpinRows:
             return np.full(rows.stop - rows.start, 1.0 / self.n_rows, dtype=dtype)
         return self.weight[rows].astype(dtype)
 
-    def batches(self, chains: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Batch of each row in time order, long against what the spins remember."""
-        labels = long_batch_labels(self.spins, chains, self.weight)
+    def batches(self, chains: NDArray[np.int64] | None) -> LongBatches:
+        """Batches of the rows in time order, with slow waves where the spins remember for long."""
+        found = long_batches(self.spins, chains, self.weight)
         release_pages(self.spins)
-        return labels
+        return found
 
     def second_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Means ``<s_i>`` (n_spins,) and second moments ``<s_i s_j>`` (n_spins, n_spins)."""

@@ -79,10 +79,12 @@ class LikelihoodEstimator(SpinEstimator):
         means, second = samples.moments()
         counts = self._counts(samples) if terms.with_counts else None
         given = samples.samples
-        roots, freedom = None, np.inf
+        roots, freedom, time = None, np.inf, 1.0
         if self.errors and samples.n_rows > 1:
             spins = given.spins if terms.n_spins == given.n_spins else given.spins[:, samples.varying]
-            roots, freedom = moment_roots(terms, spins, given.weight, given.chains, given.ordered, samples.n_samples)
+            roots, freedom, time = moment_roots(
+                terms, spins, given.weight, given.chains, given.ordered, samples.n_samples
+            )
         rng = check_random_state(self.random_state)
         found = maximise(
             means,
@@ -110,9 +112,8 @@ class LikelihoodEstimator(SpinEstimator):
             return Fit(found.couplings, found.fields, found.converged, found.n_iter, attributes=attributes)
         std = parameter_errors(found, means, second, roots, samples.n_samples)
         attributes |= self._error_attributes(std.potential, samples)
-        return Fit(
-            found.couplings, found.fields, found.converged, found.n_iter, std.couplings, std.fields, freedom, attributes
-        )
+        known = std.couplings, std.fields, freedom, attributes, time
+        return Fit(found.couplings, found.fields, found.converged, found.n_iter, *known)
 
     def _counts(self, samples: VaryingSpins) -> FloatArray:
         """Shares of the rows with 0, 1, ... of the spins that vary at +1."""

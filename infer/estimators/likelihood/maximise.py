@@ -14,7 +14,7 @@ from infer.estimators.likelihood.monte_carlo import Problem, climb, moment_error
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.likelihood.terms import Parameters, Penalty, Terms
 from infer.statistics.dichotomised import dichotomised_gaussian
-from infer.statistics.pair_tables import EmptyPairs, empty_pairs, fixed_pairs
+from infer.statistics.pair_tables import OpenPairs, open_pairs
 from infer.types import FloatArray
 from simulate.checks import Seed, seed_sequence
 
@@ -43,7 +43,6 @@ class MomentFit:
     noise : float
         Noise of the chains, in the same units; 0 for "exact".
     n_iter : int
-    empty : EmptyPairs
     acceptance : Acceptance or None
         Checks on fresh chains, for Monte Carlo fits.
     enumeration : Enumeration or None
@@ -58,7 +57,6 @@ class MomentFit:
     mismatch: float
     noise: float
     n_iter: int
-    empty: EmptyPairs
     acceptance: Acceptance | None
     enumeration: Enumeration | None
     terms: Terms
@@ -144,16 +142,15 @@ def maximise(
     strength = 1.0 / n_samples if alpha is None else float(alpha)
     terms = Terms(len(means), fit_fields, counts is not None)
     penalty = Penalty(terms, strength, smoothness)
-    empty = empty_pairs(means, second_moments, fit_fields)
-    endless = strength == 0.0 and (len(empty) > 0 or fixed_pairs(means, second_moments, fit_fields).any())
+    infinite = open_pairs(means, second_moments, fit_fields) if strength == 0.0 else None
     if method == "exact" or (method == "auto" and terms.n_spins <= MOST_EXACT_SPINS):
         data = terms.pack(second_moments, means, counts)
         limit = EXACT_TOLERANCE if tol is None else tol
         minimum = minimise_exactly(terms, penalty, data, limit, EXACT_ITERATIONS if max_iter is None else max_iter)
         parameters = terms.unpack(minimum.point)
         message = ""
-        if endless or minimum.unbounded:
-            message = endless_message(empty, names)
+        if infinite or minimum.unbounded:
+            message = endless_message(infinite, names)
         elif minimum.gradient_norm > limit:
             message = (
                 f"no convergence in {minimum.n_iter} Newton steps: moments differ by up to {minimum.gradient_norm:.2g} "
@@ -161,8 +158,8 @@ def maximise(
             )
         states_of_all = enumerate_states(parameters.couplings, parameters.fields, parameters.potential)
         return MomentFit(
-            parameters, not message, message, minimum.gradient_norm, 0.0, minimum.n_iter, empty, None, states_of_all,
-            terms, penalty,
+            parameters, not message, message, minimum.gradient_norm, 0.0, minimum.n_iter, None, states_of_all, terms,
+            penalty,
         )  # fmt: skip
     root = seed_sequence(seed)
     drawn, climbing, checking = root.spawn(3)
@@ -188,16 +185,16 @@ def maximise(
         else:
             # fresh chains may have found a state that the earlier ones missed: their moments include it
             vector, known = vector + step, accepted.moments
-    message = endless_message(empty, names) if endless else accepted.reason
+    message = endless_message(infinite, names) if infinite else accepted.reason
     return MomentFit(
-        terms.unpack(vector), not message, message, accepted.mismatch, accepted.noise, n_iter, empty, accepted, None,
-        terms, penalty,
+        terms.unpack(vector), not message, message, accepted.mismatch, accepted.noise, n_iter, accepted, None, terms,
+        penalty,
     )  # fmt: skip
 
 
-def endless_message(empty: EmptyPairs, names: tuple[str, ...] | None) -> str:
+def endless_message(infinite: OpenPairs | None, names: tuple[str, ...] | None) -> str:
     """Message that there is no finite maximum, with reason and remedy."""
-    why = empty.sentence(names) or "some states of a few spins never occur"
+    why = (infinite.sentence(names=names) if infinite else "") or "some states of a few spins never occur"
     return (
         f"{why}, so that the best couplings are infinite and those returned unreliable; pass alpha > 0 (say 0.01, or "
         "alpha=None for one prior sample) to keep couplings finite, or give more samples"

@@ -14,8 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from infer.checks import constant_spins, name_spins, seed_of
 from infer.estimators.base import Fit, SpinEstimator
-from infer.estimators.columns import VaryingSpins
+from infer.estimators.columns import VaryingSpins, report_few
 from infer.estimators.pseudolikelihood.influence import Influence, batch_influence
+from infer.estimators.pseudolikelihood.joint_errors import MOST_JOINT
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.statistics.uncertainty import (
@@ -52,7 +53,9 @@ class ErrorBars(SpinEstimator):
         self._varying, self._influence = samples.varying, None
         if self.errors and self.symmetrisation == "mean":
             if samples.n_varying:
-                self._keep_errors(self._batch_influence(samples))
+                influence = self._batch_influence(samples)
+                self._keep_errors(influence)
+                report_few(samples.n_samples, influence.time, stacklevel=4)
             else:  # nothing was estimated
                 self._set_errors(*samples.expand_errors(found.couplings, found.fields), np.inf)
 
@@ -81,7 +84,10 @@ class ErrorBars(SpinEstimator):
 
     def _why_no_errors(self) -> str:
         if self.errors and self.symmetrisation == "joint":
-            return "standard errors are computed for symmetrisation='mean' only"
+            return (
+                f"symmetrisation='joint' has standard errors for at most {MOST_JOINT} spins, in memory and without "
+                "missing values: use symmetrisation='mean'"
+            )
         return super()._why_no_errors()
 
     @property
@@ -94,6 +100,8 @@ class ErrorBars(SpinEstimator):
         check_is_fitted(self, "couplings_")
         if self._influence is not None:
             return self._influence
+        if self.errors and self.symmetrisation == "joint":
+            raise AttributeError("posterior and bootstrap need symmetrisation='mean', which fits node by node")
         if not hasattr(self, "couplings_std_"):
             raise AttributeError(self._why_no_errors())
         raise AttributeError(

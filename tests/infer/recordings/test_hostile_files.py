@@ -116,11 +116,10 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def run(command: list[str]) -> Any:
-    """The result of a command in this process, which must come in time and end as it should."""
-    before, started = time.process_time(), time.perf_counter()
+    """The result of a command in this process, which must take little time of the processor and end as it should."""
+    before = time.process_time()
     result = CliRunner().invoke(app, command)
     assert time.process_time() - before < SECONDS
-    assert time.perf_counter() - started < PATIENCE
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
