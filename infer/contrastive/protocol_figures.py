@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from infer.contrastive.figures import DASHED, STYLES, alone, line_style, panels
 from infer.plot.axes import MARKERS
@@ -28,17 +29,17 @@ def range_by_asymmetry(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return alone(partial(_range_by_asymmetry, table=table))
+    return _with_formulas(alone(partial(_range_by_asymmetry, table=table)))
 
 
 def _range_by_asymmetry(axes: Axes, table: xr.Dataset) -> None:
     x = np.log(table["asymmetry"].values)
-    axes.plot(x, x, color=GREY, linestyle=DASHED, linewidth=1.0, label="slow rise, τ_s / τ_f")
+    axes.plot(x, x, color=GREY, linestyle=DASHED, linewidth=1.0, label=r"slow rise: $\tau_s / \tau_f$")
     for k, rise in enumerate(table["rise_time"].values):
         values = np.log(table["learning_range"].sel(rise_time=rise).values)
-        axes.plot(x, values, **line_style(k), label=f"τ_f = {rise:g} τ_K")
-    axes.set_xlabel("ln(τ_s / τ_f)")
-    axes.set_ylabel("ln(A_max / A_min)")
+        axes.plot(x, values, **line_style(k), label=rf"$\tau_f = {rise:g}\,\tau_K$")
+    axes.set_xlabel(r"$\ln(\tau_s / \tau_f)$")
+    axes.set_ylabel(r"$\ln(A_{\max} / A_{\min})$")
     axes.legend(loc="upper left")
 
 
@@ -54,18 +55,18 @@ def offset_by_rise(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return alone(partial(_offset_by_rise, table=table))
+    return _with_formulas(alone(partial(_offset_by_rise, table=table)))
 
 
 def _offset_by_rise(axes: Axes, table: xr.Dataset) -> None:
     x = table["rise_time"].values
-    limit = "slow rise: area × τ_f × mean signal"
+    limit = r"slow rise: area × $\tau_f$ × mean signal"
     axes.plot(x, table["slow_rise"].values, color=GREY, linestyle=DASHED, linewidth=1.0, label=limit)
     for k, period in enumerate(table["period"].values):
         values = table["offset"].sel(period=period).values
-        axes.plot(x, values, **line_style(k), label=f"period {period:g} τ_K")
-    axes.set_xlabel("τ_f / τ_K")
-    axes.set_ylabel("offset / A_max")
+        axes.plot(x, values, **line_style(k), label=rf"period ${period:g}\,\tau_K$")
+    axes.set_xlabel(r"$\tau_f / \tau_K$")
+    axes.set_ylabel(r"offset / $A_{\max}$")
     # lower where the fall is hardly slower than the rise
     axes.set_ylim(-0.035, 0.11)
     axes.legend(loc="upper left")
@@ -83,7 +84,7 @@ def offset_by_dissipation(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return alone(partial(_offset_by_dissipation, table=table))
+    return _with_formulas(alone(partial(_offset_by_dissipation, table=table)))
 
 
 def _offset_by_dissipation(axes: Axes, table: xr.Dataset) -> None:
@@ -94,7 +95,7 @@ def _offset_by_dissipation(axes: Axes, table: xr.Dataset) -> None:
             label = f"step {signal:g} μM, R = {rate:g}"
             with np.errstate(divide="ignore"):
                 axes.plot(one["dissipation"], np.log(abs(one["offset"])), **style, markersize=4, label=label)
-    axes.set_xlabel("dissipation (kT k_R)")
+    axes.set_xlabel(r"dissipation ($kT\,k_R$)")
     axes.set_ylabel("ln |offset / mean signal|")
     axes.legend(loc="upper right")
 
@@ -111,15 +112,15 @@ def update_by_rise(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return alone(partial(_update_by_rise, table=table))
+    return _with_formulas(alone(partial(_update_by_rise, table=table)))
 
 
 def _update_by_rise(axes: Axes, table: xr.Dataset) -> None:
     axes.axhline(1.0, color=GREY, linestyle=":", linewidth=1.2, label="ideal contrast")
     axes.plot(table["rise_time"], table["closed_form"], color=GREY, linestyle=DASHED, label="closed form")
     axes.plot(table["rise_time"], table["relative_update"], "o", markersize=4, color=BLUE, label="chemotaxis kernel")
-    axes.set_xlabel("τ_f / τ_K")
-    axes.set_ylabel("Δw / A")
+    axes.set_xlabel(r"$\tau_f / \tau_K$")
+    axes.set_ylabel(r"$\Delta w / A$")
     axes.set_ylim(0.0, 1.08)
     axes.legend(loc="lower right")
 
@@ -134,8 +135,9 @@ def protocol_panels() -> Figure:
     reach = protocols.range_of_protocols(np.exp(np.linspace(0.25, 6.0, 24)), [1.0, 2.0, 5.0, 20.0, 100.0])
     offset = protocols.offset_of_protocols(np.arange(4.0, 97.0, 4.0), [100.0, 200.0, 400.0, 1000.0])
     driving = protocols.offset_against_dissipation(np.geomspace(3e-5, 0.2, 19))
-    update = protocols.update_against_rise_time(np.concatenate([[0.2, 0.5, 1.0, 2.0], np.arange(4.0, 161.0, 4.0)]))
-    return panels(
+    rises = np.concatenate([np.arange(0.5, 6.0, 0.5), np.arange(6.0, 16.0, 2.0), np.arange(16.0, 161.0, 6.0)])
+    update = protocols.update_against_rise_time(rises)
+    figure = panels(
         [
             partial(_range_by_asymmetry, table=reach),
             partial(_offset_by_rise, table=offset),
@@ -144,3 +146,11 @@ def protocol_panels() -> Figure:
         ],
         columns=2,
     )
+    return _with_formulas(figure)
+
+
+def _with_formulas(figure: Figure) -> Figure:
+    """The figure, with the formulas in its labels set; the style leaves them plain, for pages."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(True)
+    return figure
