@@ -17,6 +17,7 @@ import time
 import warnings
 
 import numpy as np
+from duration import announce
 from numba import njit
 from threadpoolctl import threadpool_limits
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from duration import announce
 from joblib import Parallel, delayed
 from numba import njit
 from threadpoolctl import threadpool_limits
