@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from duration import announce
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
@@ -132,7 +132,11 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=1 << 28, help="largest number of samples tried")
     parser.add_argument("--n-jobs", type=int, default=1)
     arguments = parser.parse_args()
-    announce(SECONDS * len(arguments.graphs) * len(arguments.strengths) * len(arguments.methods) / arguments.n_jobs)
+    n_cells, n_threads = (
+        len(arguments.graphs) * len(arguments.strengths) * len(arguments.methods),
+        effective_n_jobs(arguments.n_jobs),
+    )
+    announce(SECONDS * n_cells / n_threads, n_threads)
     tasks = [(g, s, m) for g in arguments.graphs for s in arguments.strengths for m in arguments.methods]
     start = time.time()
     with threadpool_limits(1):
