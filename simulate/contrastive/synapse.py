@@ -119,7 +119,7 @@ def periodic_response(kernel: Kernel, protocol: Sawtooth) -> tuple[NDArray[np.fl
 
 
 def _graded_steps(duration: float, fastest: float) -> NDArray[np.float64]:
-    """Steps, each taken `_STEPS_PER_DOUBLING` times, that fill a duration and double with the distance from its start."""
+    """Steps, each taken `_STEPS_PER_DOUBLING` times, that fill a duration and double from its start on."""
     doublings = max(0, int(np.ceil(np.log2(max(1.0, 20 * fastest * duration)))))
     first = duration / 2**doublings
     return np.array([first] + [first * 2**k for k in range(doublings)]) / _STEPS_PER_DOUBLING
