@@ -17,6 +17,7 @@ import time
 import warnings
 
 import numpy as np
+from duration import announce
 from numba import njit
 from threadpoolctl import threadpool_limits
 
@@ -130,6 +131,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--patience", type=float, default=4.0, help="times our time that the plain program may take")
     options = parser.parse_args()
+    announce(80 * len(options.cases))
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         small = bursts(6, 500, 9)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from duration import announce
 from joblib import Parallel, delayed
 from numba import njit
 from threadpoolctl import threadpool_limits
@@ -309,6 +310,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5, help="repeats behind every median (default 5)")
     repeats = parser.parse_args().repeats
+    announce(20 + 45 * (repeats + 1))
     for peer in ("dwave", "openjij"):
         if not importlib.util.find_spec(peer):
             print(f"{peer} is not installed and left out (pip install -e '.[bench]')")

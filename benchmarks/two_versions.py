@@ -27,6 +27,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from duration import announce
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = "REVERIE_SAMPLES"  # names the folder of the samples that both versions use
@@ -336,6 +337,7 @@ def main() -> None:
 def compare(before: Version, now: Version, repeats: int, seconds: float) -> None:
     """Print a row of the table for each call."""
     assert before.calls == now.calls
+    announce(len(now.calls) * min(seconds, 0.6 * (repeats + 1)))
     print("| call | before (s) | now (s) | ratio of least | median of ratios |\n|---|---|---|---|---|", flush=True)
     for k, name in enumerate(now.calls):
         failed = [f"{which}: {answer['error']}" for which, v in (("before", before), ("now", now))

@@ -27,7 +27,7 @@ from infer.cli.options import (
     Rule,
     Seed,
 )
-from infer.cli.selection import say_notes, with_reading
+from infer.cli.selection import reading_words, say_notes, with_reading
 from infer.cli.simulate import simulate
 from infer.cli.sweep import sweep
 from infer.options import Missing
@@ -230,6 +230,7 @@ def report(
             events=labels,
             n_patterns=n_patterns,
         )
+        analysis = analysis.of_file(data.resolve().name, reading_words(reading))
         with step("page"):
             page, numbers = write_report(analysis, output)
     say_notes(recording)

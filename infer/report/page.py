@@ -19,8 +19,9 @@ from infer.report.large_arrays import parted, write_arrays
 from infer.report.layout import ShownSection, typeset
 from infer.report.results import Analysis
 from infer.report.sections import SECTIONS
-from infer.report.sections.first import cards, claims, first_line, next_steps, remarks, subtitle
+from infer.report.sections.first import cards, claims, first_line, remarks, subtitle
 from infer.report.sections.methods import methods
+from infer.report.sections.next_steps import next_steps
 
 __all__ = ["render_page", "write_report"]
 
