@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from duration import announce
 from sklearn.exceptions import ConvergenceWarning
 
 from infer import PseudoLikelihood, sweep
@@ -30,6 +31,8 @@ from simulate import Glauber, PatternCouplings, random_patterns, sample
 SIZES = {"fit": (2000, 100_000), "wide": (10_000, 20_000), "map": (1000, 20_000_000)}
 # rows of the map that are drawn; they are repeated until it is full
 DRAWN = 1_000_000
+# measured for `fit`, `map` and `cells`; of `wide` from the passes of smaller ones
+SECONDS = {"fit": 75, "wide": 300, "map": 900, "cells": 400}
 TEMPERATURE = 1.5
 CELLS = {
     "n_spins": 20,
@@ -129,6 +132,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20, help="repeats of the 50 cells of `cells` (default 20)")
     parser.add_argument("--output", type=Path, default=Path("."), help="folder of the memory map")
     given = parser.parse_args()
+    announce(SECONDS[given.problem])
     print(f"load of the machine before: {os.getloadavg()[0]:.1f} (1 minute), {os.cpu_count()} processors", flush=True)
     if given.problem == "cells":
         return cells(given.repeats)
