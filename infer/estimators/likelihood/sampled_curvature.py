@@ -11,6 +11,7 @@ from infer.estimators.likelihood.terms import Penalty, Terms
 from infer.types import FloatArray
 
 MOST_PRODUCTS = 60  # conjugate gradient steps for one direction
+MIXING = 0.3  # of the unit matrix into the correlations of the spins, for the preconditioner
 
 
 class WeightedStates:
@@ -89,6 +90,9 @@ class SampledCurvature:
         self._fields = second_moments - np.outer(means, means)
         np.fill_diagonal(self._fields, np.maximum(1.0 - means**2, 1e-12))
         self._inverse_fields = np.linalg.pinv(self._fields, rcond=1e-10, hermitian=True)
+        spread = np.sqrt(np.diag(self._fields))
+        mixed = (1.0 - MIXING) * self._fields / np.outer(spread, spread) + MIXING * np.eye(len(spread))
+        self._inverse_correlation = np.linalg.inv(mixed)
         if terms.n_counts:
             assert states.counts is not None
             share = np.bincount(states.counts, weights=shares, minlength=terms.n_spins + 1)
@@ -125,10 +129,20 @@ class SampledCurvature:
         )
 
     def precondition(self, gradient: FloatArray) -> FloatArray:
-        """Approximate inverse of the curvature, applied to a gradient (size,)."""
+        """
+        Approximate inverse of the curvature, applied to a gradient (size,).
+
+        The covariance of centred products of Gaussian numbers is a product of two of their correlation matrices; its
+        diagonal is exact here, and the matrix is mixed with the unit matrix, since spins are not Gaussian.
+        """
         terms = self.terms
         result = np.empty_like(gradient)
-        result[: terms.n_pairs] = gradient[: terms.n_pairs] / (self._pairs + self.penalty.alpha)
+        scale = np.sqrt(self._pairs + self.penalty.alpha)
+        pairs = np.zeros((terms.n_spins, terms.n_spins))
+        pairs[terms.above] = gradient[: terms.n_pairs] / scale
+        pairs += pairs.T
+        both_sides = self._inverse_correlation @ pairs @ self._inverse_correlation
+        result[: terms.n_pairs] = both_sides[terms.above] / scale
         own = slice(terms.n_pairs, terms.n_pairs + terms.n_fields)
         if terms.fit_fields:
             result[own] = self._inverse_fields @ gradient[own]
