@@ -12,25 +12,27 @@ from tqdm.auto import tqdm
 from infer.estimators.likelihood.chain_moments import ChainMoments, run_chains
 from infer.estimators.likelihood.chains import PersistentChains
 from infer.estimators.likelihood.count_bias import CountBias, count_log_shares, main_pattern
-from infer.estimators.likelihood.sampled_curvature import MOST_PRODUCTS, SampledCurvature, WeightedStates, solve
+from infer.estimators.likelihood.sampled_curvature import SampledCurvature, WeightedStates, solve
 from infer.estimators.likelihood.terms import Penalty, Terms
 from infer.types import FloatArray
 
 NOISE = 0.15  # of the chains at the end, in units of the data's errors
 CLOSE = 0.5  # root mean square mismatch, in units of the data's errors, below which one Newton step is enough
 ROOM = 4.0  # factor of the entropy of the last step, whose estimate takes moments as independent
-LAST_CAUTION, LAST_ACCURACY, LAST_PRODUCTS = 0.05, 1e-3, 150
+LAST_CAUTION = 0.05
+LAST_ACCURACY, COUNT_ACCURACY = (0.01, 60), (1e-3, 150)  # and products, of the last step without and with counts
 FIRST_BURN_IN = 1000  # sweeps until the counts of biased chains are spread as they should be
 BURN_IN = 10  # sweeps after every step before averaging, and one more for each state that is averaged at first
 FIRST_DRAWS = 300
 OVERSHOOT = 0.5  # slope at the end of a step, relative to that at its start, above which the step is shortened
 LARGEST_STEP, LARGEST_LAST_STEP = 1.0, 0.5  # of a coupling or field
-ACCURACY = 0.1  # of the solutions for a step
+ACCURACY, PRODUCTS = 0.1, 30  # of the solutions for a step
 FIRST_ENTROPY, MOST_ENTROPY = 0.0015, 0.01  # of a step, in nats for each spin
 FEWEST_EFFECTIVE = 0.3  # effective number of states after a step, as a share of that before
 NEWTON_STEPS = 2  # on the reweighted likelihood of the same states
-STATES_PER_PARAMETER, STATES = 8, (10_000, 40_000)  # that a step is computed from
+STATES_PER_PARAMETER, STATES = 4, (10_000, 20_000)  # that a step is computed from
 STATES_FOR_CURVATURE = 100_000  # of the last step; sparse spins need many: few states contain a given pair
+MOST_VALUES = 400_000_000  # products of two spins, over these states
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +183,7 @@ def reweighted_step(
     slope, sampled = gradient, states.sums(states.shares)
     for _ in range(NEWTON_STEPS):
         curvature = problem.curvature(states, shares, reference)
-        direction = solve(curvature.apply, curvature.precondition, -slope, ACCURACY, MOST_PRODUCTS)
+        direction = solve(curvature.apply, curvature.precondition, -slope, ACCURACY, PRODUCTS)
         energies = states.energies(direction)
         largest = problem.largest(direction)
         length = min(_length(problem, states, factors, energies, slope, direction, entropy), room / largest)
@@ -197,13 +199,15 @@ def last_step(problem: Problem, vector: FloatArray, moments: ChainMoments) -> St
     """
     Step near the maximum, of more states and solved for more accurately, limited by the measured mismatch.
 
-    Parameters with similar effects (uniform couplings and a potential of the count) can be wrong by a standard error
+    Parameters with similar effects, as uniform couplings and a potential of the count, can be wrong by a standard error
     and change no moment by more than a tenth of its error.
     """
-    states = problem.states(moments, STATES_FOR_CURVATURE)
+    most = int(np.clip(MOST_VALUES // problem.terms.n_spins**2, STATES[0], STATES_FOR_CURVATURE))
+    states = problem.states(moments, most)
     curvature = problem.curvature(states, states.shares, caution=LAST_CAUTION)
     slope = problem.terms.centred_gradient(problem.gradient(vector, moments), problem.centre)
-    direction = solve(curvature.apply, curvature.precondition, -slope, LAST_ACCURACY, LAST_PRODUCTS)
+    accuracy, products = COUNT_ACCURACY if problem.terms.n_counts else LAST_ACCURACY
+    direction = solve(curvature.apply, curvature.precondition, -slope, accuracy, products)
     energies = states.energies(direction)
     entropy = problem.entropy(vector, moments)
     length = _length(problem, states, np.zeros(len(energies)), energies, slope, direction, entropy)
