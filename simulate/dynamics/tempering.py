@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_fields, check_number, seed_sequence
+from simulate.checks import Seed, check_count, check_fields, check_number, seed_sequence
 from simulate.couplings import full_matrix
 from simulate.dynamics import tempering_kernels as kernels
 from simulate.dynamics.sampling import labelled
@@ -32,7 +32,7 @@ def parallel_tempering(
     thin: int = 1,
     hottest: float | None = None,
     n_temperatures: int = 12,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Equilibrium samples by parallel tempering (replica exchange), for couplings at which `Glauber` gets stuck.
