@@ -53,12 +53,22 @@ class PersistentChains:
         record: bool = False,
         every: int = 1,
         half_steps: NDArray[np.float64] | None = None,
+        pattern: NDArray[np.int8] | None = None,
     ) -> NDArray[np.int8]:
         """
         Advance all chains by some sweeps; their states (n_chains, n_sweeps // every, n_spins) if ``record`` is set.
 
-        ``half_steps`` (n_spins,) is the additional field on a spin when 0, 1, ... others are +1.
+        ``half_steps`` (n_spins,) is the additional field on a spin when 0, 1, ... others are +1; with a ``pattern``
+        (n_spins,) of -1 and +1, the field along the pattern when 0, 1, ... others agree with it.
         """
+        if pattern is not None and (pattern < 0).any():
+            # spins that count as +1 where they agree with the pattern
+            self.spins *= pattern
+            turned = np.outer(pattern, pattern) * couplings, pattern * fields
+            states = self.advance(*turned, n_sweeps, record=record, every=every, half_steps=half_steps)
+            self.spins *= pattern
+            states *= pattern
+            return states
         n_chains, n_spins = self.spins.shape
         kept = n_sweeps // every if record else 0
         states = np.empty((n_chains, kept, n_spins), dtype=np.int8)

@@ -147,8 +147,10 @@ class MaximumLikelihood(LikelihoodEstimator):
 
     "exact" sums over all states in every Newton step (at most 20 spins). "pcd" takes the moments of the model from
     Markov chains that continue when couplings change (persistent contrastive divergence), for any number of spins. It
-    starts from independent spins and takes Newton steps whose gradient and curvature come from the chains. The result
-    is checked on fresh chains, half of them started from rows of the data and half from independent spins.
+    starts from independent spins; each step maximises the likelihood that the sampled states give when they are
+    weighted anew. A bias that the weights correct makes the chains visit all numbers of +1 (or of agreements with the
+    pattern along which the data vary most), so that they pass between silence and bursts. The result is checked on
+    fresh chains, half of them started from rows of the data and half from independent spins.
 
     Parameters
     ----------
@@ -207,8 +209,9 @@ class MaximumLikelihood(LikelihoodEstimator):
     References
     ----------
     D. H. Ackley, G. E. Hinton, T. J. Sejnowski 1985, Cognitive Science 9, 147. T. Tieleman 2008, Proc. ICML, 1064,
-    doi:10.1145/1390156.1390290. U. Ferrari 2016, Phys. Rev. E 94, 023301, doi:10.1103/PhysRevE.94.023301 (steps in the
-    metric of the data).
+    doi:10.1145/1390156.1390290. C. J. Geyer, E. A. Thompson 1992, J. R. Stat. Soc. B 54, 657 (states weighted anew).
+    G. M. Torrie, J. P. Valleau 1977, J. Comput. Phys. 23, 187, doi:10.1016/0021-9991(77)90121-8 (bias). U. Ferrari
+    2016, Phys. Rev. E 94, 023301, doi:10.1103/PhysRevE.94.023301 (steps in the metric of the data).
 
     Examples
     --------

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from infer.estimators.likelihood.acceptance import Acceptance, check
 from infer.estimators.likelihood.chain_moments import ChainMoments
 from infer.estimators.likelihood.enumeration import Enumeration, enumerate_states, minimise_exactly
-from infer.estimators.likelihood.monte_carlo import Problem, climb, moment_errors
+from infer.estimators.likelihood.monte_carlo import Problem, climb, last_step, moment_errors
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.likelihood.terms import Parameters, Penalty, Terms
 from infer.statistics.dichotomised import dichotomised_gaussian
@@ -175,8 +175,11 @@ def maximise(
     for _ in range(ROUNDS):
         found = climb(problem, vector, climbing, known, n_chains=n_chains, max_iter=most - n_iter, progress=progress)
         vector, n_iter = found.vector, n_iter + found.n_iter
-        step = part * problem.last_step(vector, found.moments) if found.arrived else np.zeros(terms.size)
-        accepted = check(problem, vector + step, found.moments.variance, checking, n_chains=n_chains)
+        step, bias = np.zeros(terms.size), found.bias
+        if found.arrived:
+            last = last_step(problem, vector, found.moments)
+            step, bias = part * last.change, last.bias(bias, part)
+        accepted = check(problem, vector + step, found.moments.variance, checking, bias, n_chains=n_chains)
         if accepted.accepted or not found.arrived or n_iter >= most:
             vector = vector + step
             break
@@ -184,7 +187,7 @@ def maximise(
             known, part = None, part / 3.0  # the model ran away: go back to the one before
         else:
             # fresh chains may have found a state that the earlier ones missed: their moments include it
-            vector, known = vector + step, accepted.moments
+            vector, known = vector + step, (accepted.moments, bias)
     message = endless_message(infinite, names) if infinite else accepted.reason
     return MomentFit(
         terms.unpack(vector), not message, message, accepted.mismatch, accepted.noise, n_iter, accepted, None, terms,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.likelihood.maximise import MomentFit
-from infer.estimators.likelihood.sampled_curvature import SampledCurvature, pair_variances, solve
+from infer.estimators.likelihood.sampled_curvature import SampledCurvature, WeightedStates, pair_variances, solve
 from infer.estimators.likelihood.terms import Terms
 from infer.statistics.long_batches import long_batches
 from infer.statistics.pair_tables import pair_shares
@@ -215,7 +215,7 @@ def _covariance(fit: MomentFit, centre: FloatArray) -> tuple[FloatArray, float]:
     assert moments is not None
     terms = fit.terms
     wanted = int(np.clip(STATES_PER_PARAMETER * terms.size, *STATES))
-    states = moments.states[:: max(1, len(moments.states) // wanted)]
+    states = moments.resampled(wanted)
     total, mean = np.zeros((terms.size, terms.size), dtype=np.float32), np.zeros(terms.size)
     for start in range(0, len(states), STATES_AT_ONCE):
         features = centred_features(terms, states[start : start + STATES_AT_ONCE], centre)
@@ -257,8 +257,8 @@ def _by_conjugate_gradients(
     """Changes (n_batches, size) of centred parameters, and the approximate diagonal of the inverse."""
     moments = fit.model_moments
     assert moments is not None
-    states = moments.states[:: max(1, len(moments.states) // CG_STATES)]
-    shrinkage = min(0.5, 0.01 + 0.5 * fit.terms.size / len(states))
-    curve = SampledCurvature(fit.terms, fit.penalty, states, centre, second_moments, shrinkage)
+    states = WeightedStates(fit.terms, moments.resampled(CG_STATES), centre)
+    shrinkage = min(0.5, 0.01 + 0.5 * fit.terms.size / len(states.shares))
+    curve = SampledCurvature(fit.penalty, states, states.shares, centre, second_moments, shrinkage)
     change = np.stack([solve(curve.apply, curve.precondition, row, 0.03, CG_PRODUCTS) for row in right])
     return change, curve.inverse_diagonal()
