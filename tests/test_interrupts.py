@@ -9,7 +9,7 @@ import pytest
 from tests.interrupted import LONG
 
 SOON = 3.0  # seconds of processor time of two threads: a compiled call may last a second
-QUIET = 0.1  # the same after the end; a thread that goes on would use 0.3 in the time that is watched
+QUIET = 0.05  # the same after the end; a thread that goes on would use about 0.2 in the time that is watched
 
 
 def check(names):
@@ -31,7 +31,7 @@ def check(names):
 
 @pytest.mark.slow
 def test_threads_end_with_the_call():
-    check(["jackknife", "partition", "basins"])
+    check(["partition", "basins"])
 
 
 @pytest.mark.validation

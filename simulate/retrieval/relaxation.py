@@ -15,8 +15,6 @@ from simulate.couplings import full_matrix
 from simulate.memory import relaxation_kernels as kernels
 from simulate.threads import check_stop, in_threads
 
-AT_ONCE = 10  # states that are relaxed between two moments at which an interrupt is heeded
-
 
 def summarise(result: xr.Dataset, keep: str, independent: str, threshold: float) -> xr.Dataset:
     """Add means over all dimensions but `keep`, with standard errors from means over independent units."""
@@ -38,9 +36,9 @@ def recall(
     """Overlaps (n_patterns,) after relaxation from flipped patterns, and True for those that settled."""
     states = flip(patterns, flipped, rng).astype(np.float64)
     sweeps = np.empty(len(states), dtype=np.int64)
-    for k in range(0, len(states), AT_ONCE):
+    for k in range(len(states)):  # one at a time, so that an interrupt is heeded
         check_stop()
-        kernels.settle_all(outgoing, states[k : k + AT_ONCE], rng, max_sweeps, sweeps[k : k + AT_ONCE])
+        kernels.settle_all(outgoing, states[k : k + 1], rng, max_sweeps, sweeps[k : k + 1])
     return (states * patterns).mean(axis=1), sweeps > 0
 
 
