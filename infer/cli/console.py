@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -26,6 +26,9 @@ __all__ = [
 #: Seconds after which a signal that came at a bad moment is sent again.
 _AGAIN = 0.02
 
+#: The signals that raised an exception, which compiled code may have turned into another one.
+_raised: list[int] = []
+
 
 def ignore_signals() -> None:
     """Ignore signals from now on: the outcome is decided, and the exit of Python would end with another status."""
@@ -35,6 +38,7 @@ def ignore_signals() -> None:
 
 def stop_on_signals() -> None:
     """SIGTERM raises SystemExit and SIGINT KeyboardInterrupt, so that cleanup runs and unfinished files are removed."""
+    _raised.clear()
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) != signal.SIG_IGN:  # a shell ignores it for commands in the background
             signal.signal(number, _stop)
@@ -54,6 +58,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
             again.start()
             return
         frame = frame.f_back
+    _raised.append(number)
+    _raise(number)
+
+
+def _raise(number: int) -> NoReturn:
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)
@@ -66,7 +75,12 @@ def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         with warnings_on_one_line():
             try:
-                function(*args, **kwargs)
+                try:
+                    function(*args, **kwargs)
+                except Exception:
+                    if _raised:  # such as "Invalid affine transformation matrix" of matplotlib for any exception inside
+                        _raise(_raised[0])
+                    raise
             except KeyboardInterrupt as stop:
                 complain(str(stop) or "interrupted; no output was written")
                 raise typer.Exit(130) from None
