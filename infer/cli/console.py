@@ -7,7 +7,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ __all__ = [
     "complain",
     "ignore_signals",
     "one_line_errors",
+    "open_closed_streams",
     "stop_on_signals",
     "wants_progress",
     "wants_steps",
@@ -26,8 +27,25 @@ __all__ = [
 #: Seconds after which a signal that came at a bad moment is sent again.
 _AGAIN = 0.02
 
+#: Exit status where whoever reads standard output has closed it: that of programs that SIGPIPE ends.
+BROKEN_PIPE = 141
+
 #: The signals that raised an exception, which compiled code may have turned into another one.
 _raised: list[int] = []
+
+
+def open_closed_streams() -> None:
+    """Open the null device in place of standard streams that are closed: the next files would take their numbers.
+
+    What is meant for standard error, or a child process, would then be written into a file of results.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115
 
 
 def ignore_signals() -> None:
@@ -84,6 +102,10 @@ def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
             except KeyboardInterrupt as stop:
                 complain(str(stop) or "interrupted; no output was written")
                 raise typer.Exit(130) from None
+            except BrokenPipeError:  # whoever read the results, such as `head`, has enough of them
+                with suppress(OSError, AttributeError):  # Python writes the rest of it at exit
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(BROKEN_PIPE) from None
             except (ValueError, OSError, MemoryError) as error:
                 complain(str(error) or type(error).__name__)
                 raise typer.Exit(1) from None

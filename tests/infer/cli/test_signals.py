@@ -120,7 +120,7 @@ def test_signals_at_random_moments(tmp_path, name, number):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_that_a_library_turns_into_an_error_stops_the_command(number, status, capsys):
-    """Matplotlib reported one inside of its compiled code as an invalid transformation: 1 of 20 reports, with status 1."""
+    """Matplotlib reported one inside of its compiled code as an invalid transformation: 1 of 20 reports."""
 
     @one_line_errors
     def command():
