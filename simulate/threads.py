@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["Stop", "StoppedError", "check_stop", "in_threads", "one_blas_thread"]
+__all__ = ["Stop", "StoppedError", "check_stop", "in_threads", "one_blas_thread", "one_thread_for_few_spins"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 #: Longest time to wait for tasks that were told to stop; a part of a chain takes milliseconds, compilation seconds.
 SECONDS_TO_STOP = 30.0
+#: Spins up to which products of their matrices use one thread.
+SPINS_FOR_THREADS = 300
 
 
 class StoppedError(Exception):
@@ -234,3 +236,11 @@ def one_blas_thread(limited: bool = True) -> Iterator[None]:
         yield
     finally:
         _limit.leave()
+
+
+def one_thread_for_few_spins(n_spins: int) -> AbstractContextManager[None]:
+    """`one_blas_thread` where the matrices of so few spins are multiplied faster than further threads are started.
+
+    On a busy machine starting them takes up to ten times as long as the product.
+    """
+    return one_blas_thread(n_spins <= SPINS_FOR_THREADS)

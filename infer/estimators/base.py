@@ -264,7 +264,8 @@ class SpinEstimator(BaseEstimator):
         samples = samples.with_values(array, names=names, gaps=self.missing == "mask")
         if self.threshold is not None:
             return samples.binarised(self.threshold)
-        return samples.with_values(samples.spins)
+        # spins that were int8 already are not checked again
+        return samples if samples.spins is samples.values else samples.with_values(samples.spins)
 
     def read(self, X: Any, sample_weight: ArrayLike | None = None) -> Samples:
         """Read samples and check their number of spins, names and values against a fit.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_number, check_patterns
+from simulate.checks import Seed, check_count, check_number, check_patterns
 from simulate.contrastive.nonlinearity import hard_threshold
 from simulate.contrastive.response import chemotaxis_kernel
 from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth
@@ -49,7 +49,7 @@ def free_correlations(
     *,
     temperature: float = 0.5,
     n_sweeps: int = 50,
-    seed: Any = None,
+    seed: Seed = None,
 ) -> NDArray[np.float64]:
     """Correlations s_i s_j of the state that a free network reaches from a random start.
 
@@ -99,7 +99,7 @@ def learn_patterns(
     temperature: float = 0.5,
     n_sweeps: int = 50,
     couplings: ArrayLike | None = None,
-    seed: Any = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> NDArray[np.float64]:
     """Train couplings by temporal contrast between the free and the clamped state.

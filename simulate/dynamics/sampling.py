@@ -15,7 +15,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_number, first_place, seed_sequence
+from simulate.checks import Seed, check_count, check_number, first_place, seed_sequence
 from simulate.dynamics.convergence import bounded_convergence, convergence, warn_unless_settled
 from simulate.dynamics.dynamics import Dynamics, Schedule, Start
 from simulate.threads import Stop, one_blas_thread
@@ -36,7 +36,7 @@ def sample(
     chains: int | None = None,
     burn_in: int | None = None,
     thin: int = 1,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
+    seed: Seed = None,
     n_jobs: int | None = None,
     initial: ArrayLike | None = None,
     continue_from: xr.Dataset | None = None,
@@ -136,7 +136,7 @@ def trajectory(
     interval: float | None = None,
     chains: int | None = None,
     burn_in: int | None = None,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
+    seed: Seed = None,
     n_jobs: int | None = None,
     initial: ArrayLike | None = None,
     continue_from: xr.Dataset | None = None,

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_fields, check_number, seed_sequence
+from simulate.checks import Seed, check_count, check_fields, check_number, seed_sequence
 from simulate.couplings import full_matrix
 from simulate.dynamics import tempering_kernels as kernels
 from simulate.dynamics.sampling import labelled
@@ -33,7 +33,7 @@ def parallel_tempering(
     thin: int = 1,
     hottest: float | None = None,
     n_temperatures: int = 12,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Equilibrium samples by parallel tempering (replica exchange), for couplings at which `Glauber` gets stuck.
@@ -141,7 +141,7 @@ def _one_chain(
 
 
 def _advance(
-    fixed: tuple[Any, ...], n_sweeps: int, at_once: int, record: NDArray[np.int8], accepted: NDArray[Any], parity: int
+    fixed: Any, n_sweeps: int, at_once: int, record: NDArray[np.int8], accepted: NDArray[Any], parity: int
 ) -> int:
     """Run some sweeps, and record the last state in ``record`` (1, n_spins); the number of exchanges so far."""
     for first in range(0, n_sweeps, at_once):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_number
+from simulate.checks import Seed, check_count, check_number
 from simulate.couplings import check_couplings, full_matrix
 from simulate.memory import relaxation_kernels as kernels
 from simulate.threads import one_blas_thread
@@ -28,7 +28,7 @@ def thermal_unlearn(
     method: Literal["monte-carlo", "mean-field"] = "monte-carlo",
     burn_in: int = 50,
     draws: int = 10,
-    seed: Any = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> NDArray[np.float64]:
     """Unlearning at a temperature: weaken the correlations of the thermal state.

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from simulate.checks import check_count, check_number, check_patterns, seed_sequence
+from simulate.checks import Seed, check_count, check_number, check_patterns, seed_sequence
 from simulate.dynamics.dynamics import Dynamics
 from simulate.dynamics.sampling import sample
 from simulate.memory import relaxation_kernels as kernels
@@ -62,9 +62,7 @@ def overlaps(states: Any, patterns: ArrayLike) -> NDArray[np.float64]:
     return values @ xi.T.astype(np.float64) / xi.shape[1]
 
 
-def relax(
-    couplings: Any, states: ArrayLike, *, max_sweeps: int = 1000, seed: int | np.random.SeedSequence | None = None
-) -> NDArray[np.int8]:
+def relax(couplings: Any, states: ArrayLike, *, max_sweeps: int = 1000, seed: Seed = None) -> NDArray[np.int8]:
     """Zero-temperature relaxation: flip spins that oppose their local field, one at a time, until none is left.
 
     A sweep visits every spin once in a new random order. With symmetric couplings each flip lowers the energy, so a
@@ -78,7 +76,7 @@ def relax(
         Initial states; not changed.
     max_sweeps : int, default 1000
         Largest number of sweeps.
-    seed : int, SeedSequence or None
+    seed : int, SeedSequence, Generator or None
         Seed of the orders.
 
     Returns
@@ -192,7 +190,7 @@ def basins(
     n_repeats: int = 10,
     threshold: float = 0.95,
     max_sweeps: int = 1000,
-    seed: int | np.random.SeedSequence | None = None,
+    seed: Seed = None,
     n_jobs: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -214,7 +212,7 @@ def basins(
         A pattern counts as retrieved where the final overlap is at least this.
     max_sweeps : int, default 1000
         Largest number of sweeps.
-    seed : int, SeedSequence or None
+    seed : int, SeedSequence, Generator or None
         The same seed gives the same result for any `n_jobs`.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).
@@ -282,7 +280,7 @@ def capacity(
     burn_in: int = 200,
     draws: int = 100,
     thin: int = 1,
-    seed: int | np.random.SeedSequence | None = None,
+    seed: Seed = None,
     n_jobs: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -314,7 +312,7 @@ def capacity(
         A pattern counts as retrieved where its (mean) overlap is at least this.
     burn_in, draws, thin : int
         Schedule of `sample`, with `dynamics` only.
-    seed : int, SeedSequence or None
+    seed : int, SeedSequence, Generator or None
         The same seed gives the same result for any `n_jobs`.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).

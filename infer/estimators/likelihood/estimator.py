@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from infer.checks import seed_of
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.likelihood.maximise import N_CHAINS, REFERENCE_STATES, MomentFit, maximise
@@ -89,7 +90,7 @@ class LikelihoodEstimator(SpinEstimator):
             samples.n_samples,
             self.alpha_,
             samples.fit_fields,
-            int(rng.randint(np.iinfo(np.int32).max)),
+            seed_of(rng),
             counts=counts,
             smoothness=self._smoothness(samples),
             method="exact" if exactly else "pcd",

@@ -16,6 +16,7 @@ from infer.estimators.likelihood.terms import Parameters, Penalty, Terms
 from infer.statistics.dichotomised import dichotomised_gaussian
 from infer.statistics.pair_tables import EmptyPairs, empty_pairs, fixed_pairs
 from infer.types import FloatArray
+from simulate.checks import Seed, seed_sequence
 
 N_CHAINS = 128
 REFERENCE_STATES = 20_000
@@ -85,7 +86,7 @@ def maximise(
     n_samples: float,
     alpha: float | None = None,
     fit_fields: bool = True,
-    seed: int | np.random.SeedSequence = 0,
+    seed: Seed = 0,
     *,
     counts: FloatArray | None = None,
     smoothness: float = 0.0,
@@ -117,7 +118,7 @@ def maximise(
     alpha : float, optional
         Strength of the penalty; 1 / n_samples by default.
     fit_fields : bool
-    seed : int or SeedSequence
+    seed : int, SeedSequence, Generator or None
     counts : ndarray (n_spins + 1,), optional
         Shares of the rows with 0, 1, ... spins at +1; if given, a potential of the count is fitted too.
     smoothness : float
@@ -163,7 +164,7 @@ def maximise(
             parameters, not message, message, minimum.gradient_norm, 0.0, minimum.n_iter, empty, None, states_of_all,
             terms, penalty,
         )  # fmt: skip
-    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    root = seed_sequence(seed)
     drawn, climbing, checking = root.spawn(3)
     if states is None:
         states = dichotomised_gaussian(means, second_moments, REFERENCE_STATES, np.random.default_rng(drawn))

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from infer.checks import constant_spins, name_spins
+from infer.checks import constant_spins, name_spins, seed_of
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.pseudolikelihood.influence import Influence, batch_influence
@@ -140,7 +140,7 @@ class ErrorBars(SpinEstimator):
             coords=coords,
             draws=draws,
             chains=chains,
-            random_state=random_state,
+            seed=seed_of(random_state),
             attributes={"model": type(self).__name__, "approximation": "Gaussian, sandwich covariance"},
         )
 
@@ -263,11 +263,11 @@ class ErrorBars(SpinEstimator):
         constant = np.setdiff1d(np.arange(samples.n_spins), self._varying)
 
         def fit(seed: int) -> tuple[NDArray, NDArray]:
-            generator = np.random.RandomState(seed)
+            generator = np.random.default_rng(seed)
             if independent and weight is not None:
                 counts = generator.multinomial(int(samples.n_samples), weight / weight.sum()).astype(np.float64)
             else:
-                index = next(block_bootstrap_indices(len(spins), samples.chains, random_state=generator))
+                index = next(block_bootstrap_indices(len(spins), samples.chains, seed=generator))
                 counts = np.bincount(index, minlength=len(spins)).astype(np.float64)
                 counts *= 1.0 if weight is None else weight
             lost = np.setdiff1d(constant_spins(spins, counts), constant)
