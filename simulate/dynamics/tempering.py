@@ -144,7 +144,8 @@ def _advance(
     fixed: Any, n_sweeps: int, at_once: int, record: NDArray[np.int8], accepted: NDArray[Any], parity: int
 ) -> int:
     """Run some sweeps, and record the last state in ``record`` (1, n_spins); the number of exchanges so far."""
+    temper: Any = kernels.temper
     for first in range(0, n_sweeps, at_once):
         check_stop()
-        parity = kernels.temper(*fixed, min(at_once, n_sweeps - first), record, accepted, parity)
+        parity = temper(*fixed, min(at_once, n_sweeps - first), record, accepted, parity)
     return parity
