@@ -82,6 +82,9 @@ def fitted():
 
 #: Of every public function with a seed, a short call.
 CALLS = {
+    "boltzmann_learning": lambda seed: simulate.boltzmann_learning(
+        XI, lambda couplings, fields: simulate.Glauber(couplings, 1.0, fields=fields), n_steps=3, chains=2, seed=seed
+    ),
     "bounded_learning": lambda seed: simulate.bounded_learning(XI, 0.5, n_dreams=3, seed=seed),
     "centred_daydream": lambda seed: simulate.centred_daydream(XI, 5, seed=seed),
     "correlated_patterns": lambda seed: simulate.correlated_patterns(3, 8, correlation=0.2, seed=seed),
@@ -119,6 +122,12 @@ CALLS = {
     "capacity": lambda seed: (
         retrieval.capacity(simulate.hebbian, [0.25], 8, n_repeats=1, n_starts=2, seed=seed)["overlap"].values
     ),
+    "lifetimes": lambda seed: (
+        retrieval.lifetimes(
+            simulate.hebbian, 0.25, 8, [1, 3], dynamics=lambda one: simulate.Glauber(one, 1.0), n_repeats=2, seed=seed
+        )["overlap"].values
+    ),
+    "recognition": lambda seed: retrieval.recognition(GLAUBER, XI, n_repeats=2, draws=3, seed=seed)["overlap"].values,
     "relax": lambda seed: retrieval.relax(J, XI, seed=seed),
 }
 

@@ -18,6 +18,7 @@ from simulate import (
     PatternCouplings,
     PersistentGlauber,
     SoftSpin,
+    SphericalHopfield,
     SpinDynamics,
     hebbian,
     random_patterns,
@@ -57,6 +58,7 @@ DYNAMICS = {
     "parallel": KineticIsing(COUPLINGS, 1.5, "parallel"),
     "block Gibbs": BlockGibbs(COUPLINGS, 1.5),
     "soft spins": ActiveOrnsteinUhlenbeck(COUPLINGS, 1.0, 0.5, temperature=0.1, potential=SoftSpin(1.0)),
+    "spherical": SphericalHopfield(PatternCouplings(PATTERNS), 1.0, 0.1, 0.5, 1.0, time_step=0.05),
     "harmonic": ActiveOrnsteinUhlenbeck(COUPLINGS, 1.0, 0.5, temperature=0.1, potential=Harmonic(3.0)),
 }
 
