@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from infer.cli.console import complain, ignore_signals, one_line_errors, stop_on_signals, wants_progress, wants_steps
+from infer.cli.console import (
+    complain,
+    ignore_signals,
+    one_line_errors,
+    open_closed_streams,
+    stop_on_signals,
+    wants_progress,
+    wants_steps,
+)
 from infer.cli.landscape import landscape
 from infer.cli.options import (
     Alpha,
@@ -347,6 +355,7 @@ def _show_headline(analysis: Any) -> None:
 
 def main() -> None:
     """Entry point of the `reverie` command."""
+    open_closed_streams()
     stop_on_signals()
     try:
         app()

@@ -17,6 +17,7 @@ from infer.checks import release_pages
 from infer.estimators.packed import PackedSpins, Tiles
 from infer.estimators.table_kernels import STRIP
 from infer.statistics.long_batches import LongBatches, long_batches
+from simulate.threads import check_stop
 
 CHUNK_ROWS = 4096  # samples in a chunk, so that their products stay in the cache
 PACKED_ROWS = 8192  # samples packed into bits together
@@ -97,6 +98,7 @@ class SpinRows:
         n_threads = min(effective_n_jobs(self.n_jobs), len(chunks))
         read = 0
         for rows, result in zip(chunks, in_order(work, chunks, n_threads), strict=True):
+            check_stop()
             yield result
             read += rows.stop - rows.start
             if read >= 16 * CHUNK_ROWS:

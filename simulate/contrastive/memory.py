@@ -14,6 +14,7 @@ from simulate.contrastive.response import chemotaxis_kernel
 from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth
 from simulate.couplings import check_couplings, hebbian
 from simulate.memory import relaxation_kernels as kernels
+from simulate.memory.thermal import sampled_correlations
 from simulate.user_warnings import warn
 
 __all__ = ["free_correlations", "learn_patterns", "memory_rule"]
@@ -201,9 +202,7 @@ def _free(
     """Correlations of a free state, and whether it converged."""
     n_spins = len(couplings)
     if free_state == "thermal":
-        total = np.zeros((n_spins, n_spins))
-        kernels.thermal_correlations(couplings, temperature, n_sweeps, n_sweeps, rng, total)
-        return total / n_sweeps, True
+        return sampled_correlations(couplings, temperature, n_sweeps, n_sweeps, rng), True
     if free_state == "graded":
         spins, settled = rng.uniform(-1, 1, n_spins), False
         for _ in range(_MAX_ITERATIONS):

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
@@ -20,6 +20,7 @@ from infer.estimators.likelihood.chain_moments import independent_spins
 from infer.estimators.likelihood.chains import PersistentChains, chain_generators, padded
 from infer.estimators.likelihood.enumeration import enumerate_states
 from simulate.checks import Seed, seed_sequence
+from simulate.threads import check_stop, in_threads
 from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
@@ -229,10 +230,14 @@ class AnnealingPath:
         schedule = np.linspace(0.0, 1.0, n_temperatures + 1)
         # each chain has its own random numbers, so that it does not matter which thread it runs on
         edges = np.linspace(0, n_chains, min(self.n_threads, n_chains) + 1).astype(int)
-        Parallel(n_jobs=len(edges) - 1, prefer="threads")(
-            delayed(anneal_chains)(state[part], *fixed, spins[part], schedule, weights[part])
-            for part in (slice(a, b) for a, b in pairwise(edges))
-        )
+
+        def anneal(chains: tuple[int, int]) -> None:
+            for chain in range(*chains):  # one at a time, so that an interrupt is heeded
+                check_stop()
+                one = slice(chain, chain + 1)
+                anneal_chains(state[one], *fixed, spins[one], schedule, weights[one])
+
+        in_threads(anneal, pairwise(edges), len(edges) - 1)
         return weights
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
@@ -25,7 +24,7 @@ from infer.statistics.uncertainty import (
     posterior_dataset,
 )
 from infer.types import FloatArray
-from simulate.threads import one_blas_thread
+from simulate.threads import in_threads, one_blas_thread
 
 #: Largest size of the influences of batches that a fit keeps for replicates, in bytes.
 MOST_KEPT = 1 << 29
@@ -289,8 +288,7 @@ class ErrorBars(SpinEstimator):
             return fitted.couplings_[above], fitted.fields_[self._varying]
 
         seeds = rng.randint(np.iinfo(np.int32).max, size=n_replicates)
-        with one_blas_thread():  # set here because the limit is global: a thread that ends must not lift it for others
-            fits = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fit)(int(seed)) for seed in seeds)
+        fits = in_threads(fit, [int(seed) for seed in seeds], self.n_jobs)
         found = {"couplings": np.stack([couplings for couplings, _ in fits])}
         if self.fit_fields_:
             found["fields"] = np.stack([fields for _, fields in fits])
