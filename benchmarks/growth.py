@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from duration import announce
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
@@ -120,7 +121,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("."), help="folder of growth.svg")
     parser.add_argument("--quick", action="store_true", help="the small sizes only, about a minute")
     options = parser.parse_args()
-    print("about a minute" if options.quick else "about ten minutes", flush=True)
+    announce(60 if options.quick else 600)
     warnings.simplefilter("ignore")
     spins, samples = (SPINS[:3], SAMPLES[:2]) if options.quick else (SPINS, SAMPLES)
     of_fits = list(itertools.product(spins, samples))

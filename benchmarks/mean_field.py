@@ -12,6 +12,7 @@ import time
 import warnings
 
 import numpy as np
+from duration import announce
 from pseudolikelihood import draw
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--spins", type=int, default=200)
     parser.add_argument("--samples", type=int, default=50_000)
     arguments = parser.parse_args()
+    announce(4 + arguments.samples / 50_000 * (arguments.spins / 200) ** 2 * 12)
     with threadpool_limits(1):
         for name, (samples, couplings) in cases(arguments.spins, arguments.samples).items():
             compare(name, samples, couplings)

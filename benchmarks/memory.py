@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from duration import announce
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
@@ -118,7 +119,7 @@ def main() -> None:
         if free < 1.2 * size:
             sys.exit(f"{folder} has {free / 1e9:.1f} GB free, {1.2 * size / 1e9:.1f} are needed: pass another --folder")
         # 735 s of fit for 4 GB (tests/VALIDATION.md), and the writing of the file
-        print(f"about {max(1.0, size / 4e9 * 15):.0f} minutes on one processor", flush=True)
+        announce(60.0 + 840.0 * size / 4e9)
         path = Path(folder) / "spins.i8"
         write_samples(path, arguments.spins, arguments.samples)
         command = [sys.executable, __file__, "--fit", str(path)]

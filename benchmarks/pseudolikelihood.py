@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from duration import announce
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -35,6 +36,8 @@ from simulate import Glauber, hebbian, random_patterns, sample
 CLOSE = 1e-4
 PATIENCE = 50  # the joint L-BFGS is stopped after this many times our seconds
 CASES = ("sk50", "sk100", "sk200", "sk400", "sk200-strong", "hopfield-0.8", "hopfield-0.5")
+# of a repeat, all methods together
+SECONDS = {"sk50": 2, "sk100": 5, "sk200": 12, "sk400": 60, "sk200-strong": 20, "hopfield-0.8": 20, "hopfield-0.5": 20}
 
 
 class CloseEnough(Exception):  # noqa: N818
@@ -254,6 +257,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=4, help="nodes on which scikit-learn is timed; 0: all")
     parser.add_argument("--skip", nargs="*", default=[], choices=("sklearn", "joint"), help="baselines to leave out")
     arguments = parser.parse_args()
+    announce(sum(SECONDS.get(case, 60) for case in arguments.cases) * (arguments.repeats + 1))
     print(
         "one thread; seconds of processor time, medians over",
         arguments.repeats,

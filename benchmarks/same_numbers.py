@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from duration import announce
 
 
 def digest(values):
@@ -176,6 +177,7 @@ def numbers():
 
 
 def main(action, path):
+    announce(35)
     warnings.simplefilter("ignore")
     found = numbers()
     if action == "record":

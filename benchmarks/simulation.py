@@ -1,7 +1,8 @@
 """Speed of the simulation, compared with other libraries: `python benchmarks/simulation.py`.
 
-Every figure is the median over repeats in one run, one thread unless said; ratios compare the same repeats. Peers come
-with the extra `bench` (dwave-samplers, openjij) and are left out, with a word, where they are not installed.
+Every figure is the median over repeats in one run, one thread and its processor time unless said; ratios compare the
+same repeats. Peers come with the extra `bench` (dwave-samplers, openjij) and are left out, with a word, where they are
+not installed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from duration import announce
 from joblib import Parallel, delayed
 from numba import njit
 from threadpoolctl import threadpool_limits
@@ -69,15 +71,19 @@ def plain_persistent_loop(couplings, spins, fields, thresholds, temperature, per
                 fields[j] += change * row[j]
 
 
-def median_rates(runs: dict[str, tuple[Callable[[int], object], float]], repeats: int) -> dict[str, np.ndarray]:
+def median_rates(
+    runs: dict[str, tuple[Callable[[int], object], float]],
+    repeats: int,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, np.ndarray]:
     """Operations per second of every run, all runs in turn within each repeat, the first repeat thrown away."""
     rates: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):
         for name, (run, operations) in runs.items():
-            start = time.perf_counter()
+            start = clock()
             run(repeat)
             if repeat:
-                rates[name].append(operations / (time.perf_counter() - start))
+                rates[name].append(operations / (clock() - start))
     return {name: np.array(values) for name, values in rates.items()}
 
 
@@ -117,6 +123,7 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
         ),
         "reverie, Hebbian patterns": (ours(hebbian_patterns), updates),
         "reverie, Hebbian patterns, 8 chains": (ours(hebbian_patterns, 8), updates),
+        "reverie, Hebbian patterns, 1 chain": (ours(hebbian_patterns, 1), updates),
         "reverie, dreamed patterns": (ours(dreamed), updates),
         "reverie, dreamed patterns, 8 chains": (ours(dreamed, 8), updates),
         "reverie, matrix": (ours(couplings), updates),
@@ -181,15 +188,15 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
 
 
 def first_call() -> None:
-    """Seconds of the first `sample` in a process whose compiled code is cached, and of the second."""
+    """Processor seconds of the first `sample` in a process whose compiled code is cached, and of the second."""
     code = (
         "import time\n"
         "from simulate import Glauber, PatternCouplings, random_patterns, sample\n"
         "dynamics = Glauber(PatternCouplings(random_patterns(50, 1000, seed=0)), 1.0)\n"
         "for _ in range(2):\n"
-        "    start = time.perf_counter()\n"
+        "    start = time.process_time()\n"
         "    sample(dynamics, draws=2, chains=8, burn_in=1, seed=0, check=False)\n"
-        "    print(time.perf_counter() - start)\n"
+        "    print(time.process_time() - start)\n"
     )
     for _ in range(2):  # the first process may have to compile
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -220,7 +227,7 @@ def two_threads(repeats: int) -> None:
         }
         report(
             f"Spins: N = {n_spins}, P = {len(patterns)}, beta = 1, 8 chains, {name}; million updates a second",
-            median_rates(runs, repeats),
+            median_rates(runs, repeats, clock=time.perf_counter),
             "one thread",
             1e6,
         )
@@ -303,6 +310,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5, help="repeats behind every median (default 5)")
     repeats = parser.parse_args().repeats
+    announce(20 + 45 * (repeats + 1))
     for peer in ("dwave", "openjij"):
         if not importlib.util.find_spec(peer):
             print(f"{peer} is not installed and left out (pip install -e '.[bench]')")

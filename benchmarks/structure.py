@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from duration import announce
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
@@ -25,6 +26,7 @@ from tqdm.auto import tqdm
 from infer import InteractionScreening, MeanField, MinimumProbabilityFlow, PseudoLikelihood
 
 N_SPINS, TRIALS = 16, 45
+SECONDS = 30  # a cell, on average: strong couplings take many times as long as weak ones
 STEPS = 8  # of the numbers of samples tried, per doubling
 STATES = (2 * ((np.arange(2**N_SPINS)[:, None] >> np.arange(N_SPINS)) & 1) - 1).astype(np.int8)
 UPPER = np.triu_indices(N_SPINS, 1)
@@ -130,6 +132,11 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=1 << 28, help="largest number of samples tried")
     parser.add_argument("--n-jobs", type=int, default=1)
     arguments = parser.parse_args()
+    n_cells, n_threads = (
+        len(arguments.graphs) * len(arguments.strengths) * len(arguments.methods),
+        effective_n_jobs(arguments.n_jobs),
+    )
+    announce(SECONDS * n_cells / n_threads, n_threads)
     tasks = [(g, s, m) for g in arguments.graphs for s in arguments.strengths for m in arguments.methods]
     start = time.time()
     with threadpool_limits(1):

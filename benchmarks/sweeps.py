@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from duration import announce
 
 from infer import sweep
 from infer.sweeps.cell import try_cell
@@ -69,8 +70,7 @@ def main():
     parser.add_argument("--skip-cluster", action="store_true")
     arguments = parser.parse_args()
     # 1.8 seconds a cell, and 150 seconds of clusters with their starts (tests/VALIDATION.md)
-    minutes = (1.8 * arguments.cells + (0 if arguments.skip_cluster else 200)) / 60
-    print(f"about {minutes:.0f} minutes on two processors that do nothing else", flush=True)
+    announce(1.8 * arguments.cells + (0 if arguments.skip_cluster else 200), processors=2)
     time_cells(arguments.cells, arguments.seed)
     if arguments.skip_cluster:
         return

@@ -20,6 +20,7 @@ __all__ = [
     "passing_rows",
     "release_pages",
     "row_chunks",
+    "seed_of",
 ]
 
 CHUNK_VALUES = 1 << 21  # values per chunk when large (memory-mapped) input is checked or scored
@@ -151,3 +152,10 @@ def constant_spins(spins: NDArray[np.int8], weight: NDArray | None = None) -> ND
         if not constant.any():
             break
     return np.flatnonzero(constant)
+
+
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """Seed for the functions that an estimator calls, from its `random_state`."""
+    from sklearn.utils import check_random_state  # loaded by then: only estimators have a random state
+
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))

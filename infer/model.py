@@ -188,14 +188,16 @@ def fitted_estimator(model: Any) -> Any:
     return model if hasattr(model, "couplings_") else None
 
 
-def symmetric_matrix(couplings: ArrayLike, name: str = "couplings") -> FloatArray:
-    """Check couplings (n_spins, n_spins); return a float64 copy, exactly symmetric with zero diagonal.
+def symmetric_matrix(couplings: ArrayLike, name: str = "couplings", *, diagonal: bool = False) -> FloatArray:
+    """Check a matrix (n_spins, n_spins) such as couplings; return a float64 copy that is exactly symmetric.
 
     Parameters
     ----------
     couplings : array_like, shape (n_spins, n_spins)
     name : str
         Name of the matrix in messages.
+    diagonal : bool, default False
+        Whether to keep the diagonal, as of correlations; that of couplings is set to zero.
 
     Returns
     -------
@@ -214,7 +216,8 @@ def symmetric_matrix(couplings: ArrayLike, name: str = "couplings") -> FloatArra
     if array.shape[0] < 2:
         raise ValueError(f"{name}: at least two spins are needed, got shape {array.shape}")
     matrix = array.astype(np.float64)
-    np.fill_diagonal(matrix, 0.0)
+    if not diagonal:
+        np.fill_diagonal(matrix, 0.0)
     bad = np.argwhere(~np.isfinite(matrix))
     if bad.size:
         i, j = bad[0]

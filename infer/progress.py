@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 __all__ = ["end_line", "shown_steps", "step"]
 
-#: Seconds without a word at the start, and between two dots.
+#: Seconds at the start in which nothing is shown, and between two dots.
 QUIET = 4.0
 #: Seconds between two views of the live line of a terminal.
 REFRESH = 0.5
@@ -29,13 +29,13 @@ class _Display:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.ended: list[tuple[str, float]] = []
-        self.waiting: list[str] = []  # lines of steps that ended while the command was young
+        self.waiting: list[str] = []  # lines of steps that ended before anything was shown
         self.open = False  # whether the last line on standard error is not ended yet
         self.dots = 0  # on that line
         self.terminal = sys.stderr.isatty()
 
     def write(self, text: str) -> None:
-        """Write at once; a closed pipe is no reason to stop."""
+        """Write at once; a closed pipe does not stop the command."""
         try:
             sys.stderr.write(text)
             sys.stderr.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 
 # characters that XML 1.0 does not allow, not even escaped
@@ -13,6 +14,19 @@ def one_line(text: object) -> str:
     """Text on one line, control characters escaped."""
     words = " ".join(str(text).split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    """A path as text that can be written: in UTF-8 whatever the locale, with a sign for each byte that is not."""
+    return path_bytes(path).decode("utf-8", errors="replace")
+
+
+def path_bytes(path: str | os.PathLike[str]) -> bytes:
+    """A path as the file system has it, or in UTF-8 where the locale has no sign for one of its letters."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        return os.fspath(path).encode("utf-8", errors="replace")
 
 
 def shown(value: object) -> str:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from simulate.dynamics.block_gibbs import BlockGibbs
     from simulate.dynamics.dynamics import Dynamics
     from simulate.dynamics.kinetic import KineticIsing
-    from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical
+    from simulate.dynamics.potentials import Harmonic, Potential, SoftSpin, Spherical
     from simulate.dynamics.sampling import sample, trajectory
+    from simulate.dynamics.spherical import SphericalHopfield
     from simulate.dynamics.spin_dynamics import SpinDynamics
     from simulate.dynamics.spins import (
         ColoredFieldGlauber,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         TwoTemperatureGlauber,
     )
     from simulate.dynamics.tempering import parallel_tempering
+    from simulate.memory.boltzmann import boltzmann_learning
     from simulate.memory.neighbours import bounded_learning, centred_daydream, high_temperature_unlearn
     from simulate.memory.patterns import binarise_images, correlated_patterns, digit_patterns, random_patterns
     from simulate.memory.perceptron import perceptron
@@ -43,11 +45,14 @@ _HOME = {
     "Metropolis": "simulate.dynamics.spins",
     "PatternCouplings": "simulate.couplings",
     "PersistentGlauber": "simulate.dynamics.spins",
+    "Potential": "simulate.dynamics.potentials",
     "SoftSpin": "simulate.dynamics.potentials",
     "Spherical": "simulate.dynamics.potentials",
+    "SphericalHopfield": "simulate.dynamics.spherical",
     "SpinDynamics": "simulate.dynamics.spin_dynamics",
     "TwoTemperatureGlauber": "simulate.dynamics.spins",
     "binarise_images": "simulate.memory.patterns",
+    "boltzmann_learning": "simulate.memory.boltzmann",
     "bounded_learning": "simulate.memory.neighbours",
     "centred_daydream": "simulate.memory.neighbours",
     "correlated_patterns": "simulate.memory.patterns",
@@ -79,11 +84,14 @@ __all__ = [
     "Metropolis",
     "PatternCouplings",
     "PersistentGlauber",
+    "Potential",
     "SoftSpin",
     "Spherical",
+    "SphericalHopfield",
     "SpinDynamics",
     "TwoTemperatureGlauber",
     "binarise_images",
+    "boltzmann_learning",
     "bounded_learning",
     "centred_daydream",
     "contrastive",

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+#: What functions take as `seed`; estimators have `random_state`, as scikit-learn's.
+Seed = int | np.random.SeedSequence | np.random.Generator | None
+
 
 def first_place(mask: NDArray[np.bool_]) -> tuple[int, ...]:
     """Index of the first True entry of a mask, which must have one."""
@@ -75,7 +78,7 @@ def check_fields(fields: ArrayLike | None, n_spins: int, name: str = "fields") -
     return values.copy()
 
 
-def seed_sequence(seed: Any) -> np.random.SeedSequence:
+def seed_sequence(seed: Seed) -> np.random.SeedSequence:
     """Seed sequence of a run; one passed by the caller is copied, since spawning would change it.
 
     From a numpy Generator 128 random bits are drawn, so that each call with the same Generator returns another

@@ -283,18 +283,31 @@ def check_symmetric(matrix: Any, name: str = "couplings") -> Any:
     if largest > ASYMMETRY * scale:
         row, column = (int(k) for k in np.unravel_index(int(difference.argmax()), matrix.shape))
         entries = matrix.toarray() if sparse.issparse(matrix) else matrix
-        off = entries - np.diag(np.diag(entries))
-        triangular = not np.triu(off).any() or not np.tril(off).any()
-        remedy = (
-            "it is triangular, so that it holds each pair once: pass J + J.T (with the diagonal only once)"
-            if triangular
-            else "if the difference is noise, pass (J + J.T) / 2"
-        )
         raise ValueError(
             f"{name} must be symmetric: {name}[{row}, {column}] = {entries[row, column]:.9g} but "
-            f"{name}[{column}, {row}] = {entries[column, row]:.9g}; {remedy}"
+            f"{name}[{column}, {row}] = {entries[column, row]:.9g}; {remedy_of_asymmetry(entries, 'pass')}"
         )
     return (matrix + matrix.T) / 2
+
+
+def remedy_of_asymmetry(matrix: NDArray[Any], verb: str) -> str:
+    """How to make a matrix symmetric, as text.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n_spins, n_spins)
+    verb : str
+        What is done with the result, such as "pass".
+
+    Returns
+    -------
+    str
+        For a triangular matrix the sum with its transpose, since averaging would halve its couplings.
+    """
+    off = matrix - np.diag(np.diag(matrix))
+    if not np.triu(off).any() or not np.tril(off).any():
+        return f"it is triangular, so that it holds each pair once: {verb} J + J.T (with the diagonal only once)"
+    return f"if the difference is noise, {verb} (J + J.T) / 2"
 
 
 def check_couplings(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
+from joblib import Parallel, delayed
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["Stop", "StoppedError", "one_blas_thread"]
+__all__ = ["Stop", "StoppedError", "check_stop", "in_threads", "one_blas_thread", "one_thread_for_few_spins"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 #: Longest time to wait for tasks that were told to stop; a part of a chain takes milliseconds, compilation seconds.
 SECONDS_TO_STOP = 30.0
+#: Spins up to which products of their matrices use one thread.
+SPINS_FOR_THREADS = 300
 
 
 class StoppedError(Exception):
@@ -25,14 +31,16 @@ class Stop:
     """Stops the tasks of a pool of threads when the caller is interrupted: threads themselves cannot be ended.
 
     Used as a context around the pool: where an exception, such as that of Ctrl-C, leaves it, tasks are told to stop,
-    and the exception goes on once they have. Tasks run inside `task` and call `check` between parts of their work. In
-    another process, where a copy arrives, nothing is checked.
+    and the exception goes on once they have. Tasks run inside `task`, and call `check` or `check_stop` between parts of
+    their work. Tasks of a pool that a task has started itself end with it. In another process, where a copy arrives,
+    nothing is checked.
     """
 
     def __init__(self) -> None:
         self._told = False
         self._tasks = 0
         self._change = threading.Condition()
+        self._around: Stop | None = getattr(_own, "stop", None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Stop, ()
@@ -50,6 +58,8 @@ class Stop:
         """Raise `StoppedError` where tasks are to stop."""
         if self._told:
             raise StoppedError
+        if self._around is not None:
+            self._around.check()
 
     @contextmanager
     def task(self) -> Iterator[None]:
@@ -57,12 +67,67 @@ class Stop:
         with self._change:
             self.check()
             self._tasks += 1
+        before = getattr(_own, "stop", None)
+        _own.stop = self
         try:
             yield
         finally:
+            _own.stop = before
             with self._change:
                 self._tasks -= 1
                 self._change.notify_all()
+
+
+_own = threading.local()  # of the calling thread: what stops the task that it runs
+
+
+def check_stop() -> None:
+    """Raise `StoppedError` where the task that this thread runs is to stop; for loops that are long in a task."""
+    stop: Stop | None = getattr(_own, "stop", None)
+    if stop is not None:
+        stop.check()
+
+
+def in_threads(
+    run: Callable[[Task], Result], tasks: Iterable[Task], n_jobs: int | None, *, bar: Any = None, shared: bool = True
+) -> list[Result]:
+    """Results of a function on each task, from a pool of threads that ends when the caller is interrupted.
+
+    Parameters
+    ----------
+    run : callable
+        Called in threads with one task each. Its matrix products use its own thread only; where it is long it calls
+        `check_stop` between parts of its work.
+    tasks : iterable
+    n_jobs : int or None
+        Number of threads as in joblib; None takes that of `joblib.parallel_config`, or one.
+    bar : tqdm, optional
+        Moves by one with each result.
+    shared : bool, default True
+        False lets `joblib.parallel_config` choose processes instead of threads.
+
+    Returns
+    -------
+    list
+        In the order of the tasks.
+    """
+
+    def alone(task: Task) -> Result:
+        # rounding errors of a matrix product must not depend on the number of threads
+        with stop.task(), one_blas_thread():
+            return run(task)
+
+    found = []
+    # the limit holds for the process: a thread that ends must not lift it for others
+    with one_blas_thread(), Stop() as stop:
+        pool = Parallel(
+            n_jobs=n_jobs, return_as="generator", **({"require": "sharedmem"} if shared else {"prefer": "threads"})
+        )
+        for result in pool(delayed(alone)(task) for task in tasks):
+            found.append(result)
+            if bar is not None:
+                bar.update()
+    return found
 
 
 class _Limit:
@@ -171,3 +236,11 @@ def one_blas_thread(limited: bool = True) -> Iterator[None]:
         yield
     finally:
         _limit.leave()
+
+
+def one_thread_for_few_spins(n_spins: int) -> AbstractContextManager[None]:
+    """`one_blas_thread` where the matrices of so few spins are multiplied faster than further threads are started.
+
+    On a busy machine starting them takes up to ten times as long as the product.
+    """
+    return one_blas_thread(n_spins <= SPINS_FOR_THREADS)

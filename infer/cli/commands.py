@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from infer.cli.console import complain, ignore_signals, one_line_errors, stop_on_signals, wants_progress, wants_steps
+from infer.cli.console import (
+    complain,
+    ignore_signals,
+    one_line_errors,
+    open_closed_streams,
+    stop_on_signals,
+    wants_progress,
+    wants_steps,
+)
 from infer.cli.landscape import landscape
 from infer.cli.options import (
     Alpha,
@@ -27,7 +35,7 @@ from infer.cli.options import (
     Rule,
     Seed,
 )
-from infer.cli.selection import say_notes, with_reading
+from infer.cli.selection import reading_words, say_notes, with_reading
 from infer.cli.simulate import simulate
 from infer.cli.sweep import sweep
 from infer.options import Missing
@@ -230,6 +238,7 @@ def report(
             events=labels,
             n_patterns=n_patterns,
         )
+        analysis = analysis.of_file(data.resolve().name, reading_words(reading))
         with step("page"):
             page, numbers = write_report(analysis, output)
     say_notes(recording)
@@ -346,6 +355,7 @@ def _show_headline(analysis: Any) -> None:
 
 def main() -> None:
     """Entry point of the `reverie` command."""
+    open_closed_streams()
     stop_on_signals()
     try:
         app()

@@ -7,9 +7,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -17,6 +17,7 @@ __all__ = [
     "complain",
     "ignore_signals",
     "one_line_errors",
+    "open_closed_streams",
     "stop_on_signals",
     "wants_progress",
     "wants_steps",
@@ -25,6 +26,26 @@ __all__ = [
 
 #: Seconds after which a signal that came at a bad moment is sent again.
 _AGAIN = 0.02
+
+#: Exit status where whoever reads standard output has closed it: that of programs that SIGPIPE ends.
+BROKEN_PIPE = 141
+
+#: The signals that raised an exception, which compiled code may have turned into another one.
+_raised: list[int] = []
+
+
+def open_closed_streams() -> None:
+    """Open the null device in place of standard streams that are closed: the next files would take their numbers.
+
+    What is meant for standard error, or a child process, would then be written into a file of results.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115
 
 
 def ignore_signals() -> None:
@@ -35,6 +56,7 @@ def ignore_signals() -> None:
 
 def stop_on_signals() -> None:
     """SIGTERM raises SystemExit and SIGINT KeyboardInterrupt, so that cleanup runs and unfinished files are removed."""
+    _raised.clear()
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) != signal.SIG_IGN:  # a shell ignores it for commands in the background
             signal.signal(number, _stop)
@@ -54,6 +76,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
             again.start()
             return
         frame = frame.f_back
+    _raised.append(number)
+    _raise(number)
+
+
+def _raise(number: int) -> NoReturn:
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)
@@ -66,10 +93,19 @@ def one_line_errors(function: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         with warnings_on_one_line():
             try:
-                function(*args, **kwargs)
+                try:
+                    function(*args, **kwargs)
+                except Exception:
+                    if _raised:  # such as "Invalid affine transformation matrix" of matplotlib for any exception inside
+                        _raise(_raised[0])
+                    raise
             except KeyboardInterrupt as stop:
                 complain(str(stop) or "interrupted; no output was written")
                 raise typer.Exit(130) from None
+            except BrokenPipeError:  # whoever read the results, such as `head`, has enough of them
+                with suppress(OSError, AttributeError):  # Python writes the rest of it at exit
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(BROKEN_PIPE) from None
             except (ValueError, OSError, MemoryError) as error:
                 complain(str(error) or type(error).__name__)
                 raise typer.Exit(1) from None

@@ -65,6 +65,7 @@ def run_demo(
         with atomic_write(folder / "samples.nc") as temporary:
             write_netcdf(temporary, samples, patterns)
             analysis = analyse(samples, patterns, source="reverie demo", seed=seed, n_jobs=n_jobs, progress=progress)
+            analysis = analysis.of_file("samples.nc")
             with step("page"):
                 page, _ = write_report(analysis, folder / "report.html")
     except BaseException:

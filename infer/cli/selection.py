@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import os
+import shlex
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -75,6 +77,22 @@ def with_reading(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..
         return wrapped
 
     return decorated
+
+
+def reading_words(reading: dict[str, Any]) -> str:
+    """The options of a reading that are not the defaults of `OPTIONS`, each after a space, for a shell."""
+    words = ""
+    for name, (_, default) in OPTIONS.items():
+        value = reading[name]
+        if value == default:
+            continue
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words += f" --{option}" if value else f" --no-{option}"
+        else:
+            text = os.path.basename(value) if name == "epochs" else str(value)  # without folders, for privacy
+            words += f" --{option} {shlex.quote(text)}"
+    return words
 
 
 def say_notes(recording: Any) -> None:

@@ -25,6 +25,11 @@ DYNAMICS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("persistence_time", "active_temperature"),
         ("temperature", "potential", "stiffness", "barrier", "time_step"),
     ),
+    "spherical-hopfield": (
+        "SphericalHopfield",
+        ("temperature", "quartic"),
+        ("persistence_time", "active_temperature", "time_step"),
+    ),
 }
 PARAMETERS = tuple(dict.fromkeys(name for _, needed, optional in DYNAMICS.values() for name in (*needed, *optional)))
 #: Values of options that are given neither on the command line nor in the file.
@@ -41,6 +46,7 @@ DEFAULTS: dict[str, Any] = {
 }
 _PHYSICS_DEFAULTS = {"temperature": 1.2, "persistence": 0.5}
 _CONTINUOUS = "active-ornstein-uhlenbeck"
+_SPHERICAL = "spherical-hopfield"
 
 
 class Potential(StrEnum):
@@ -92,10 +98,13 @@ def simulate(
         Number, _of("persistent-threshold; default 0.5", "Probability in [0, 1) that an update keeps its threshold")
     ] = None,
     persistence_time: Annotated[
-        Number, _of(f"coloured-field, in sweeps; {_CONTINUOUS}, in units of time", "Correlation time of the noise")
+        Number,
+        _of(
+            f"coloured-field, in sweeps; {_CONTINUOUS}, {_SPHERICAL}, in units of time", "Correlation time of the noise"
+        ),
     ] = None,
     active_temperature: Annotated[
-        Number, _of(f"coloured-field, {_CONTINUOUS}", "Strength of the correlated noise")
+        Number, _of(f"coloured-field, {_CONTINUOUS}, {_SPHERICAL}", "Strength of the correlated noise")
     ] = None,
     hot_temperature: Annotated[Number, _of("two-temperature", "Temperature of the second bath")] = None,
     share: Annotated[Number, _of("two-temperature; default 0.5", "Share of updates by the second bath")] = None,
@@ -103,7 +112,8 @@ def simulate(
     potential: Annotated[Potential | None, _of(f"{_CONTINUOUS}; default spherical", "Potential")] = None,
     stiffness: Annotated[Number, _of("harmonic potential", "Stiffness")] = None,
     barrier: Annotated[Number, _of("soft-spin potential", "Height of the barrier, times 4")] = None,
-    time_step: Annotated[Number, _of(f"{_CONTINUOUS}; default by stiffness", "Longest time step")] = None,
+    quartic: Annotated[Number, _of(_SPHERICAL, "Strength of the quartic term")] = None,
+    time_step: Annotated[Number, _of(f"{_CONTINUOUS}, {_SPHERICAL}; default by stiffness", "Longest time step")] = None,
     draws: Annotated[int | None, _with_default("draws", "Recorded states of each chain.")] = None,
     chains: Annotated[int | None, _with_default("chains", "Independent chains.")] = None,
     burn_in: Annotated[int | None, _with_default("burn_in", "Sweeps before the first draw.")] = None,
@@ -117,7 +127,7 @@ def simulate(
     from infer.fits import check_output, write_netcdf
     from infer.progress import shown_steps, step
     from infer.recordings.recording import read_patterns
-    from simulate import dreaming, random_patterns, sample
+    from simulate import PatternCouplings, dreaming, random_patterns, sample
 
     chosen = _with_file(given, config)
     check_output(output, ".nc", inputs=[patterns, config])
@@ -127,7 +137,8 @@ def simulate(
         if stored
         else random_patterns(chosen["n_patterns"], chosen["n_spins"], seed=chosen["seed"])
     )
-    model = build(chosen["dynamics"], dreaming(xi, chosen["rate"]), chosen)
+    store = PatternCouplings if chosen["dynamics"] == _SPHERICAL else dreaming
+    model = build(chosen["dynamics"], store(xi, chosen["rate"]), chosen)
     bar = wants_progress(progress)
     with shown_steps(wants_steps(progress)), step("sampling", live=not bar):
         samples = sample(
@@ -141,7 +152,7 @@ def simulate(
             progress=bar,
         )
     write_netcdf(output, samples.assign_attrs(rate=chosen["rate"]), xi)
-    what = "units" if chosen["dynamics"] == _CONTINUOUS else "spins"
+    what = "units" if chosen["dynamics"] in (_CONTINUOUS, _SPHERICAL) else "spins"
     typer.echo(
         f"{output}: {chosen['chains']} chains x {chosen['draws']} draws of {xi.shape[1]} {what}, {len(xi)} patterns"
     )

@@ -49,7 +49,7 @@ def learning_curve(rule: ContrastiveRule, mean_signal: float = 0.0) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return _alone(lambda axes: _learning_curve(axes, rule, mean_signal))
+    return alone(lambda axes: _learning_curve(axes, rule, mean_signal))
 
 
 def _learning_curve(axes: Axes, rule: ContrastiveRule, mean_signal: float = 0.0) -> None:
@@ -75,7 +75,7 @@ def learning_range(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return _alone(lambda axes: _learning_range(axes, table))
+    return alone(lambda axes: _learning_range(axes, table))
 
 
 def _learning_range(axes: Axes, table: xr.Dataset) -> None:
@@ -103,13 +103,13 @@ def offset_by_area(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return _alone(lambda axes: _offset_by_area(axes, table))
+    return alone(lambda axes: _offset_by_area(axes, table))
 
 
 def _offset_by_area(axes: Axes, table: xr.Dataset) -> None:
     for k, mean in enumerate(table["mean_signal"].values):
         values = table["offset"].sel(mean_signal=mean).values
-        axes.plot(table["area"], values, **_line_style(k), label=f"mean signal {mean:g}")
+        axes.plot(table["area"], values, **line_style(k), label=f"mean signal {mean:g}")
     axes.set_xlabel("area of the kernel (1 / rise time)")
     axes.set_ylabel("offset of Δw (units of signal)")
     axes.legend(loc="upper left")
@@ -127,7 +127,7 @@ def cost_of_accuracy(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return _alone(lambda axes: _cost_of_accuracy(axes, table))
+    return alone(lambda axes: _cost_of_accuracy(axes, table))
 
 
 def _cost_of_accuracy(axes: Axes, table: xr.Dataset) -> None:
@@ -154,7 +154,7 @@ def contrast_ratio(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return _alone(lambda axes: _contrast_ratio(axes, table))
+    return alone(lambda axes: _contrast_ratio(axes, table))
 
 
 def _contrast_ratio(axes: Axes, table: xr.Dataset) -> None:
@@ -179,7 +179,7 @@ def digits_errors(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return _alone(lambda axes: _digits_errors(axes, table))
+    return alone(lambda axes: _digits_errors(axes, table))
 
 
 def _digits_errors(axes: Axes, table: xr.Dataset) -> None:
@@ -187,7 +187,7 @@ def _digits_errors(axes: Axes, table: xr.Dataset) -> None:
     least = 100 * 0.5 / 360
     shown = np.maximum(100 * table["test_error"].values, least)
     for k, name in enumerate(table["rule"].values):
-        axes.plot(table["epoch"], shown[k], **_line_style(k), label=str(name))
+        axes.plot(table["epoch"], shown[k], **line_style(k), label=str(name))
     axes.set_yscale("log")
     log_ticks(axes.yaxis, float(shown.min()), 100.0)
     axes.set_xlabel("epoch (passes through the data)")
@@ -209,12 +209,12 @@ def retrieval(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return _alone(lambda axes: _retrieval(axes, table))
+    return alone(lambda axes: _retrieval(axes, table))
 
 
 def _retrieval(axes: Axes, table: xr.Dataset) -> None:
     for k, name in enumerate(table["network"].values):
-        axes.plot(100 * table["flipped"], table["mean_overlap"].sel(network=name), **_line_style(k), label=str(name))
+        axes.plot(100 * table["flipped"], table["mean_overlap"].sel(network=name), **line_style(k), label=str(name))
     axes.set_xlabel("spins flipped at the start (%)")
     axes.set_ylabel("mean overlap at the end (dimensionless)")
     axes.legend(loc="lower left")
@@ -232,7 +232,7 @@ def spectra(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return _alone(lambda axes: _spectra(axes, table))
+    return alone(lambda axes: _spectra(axes, table))
 
 
 def _spectra(axes: Axes, table: xr.Dataset) -> None:
@@ -257,7 +257,7 @@ def similarity_profile(table: xr.Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    return _alone(lambda axes: _similarity_profile(axes, table))
+    return alone(lambda axes: _similarity_profile(axes, table))
 
 
 def _similarity_profile(axes: Axes, table: xr.Dataset) -> None:
@@ -283,7 +283,7 @@ def memory_panels(table: xr.Dataset) -> Figure:
     matplotlib.figure.Figure
     """
     draws = (_retrieval, _spectra, _similarity_profile)
-    return _panels([functools.partial(draw, table=table) for draw in draws])
+    return panels([functools.partial(draw, table=table) for draw in draws])
 
 
 def synapse_panels(seed: int = 0) -> Figure:
@@ -303,7 +303,7 @@ def synapse_panels(seed: int = 0) -> Figure:
     offset = experiments.offset_against_area(np.linspace(0.0, 0.1, 6), [0.0, 12.5, 25.0])
     cost = experiments.dissipation_against_accuracy(np.geomspace(0.001, 1.0, 25))
     contrast = experiments.contrast_against_dissipation(np.geomspace(0.001, 1.0, 25), seed=seed)
-    return _panels(
+    return panels(
         [
             lambda axes: _learning_curve(axes, rule),
             lambda axes: _learning_range(axes, reach),
@@ -314,12 +314,12 @@ def synapse_panels(seed: int = 0) -> Figure:
     )
 
 
-def _line_style(k: int) -> dict[str, Any]:
+def line_style(k: int) -> dict[str, Any]:
     """Colour, marker and dashes of the k-th of several curves; each alone distinguishes them."""
     return {"color": COLOURS[k % 6], "marker": MARKERS[k % 6], "linestyle": STYLES[k % 6], "markersize": 5}
 
 
-def _alone(draw: Callable[[Axes], None]) -> Figure:
+def alone(draw: Callable[[Axes], None]) -> Figure:
     """A figure with one panel."""
     with drawing():
         figure, axes = new_axes()
@@ -328,9 +328,9 @@ def _alone(draw: Callable[[Axes], None]) -> Figure:
     return figure
 
 
-def _panels(draws: Sequence[Callable[[Axes], None]]) -> Figure:
-    """A figure with up to three panels in each row."""
-    columns = min(3, len(draws))
+def panels(draws: Sequence[Callable[[Axes], None]], columns: int = 3) -> Figure:
+    """A figure with several panels, up to so many in each row."""
+    columns = min(columns, len(draws))
     rows = -(-len(draws) // columns)
     with drawing():
         figure = Figure(figsize=(4.0 * columns, 3.4 * rows), layout="constrained")

@@ -19,8 +19,9 @@ from infer.diagnosis.model_checks import (
 from infer.diagnosis.residuals import scores
 from infer.model import PairModel
 from infer.samples import Samples
-from infer.similarity.replicates import blas_threads
 from infer.types import FloatArray, IntArray
+from simulate.checks import Seed, seed_sequence
+from simulate.threads import one_thread_for_few_spins
 
 __all__ = ["FEWEST_SAMPLES", "Adequacy", "check_samples", "goodness_of_fit"]
 
@@ -37,7 +38,7 @@ def goodness_of_fit(
     chains: ArrayLike | None = None,
     ordered: bool | None = None,
     n_triples: int = N_TRIPLES,
-    seed: int = 0,
+    seed: Seed = 0,
     n_jobs: int | None = 1,
 ) -> Adequacy:
     r"""Compare samples with the equilibrium model :math:`P(s) \sim \exp(\sum_{i<j} J_{ij} s_i s_j + \sum_i h_i s_i)`.
@@ -62,7 +63,7 @@ def goodness_of_fit(
         False for rows in no order in time, which then count as independent.
     n_triples : int
         Third moments compared: all, or a random choice of this many.
-    seed : int
+    seed : int, SeedSequence, Generator or None
         Seed of all random draws.
     n_jobs : int or None
         Threads for the model's chains; the result does not depend on it.
@@ -91,7 +92,7 @@ def goodness_of_fit(
     if n_triples < 1:
         raise ValueError(f"n_triples must be at least 1, got {n_triples}")
     sampled = SampledModel(pairs.couplings, pairs.fields)
-    return adequacy_of(sampled, given, np.random.SeedSequence(seed), n_triples=n_triples, n_jobs=n_jobs)
+    return adequacy_of(sampled, given, seed_sequence(seed), n_triples=n_triples, n_jobs=n_jobs)
 
 
 def check_samples(samples: Samples, n_spins: int) -> Samples:
@@ -119,7 +120,7 @@ def adequacy_of(
     n_jobs: int | None = 1,
 ) -> Adequacy:
     """Compare as :func:`goodness_of_fit` does, for checked input; the model keeps its draws for other checks."""
-    with blas_threads(model.n_spins):
+    with one_thread_for_few_spins(model.n_spins):
         found = model.compare(samples, seed, n_jobs, n_triples)
         checks = {kind.name: kind.run(model, samples, seed) for kind in CHECKS}
         n_sets, n_rows, _ = found.draws.sets.shape

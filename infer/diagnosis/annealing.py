@@ -41,7 +41,7 @@ def annealed_log_partition(
             model,
             method="ais",
             precision=0.9 * wanted,
-            random_state=int(seed.generate_state(1)[0] >> 1),
+            seed=seed,
             n_jobs=n_jobs,
         )
     unsure = bool(caught)

@@ -17,6 +17,7 @@ from infer.statistics.batches import batch_labels
 from infer.statistics.folds import N_FOLDS, contiguous_folds
 from infer.types import FloatArray, IntArray
 from infer.wording import with_error
+from simulate.checks import Seed, seed_sequence
 
 __all__ = ["ModelComparison", "compare_models"]
 
@@ -97,7 +98,7 @@ def compare_models(
     chains: Any = None,
     ordered: bool | None = None,
     n_folds: int = N_FOLDS,
-    seed: int | np.random.SeedSequence = 0,
+    seed: Seed = 0,
 ) -> ModelComparison:
     """Compare models of samples by the log-likelihood of rows that they were not fitted to.
 
@@ -116,7 +117,7 @@ def compare_models(
         False for rows in no order in time.
     n_folds : int
         Number of folds, at least 2. For more than 20,000 samples, or very many spins, only the first is evaluated.
-    seed : int or SeedSequence
+    seed : int, SeedSequence, Generator or None
 
     Returns
     -------
@@ -144,7 +145,7 @@ def compare_models(
     given = Samples.of(samples, chains=chains, ordered=ordered)
     if n_folds < 2:
         raise ValueError(f"n_folds must be at least 2, got {n_folds}")
-    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    root = seed_sequence(seed)
     candidates = (Independent(), Pair(), PopulationCount(), Kinetic()) if models is None else models
     return held_out_scores(given, candidates, n_folds=n_folds, seed=root)
 

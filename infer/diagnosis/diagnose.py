@@ -25,9 +25,10 @@ from infer.estimators.likelihood.enumeration import enumerate_states
 from infer.files.json import plain, to_plain_dict
 from infer.model import PairModel
 from infer.samples import Samples
-from infer.similarity.replicates import blas_threads
 from infer.statistics.folds import N_FOLDS
 from infer.wording import join, p_text
+from simulate.checks import Seed, seed_sequence
+from simulate.threads import one_thread_for_few_spins
 
 __all__ = ["CheckResult", "Diagnosis", "diagnose"]
 
@@ -198,7 +199,7 @@ def diagnose(
     ordered: bool | None = None,
     n_folds: int = N_FOLDS,
     false_alarms: float = 0.05,
-    seed: int = 0,
+    seed: Seed = 0,
     n_jobs: int | None = 1,
 ) -> Diagnosis:
     """Judge samples and a model of them: three separate claims, each with the size of the effect.
@@ -228,7 +229,7 @@ def diagnose(
         Folds of the held-out score, at least 2.
     false_alarms : float
         Rate of false alarms of all checks of the model together, and of time reversal and drift each.
-    seed : int
+    seed : int, SeedSequence, Generator or None
         Seed of all random draws.
     n_jobs : int or None
         Threads for the chains of the model; the result does not depend on it.
@@ -267,10 +268,10 @@ def diagnose(
         raise ValueError(f"n_folds must be at least 2, got {n_folds}")
     pairs = pairs_only(model, fields, "diagnose")
     samples = check_samples(Samples.of(X, sample_weight, chains=chains, ordered=ordered), pairs.n_spins)
-    model_seed, fold_seed, shift_seed, reversal_seed, drift_seed, fit_seed = np.random.SeedSequence(seed).spawn(6)
+    model_seed, fold_seed, shift_seed, reversal_seed, drift_seed, fit_seed = seed_sequence(seed).spawn(6)
     sampled = SampledModel(pairs.couplings, pairs.fields)
     adequacy = adequacy_of(sampled, samples, model_seed, n_jobs=n_jobs)
-    with blas_threads(pairs.n_spins):
+    with one_thread_for_few_spins(pairs.n_spins):
         alpha = getattr(model, "alpha_", None)
         # with many simulated spins the estimator of the fit is as accurate as Monte Carlo maximum likelihood, and
         # faster

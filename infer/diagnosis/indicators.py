@@ -12,6 +12,8 @@ from infer.types import FloatArray, IntArray, SpinArray
 
 #: Mean up to which +1 counts as the rarer state.
 BALANCED = 0.2
+#: Spins above which counts of pairs are kept as 16 bits, which hold them exactly.
+MANY_SPINS = 200
 _CHUNK_ROWS = 16_384
 _CHUNK_TRIPLES = 1024
 
@@ -49,7 +51,11 @@ def indicator_sums(
     """Sums over parts of rows; exact integers where there are no weights."""
     n_spins = rows.shape[1]
     sizes, first = np.zeros(len(parts)), np.zeros((len(parts), n_spins))
-    second, third = np.zeros((len(parts), n_spins, n_spins)), np.zeros((len(parts), len(triples)))
+    # nearly all of the memory: for a thousand spins, 16 parts and 64 sets 8 GB in double precision
+    longest = max((part.stop - part.start for part in parts), default=0)
+    counted = weight is None and n_spins > MANY_SPINS and longest <= np.iinfo(np.uint16).max
+    second = np.zeros((len(parts), n_spins, n_spins), dtype=np.uint16 if counted else np.float64)
+    third = np.zeros((len(parts), len(triples)))
     for p, part in enumerate(parts):
         for start in range(part.start, part.stop, _CHUNK_ROWS):
             chunk = slice(start, min(start + _CHUNK_ROWS, part.stop))
@@ -58,7 +64,7 @@ def indicator_sums(
                 block = inside.astype(np.float32)  # sums below 2^24 are exact
                 sizes[p] += len(block)
                 first[p] += block.sum(axis=0)
-                second[p] += block.T @ block
+                second[p] += (block.T @ block).astype(second.dtype)
                 third[p] += _coincidences(inside, triples)
             else:
                 w = weight[chunk]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from infer.types import FloatArray, IntArray, SpinArray
 TOLERANCE = 0.02
 _MOST_STEPS = 100
 _STATES = 20_000
+_STATES_AT_ONCE = 2_000  # whose features stay in the cache
 _MOST_EXACT_INFORMATION = 12
 _LARGEST_STEP = 2.0
 _FIRST_COUNT = 3
@@ -148,26 +150,38 @@ def fit_exactly(
 
 def _information(states: Enumeration, n_spins: int, rng: np.random.Generator, counted: bool) -> FloatArray:
     """Covariance of pairs, spins and, where they are fitted, indicators of the number of +1 in the model."""
-    i, j = np.triu_indices(n_spins, 1)
     n_right = states.probability.shape[1]
     if n_spins <= _MOST_EXACT_INFORMATION:
-        place, weight = np.arange(states.probability.size), states.probability.ravel()
-    else:
-        cumulative = np.cumsum(states.probability.ravel())
-        place = np.searchsorted(cumulative, (np.arange(_STATES) + rng.random()) / _STATES * cumulative[-1])
-        place, weight = np.minimum(place, len(cumulative) - 1), np.full(_STATES, 1.0 / _STATES)
-    left, right = np.divmod(place, n_right)
-    spins = np.concatenate([states.left[left], states.right[right]], axis=1)
-    features = np.concatenate([spins[:, i] * spins[:, j], spins], axis=1)
-    if counted:
-        up = (spins > 0).sum(axis=1)
-        features = np.concatenate([features, up[:, None] == np.arange(_FIRST_COUNT, n_spins + 1)], axis=1)
-    features -= weight @ features
-    found = (features * weight[:, None]).T @ features
-    if n_spins > _MOST_EXACT_INFORMATION:
-        # the drawn states have no variance along some directions
-        found[np.diag_indices_from(found)] += 1e-3 * np.diag(found) + 1e-6
+        weight = states.probability.ravel()
+        table = _features(states, *np.divmod(np.arange(len(weight)), n_right), counted, np.float64)
+        table -= (table @ weight)[:, None]
+        table *= np.sqrt(weight)
+        return np.asarray(table @ table.T)
+    cumulative = np.cumsum(states.probability.ravel())
+    place = np.searchsorted(cumulative, (np.arange(_STATES) + rng.random()) / _STATES * cumulative[-1])
+    left, right = np.divmod(np.minimum(place, len(cumulative) - 1), n_right)
+    first: Any = 0.0
+    second: Any = 0.0
+    for start in range(0, _STATES, _STATES_AT_ONCE):
+        part = slice(start, start + _STATES_AT_ONCE)
+        table = _features(states, left[part], right[part], counted, np.float32)
+        first = first + table.sum(axis=1, dtype=np.float64)
+        second = second + (table @ table.T).astype(np.float64)  # whole numbers: exact in single precision
+    found = second / _STATES - np.outer(first, first) / _STATES**2
+    # the drawn states have no variance along some directions
+    found[np.diag_indices_from(found)] += 1e-3 * np.diag(found) + 1e-6
     return np.asarray(found)
+
+
+def _features(states: Enumeration, left: IntArray, right: IntArray, counted: bool, dtype: Any) -> Any:
+    """Products of pairs, spins and indicators of the number of +1, (n_features, n_states)."""
+    spins = np.concatenate([states.left.T[:, left], states.right.T[:, right]]).astype(dtype)
+    i, j = np.triu_indices(len(spins), 1)
+    features = [spins[i] * spins[j], spins]
+    if counted:
+        up = (spins > 0).sum(axis=0)
+        features.append((up == np.arange(_FIRST_COUNT, len(spins) + 1)[:, None]).astype(dtype))
+    return np.concatenate(features)
 
 
 def with_constants(refit: Refit, varying: IntArray, means: FloatArray) -> Refit:

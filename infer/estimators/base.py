@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from infer.checks import check_confidence, check_memory, name_spins
 from infer.estimators.blocks import block_score, check_blocks, varying_blocks
-from infer.estimators.columns import VaryingSpins, check_worth, varying_spins
+from infer.estimators.columns import VaryingSpins, check_worth, report_few, varying_spins
 from infer.estimators.rare_pairs import RarePairs, rare_pairs
 from infer.model import PairModel, SpinModel
 from infer.samples import Samples
@@ -42,6 +42,8 @@ class Fit:
         Degrees of freedom of the standard errors.
     attributes : dict
         Further attributes of the fitted estimator, by name.
+    time : float
+        Rows that count as one independent row, as far as standard errors needed to know.
     """
 
     couplings: FloatArray
@@ -52,6 +54,7 @@ class Fit:
     fields_std: FloatArray | None = None
     freedom: float = np.inf
     attributes: dict[str, Any] = field(default_factory=dict)
+    time: float = 1.0
 
 
 class SpinEstimator(BaseEstimator):
@@ -92,7 +95,6 @@ class SpinEstimator(BaseEstimator):
     fit_fields: bool | str = "auto"
     errors: bool = True
     fits_blocks: bool = False  # whether a fit works on the blocks of a Dask array; otherwise it reads them into memory
-
     judges_pairs: bool = True  # whether couplings of pairs are judged by the tables of their joint values
     _rare: RarePairs | None = None
 
@@ -204,6 +206,7 @@ class SpinEstimator(BaseEstimator):
             self.undetermined_ = none if self._rare is None else self._rare.undetermined
         if found.couplings_std is not None and found.fields_std is not None:
             self._set_errors(*samples.expand_errors(found.couplings_std, found.fields_std), found.freedom)
+            report_few(samples.n_samples, found.time, stacklevel=4)
 
     @property
     def quadratic_penalty(self) -> float:
@@ -264,7 +267,8 @@ class SpinEstimator(BaseEstimator):
         samples = samples.with_values(array, names=names, gaps=self.missing == "mask")
         if self.threshold is not None:
             return samples.binarised(self.threshold)
-        return samples.with_values(samples.spins)
+        # spins that were int8 already are not checked again
+        return samples if samples.spins is samples.values else samples.with_values(samples.spins)
 
     def read(self, X: Any, sample_weight: ArrayLike | None = None) -> Samples:
         """Read samples and check their number of spins, names and values against a fit.

@@ -13,10 +13,18 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from infer.estimators.rows import CHUNK_ROWS, SpinRows
 from infer.samples import Samples
 from infer.statistics.batches import batch_labels
-from infer.statistics.long_batches import long_batch_labels
+from infer.statistics.long_batches import LongBatches, long_batches
 from infer.types import FloatArray
 
-__all__ = ["RowBatches", "node_curvatures", "pair_errors", "screening_errors", "screening_roots"]
+__all__ = [
+    "RowBatches",
+    "growth",
+    "node_curvatures",
+    "pair_errors",
+    "screening_errors",
+    "screening_roots",
+    "symmetric_errors",
+]
 
 INDEPENDENT_BATCHES = 200  # for counted rows: standard errors carry a relative error of 1 / sqrt(2 x 200)
 CURVATURE_ROWS = (4000, 20_000)  # rows used for the curvatures of a node: 20 per spin, within these bounds
@@ -42,11 +50,17 @@ class RowBatches:
         Weight of each row; they add up to one.
     signed_shares : ndarray (n_rows,) or None
         Weight of each row in the sums over batches, where rows are independent.
+    waves : ndarray (n_waves, n_batches), optional
+        Slow waves that sums over batches are projected on, where rows remember for long.
+    time : float
+        Rows that count as one independent row.
     """
 
     edges: list[int]
     row_shares: FloatArray
     signed_shares: FloatArray | None
+    waves: FloatArray | None = None
+    time: float = 1.0
 
     @classmethod
     def of(cls, samples: Samples) -> RowBatches | None:
@@ -55,17 +69,18 @@ class RowBatches:
         shares = np.full(n_rows, 1.0 / n_rows) if weight is None else weight / weight.sum()
         independent = weight is not None and chains is None
         if independent:
-            labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows))
+            batches = LongBatches(batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows)))
         else:
-            labels = long_batch_labels(samples.spins, chains, weight)
-        edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), n_rows]
-        if np.count_nonzero(np.add.reduceat(shares, edges[:-1])) < 2:
+            batches = long_batches(samples.spins, chains, weight)
+        edges = [0, *(np.flatnonzero(np.diff(batches.labels)) + 1).tolist(), n_rows]
+        totals = np.add.reduceat(shares, edges[:-1])
+        if np.count_nonzero(totals) < 2:
             return None
         signed = None
         if independent:
             signs = np.random.default_rng(0).choice([-1.0, 1.0], size=n_rows)
             signed = signs * np.sqrt(shares / samples.n_samples)
-        return cls(edges, shares, signed)
+        return cls(edges, shares, signed, batches.mixing(totals, chains), batches.time)
 
     @property
     def weights(self) -> FloatArray:
@@ -81,12 +96,19 @@ class RowBatches:
     @property
     def degrees_of_freedom(self) -> float:
         """Degrees of freedom of standard errors: effective number of batches, minus one where they are centred."""
+        if self.waves is not None:
+            return float(len(self.waves))
         return float(len(self.edges) - 1) if self.signed_shares is not None else 1.0 / self.concentration - 1.0
+
+    @property
+    def n_roots(self) -> int:
+        """Number of roots that `roots` yields."""
+        return len(self.edges) - 1 if self.waves is None else len(self.waves)
 
     def roots(
         self, sums: Callable[[slice, FloatArray], FloatArray], mean: FloatArray | None = None
     ) -> Iterator[FloatArray]:
-        """Centred sums of all batches, whose outer products with themselves add up to the covariance of the mean.
+        """Centred sums of all batches, or of slow waves over them: the sum of their squares is that of the mean.
 
         Parameters
         ----------
@@ -102,6 +124,12 @@ class RowBatches:
         if mean is None:
             mean = self.mean(sums)
         rows, scale = self.signed_shares, 1.0
+        if self.waves is not None:
+            total = np.zeros((len(self.waves), *mean.shape))
+            for (start, stop), part in zip(pairwise(self.edges), self.waves.T, strict=True):
+                total += np.multiply.outer(part, self._over(sums, slice(start, stop), self.row_shares))
+            yield from total
+            return
         if rows is None:
             rows, scale = self.row_shares, 1.0 / float(np.sqrt(1.0 - self.concentration))
         for (start, stop), weight in zip(pairwise(self.edges), self.weights, strict=True):
@@ -160,7 +188,7 @@ def screening_roots(
         return total
 
     mean = batches.mean(sums)
-    roots = np.empty((len(batches.edges) - 1, n, n + 1), dtype=np.float32)
+    roots = np.empty((batches.n_roots, n, n + 1), dtype=np.float32)
     for root, found in zip(roots, batches.roots(sums, mean), strict=True):
         if logarithm:
             size = mean[:, n + 1 :]
@@ -244,7 +272,7 @@ def screening_errors(
         changes = np.zeros((len(roots), n + 1))
         if len(columns):
             # the inverse of a matrix estimated from m rows is too large by m / (m - parameters - 1)
-            factor = (1.0 - (len(columns) + 1) / n_averaged) * _growth(len(columns), n_samples)
+            factor = (1.0 - (len(columns) + 1) / n_averaged) * growth(len(columns), n_samples / batches.time)
             try:
                 solver = cho_factor(curvature[np.ix_(columns, columns)])
                 changes[:, columns] = factor * cho_solve(solver, roots[:, node, columns].T.astype(np.float64)).T
@@ -286,12 +314,41 @@ def pair_errors(
         NaN where the samples do not determine them.
     """
     n = rows.n_spins
-    first, second = np.triu_indices(n, 1)
-    n_pairs = len(first)
     found = list(node_curvatures(rows, couplings, fields))
     curvatures = np.stack([curvature for curvature, _ in found])
     n_averaged = min(number for _, number in found)
     del found
+    roots = screening_roots(rows, batches, couplings, fields)
+    couplings_std, fields_std = symmetric_errors(curvatures, roots, fit_fields, ridge)
+    # a coupling appears in the sums of two nodes, a field in one
+    factor = (1.0 - (n + 1) / n_averaged) * growth((n + 1) // 2, n_samples / batches.time)
+    return factor * couplings_std, factor * fields_std
+
+
+def symmetric_errors(
+    curvatures: FloatArray, roots: NDArray, fit_fields: bool, ridge: float
+) -> tuple[FloatArray, FloatArray]:
+    """Standard errors of symmetric couplings from curvatures and gradients of all nodes.
+
+    Parameters
+    ----------
+    curvatures : ndarray (n_spins, n_spins + 1, n_spins + 1)
+        Second derivatives of each node's objective by the couplings of the node and its field.
+    roots : ndarray (n_roots, n_spins, n_spins + 1)
+        Roots of the covariance of the nodes' gradients.
+    fit_fields : bool
+    ridge : float
+        Second derivative of the penalty by each coupling.
+
+    Returns
+    -------
+    couplings_std : ndarray (n_spins, n_spins)
+    fields_std : ndarray (n_spins,)
+        NaN where the samples do not determine them.
+    """
+    n = len(curvatures)
+    first, second = np.triu_indices(n, 1)
+    n_pairs = len(first)
 
     def pack(values: NDArray) -> FloatArray:
         pairs = values[first, second] + values[second, first]
@@ -308,10 +365,8 @@ def pair_errors(
 
     diagonal = pack(np.einsum("uii->ui", curvatures))
     diagonal[:n_pairs] += ridge
-    gradients = pack(screening_roots(rows, batches, couplings, fields).transpose(1, 2, 0)).astype(np.float64)
-    # a coupling appears in the sums of two nodes, a field in one
-    factor = (1.0 - (n + 1) / n_averaged) * _growth((n + 1) // 2, n_samples)
-    std = factor * np.sqrt((solve(apply, gradients, diagonal) ** 2).sum(axis=1))
+    gradients = pack(roots.transpose(1, 2, 0)).astype(np.float64)
+    std = np.sqrt((solve(apply, gradients, diagonal) ** 2).sum(axis=1))
     couplings_std = np.zeros((n, n))
     couplings_std[first, second] = couplings_std[second, first] = std[:n_pairs]
     return couplings_std, std[n_pairs:] if fit_fields else np.zeros(n)
@@ -355,8 +410,19 @@ def solve(apply: Callable[[FloatArray], FloatArray], targets: FloatArray, diagon
     return np.full_like(targets, np.nan)
 
 
-def _growth(n_parameters: int, n_samples: float) -> float:
-    """Factor that corrects errors for the smaller residuals of a fit with this many parameters."""
+def growth(n_parameters: int, n_samples: float) -> float:
+    """Factor that corrects errors for the smaller residuals of a fit with this many parameters.
+
+    Parameters
+    ----------
+    n_parameters : int
+    n_samples : float
+        Independent ones.
+
+    Returns
+    -------
+    float
+    """
     return float(1.0 / np.sqrt(max(1.0 - n_parameters / n_samples, LEAST_FREEDOM)))
 
 

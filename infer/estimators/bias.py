@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -16,7 +15,7 @@ from infer.checks import name_spins
 from infer.estimators.base import SpinEstimator, without_errors
 from infer.estimators.columns import VaryingSpins
 from infer.statistics.uncertainty import batch_labels
-from simulate.threads import one_blas_thread
+from simulate.threads import in_threads
 from simulate.user_warnings import collected_warnings, warn
 
 FloatArray = NDArray[np.float64]
@@ -137,9 +136,8 @@ def temperature_bias(
             model = clone(plain).fit(array, sample_weight=weight)
         return model.couplings_[above], bool(model.converged_)
 
-    with one_blas_thread():  # the limit is global: a thread that ends must not lift it for others
-        run = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")(delayed(fit)(w) for w in weights)
-        fits = list(tqdm(run, total=n_groups, disable=not progress, desc="jackknife", unit="fit"))
+    with tqdm(total=n_groups, disable=not progress, desc="jackknife", unit="fit") as bar:
+        fits = in_threads(fit, weights, n_jobs, bar=bar)
     converged = bool(full.converged_) and all(done for _, done in fits)
     if not converged:
         warn(

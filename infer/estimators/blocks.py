@@ -19,6 +19,7 @@ from infer.estimators.rows import Responses, SpinRows
 from infer.model import SpinModel
 from infer.samples import Samples
 from infer.statistics.batches import batch_labels
+from infer.statistics.long_batches import LongBatches
 
 ADDED_AT_ONCE = 8  # number of results of blocks that one task adds
 
@@ -82,9 +83,9 @@ class BlockRows(SpinRows):
         picked = self.blocks.take(np.arange(rows.start, rows.stop))
         return np.ascontiguousarray(picked if self.columns is None else picked[:, self.columns], dtype=dtype)
 
-    def batches(self, chains: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Batch of each row, by number alone: rows are not read for it."""
-        return batch_labels(self.n_rows, chains)
+    def batches(self, chains: NDArray[np.int64] | None) -> LongBatches:
+        """Batches by number alone: rows are not read for it."""
+        return LongBatches(batch_labels(self.n_rows, chains))
 
     def second_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         mean, second = self.blocks.reduce(_block_moments, add, self.columns)

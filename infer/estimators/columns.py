@@ -8,13 +8,18 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from infer.checks import constant_spins, name_spins
 from infer.estimators.rows import SpinRows, collapse_rows
 from infer.samples import Samples
+from infer.statistics.pair_tables import OpenPairs, open_pairs
 from infer.types import FloatArray, SpinArray
+from simulate.user_warnings import warn
 
-__all__ = ["VaryingSpins", "varying_spins"]
+__all__ = ["VaryingSpins", "check_worth", "report_few", "varying_spins"]
+
+LEAST_INDEPENDENT = 200.0  # rows that slow ones must be worth: intervals from fewer have not been seen to hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +104,15 @@ class VaryingSpins:
     def _moments(self) -> tuple[FloatArray, FloatArray]:
         return self.rows().second_moments()
 
+    @cached_property
+    def open_pairs(self) -> OpenPairs:
+        """Pairs of the spins that vary whose couplings have no finite value of largest likelihood."""
+        return open_pairs(*self.moments(), self.fit_fields)
+
+    def why_endless(self) -> str:
+        """Reason why best couplings are infinite without a penalty, with the first spins; empty for none."""
+        return self.open_pairs.sentence(self.varying, self.names)
+
     def share(self) -> FloatArray:
         """Share of each distinct row; they add up to one."""
         if self.weight is None:
@@ -154,3 +168,24 @@ def check_worth(samples: Samples) -> None:
                 "and default penalties need: pass Samples.of(X, sample_weight=..., n_effective=...), or errors=False "
                 "and a number for alpha"
             )
+
+
+def report_few(n_samples: float, time: float, stacklevel: int) -> None:
+    """Warn where rows that remember for long are worth few independent ones.
+
+    Parameters
+    ----------
+    n_samples : float
+    time : float
+        Rows that count as one independent row; 1 where rows are independent, of which few are no reason to warn.
+    stacklevel : int
+        As in `warnings.warn`.
+    """
+    if time > 1.0 and n_samples / time < LEAST_INDEPENDENT:
+        warn(
+            f"rows follow each other so slowly that {n_samples:.0f} of them are worth about {n_samples / time:.0f} "
+            f"independent ones; below {LEAST_INDEPENDENT:.0f}, couplings come out too strong and their standard errors "
+            "too small: give longer runs, or more of them",
+            ConvergenceWarning,
+            stacklevel=stacklevel + 1,
+        )

@@ -418,4 +418,5 @@ class MeanField(SpinEstimator):
             couplings, fields = mean_field_errors(
                 samples.ordered_rows(), batches, means, second, self.method, strength, samples.fit_fields
             )
-        return {"couplings_std": couplings, "fields_std": fields, "freedom": batches.degrees_of_freedom}
+        freedom, time = batches.degrees_of_freedom, batches.time
+        return {"couplings_std": couplings, "fields_std": fields, "freedom": freedom, "time": time}

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulate.threads import check_stop
+
 FloatArray = NDArray[np.float64]
 
 # value, gradient and a function that applies the Hessian to a direction
@@ -64,6 +66,7 @@ def minimise(
             # where terms decrease like exp(-x), so do gradients, but Newton steps keep their length
             return Minimum(point, norm, True, n_iter)
         n_iter += 1
+        check_stop()
         direction = newton_direction(gradient, curve) if step is None else step(curve, gradient)
         slope = float(gradient @ direction)
         length = 1.0

@@ -249,11 +249,14 @@ class MinimumProbabilityFlow(SpinEstimator):
                 samples.rows(), self.alpha_, samples.fit_fields, self.tol, self.max_iter
             )
         self.gradient_norm_ = minimum.gradient_norm
-        converged = minimum.gradient_norm <= self.tol and not minimum.unbounded
+        why = samples.why_endless() if self.alpha_ == 0.0 else ""
         if minimum.unbounded:
+            why = why or "the samples determine some spins by the others"
+        converged = minimum.gradient_norm <= self.tol and not why
+        if why:
             warn(
-                "the samples determine some spins by the others, so that the best couplings are infinite and those "
-                "returned are not reliable; pass alpha > 0 (say 0.01) to keep couplings finite, or give more samples",
+                f"{why}, so that the best couplings are infinite and those returned are not reliable; pass alpha > 0 "
+                "(say 0.01) to keep couplings finite, or give more samples",
                 ConvergenceWarning,
                 stacklevel=5,
             )
@@ -289,7 +292,8 @@ class MinimumProbabilityFlow(SpinEstimator):
                 2.0 * self.alpha_,
                 samples.n_samples,
             )
-        return {"couplings_std": couplings_std, "fields_std": fields_std, "freedom": batches.degrees_of_freedom}
+        freedom, time = batches.degrees_of_freedom, batches.time
+        return {"couplings_std": couplings_std, "fields_std": fields_std, "freedom": freedom, "time": time}
 
     def _why_no_errors(self) -> str:
         if self.errors and len(self.couplings_) > MOST_SPINS:

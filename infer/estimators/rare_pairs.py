@@ -12,14 +12,14 @@ from infer.estimators.columns import VaryingSpins
 from infer.samples import Samples
 from infer.statistics.few_coincidences import FewCoincidences, few_coincidences
 from infer.statistics.long_batches import batch_times, long_batch_labels
-from infer.statistics.pair_tables import fixed_pairs, pair_shares
+from infer.statistics.pair_tables import pair_shares
 from infer.types import FloatArray
 
 __all__ = ["RarePairs", "rare_pairs"]
 
 CONFIDENCE = 0.95  # of the intervals that standard errors of rare pairs are made of
 SLOWEST = 100.0  # rows that may count as one, where it is asked whether cells are small
-MOST_FIXED = 500  # spins up to which combinations that never change are looked for
+MOST_FIXED = 500  # spins up to which triples and combinations that never change are looked for
 NEGLIGIBLE = 0.01  # prior samples below which a penalty does not set the couplings of empty pairs
 
 
@@ -69,9 +69,13 @@ class RarePairs:
         found = np.where(couplings_std[i, j] == 0.0, 0.0, found)
         wide[i, j] = wide[j, i] = found
         wide[self.undetermined & (couplings_std != 0.0)] = np.nan
-        part = np.zeros_like(wide)
-        part[i, j], part[j, i] = found * self.means[j], found * self.means[i]
-        fields = np.maximum(fields_std, np.sqrt((part**2).sum(axis=1))) if self.few.fit_fields else fields_std.copy()
+        fields = fields_std.copy()
+        if self.few.fit_fields:
+            # h_i moves by -m_j J_ij, so that it has the errors of the couplings of its spin, and one of its own
+            more = np.zeros_like(wide)
+            gained = np.maximum(found**2 - couplings_std[i, j] ** 2, 0.0)
+            more[i, j], more[j, i] = gained * self.means[j] ** 2, gained * self.means[i] ** 2
+            fields = np.sqrt(fields**2 + more.sum(axis=1))
         fields[np.isnan(wide).any(axis=1) & (fields_std != 0.0)] = np.nan
         return wide, fields
 
@@ -110,11 +114,13 @@ class RarePairs:
         # the fit knows no error for another reason, such as a single batch of rows
         wider[np.isfinite(tables) & np.isnan(couplings_std[i, j])] = np.nan
         lower, upper = lower.copy(), upper.copy()
-        open_pairs = self.undetermined.copy()
-        open_pairs[i, j] = open_pairs[j, i] = False
-        lower[open_pairs], upper[open_pairs] = -np.inf, np.inf
         lower[i, j] = lower[j, i] = np.minimum(here, best - wider * (best - low) + self.shift)
         upper[i, j] = upper[j, i] = np.maximum(here, best + wider * (high - best) + self.shift)
+        # their own tables do not tell what is open: triples and larger combinations of spins
+        open_pairs = self.undetermined.copy()
+        i, j = self.few.pairs[self.few.empty].T
+        open_pairs[i, j] = open_pairs[j, i] = False
+        lower[open_pairs], upper[open_pairs] = -np.inf, np.inf
         return lower, upper
 
 
@@ -142,7 +148,7 @@ def rare_pairs(samples: VaryingSpins, couplings: FloatArray, ridge: float, added
     n, fit_fields = samples.n_samples, samples.fit_fields
     fixed = np.zeros((len(means),) * 2, dtype=bool)
     if len(means) <= MOST_FIXED and samples.n_rows > 2 * (len(means) + 1):
-        fixed = fixed_pairs(means, second, fit_fields)
+        fixed = samples.open_pairs.beyond_tables
     known = means if fit_fields else np.zeros_like(means)
     least = np.minimum(pair_shares(known, second), pair_shares(known, np.outer(known, known))).min(axis=0)
     np.fill_diagonal(least, 1.0)

@@ -16,10 +16,12 @@ from numpy.typing import DTypeLike, NDArray
 from infer.checks import release_pages
 from infer.estimators.packed import PackedSpins, Tiles
 from infer.estimators.table_kernels import STRIP
-from infer.statistics.long_batches import long_batch_labels
+from infer.statistics.long_batches import LongBatches, long_batches
+from simulate.threads import check_stop
 
 CHUNK_ROWS = 4096  # samples in a chunk, so that their products stay in the cache
 PACKED_ROWS = 8192  # samples packed into bits together
+PACKED_BYTES = 3 << 19  # bits kept from one pass to the next: where they fill more, packing them again costs little
 LEAST_WORK = 1e8  # products that justify a chunk, and perhaps a thread, of their own: about a millisecond
 COLLAPSE_BELOW = 0.7  # equal rows are collapsed when at most this fraction of the rows is distinct
 COLLAPSE_BYTES = 1 << 27  # memory for the distinct rows
@@ -82,6 +84,7 @@ class SpinRows:
         self.n_spins = spins.shape[1] if columns is None else len(columns)
         self.weight = None if weight is None else np.asarray(weight, dtype=np.float64) / weight.sum()
         self.n_jobs = n_jobs
+        self._kept: dict[tuple[int, int], PackedSpins] = {}
 
     def chunk(self, rows: slice, dtype: DTypeLike) -> NDArray:
         """Samples of a slice of rows in the given floating type."""
@@ -95,11 +98,21 @@ class SpinRows:
         n_threads = min(effective_n_jobs(self.n_jobs), len(chunks))
         read = 0
         for rows, result in zip(chunks, in_order(work, chunks, n_threads), strict=True):
+            check_stop()
             yield result
             read += rows.stop - rows.start
             if read >= 16 * CHUNK_ROWS:
                 release_pages(self.spins)
                 read = 0
+
+    def _packed(self, rows: slice) -> PackedSpins:
+        """Bits of a slice of rows, kept for further passes where those of all rows are few."""
+        kept = self._kept.get((rows.start, rows.stop))
+        if kept is None:
+            kept = PackedSpins.of(self.chunk(rows, np.int8))
+            if self.n_rows * self.n_spins // 4 <= PACKED_BYTES:  # a bit by row and one by spin
+                self._kept[rows.start, rows.stop] = kept
+        return kept
 
     def _packed_size(self, n_targets: int) -> int:
         """Rows of a packed chunk: an even number of equal chunks, so that two threads have equal work."""
@@ -114,11 +127,11 @@ class SpinRows:
             return np.full(rows.stop - rows.start, 1.0 / self.n_rows, dtype=dtype)
         return self.weight[rows].astype(dtype)
 
-    def batches(self, chains: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Batch of each row in time order, long against what the spins remember."""
-        labels = long_batch_labels(self.spins, chains, self.weight)
+    def batches(self, chains: NDArray[np.int64] | None) -> LongBatches:
+        """Batches of the rows in time order, with slow waves where the spins remember for long."""
+        found = long_batches(self.spins, chains, self.weight)
         release_pages(self.spins)
-        return labels
+        return found
 
     def second_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Means ``<s_i>`` (n_spins,) and second moments ``<s_i s_j>`` (n_spins, n_spins)."""
@@ -127,7 +140,7 @@ class SpinRows:
 
         def work(rows: slice) -> tuple:
             if self.weight is None:
-                return PackedSpins.of(self.chunk(rows, np.int8)).moments()
+                return self._packed(rows).moments()
             chunk = self.chunk(rows, np.float64)
             weighted = chunk * self.weight[rows, None]
             return weighted.sum(axis=0), weighted.T @ chunk
@@ -152,9 +165,9 @@ class SpinRows:
         tiles = Tiles(couplings, fields, dtype)
 
         def work(rows: slice) -> tuple:
-            spins = self.chunk(rows, np.int8)
-            share = np.ones(len(spins)) if self.weight is None else self.weight[rows]
-            return tiles.responses(PackedSpins.of(spins), share, None if targets is None else spins[:, targets])
+            share = np.ones(rows.stop - rows.start) if self.weight is None else self.weight[rows]
+            signs = None if targets is None else self.chunk(rows, np.int8)[:, targets]
+            return tiles.responses(self._packed(rows), share, signs)
 
         totals: NDArray = np.zeros(0)
         sums: NDArray = np.zeros(0)

@@ -28,7 +28,7 @@ from infer.landscape.visits import Visits, visits
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.types import FloatArray, SpinArray
-from simulate.checks import check_count, check_patterns, seed_sequence
+from simulate.checks import Seed, check_count, check_patterns, seed_sequence
 
 __all__ = ["MOST_EXACT_SPINS", "energy_landscape"]
 
@@ -46,7 +46,7 @@ def energy_landscape(
     temperatures: ArrayLike | None = None,
     names: Sequence[str] | None = None,
     n_model_rows: int = N_MODEL_ROWS,
-    seed: Any = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> EnergyLandscape:
     r"""Local minima of the energy of a model, their basins, the saddles between them, and the visits of samples.
@@ -131,7 +131,7 @@ def energy_landscape(
             f"a {type(value).__name__} of {n_spins} spins: above {MOST_EXACT_SPINS} spins landscapes are those of pair "
             "models (couplings and fields)"
         )
-    of_chains, of_annealing, of_orders = _seed_sequence(seed).spawn(3)
+    of_chains, of_annealing, of_orders = seed_sequence(seed).spawn(3)
     states: AllStates | FoundMinima
     if exact:
         states = exact_landscape(all_energies(value, n_spins))
@@ -192,13 +192,6 @@ def _value_of(model: Any, fields: ArrayLike | None) -> Any:
         if hasattr(value, "energies") and hasattr(value, "n_spins"):
             return value if fields is None else model_of(value, fields)
     return model_of(model, fields)
-
-
-def _seed_sequence(seed: Any) -> np.random.SeedSequence:
-    """Seed sequence from any kind of seed."""
-    if isinstance(seed, np.random.Generator):
-        return np.random.SeedSequence(seed.integers(0, 2**32, size=4).tolist())
-    return seed_sequence(seed)
 
 
 def _check_samples(samples: Samples, n_spins: int) -> None:

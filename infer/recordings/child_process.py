@@ -4,12 +4,16 @@ On damaged or forged files the HDF5 and parquet libraries can run for a long tim
 interrupted in this process: of 12 000 NetCDF files with one to four damaged bytes, five kept HDF5 2.0 running for about
 ten seconds, and none crashed it. One child process reads all files and ends after some time without requests. It
 imports the modules of a format when the first file of that format is read, so that this module imports no format.
+
+Most files are then read in this process, which saves a copy of large ones. Where chance decides whether a damaged file
+crashes the library, what the child process has read is handed over.
 """
 
 import atexit
 import importlib
 import json
 import os
+import pickle
 import queue
 import signal
 import subprocess
@@ -40,23 +44,46 @@ def try_reading(function: Callable[..., Any] | str, path: Path, *arguments: Any,
     Exceptions of the function there are not reported: they are raised again when it is called here. The function is
     given as itself or as "module:name"; its module and the libraries are loaded before the time for the file starts.
     """
+    _call(function, path, arguments, libraries, False)
+
+
+def read_in_child(function: Callable[..., Any], path: Path, *arguments: Any, libraries: Sequence[str] = ()) -> Any:
+    """As `try_reading`, but what the function returns or raises there is returned or raised here."""
+    answer = _call(function, path, arguments, libraries, True)
+    if answer is None:
+        return function(path, *arguments)
+    raised, result = pickle.loads(answer)
+    if raised:
+        raise result
+    return result
+
+
+def _call(
+    function: Callable[..., Any] | str, path: Path, arguments: Sequence[Any], libraries: Sequence[str], wanted: bool
+) -> bytes | None:
+    """What the function returned or raised, pickled, where it is wanted; None where there are no child processes."""
     global _worker
     name = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
     modules = (name.split(":")[0], *libraries)
     limit = SECONDS + _bytes_of(path) / BYTES_PER_SECOND
-    request = json.dumps([name, limit, str(path), *arguments])
+    request = json.dumps([name, limit, wanted, str(path), *arguments])
     with _lock:
         for attempt in range(2):
             if _worker is None:
                 try:
                     _worker = _Worker()
                 except OSError:  # no child processes on this platform
-                    return
-            answer = _worker.load(modules) and _worker.ask(request, limit)
+                    return None
+            try:
+                answer, result = (_worker.load(modules) and _worker.ask(request, limit)) or ("", b"")
+            except BaseException:  # Ctrl-C: its answer must not be taken for that to the next request
+                _worker.end()
+                _worker = None
+                raise
             if answer == "" and _worker.used_up():
                 answer = "late"
             if answer == "done":
-                return
+                return result
             _worker.end()
             _worker = None
             if answer == "late":
@@ -66,6 +93,7 @@ def try_reading(function: Callable[..., Any] | str, path: Path, *arguments: Any,
             # the first process may just have ended because it had no requests
             if attempt:
                 raise InputError(f"{path} is damaged: reading it ends in a crash")
+    raise AssertionError("not reached")
 
 
 def _bytes_of(path: Path) -> int:
@@ -87,39 +115,40 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
             env={**os.environ, "PYTHONPATH": paths},
         )
-        self.answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self.loaded: set[str] = set()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
-        """Forward the lines of the process, and an empty one when it has ended."""
-        assert self.process.stdout is not None
+        """Forward the answers of the process, "done N" and N bytes, and an empty one when it has ended."""
+        stream = self.process.stdout
+        assert stream is not None
         with suppress(ValueError, OSError):  # the pipe was closed during the read
-            for line in self.process.stdout:
-                self.answers.put(line.strip())
-        self.answers.put("")
+            for line in iter(stream.readline, b""):
+                result = stream.read(int(line.split()[1]))
+                self.answers.put(("done", result))
+        self.answers.put(("", b""))
 
-    def load(self, modules: Sequence[str]) -> str:
-        """ "done", "" (ended) or "late", once the modules are there."""
+    def load(self, modules: Sequence[str]) -> bool:
+        """Load modules; whether they are there in time."""
         new = [module for module in modules if module not in self.loaded]
-        answer = self.ask(json.dumps(new), STARTING_SECONDS / PATIENCE) if new else "done"
+        answer, _ = self.ask(json.dumps(new), STARTING_SECONDS / PATIENCE) if new else ("done", b"")
         self.loaded |= set(new)
-        return "" if answer == "late" else answer
+        return answer == "done"
 
-    def ask(self, request: str, limit: float) -> str:
-        """ "done", "late" or "" (ended)."""
+    def ask(self, request: str, limit: float) -> tuple[str, bytes]:
+        """ "done", "late" or "" (ended), and what the function returned or raised where it is wanted."""
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(request + "\n")
+            self.process.stdin.write(request.encode() + b"\n")
             self.process.stdin.flush()
             return self.answers.get(timeout=PATIENCE * limit)
         except queue.Empty:
-            return "late"
+            return "late", b""
         except OSError:
-            return ""
+            return "", b""
 
     def used_up(self) -> bool:
         """Whether the process was ended because its processor time was used up."""
@@ -174,7 +203,7 @@ def _end() -> None:
 
 def _serve() -> None:
     """Read files as requested, one line each, until the requests end or none comes for a while."""
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(
         os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
     )  # output of libraries must not be mistaken for an answer
@@ -187,20 +216,22 @@ def _serve() -> None:
         if not line:
             return
         request = json.loads(line)
+        result = b""
         with suppress(Exception):
-            _answer(request)
-        out.write("done\n")
+            result = _answer(request)
+        out.write(b"done %d\n" % len(result))
+        out.write(result)
         out.flush()
 
 
-def _answer(request: list[Any]) -> None:
-    """Load modules, or call a function with a path and arguments."""
+def _answer(request: list[Any]) -> bytes:
+    """Load modules, or call a function with a path and arguments; what it returned or raised, where that is wanted."""
     if not request or ":" not in request[0]:
         for module in request:
             with suppress(ImportError):
                 importlib.import_module(module)
-        return
-    function, limit, path, *arguments = request
+        return b""
+    function, limit, wanted, path, *arguments = request
     module, name = function.split(":")
     read = getattr(importlib.import_module(module), name)
     # the system ends the process when this processor time is used up, also inside a library call
@@ -208,10 +239,18 @@ def _answer(request: list[Any]) -> None:
     if timer is not None:
         timer(signal.ITIMER_PROF, limit)
     try:
-        read(Path(path), *arguments)
+        answer: tuple[bool, Any] = False, read(Path(path), *arguments)
+    except Exception as error:
+        answer = True, error
     finally:
         if timer is not None:
             timer(signal.ITIMER_PROF, 0)
+    if not wanted:
+        return b""
+    try:
+        return pickle.dumps(answer, protocol=5)
+    except Exception:  # of an exception that holds more than text
+        return pickle.dumps((True, ValueError(str(answer[1]))))
 
 
 if __name__ == "__main__":

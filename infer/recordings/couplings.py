@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from infer.errors import InputError
 from infer.recordings.read import read_table
+from simulate.couplings import ASYMMETRY, remedy_of_asymmetry
 
 
 def read_couplings(path: str | os.PathLike[str], *, key: str | None = None) -> NDArray[np.float64]:
@@ -28,7 +29,8 @@ def read_couplings(path: str | os.PathLike[str], *, key: str | None = None) -> N
     ------
     InputError
         A ValueError of one line: not square, an entry that is not finite, or two entries that should be equal and
-        differ by more than 1e-8 of the largest one (named by row and column).
+        differ by more than 1e-6 of the largest one (named by row and column). Smaller differences, such as those of
+        single precision, are averaged.
     """
     source = os.fspath(path)
     table = read_table(path, "couplings", key)
@@ -43,10 +45,11 @@ def read_couplings(path: str | os.PathLike[str], *, key: str | None = None) -> N
         row, column = wrong[0]
         raise InputError(f"{source}: {table.place(row, column)} holds {couplings[row, column]}; couplings are finite")
     difference = np.abs(couplings - couplings.T)
-    if difference.max() > 1e-8 * np.abs(couplings).max():
+    if difference.max() > ASYMMETRY * np.abs(couplings).max():
         row, column = np.unravel_index(difference.argmax(), difference.shape)
         raise InputError(
             f"{source}: {table.place(int(row), int(column))} holds {couplings[row, column]:.6g}, but row {column}, "
-            f"column {row} holds {couplings[column, row]:.6g}; couplings are symmetric: save (J + J.T) / 2"
+            f"column {row} holds {couplings[column, row]:.6g}; couplings are symmetric: "
+            f"{remedy_of_asymmetry(couplings, 'save')}"
         )
-    return couplings
+    return couplings if difference.max() == 0.0 else (couplings + couplings.T) / 2.0

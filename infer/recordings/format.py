@@ -31,6 +31,9 @@ class Format:
         name.
     guarded : bool
         Whether files are read in a child process first, since the library may crash or hang on damaged ones.
+    by_chance : bool
+        Whether chance decides if the library crashes on a damaged file, so that a file that was read in a child process
+        may crash this one: what the child process has read is taken.
     has_keys : bool
         Whether a file may hold several arrays to choose from.
     libraries : tuple of str
@@ -49,6 +52,7 @@ class Format:
     read_table: Callable[[Path, str, str | None], Table] | None = None
     read_spikes: Callable[[Path, str | None], SpikeTimes] | None = None
     guarded: bool = False
+    by_chance: bool = False
     has_keys: bool = True
     libraries: tuple[str, ...] = ()
     data: str = ""

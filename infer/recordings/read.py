@@ -1,12 +1,13 @@
 """Reading of a file of any supported format as one table of numbers; errors of libraries become one line."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from infer.errors import InputError
-from infer.recordings.child_process import try_reading
+from infer.recordings.child_process import read_in_child, try_reading
 from infer.recordings.format import Content, Format
 from infer.recordings.formats.registry import FORMATS
 from infer.recordings.spike_times import SpikeTimes
@@ -16,6 +17,8 @@ from simulate.user_warnings import libraries_silenced
 
 NO_WIDTH = "give the width of the bins with bin_width= (--bin-width on the command line), in the unit of the times"
 CLASSIC_NETCDF = b"CDF"
+
+Found = TypeVar("Found")
 
 
 def read_table(path: str | os.PathLike[str], content: Content, key: str | None = None) -> Table:
@@ -27,9 +30,7 @@ def read_table(path: str | os.PathLike[str], content: Content, key: str | None =
         say = f"is read as spike times: {NO_WIDTH}"
         raise InputError(f"{source} {say} (it holds no {content})")
     with one_line_errors(source, form.name):
-        if form.guarded:
-            try_reading(form.read_table, source, content, key, libraries=form.libraries)
-        table = form.read_table(source, content, key)
+        table = _read(form, form.read_table, source, content, key)
     if content != "spins":  # those may have a third axis and columns that are none
         check_two_dimensional(str(source), table)
     return table
@@ -44,9 +45,17 @@ def read_spikes(path: str | os.PathLike[str], key: str | None = None) -> SpikeTi
         say = form.no_spikes or f"{form.name} files hold no spike times; leave the bin width out"
         raise InputError(f"{source}: {say}")
     with one_line_errors(source, form.name):
-        if form.guarded:
-            try_reading(form.read_spikes, source, key, libraries=form.libraries)
-        return form.read_spikes(source, key)
+        return _read(form, form.read_spikes, source, key)
+
+
+def _read(form: Format, function: Callable[..., Found], source: Path, *arguments: Any) -> Found:
+    """Call the reading function of a format, in a child process first where it is guarded."""
+    if form.by_chance:
+        found: Found = read_in_child(function, source, *arguments, libraries=form.libraries)
+        return found
+    if form.guarded:
+        try_reading(function, source, *arguments, libraries=form.libraries)
+    return function(source, *arguments)
 
 
 def _check_key(source: Path, form: Format, key: str | None) -> None:

@@ -18,7 +18,7 @@ from infer.recordings.row_weights import WeightKind, row_integers, row_weights
 from infer.recordings.table import Table
 from infer.recordings.two_values import binarised, complete, constant_columns, filled, two_valued
 from infer.samples import Samples
-from infer.wording import shown
+from infer.wording import path_text, shown
 from simulate.user_warnings import warn
 
 __all__ = [
@@ -277,7 +277,7 @@ def read_recording(
         patterns=patterns,
         attributes=attributes,
         gaps=missing == "mask",
-        source=source,
+        source=path_text(source),
         columns=columns,
         kept_rows=kept_rows,
     )

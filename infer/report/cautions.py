@@ -49,6 +49,12 @@ def collect(
                 if fit.alpha_tried["at_edge"]
                 else ""
             )
+            + (
+                f" Penalties below {fit.alpha_tried['alphas'][0]:.3g} were left out to save time: held-out rows became "
+                "worse towards them."
+                if fit.alpha_tried["alphas"][0] > 1.5 / n_samples
+                else ""
+            )
         )
     if not fit.converged and not raised:
         found.append("The fit of the couplings did not converge: raise alpha.")

@@ -8,6 +8,7 @@ import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import numpy as np
@@ -19,8 +20,10 @@ from infer.report.large_arrays import parted, write_arrays
 from infer.report.layout import ShownSection, typeset
 from infer.report.results import Analysis
 from infer.report.sections import SECTIONS
-from infer.report.sections.first import cards, claims, first_line, next_steps, remarks, subtitle
+from infer.report.sections.first import cards, claims, first_line, remarks, subtitle
 from infer.report.sections.methods import methods
+from infer.report.sections.next_steps import next_steps
+from infer.wording import path_bytes, path_text
 
 __all__ = ["render_page", "write_report"]
 
@@ -127,8 +130,9 @@ def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | No
         references=references,
         versions=analysis.versions,
         created=analysis.created,
-        json_name=json_name,
-        stem=os.path.splitext(json_name)[0] if json_name else "report",
+        json_name=None if json_name is None else path_text(json_name),
+        json_link=None if json_name is None else quote(path_bytes(json_name)),
+        stem=path_text(os.path.splitext(json_name)[0]) if json_name else "report",
         embedded=Markup(embedded),
         complete=complete,
         script=Markup(SCRIPT),

@@ -14,6 +14,8 @@ STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 #: Factor by which the grid goes on beyond a best strength at its upper end, and how often at most.
 WIDER = (3.0, 6)
 N_FOLDS = 4
+#: Spins from which weak penalties, which take most of the time, are left out once two in a row have become worse.
+MANY_SPINS = 400
 #: Gradient below which fits are accurate enough to be compared.
 TOLERANCE = 1e-4
 
@@ -33,7 +35,8 @@ def choose_alpha(
     -------
     dict
         ``alpha``, and what was tried: ``alphas`` and ``scores`` (nats per held-out sample). Where the largest is the
-        best, stronger ones are tried too; ``at_edge`` says whether the largest of all is still the best.
+        best, stronger ones are tried too; ``at_edge`` says whether the largest of all is still the best. With many
+        spins weak ones are left out where the scores fall towards them.
     """
     n_samples = len(spins) if counts is None else int(counts.sum())
     alphas = sorted({1.0 / n_samples, *(strength for strength in STRENGTHS if strength > 1.0 / n_samples)})
@@ -56,7 +59,14 @@ def choose_alpha(
             weight += judged
         return total / weight
 
-    scores = [score(alpha) for alpha in alphas]
+    found: dict[float, float] = {}
+    for alpha in reversed(alphas):
+        found[alpha] = score(alpha)
+        last = list(found.values())
+        if spins.shape[1] >= MANY_SPINS and len(last) > 2 and last[-1] < last[-2] < last[-3]:
+            break
+    alphas = sorted(found)
+    scores = [found[alpha] for alpha in alphas]
     for _ in range(WIDER[1]):
         if int(np.argmax(scores)) < len(alphas) - 1:
             break

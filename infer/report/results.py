@@ -1,5 +1,8 @@
 """Results that a report shows, as one object."""
 
+from __future__ import annotations
+
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -291,6 +294,22 @@ class Analysis:
     def has_patterns(self) -> bool:
         """Whether patterns are known, so that a dreaming rate can be fitted."""
         return self.similarity.reference == "patterns"
+
+    def of_file(self, name: str, reading: str = "") -> Analysis:
+        """The analysis with the name of the file of its samples, on which the commands of the page work.
+
+        Parameters
+        ----------
+        name : str
+            Without folders, for privacy.
+        reading : str
+            Options of the command line by which it was read, each after a space.
+
+        Returns
+        -------
+        Analysis
+        """
+        return dataclasses.replace(self, parameters=self.parameters | {"file": name, "reading": reading})
 
     def headline(self) -> dict[str, Any]:
         """The few numbers to read first.

@@ -23,8 +23,10 @@ from infer.similarity.rate_fit import (
     null_cosines,
     project_replicates,
 )
-from infer.similarity.replicates import blas_threads, check_draws, replicate_blocks, unpack_couplings
+from infer.similarity.replicates import check_draws, replicate_blocks, unpack_couplings
 from infer.similarity.result import Similarity
+from simulate.checks import Seed, seed_sequence
+from simulate.threads import one_thread_for_few_spins
 
 FloatArray = NDArray[np.float64]
 
@@ -42,7 +44,7 @@ def compare(
     n_bootstrap: int = 400,
     n_null: int = 400,
     confidence: float = 0.95,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Similarity:
     """Compare couplings with Hebbian couplings and all their dreamed versions.
 
@@ -70,7 +72,7 @@ def compare(
         Draws of each null model.
     confidence : float
         Confidence of the interval, between 0 and 1.
-    seed : int
+    seed : int, SeedSequence, Generator or None
         Seed of all random numbers.
 
     Returns
@@ -99,8 +101,8 @@ def compare(
     check_confidence(confidence)
     check_draws(n_bootstrap=n_bootstrap, n_null=n_null)
     family = _family(patterns, correlations, len(matrix))
-    replicate_seed, null_seed, recall_seed = np.random.SeedSequence(seed).spawn(3)
-    with blas_threads(len(matrix)):
+    replicate_seed, null_seed, recall_seed = seed_sequence(seed).spawn(3)
+    with one_thread_for_few_spins(len(matrix)):
         blocks = replicate_blocks(estimator, replicates, n_bootstrap, replicate_seed, len(matrix))
         stored = None if patterns is None else np.asarray(patterns).astype(np.int8)
         scale = power_of_two(matrix)  # avoids overflow of sums of squares of couplings

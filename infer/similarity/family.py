@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from infer.model import symmetric_matrix
 from simulate.checks import check_patterns
 from simulate.modes import DreamingModes, correlation_modes
 
@@ -77,7 +78,7 @@ class DreamingFamily(DreamingModes):
         ValueError
             If the matrix is not square, finite, symmetric and positive semi-definite.
         """
-        matrix = validate_symmetric(correlations, "correlations")
+        matrix = symmetric_matrix(correlations, "correlations", diagonal=True)
         values, vectors = np.linalg.eigh(matrix)
         if values[-1] <= 0 or values[0] < -1e-6 * values[-1]:
             raise ValueError(
@@ -187,27 +188,3 @@ def spin_moments(
         first += weighted.sum(axis=0, dtype=np.float64)
         second += weighted.T @ block
     return first / total, second / total
-
-
-def validate_symmetric(matrix: ArrayLike, name: str) -> FloatArray:
-    """A finite symmetric square matrix as float64; otherwise one line that names the entry."""
-    array = np.asarray(matrix)
-    if array.ndim != 2 or array.shape[0] != array.shape[1]:
-        raise ValueError(f"{name}: expected a square matrix (n_spins, n_spins), got shape {array.shape}")
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype}")
-    if array.shape[0] < 2:
-        raise ValueError(f"{name}: at least two spins are needed, got shape {array.shape}")
-    array = array.astype(np.float64)
-    bad = np.argwhere(~np.isfinite(array))
-    if bad.size:
-        i, j = bad[0]
-        raise ValueError(f"{name}: entry [{i}, {j}] is {array[i, j]}; all entries must be finite")
-    difference = np.abs(array - array.T)
-    i, j = np.unravel_index(np.argmax(difference), difference.shape)
-    if difference[i, j] > 1e-6 * np.abs(array).max():
-        raise ValueError(
-            f"{name}: not symmetric, entry [{i}, {j}] is {array[i, j]:.6g} but [{j}, {i}] is {array[j, i]:.6g}; "
-            "average it with its transpose if the difference is noise"
-        )
-    return (array + array.T) / 2.0

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from infer.model import PairModel, fitted_estimator
-from simulate.threads import one_blas_thread
+from infer.model import PairModel, fitted_estimator, off_diagonal
 
 FloatArray = NDArray[np.float64]
 
@@ -18,24 +16,11 @@ FloatArray = NDArray[np.float64]
 FEWEST_REPLICATES = 20
 #: Replicates are processed in blocks of this size.
 BLOCK_BYTES = 2**28
-#: Spins up to which linear algebra uses one thread.
-SPINS_FOR_THREADS = 300
-
-
-def blas_threads(n_spins: int) -> AbstractContextManager[None]:
-    """Context in which products of matrices of few spins use one thread.
-
-    Starting more threads takes longer than such a product, up to ten times as long on a busy machine.
-    """
-    return one_blas_thread(n_spins <= SPINS_FOR_THREADS)
 
 
 def unpack_couplings(couplings: Any) -> tuple[FloatArray, Any]:
     """Checked couplings, and the fitted estimator from which they were taken (or None)."""
-    matrix = PairModel.of(couplings).couplings
-    if not matrix.any():
-        raise ValueError("couplings: all entries off the diagonal are 0, so that there is nothing to compare")
-    return matrix, fitted_estimator(couplings)
+    return off_diagonal(PairModel.of(couplings).couplings), fitted_estimator(couplings)
 
 
 def check_draws(**counts: int) -> None:

@@ -18,6 +18,7 @@ from infer.samples import Samples
 from infer.statistics.batches import batch_labels
 from infer.types import FloatArray
 from infer.wording import join, number, p_text, with_error
+from simulate.checks import Seed
 from simulate.threads import one_blas_thread
 
 __all__ = ["CouplingDifference", "compare_recordings"]
@@ -130,7 +131,7 @@ def compare_recordings(
     false_alarms: float = 0.05,
     n_permutations: int = 2000,
     alpha: float | None = None,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = 0,
+    seed: Seed = 0,
     n_jobs: int | None = 1,
 ) -> CouplingDifference:
     """Test whether the pair couplings of two recordings of the same spins differ, even if their rates differ.

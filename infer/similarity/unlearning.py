@@ -14,6 +14,7 @@ from infer.files.json import to_plain_dict
 from infer.similarity.metrics import METRICS, similarity_metrics
 from infer.similarity.rate_fit import corrected_percentiles
 from infer.similarity.replicates import check_draws, read_block, replicate_blocks, unpack_couplings
+from simulate.checks import Seed, seed_sequence
 from simulate.couplings import hebbian
 from simulate.memory.unlearning import unlearn
 
@@ -84,7 +85,7 @@ def compare_unlearning(
     replicates: ArrayLike | None = None,
     n_bootstrap: int = 400,
     confidence: float = 0.95,
-    seed: int = 0,
+    seed: Seed = 0,
     progress: bool = False,
 ) -> UnlearningSimilarity:
     r"""Compare couplings with the Hebbian matrix after increasing numbers of dreams.
@@ -109,7 +110,7 @@ def compare_unlearning(
         Number of replicates drawn from a fitted estimator.
     confidence : float
         Confidence of the interval.
-    seed : int
+    seed : int, SeedSequence, Generator or None
         Seed of dreams and replicates.
     progress : bool
         Show a progress bar.
@@ -138,7 +139,7 @@ def compare_unlearning(
     if max_points < 3:
         raise ValueError(f"max_points must be at least 3, got {max_points}")
     step = max(1, round(len(matrix) / (100 * epsilon))) if dreams_per_point is None else dreams_per_point
-    dream_seed, replicate_seed = np.random.SeedSequence(seed).spawn(2)
+    dream_seed, replicate_seed = seed_sequence(seed).spawn(2)
     path = _path(start, matrix, epsilon, step, max_points, np.random.default_rng(dream_seed), progress)
     rows = [similarity_metrics(matrix, point) for point in path]
     profile = {name: np.array([row[name] for row in rows]) for name in METRICS}

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft, stats
-from sklearn.utils import check_random_state
+
+from simulate.checks import Seed, seed_sequence
 
 MAX_BATCHES = 100
 """Default upper limit of the number of batches: a standard error from 100 is known to 7 %, and batches stay long."""
@@ -322,7 +323,7 @@ def block_bootstrap_indices(
     *,
     n_replicates: int = 1,
     block_length: int | None = None,
-    random_state: int | np.random.RandomState | None = None,
+    seed: Seed = None,
 ) -> Iterator[np.ndarray]:
     """
     Row indices of circular block bootstrap replicates; blocks stay inside their chain.
@@ -340,7 +341,7 @@ def block_bootstrap_indices(
     block_length : int, optional
         Should be several times the autocorrelation time. Default: the length of the default batches of `batch_labels`.
         1 is the ordinary bootstrap of independent rows (within chains).
-    random_state : int, RandomState or None
+    seed : int, SeedSequence, Generator or None
 
     Yields
     ------
@@ -361,11 +362,11 @@ def block_bootstrap_indices(
         block_length = int(np.ceil(n_rows / (batch_labels(n_rows, chains)[-1] + 1)))
     if block_length < 1:
         raise ValueError(f"block_length must be at least 1 row, got {block_length}")
-    return _blocks(slices, n_replicates, block_length, check_random_state(random_state))
+    return _blocks(slices, n_replicates, block_length, np.random.default_rng(seed_sequence(seed)))
 
 
 def _blocks(
-    slices: list[slice], n_replicates: int, block_length: int, generator: np.random.RandomState
+    slices: list[slice], n_replicates: int, block_length: int, generator: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """The replicates of `block_bootstrap_indices`."""
     for _ in range(n_replicates):
@@ -373,7 +374,7 @@ def _blocks(
         for rows in slices:
             length = rows.stop - rows.start
             block = min(block_length, length)
-            starts = generator.randint(0, length, size=-(-length // block))
+            starts = generator.integers(0, length, size=-(-length // block))
             offsets = (starts[:, None] + np.arange(block)).ravel()[:length] % length
             pieces.append(rows.start + offsets)
         yield np.concatenate(pieces).astype(np.int64)

@@ -126,12 +126,12 @@ class FewCoincidences:
             log = np.log(table)
             near = np.clip((log[:, 0] + log[:, 3] - log[:, 1] - log[:, 2]) / 4.0, -FARTHEST, FARTHEST)
 
-            def inside(coupling: FloatArray, table: FloatArray, near: FloatArray) -> FloatArray:
+            def inside(coupling: FloatArray, table: FloatArray, largest: FloatArray) -> FloatArray:
                 """Log-likelihood above that of the end of the interval; negative outside of the interval."""
-                return bound - (self._profile(near, table) - self._profile(coupling, table))
+                return bound - (largest - self._profile(coupling, table))
 
             found = self._in_parts(
-                lambda far, table, near: _falls_to_zero(inside, near, far, table, near),
+                lambda far, table, near: _falls_to_zero(inside, near, far, table, self._profile(near, table)),
                 np.full(len(near), sign * FARTHEST),
                 table,
                 near,

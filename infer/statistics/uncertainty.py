@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state
 
 from infer.statistics.batches import (
     LongRunCovariance,
@@ -26,6 +25,7 @@ from infer.statistics.batches import (
     covariance_from_batches,
     student_quantile,
 )
+from simulate.checks import Seed, seed_sequence
 from simulate.user_warnings import libraries_silenced
 
 __all__ = [
@@ -182,7 +182,7 @@ def laplace_posterior(
     coords: Mapping[str, Any] | None = None,
     draws: int = 250,
     chains: int = 4,
-    random_state: int | np.random.RandomState | None = None,
+    seed: Seed = None,
     accept: Callable[[dict[str, np.ndarray]], np.ndarray] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
@@ -204,7 +204,7 @@ def laplace_posterior(
         Coordinates of these dimensions, as xarray takes them.
     draws, chains : int
         Number of draws of each chain, and of independent chains; arviz needs both dimensions.
-    random_state : int, RandomState or None
+    seed : int, SeedSequence, Generator or None
     accept : callable, optional
         Takes a dict of draws (n, ...) of all parameters and returns True (n,) for those in the allowed range. The
         others are drawn again (flat prior restricted to this range).
@@ -233,7 +233,7 @@ def laplace_posterior(
     root = _root(covariance, factor, len(centre))
     if not (np.isfinite(centre).all() and np.isfinite(root).all()):
         raise ValueError("the estimates or their covariance are not finite, so there is no posterior to draw from")
-    generator = check_random_state(random_state)
+    generator = np.random.default_rng(seed_sequence(seed))
 
     def draw(count: int) -> np.ndarray:
         return centre + generator.standard_normal((count, len(root))) @ root

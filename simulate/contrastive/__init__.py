@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulate.contrastive import experiments, theory
+    from simulate.contrastive import experiments, protocols, theory
     from simulate.contrastive.accuracy import AccuracyLaw, accuracy_law
     from simulate.contrastive.classifier import ContrastiveClassifier, classifier_rule
     from simulate.contrastive.memory import free_correlations, learn_patterns, memory_rule
@@ -48,7 +48,7 @@ _HOME = {
     "soft_threshold": "simulate.contrastive.nonlinearity",
     "weight_update": "simulate.contrastive.synapse",
 }
-_MODULES = ("experiments", "theory")
+_MODULES = ("experiments", "protocols", "theory")
 
 __all__ = [
     "AccuracyLaw",
@@ -72,6 +72,7 @@ __all__ = [
     "learn_patterns",
     "linear",
     "memory_rule",
+    "protocols",
     "signed_square",
     "soft_threshold",
     "theory",

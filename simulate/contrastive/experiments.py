@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from simulate.checks import check_count, check_number
+from simulate.checks import Seed, check_count, check_number
 from simulate.contrastive import theory
 from simulate.contrastive.accuracy import accuracy_law
 from simulate.contrastive.classifier import ContrastiveClassifier, classifier_rule
@@ -159,7 +159,7 @@ def contrast_against_dissipation(
     threshold: float = 0.35,
     protocol: Sawtooth | None = None,
     n_synapses: int = 2000,
-    seed: Any = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Weights of clamped and free signals in the updates of a ladder, dw = a clamped - b free, and its dissipation.
 

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_number, check_patterns
+from simulate.checks import Seed, check_count, check_number, check_patterns
 from simulate.contrastive.nonlinearity import hard_threshold
 from simulate.contrastive.response import chemotaxis_kernel
 from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth
 from simulate.couplings import check_couplings, hebbian
 from simulate.memory import relaxation_kernels as kernels
+from simulate.memory.thermal import sampled_correlations
 from simulate.user_warnings import warn
 
 __all__ = ["free_correlations", "learn_patterns", "memory_rule"]
@@ -48,7 +49,7 @@ def free_correlations(
     *,
     temperature: float = 0.5,
     n_sweeps: int = 50,
-    seed: Any = None,
+    seed: Seed = None,
 ) -> NDArray[np.float64]:
     """Correlations s_i s_j of the state that a free network reaches from a random start.
 
@@ -98,7 +99,7 @@ def learn_patterns(
     temperature: float = 0.5,
     n_sweeps: int = 50,
     couplings: ArrayLike | None = None,
-    seed: Any = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> NDArray[np.float64]:
     """Train couplings by temporal contrast between the free and the clamped state.
@@ -201,9 +202,7 @@ def _free(
     """Correlations of a free state, and whether it converged."""
     n_spins = len(couplings)
     if free_state == "thermal":
-        total = np.zeros((n_spins, n_spins))
-        kernels.thermal_correlations(couplings, temperature, n_sweeps, n_sweeps, rng, total)
-        return total / n_sweeps, True
+        return sampled_correlations(couplings, temperature, n_sweeps, n_sweeps, rng), True
     if free_state == "graded":
         spins, settled = rng.uniform(-1, 1, n_spins), False
         for _ in range(_MAX_ITERATIONS):

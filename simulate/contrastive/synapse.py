@@ -98,32 +98,43 @@ def periodic_response(kernel: Kernel, protocol: Sawtooth) -> tuple[NDArray[np.fl
     system[n_states, n_states + 1] = 1.0
     ramps = [(protocol.rise_time, 0.0, 1 / protocol.rise_time), (protocol.fall_time, 1.0, -1 / protocol.fall_time)]
     meshes = [_graded_steps(duration, fastest) for duration, _, _ in ramps]
+    propagators = [_powers(exponentials(system, mesh), _STEPS_PER_DOUBLING) for mesh in meshes]
 
     def cycle(start: NDArray[np.float64]) -> NDArray[np.float64]:
         """States at all times of a cycle begun in `start`."""
-        states = [start]
-        for (_, value, slope), blocks in zip(ramps, meshes, strict=True):
-            state = np.concatenate([states[-1], [value, slope]])
-            propagators = exponentials(system, np.array([step for step, _ in blocks]))
-            for propagator, (_, count) in zip(propagators, blocks, strict=True):
-                for _ in range(count):
-                    state = propagator @ state
-                    states.append(state[:n_states])
-        return np.array(states)
+        states = [start[None]]
+        for (_, value, slope), blocks in zip(ramps, propagators, strict=True):
+            state = np.concatenate([states[-1][-1], [value, slope]])
+            for powers in blocks:
+                block = powers @ state
+                state = block[-1]
+                states.append(block[:, :n_states])
+        return np.concatenate(states)
 
     driven = cycle(np.zeros(n_states))[-1]
     carried = exponentials(kernel.matrix, np.array([protocol.period]))[0]
     states = cycle(np.linalg.solve(np.eye(n_states) - carried, driven))
-    steps = np.concatenate([np.full(count, step) for blocks in meshes for step, count in blocks])
+    steps = np.repeat(np.concatenate(meshes), _STEPS_PER_DOUBLING)
     return np.concatenate([[0.0], np.cumsum(steps)]), states @ kernel.readout
 
 
-def _graded_steps(duration: float, fastest: float) -> list[tuple[float, int]]:
-    """Steps (length, count) that fill a duration, doubling with the distance from its beginning."""
+def _graded_steps(duration: float, fastest: float) -> NDArray[np.float64]:
+    """Steps, each taken `_STEPS_PER_DOUBLING` times, that fill a duration and double from its start on."""
     doublings = max(0, int(np.ceil(np.log2(max(1.0, 20 * fastest * duration)))))
     first = duration / 2**doublings
-    lengths = [first] + [first * 2**k for k in range(doublings)]
-    return [(length / _STEPS_PER_DOUBLING, _STEPS_PER_DOUBLING) for length in lengths]
+    return np.array([first] + [first * 2**k for k in range(doublings)]) / _STEPS_PER_DOUBLING
+
+
+def _powers(matrices: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Powers 1 to count of each matrix, (n_matrices, count, n, n), by doubling."""
+    found = np.empty((len(matrices), count, *matrices.shape[1:]))
+    found[:, 0] = matrices
+    known = 1
+    while known < count:
+        more = min(known, count - known)
+        found[:, known : known + more] = found[:, :more] @ found[:, known - 1 : known]
+        known += more
+    return found
 
 
 def _level_table(

@@ -4,8 +4,9 @@ from simulate.dynamics.active import ActiveOrnsteinUhlenbeck
 from simulate.dynamics.block_gibbs import BlockGibbs
 from simulate.dynamics.dynamics import Dynamics
 from simulate.dynamics.kinetic import KineticIsing
-from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical
+from simulate.dynamics.potentials import Harmonic, Potential, SoftSpin, Spherical
 from simulate.dynamics.sampling import sample, trajectory
+from simulate.dynamics.spherical import SphericalHopfield
 from simulate.dynamics.spin_dynamics import SpinDynamics
 from simulate.dynamics.spins import (
     ColoredFieldGlauber,
@@ -26,8 +27,10 @@ __all__ = [
     "KineticIsing",
     "Metropolis",
     "PersistentGlauber",
+    "Potential",
     "SoftSpin",
     "Spherical",
+    "SphericalHopfield",
     "SpinDynamics",
     "TwoTemperatureGlauber",
     "parallel_tempering",

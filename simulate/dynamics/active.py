@@ -1,4 +1,4 @@
-"""Active Ornstein-Uhlenbeck units: continuous variables driven by coloured noise, in one of three potentials."""
+"""Active Ornstein-Uhlenbeck units: continuous variables driven by coloured noise, in any potential."""
 
 from __future__ import annotations
 
@@ -17,21 +17,14 @@ from simulate.checks import check_fields, check_number
 from simulate.couplings import PatternCouplings, check_couplings
 from simulate.dynamics import active_kernels as kernels
 from simulate.dynamics.dynamics import Dynamics, Schedule, Start, even_groups
+from simulate.dynamics.heun import NoiseLaw, Units, numpy_steps, record_steps, refuse_overflow, start_units
 from simulate.dynamics.linear_modes import mode_transition
-from simulate.dynamics.potentials import Harmonic, SoftSpin, Spherical, spherical_stiffness
+from simulate.dynamics.potentials import Harmonic, Potential, SoftSpin, Spherical, spherical_stiffness
 from simulate.dynamics.responses import LinearUnits
-from simulate.dynamics.spin_dynamics import generator_state
-from simulate.dynamics.threshold_kernels import fill_normals
 from simulate.user_warnings import warn
 
 __all__ = ["ActiveOrnsteinUhlenbeck"]
 
-# random numbers drawn in one call, for all chains of a group (4 bytes each): they fit into the cache
-_NORMALS_AT_ONCE = 1 << 17
-# with fewer chains than this, vector instructions over chains would be half empty; the noise is then drawn chain by
-# chain, with as many generators as fill the widest registers
-_FEW_CHAINS = 16
-_LANES_OF_A_CHAIN = 16
 # from this size on only the extreme eigenvalues of sparse couplings and PatternCouplings are computed
 _LANCZOS_FROM = 500
 # sparse couplings and PatternCouplings are decomposed into modes up to this number of units
@@ -63,7 +56,8 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         T_a >= 0, in units of energy.
     temperature : float, default 0
         T >= 0, in units of energy.
-    potential : Harmonic, Spherical or SoftSpin
+    potential : Harmonic, Spherical, SoftSpin or another Potential
+        One that you write is a subclass of `Potential`.
     fields : array_like of shape (n_spins,), float or None
         External fields H.
     time_step : float, optional
@@ -75,7 +69,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     stiffness : float
         k of a harmonic or spherical potential.
     stiffest : float
-        Largest curvature of the energy: k - min eig(J), or an estimate for soft spins.
+        Largest curvature of the energy: k - min eig(J), or an estimate in other potentials.
     steps_per_unit : int
         Number of steps in a unit of time, the ticks of `trajectory`.
     exact : bool
@@ -103,7 +97,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     persistence_time: float
     active_temperature: float
     temperature: float = 0.0
-    potential: Harmonic | Spherical | SoftSpin = field(default_factory=Spherical)
+    potential: Harmonic | Spherical | Potential = field(default_factory=Spherical)
     fields: ArrayLike | None = None
     time_step: float | None = None
 
@@ -117,8 +111,10 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         object.__setattr__(self, "fields", check_fields(self.fields, self.n_spins))
         if self.temperature + self.active_temperature == 0:
             raise ValueError("temperature and active_temperature are both 0: nothing drives the units")
-        if not isinstance(self.potential, Harmonic | Spherical | SoftSpin):
-            raise ValueError(f"potential must be Harmonic, Spherical or SoftSpin, got {self.potential!r}")
+        if not isinstance(self.potential, Harmonic | Spherical | Potential):
+            raise ValueError(
+                f"potential must be Harmonic, Spherical, SoftSpin or another Potential, got {self.potential!r}"
+            )
         largest = self.extreme_eigenvalues[1]
         if isinstance(self.potential, Harmonic) and self.potential.stiffness <= largest:
             raise ValueError(
@@ -148,7 +144,7 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
     @property
     def exact(self) -> bool:
         """Whether states are drawn from the exact law of the modes."""
-        linear = self.time_step is None and not isinstance(self.potential, SoftSpin)
+        linear = self.time_step is None and not isinstance(self.potential, Potential)
         return linear and (isinstance(self.couplings, np.ndarray) or self.n_spins <= _MOST_MODES)
 
     @cached_property
@@ -184,29 +180,22 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         """Stiffness k of the harmonic potential, or that which satisfies the spherical constraint."""
         if isinstance(self.potential, Harmonic):
             return self.potential.stiffness
-        if isinstance(self.potential, SoftSpin):
-            raise ValueError("a soft-spin potential has no single stiffness")
+        if isinstance(self.potential, Potential):
+            raise ValueError(f"a {type(self.potential).__name__} potential has no single stiffness")
         return spherical_stiffness(self.eigenvalues, self.temperature, self.active_temperature, self.persistence_time)
 
     @cached_property
     def stiffest(self) -> float:
-        """Largest curvature of the potential energy that units reach, in units of inverse time.
-
-        For soft spins u'' = b (3 x^2 - 1) is taken at x^2 = 1 + (max eig(J) + max |H|) / b, where the force of the
-        potential balances the largest force of couplings and fields, or where its quartic part equals 9/4 of T + T_a,
-        x^2 = 3 sqrt((T + T_a) / b), if that is larger.
-        """
+        """Largest curvature of the energy that units reach, in units of inverse time (`Potential.stiffest`)."""
         least, largest = self.extreme_eigenvalues
-        if not isinstance(self.potential, SoftSpin):
+        if not isinstance(self.potential, Potential):
             return self.stiffness - least
-        b = self.potential.barrier
         strongest = 0.0 if self.fields is None else float(np.abs(self.fields).max())
-        balanced = 1 + (max(largest, 0.0) + strongest) / b
-        excursion = 3 * math.sqrt((self.temperature + self.active_temperature) / b)
-        return b * (3 * max(balanced, excursion) - 1) - least
+        reached = self.potential.stiffest(max(largest, 0.0), strongest, self.temperature + self.active_temperature)
+        return reached - least
 
     def response(self) -> LinearUnits | None:
-        if isinstance(self.potential, SoftSpin):
+        if isinstance(self.potential, Potential):
             return None
         noise = (self.temperature, self.active_temperature, self.persistence_time)
         return LinearUnits(self.stiffness, *noise, spherical=isinstance(self.potential, Spherical))
@@ -222,8 +211,8 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         return max(1, math.ceil(1 / step - 1e-9))
 
     def energies(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
-        if isinstance(self.potential, SoftSpin):
-            return super().energies(states) + self.potential.barrier / 4 * ((states**2 - 1) ** 2).sum(axis=1)
+        if isinstance(self.potential, Potential):
+            return np.asarray(super().energies(states) + self.potential.energy(states).sum(axis=1))
         return super().energies(states) + self.stiffness / 2 * (states**2).sum(axis=1)
 
     def group_sizes(self, chains: int, n_jobs: int) -> list[int]:
@@ -236,57 +225,40 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
         schedule: Schedule,
         advanced: Callable[[int], Any],
     ) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
-        shape = self.n_spins, len(chain_seeds)
-        generators = [np.random.default_rng(seed) for seed in chain_seeds]
-        random_start = np.array([rng.standard_normal(self.n_spins) for rng in generators])
-        # chains are the last axis of all arrays
-        x = np.array(random_start if start.states is None else start.states, dtype=np.float32).T.copy()
-        if start.states is None and isinstance(self.potential, SoftSpin):
-            x = np.where(x < 0, np.float32(-1), np.float32(1))
         coloured = self.persistence_time > 0 and self.active_temperature > 0
         strength = math.sqrt(self.active_temperature / self.persistence_time) if coloured else 0.0
-        random_noise = [strength * rng.standard_normal(self.n_spins) for rng in generators]
-        velocity = np.array(random_noise if start.memory is None else start.memory, dtype=np.float32).T.copy()
-        fill_noise = _noise_source(chain_seeds, few=schedule.chains < _FEW_CHAINS)
-        block = max(1, min(256, _NORMALS_AT_ONCE // (2 * x.size)))
-        noise = np.empty((block, 2, *shape), dtype=np.float32)
+        units = start_units(chain_seeds, start, self.n_spins, strength, schedule.chains)
+        if start.states is None and isinstance(self.potential, Potential):
+            np.copyto(units.x, np.where(units.x < 0, np.float32(-1), np.float32(1)))
         if self.exact:
-            record, end = self._carry_modes(x, velocity, fill_noise, noise, schedule, advanced)
+            record, end = self._carry_modes(units, schedule, advanced)
             return record, end if coloured else None
-        advance = _advance(self.couplings, shape[1])
+        with np.errstate(over="ignore", invalid="ignore"):  # units that diverge are named below
+            record = record_steps(units, self._steps(len(chain_seeds)), schedule, advanced)
+        refuse_overflow(record, self.steps_per_unit)
+        return record, units.velocity.T if coloured else None
+
+    def _steps(self, n_chains: int) -> Callable[..., None]:
+        """Heun steps: compiled for a force that is a cubic polynomial, in numpy for other potentials."""
+        law = NoiseLaw.of(1.0 / self.steps_per_unit, self.temperature, self.active_temperature, self.persistence_time)
         fields = np.zeros(self.n_spins) if self.fields is None else np.asarray(self.fields)
-        external = _repeated(fields, shape[1])
-        scalars = tuple(np.float32(value) for value in self._scalars(coloured, strength))
+        external = _repeated(fields, n_chains)
+        if isinstance(self.potential, Potential) and not isinstance(self.potential, SoftSpin):
+            product, derivative = _product(self.couplings), self.potential.derivative
 
-        def run(steps: int) -> None:
-            for first in range(0, steps, block):
-                count = min(block, steps - first)
-                fill_noise(noise[:count])
-                advance(x, velocity, noise, count, external, scalars)
-                advanced(count * shape[1])
+            def force(x: NDArray[np.float32]) -> NDArray[np.float32]:
+                return np.asarray(product(x) + external - derivative(x), dtype=np.float32)
 
-        run(schedule.burn_in)
-        record = np.empty((shape[1], schedule.draws, self.n_spins), dtype=np.float32)
-        for draw in range(schedule.draws):
-            run(schedule.thin)
-            record[:, draw] = x.T
-        if not np.isfinite(record).all():
-            raise ValueError(
-                f"units diverged to infinity: the time step {1 / self.steps_per_unit:.3g} is too long for them; "
-                f"give a shorter time_step, such as {0.3 / self.steps_per_unit:.2g}"
-            )
-        return record, velocity.T if coloured else None
+            return numpy_steps(force, law)
+        linear, cubic = self._stiffness_and_quartic()
+        scalars = tuple(np.float32(value) for value in (linear, cubic, *law))
+        return _advance(self.couplings, n_chains, external, scalars)
 
     def _carry_modes(
-        self,
-        x: NDArray[np.float32],
-        velocity: NDArray[np.float32],
-        fill_noise: Callable[[NDArray[np.float32]], None],
-        noise: NDArray[np.float32],
-        schedule: Schedule,
-        advanced: Callable[[int], Any],
+        self, units: Units, schedule: Schedule, advanced: Callable[[int], Any]
     ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Trajectories of linear dynamics from x, each state drawn given the one before; the noise at the end."""
+        x, velocity, fill_noise, noise = units
         eigenvalues, vectors = self._eigensystem
         stiffness = self.stiffness - eigenvalues
         rest = np.zeros(self.n_spins) if self.fields is None else vectors.T @ np.asarray(self.fields) / stiffness
@@ -319,41 +291,11 @@ class ActiveOrnsteinUhlenbeck(Dynamics):
             carry(schedule.thin, min(len(noise), schedule.draws - first), first)
         return record, (vectors @ drive).T
 
-    def _scalars(self, coloured: bool, strength: float) -> tuple[float, ...]:
-        """Coefficients of the force and of the noise over one step, in the order of the kernels."""
-        step = 1.0 / self.steps_per_unit
-        white = 2 * self.temperature * step
-        if coloured:
-            tau, ratio = self.persistence_time, step / self.persistence_time
-            decay, kick = math.exp(-ratio), strength * math.sqrt(-math.expm1(-2 * ratio))
-            # the integral of v given both its ends: mean tau tanh(r/2) (v + v'), variance s^2 tau^2 (2 r - 4 tanh(r/2))
-            carry = tau * math.tanh(ratio / 2)
-            rest = 2 * ratio - 4 * math.tanh(ratio / 2) if ratio > 0.02 else ratio**3 / 6 - ratio**5 / 60
-            jitter = math.sqrt(white + strength**2 * tau**2 * rest)
-        else:
-            decay = kick = carry = 0.0
-            jitter = math.sqrt(white + 2 * self.active_temperature * step)
+    def _stiffness_and_quartic(self) -> tuple[float, float]:
+        """k and b of u(x) = k x^2 / 2 + b x^4 / 4, a constant left out."""
         if isinstance(self.potential, SoftSpin):
-            linear, cubic = -self.potential.barrier, self.potential.barrier
-        else:
-            linear, cubic = self.stiffness, 0.0
-        return linear, cubic, step, decay, kick, carry, jitter
-
-
-def _noise_source(chain_seeds: list[np.random.SeedSequence], *, few: bool) -> Callable[[NDArray[np.float32]], None]:
-    """Function that fills noise (..., n_chains) with normals, chains in parallel or, for few chains, one by one."""
-    if not few:
-        state = generator_state(chain_seeds)
-        return lambda noise: fill_normals(state, noise.reshape(-1))
-    states = [generator_state([seed], _LANES_OF_A_CHAIN) for seed in chain_seeds]
-
-    def fill(noise: NDArray[np.float32]) -> None:
-        own = np.empty(noise.shape[:-1], dtype=np.float32)
-        for chain, lanes in enumerate(states):
-            fill_normals(lanes, own.reshape(-1))
-            noise[..., chain] = own
-
-    return fill
+            return -self.potential.barrier, self.potential.barrier
+        return self.stiffness, 0.0
 
 
 def _repeated(values: NDArray[np.float64], n_chains: int) -> NDArray[np.float32]:
@@ -361,8 +303,17 @@ def _repeated(values: NDArray[np.float64], n_chains: int) -> NDArray[np.float32]
     return np.repeat(values.astype(np.float32)[:, None], n_chains, axis=1)
 
 
-def _advance(couplings: Any, n_chains: int) -> Callable[..., None]:
-    """Kernel for this kind of couplings, as a function (x, velocity, noise, count, external, scalars)."""
+def _product(couplings: Any) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """J x for units x (n_spins, n_chains)."""
+    if isinstance(couplings, np.ndarray):
+        couplings = np.ascontiguousarray(couplings, dtype=np.float32)
+    return lambda x: couplings @ x
+
+
+def _advance(
+    couplings: Any, n_chains: int, external: NDArray[np.float32], scalars: tuple[np.float32, ...]
+) -> Callable[..., None]:
+    """Kernel for this kind of couplings, as a function (x, velocity, noise, count)."""
     kernel: Any
     arrays: tuple[NDArray[Any], ...]
     if isinstance(couplings, PatternCouplings):
@@ -383,14 +334,7 @@ def _advance(couplings: Any, n_chains: int) -> Callable[..., None]:
         kernel = kernels.steps_dense
         arrays = (np.ascontiguousarray(couplings, dtype=np.float32),)
 
-    def advance(
-        x: NDArray[np.float32],
-        velocity: NDArray[np.float32],
-        noise: NDArray[np.float32],
-        count: int,
-        external: NDArray[np.float32],
-        scalars: tuple[np.float32, ...],
-    ) -> None:
+    def advance(x: NDArray[np.float32], velocity: NDArray[np.float32], noise: NDArray[np.float32], count: int) -> None:
         kernel(x, velocity, noise, count, *arrays, external, scalars)
 
     return advance

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from simulate.block_intrinsics import MOST_PATTERNS, wide_vectors
 from simulate.couplings import PatternCouplings
 from simulate.dynamics import spin_kernels as kernels
 
@@ -19,8 +20,10 @@ _LINE = 64
 # larger fields, in units, would overflow single precision when they are summed and compared with thresholds
 _LARGEST = 1e30
 _LARGEST_SHORT = 32767
-# this many patterns fill one vector of single precision, which is then as fast as integers
-_FEWEST_WHOLE = 16
+# blocks of updates end at records; shorter ones take longer than one update after the other
+_FEWEST_IN_BLOCK = 8
+# this many chains, updated in turn, are faster than blocks where vectors are short
+_MANY_CHAINS = 4
 
 
 class LocalFields(Protocol):
@@ -130,10 +133,12 @@ class SparseFields(_Chains):
 class PatternFields(_Chains):
     """Fields from patterns through overlaps: an update takes O(P).
 
-    Hebbian couplings without fields are kept as integers, N J_ij, with exact arithmetic.
+    Hebbian couplings without fields are kept as integers, N J_ij, with exact arithmetic, and up to 64
+    patterns also as bits.
     """
 
     _scale: float
+    _words: NDArray[np.uint64] | None = None
 
     def __init__(self, couplings: PatternCouplings, external: NDArray[np.float64], unit: float = 1.0) -> None:
         with np.errstate(over="ignore"):
@@ -145,6 +150,8 @@ class PatternFields(_Chains):
             self._weighted = couplings.patterns.astype(np.float64)
             self._own = np.array([len(couplings.patterns)], dtype=np.float32)
             self._scale = unit * self._left.shape[0]
+            if len(couplings.patterns) <= MOST_PATTERNS:
+                self._words = pattern_words(couplings.patterns)
         else:
             # the external fields as one more pattern, whose overlap is always 1
             self._left = _padded(np.column_stack([couplings.patterns.T, external]))
@@ -157,6 +164,8 @@ class PatternFields(_Chains):
         overlaps = self._of_each_chain(self._weighted)
         if self._left.dtype == np.float32:
             overlaps = np.column_stack([overlaps, np.ones(len(overlaps))])
+        elif self._words is not None:
+            overlaps = np.pad(overlaps, ((0, 0), (0, MOST_PATTERNS - overlaps.shape[1])))
         self._overlaps = _padded(overlaps, self._left.dtype)
 
     def advance(
@@ -168,6 +177,21 @@ class PatternFields(_Chains):
         every: int,
         record: NDArray[np.int8],
     ) -> None:
+        blocks = every >= _FEWEST_IN_BLOCK and (wide_vectors() or len(sites) < _MANY_CHAINS)
+        if self._words is not None and blocks and not metropolis:  # the same states either way
+            kernels.advance_blocks(
+                sites,
+                thresholds,
+                np.float32(self._scale),
+                self._words,
+                len(self._patterns),
+                self._spins,
+                self._overlaps,
+                done,
+                every,
+                record,
+            )
+            return
         kernels.advance_patterns(
             sites,
             thresholds,
@@ -185,17 +209,28 @@ class PatternFields(_Chains):
 
 
 def whole_numbers_hold(couplings: PatternCouplings) -> bool:
-    """Whether integers are faster, and overlaps and N h_i of Hebbian couplings fit into int16 in every state.
+    """Whether overlaps and N h_i of Hebbian couplings fit into int16 in every state.
 
     |N h_i| <= sum_j |xi_i . xi_j| <= sqrt(N sum_j (xi_i . xi_j)^2) for the vectors xi_i of the patterns' spins; partial
     sums may overflow, since integer arithmetic modulo 2^16 gives the right final sum.
     """
     patterns = couplings.patterns.astype(np.float64)
     n_patterns, n_spins = patterns.shape
-    if couplings.rate != 0.0 or n_spins > _LARGEST_SHORT or not _FEWEST_WHOLE < n_patterns <= n_spins:
+    if couplings.rate != 0.0 or n_spins > _LARGEST_SHORT or n_patterns > n_spins:
         return False
     squares = np.einsum("mi,mi->i", patterns, (patterns @ patterns.T) @ patterns)
     return bool(np.sqrt(n_spins * squares.max()) + n_patterns <= _LARGEST_SHORT)
+
+
+def pattern_words(patterns: NDArray[np.int8]) -> NDArray[np.uint64]:
+    """Word of each spin (n_spins,) with a bit for each of at most 64 patterns, set where the pattern is +1.
+
+    Patterns that follow each other have bits at the same place of bytes that follow each other: 0, 8, 1, 9, ... 7, 15,
+    16, 24, ... are the bits of patterns 0, 1, 2, 3, ...
+    """
+    mu = np.arange(len(patterns))
+    places = (16 * (mu // 16) + 8 * (mu % 2) + mu % 16 // 2).astype(np.uint64)
+    return np.bitwise_or.reduce((np.asarray(patterns).T > 0).astype(np.uint64) << places, axis=1)
 
 
 def largest_field(couplings: Any, external: NDArray[np.float64] | None) -> float:

@@ -6,16 +6,18 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_number, first_place, seed_sequence
+from simulate.checks import Seed, check_count, check_number, first_place, seed_sequence
 from simulate.dynamics.convergence import bounded_convergence, convergence, warn_unless_settled
 from simulate.dynamics.dynamics import Dynamics, Schedule, Start
 from simulate.threads import Stop, one_blas_thread
@@ -36,7 +38,7 @@ def sample(
     chains: int | None = None,
     burn_in: int | None = None,
     thin: int = 1,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
+    seed: Seed = None,
     n_jobs: int | None = None,
     initial: ArrayLike | None = None,
     continue_from: xr.Dataset | None = None,
@@ -136,7 +138,7 @@ def trajectory(
     interval: float | None = None,
     chains: int | None = None,
     burn_in: int | None = None,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
+    seed: Seed = None,
     n_jobs: int | None = None,
     initial: ArrayLike | None = None,
     continue_from: xr.Dataset | None = None,
@@ -386,10 +388,18 @@ def labelled(
     memory: NDArray[Any] | None = None,
 ) -> xr.Dataset:
     """States (n_chains, n_steps, n_spins) as a Dataset, with what spins remember, attributes and the version."""
+    # as variables and indexes already: for bare arrays xarray would import Dask, to see whether they belong to it
+    labels = {"chain": np.arange(len(states)), axis: steps, "spin": np.arange(states.shape[2])}
+    coordinates: dict[str, Any] = {name: xr.IndexVariable(name, pd.Index(values)) for name, values in labels.items()}
+    if memory is not None:
+        coordinates["memory"] = xr.Variable(("chain", "spin"), memory, fastpath=True)
+    spins = xr.Variable(("chain", axis, "spin"), states, fastpath=True)
+    return xr.Dataset({variable: spins}, coords=coordinates, attrs={**attributes, "version": _version()})
+
+
+@cache
+def _version() -> str:
+    """Version of the distribution, whose files are searched once."""
     from importlib.metadata import version
 
-    coordinates: dict[str, Any] = {"chain": np.arange(len(states)), axis: steps, "spin": np.arange(states.shape[2])}
-    if memory is not None:
-        coordinates["memory"] = ("chain", "spin"), memory
-    attributes = {**attributes, "version": version("reverie")}
-    return xr.Dataset({variable: (("chain", axis, "spin"), states)}, coords=coordinates, attrs=attributes)
+    return version("reverie")

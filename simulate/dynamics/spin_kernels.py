@@ -7,10 +7,12 @@ grouping of chains.
 
 from numba import float32, int8, int64, njit
 
+from simulate.block_intrinsics import BLOCK, visit_four, visit_one, visit_two
 from simulate.vector_intrinsics import add_scaled, update_eight, update_four, update_one
 
 # interleaved chains, each with its spins and fields in the first-level cache
 _TURNS = 8
+_BLOCK_TURNS = 4
 # up to this many columns of a matrix, adding zeros where a spin stays takes less time than a mispredicted branch
 _ADD_ALWAYS = 128
 
@@ -23,12 +25,12 @@ def _block_end(first, total, done, every):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _record_states(spins, first_chain, record, past, every):
+def _record_states(spins, first_chain, end_chain, record, past, every):
     """record[chain, past / every - 1] = spins of the interleaved chains, if `past` updates end with a record."""
     if past <= 0 or past % every != 0:
         return
     index = past // every - 1
-    for chain in range(first_chain, min(first_chain + _TURNS, len(record))):
+    for chain in range(first_chain, min(end_chain, len(record))):
         for i in range(spins.shape[1]):
             record[chain, index, i] = spins[chain, i]
 
@@ -61,7 +63,35 @@ def advance_patterns(sites, thresholds, scale, metropolis, left, right, own, spi
                 for k in range(first, end):
                     update_one(sites, thresholds, k, chain, left, right, overlaps, spins, own, scale, metropolis)
                 chain += 1
-            _record_states(spins, group, record, done + end, every)
+            _record_states(spins, group, group + _TURNS, record, done + end, every)
+            first = end
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def advance_blocks(sites, thresholds, scale, words, n_patterns, spins, overlaps, done, every, record):
+    """As `advance_patterns` for Hebbian couplings in whole numbers, from at most 64 patterns as bits of words.
+
+    words (n_spins,) uint64 have a bit for each pattern, in the order of `visit_one`, and overlaps (n_chains, 64) are
+    int16. The fields of 32 updates of a chain are computed at once and follow each flip among them.
+    """
+    n_chains, n_updates = sites.shape
+    for group in range(0, n_chains, _BLOCK_TURNS):
+        first, end_chain = 0, min(group + _BLOCK_TURNS, n_chains)
+        while first < n_updates:
+            end = _block_end(first, n_updates, done, every)
+            chain = group
+            while chain < end_chain:
+                together = 4 if chain + 4 <= end_chain else 2 if chain + 2 <= end_chain else 1
+                for at in range(first, end, BLOCK):
+                    count = min(BLOCK, end - at)
+                    if together == 4:
+                        visit_four(sites, thresholds, at, count, chain, words, overlaps, spins, scale, n_patterns)
+                    elif together == 2:
+                        visit_two(sites, thresholds, at, count, chain, words, overlaps, spins, scale, n_patterns)
+                    else:
+                        visit_one(sites, thresholds, at, count, chain, words, overlaps, spins, scale, n_patterns)
+                chain += together
+            _record_states(spins, group, end_chain, record, done + end, every)
             first = end
 
 
@@ -87,7 +117,7 @@ def advance_dense(sites, thresholds, metropolis, incoming, spins, fields, done, 
                     if columns <= _ADD_ALWAYS or new != old:
                         spins[chain, site] = int8(new)
                         add_scaled(fields, chain * columns, new - old, incoming, site * columns, columns)
-            _record_states(spins, group, record, done + end, every)
+            _record_states(spins, group, group + _TURNS, record, done + end, every)
             first = end
 
 
@@ -109,5 +139,5 @@ def advance_sparse(sites, thresholds, metropolis, start, neighbours, weights, sp
                         spins[chain, site] = int8(new)
                         for at in range(start[site], start[site + 1]):
                             fields[chain, neighbours[at]] += (new - old) * weights[at]
-            _record_states(spins, group, record, done + end, every)
+            _record_states(spins, group, group + _TURNS, record, done + end, every)
             first = end

@@ -9,16 +9,17 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_fields, check_number, seed_sequence
+from simulate.checks import Seed, check_count, check_fields, check_number, seed_sequence
 from simulate.couplings import full_matrix
 from simulate.dynamics import tempering_kernels as kernels
 from simulate.dynamics.sampling import labelled
 from simulate.dynamics.spins import Glauber
+from simulate.threads import check_stop
 
 __all__ = ["parallel_tempering"]
 
-# draws between two updates of the progress bar
-_AT_ONCE = 100
+# updates of spins, a fraction of a second, between two moments at which the bar moves and an interrupt is heeded
+_AT_ONCE = 500_000
 
 
 def parallel_tempering(
@@ -32,7 +33,7 @@ def parallel_tempering(
     thin: int = 1,
     hottest: float | None = None,
     n_temperatures: int = 12,
-    seed: int | np.random.SeedSequence | np.random.Generator | None = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Equilibrium samples by parallel tempering (replica exchange), for couplings at which `Glauber` gets stuck.
@@ -124,13 +125,27 @@ def _one_chain(
     local = states @ matrix + external
     order, accepted = np.arange(len(ladder)), np.zeros(len(ladder) - 1, dtype=np.int64)
     fixed = matrix, external, 1 / ladder, states, local, order, rng
-    burnt = np.empty((min(counts["burn_in"], _AT_ONCE), len(matrix)), dtype=np.int8)
-    parity = 0
-    for first in range(0, counts["burn_in"], _AT_ONCE):
-        part = burnt[: min(_AT_ONCE, counts["burn_in"] - first)]
-        parity = kernels.temper(*fixed, 1, part, accepted, parity)
-    for first in range(0, len(record), _AT_ONCE):
-        part = record[first : first + _AT_ONCE]
-        parity = kernels.temper(*fixed, counts["thin"], part, accepted, parity)
+    sweeps = max(1, _AT_ONCE // states.size)  # in one call of the kernel
+    parity = _advance(fixed, counts["burn_in"], sweeps, np.empty((1, len(matrix)), dtype=np.int8), accepted, 0)
+    thin = counts["thin"]
+    n_draws = max(1, sweeps // thin)
+    for first in range(0, len(record), n_draws):
+        part = record[first : first + n_draws]
+        if thin <= sweeps:
+            check_stop()
+            parity = kernels.temper(*fixed, thin, part, accepted, parity)
+        else:
+            parity = _advance(fixed, thin, sweeps, part, accepted, parity)
         bar.update(len(part))
     return accepted
+
+
+def _advance(
+    fixed: Any, n_sweeps: int, at_once: int, record: NDArray[np.int8], accepted: NDArray[Any], parity: int
+) -> int:
+    """Run some sweeps, and record the last state in ``record`` (1, n_spins); the number of exchanges so far."""
+    temper: Any = kernels.temper
+    for first in range(0, n_sweeps, at_once):
+        check_stop()
+        parity = temper(*fixed, min(at_once, n_sweeps - first), record, accepted, parity)
+    return parity

@@ -138,9 +138,10 @@ def fill_sites(state, n_spins, out):
         for first in range(0, out.shape[1], _WORDS):
             count = min(_WORDS, out.shape[1] - first)
             fill_words(state, chain * _STREAM, words, 2, _rows_of(count))
-            for at in range(count):
-                carry = (uint64(words[1, at]) * uint64(n_spins)) >> uint64(32)
-                out[chain, first + at] = int32((uint64(words[0, at]) * uint64(n_spins) + carry) >> uint64(32))
+            upper, lower, part = words[0], words[1], out[chain, first : first + count]
+            for at in range(len(part)):
+                carry = (uint64(lower[at]) * uint64(n_spins)) >> uint64(32)
+                part[at] = int32((uint64(upper[at]) * uint64(n_spins) + carry) >> uint64(32))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -152,8 +153,9 @@ def fill_logistic(state, scale, out):
             count = min(_WORDS, out.shape[1] - first)
             fill_words(state, chain * _STREAM, words, 1, _rows_of(count))
             logistic(words, scale, fresh, _rows_of(count))
-            for at in range(count):
-                out[chain, first + at] = fresh[at]
+            part = out[chain, first : first + count]
+            for at in range(len(part)):
+                part[at] = fresh[at]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -173,8 +175,9 @@ def fill_exponential(state, scale, out):
         for first in range(0, out.shape[1], _WORDS):
             count = min(_WORDS, out.shape[1] - first)
             fill_words(state, chain * _STREAM, words, 1, _rows_of(count))
-            for at in range(count):
-                out[chain, first + at] = float32(-0.5) * scale * _logarithm(_uniform(words[0, at]))
+            fresh, part = words[0], out[chain, first : first + count]
+            for at in range(len(part)):
+                part[at] = float32(-0.5) * scale * _logarithm(_uniform(fresh[at]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -186,8 +189,9 @@ def fill_mixture(state, share, scale, other_scale, out):
             count = min(_WORDS, out.shape[1] - first)
             fill_words(state, chain * _STREAM, words, 2, _rows_of(count))
             logistic(words, float32(1.0), fresh, _rows_of(count))  # of the first words
-            for at in range(count):
-                out[chain, first + at] = fresh[at] * (scale if words[1, at] < share else other_scale)
+            luck, part = words[1], out[chain, first : first + count]
+            for at in range(len(part)):
+                part[at] = fresh[at] * (scale if luck[at] < share else other_scale)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -203,12 +207,14 @@ def fill_persistent(state, keep, scale, sites, memory, out):
             count = min(_WORDS, out.shape[1] - first)
             fill_words(state, chain * _STREAM, words, 2, _rows_of(count))
             logistic(words, float32(1.0), fresh, _rows_of(count))  # of the first words
-            for at in range(count):
+            luck, kept = words[1], memory[chain]
+            visited, part = sites[chain, first : first + count], out[chain, first : first + count]
+            for at in range(len(part)):
                 # sequential, since a site may occur twice; new thresholds are drawn beforehand
-                site = uint64(sites[chain, first + at])
-                value = memory[chain, site] if words[1, at] < keep else fresh[at]
-                memory[chain, site] = value
-                out[chain, first + at] = scale * value
+                site = uint64(visited[at])
+                value = kept[site] if luck[at] < keep else fresh[at]
+                kept[site] = value
+                part[at] = scale * value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -8,6 +8,7 @@ from simulate.couplings import (
     pattern_correlation,
     pseudo_inverse,
 )
+from simulate.memory.boltzmann import boltzmann_learning
 from simulate.memory.neighbours import bounded_learning, centred_daydream, high_temperature_unlearn
 from simulate.memory.patterns import binarise_images, correlated_patterns, digit_patterns, random_patterns
 from simulate.memory.perceptron import perceptron
@@ -17,6 +18,7 @@ from simulate.memory.unlearning import daydream, eigenvector_dreaming, unlearn
 __all__ = [
     "PatternCouplings",
     "binarise_images",
+    "boltzmann_learning",
     "bounded_learning",
     "centred_daydream",
     "correlated_patterns",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_number, check_patterns
+from simulate.checks import Seed, check_count, check_number, check_patterns
 from simulate.couplings import full_matrix
 from simulate.memory import relaxation_kernels as kernels
 from simulate.memory.relaxations import MAX_SWEEPS, in_parts, warn_unsettled
@@ -70,7 +68,7 @@ def bounded_learning(
     *,
     n_dreams: int = 0,
     epsilon: float = 0.01,
-    seed: Any = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> NDArray[np.float64]:
     """Couplings that cannot exceed a bound (clipped), learned pattern by pattern, with dreams in between.
@@ -143,7 +141,7 @@ def centred_daydream(
     epsilon: float = 0.01,
     *,
     bias: float | None = None,
-    seed: Any = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Daydreaming of biased patterns: spins count from the mean b of the patterns.

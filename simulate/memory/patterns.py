@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate.checks import check_count, check_number
+from simulate.checks import Seed, check_count, check_number
 
 __all__ = ["binarise_images", "correlated_patterns", "digit_patterns", "random_patterns"]
 
 # eigenvalues below this fraction of the largest are rounding, where patterns depend on each other
 
 
-def random_patterns(n_patterns: int, n_spins: int, *, bias: float = 0.0, seed: Any = None) -> NDArray[np.int8]:
+def random_patterns(n_patterns: int, n_spins: int, *, bias: float = 0.0, seed: Seed = None) -> NDArray[np.int8]:
     """Draw patterns whose entries are independent, +1 with probability (1 + bias) / 2.
 
     Parameters
@@ -47,7 +45,7 @@ def random_patterns(n_patterns: int, n_spins: int, *, bias: float = 0.0, seed: A
 
 
 def correlated_patterns(
-    n_patterns: int, n_spins: int, *, correlation: float, n_parents: int = 1, seed: Any = None
+    n_patterns: int, n_spins: int, *, correlation: float, n_parents: int = 1, seed: Seed = None
 ) -> NDArray[np.int8]:
     """Draw patterns that are noisy copies of common parent patterns (a two-level tree).
 
@@ -118,7 +116,7 @@ def binarise_images(images: ArrayLike, threshold: float | None = None) -> NDArra
     return np.where(values > level, 1, -1).astype(np.int8)
 
 
-def digit_patterns(n_patterns: int | None = None, *, threshold: float = 7.5, seed: Any = None) -> NDArray[np.int8]:
+def digit_patterns(n_patterns: int | None = None, *, threshold: float = 7.5, seed: Seed = None) -> NDArray[np.int8]:
     """Handwritten digits of scikit-learn (8 x 8 grey values 0-16), binarised: correlated patterns of 64 spins.
 
     Parameters

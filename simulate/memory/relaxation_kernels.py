@@ -164,16 +164,13 @@ def dream_eigenvectors(couplings, vectors, n_dreams, amount, leading, rng, max_s
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def thermal_correlations(couplings, temperature, burn_in, draws, rng, total):
-    """Add s s^T of `draws` states, a sweep apart, to total (n_spins, n_spins): heat bath from a random state.
+def thermal_correlations(couplings, temperature, spins, fields, burn_in, draws, rng, total):
+    """Add s s^T of `draws` states, a sweep apart, to total (n_spins, n_spins): heat bath from the spins (n_spins,).
 
-    A sweep updates n_spins random spins, each to +1 with probability 1 / (1 + exp(-2 h / T)).
+    A sweep updates n_spins random spins, each to +1 with probability 1 / (1 + exp(-2 h / T)). Spins and the fields J s
+    change in place.
     """
     n_spins = len(couplings)
-    spins = np.empty(n_spins)
-    for i in range(n_spins):
-        spins[i] = 1.0 if rng.random() < 0.5 else -1.0
-    fields = np.dot(couplings, spins)
     for sweep in range(burn_in + draws):
         for _ in range(n_spins):
             i = rng.integers(0, n_spins)

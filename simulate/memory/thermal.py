@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from simulate.checks import check_count, check_number
+from simulate.checks import Seed, check_count, check_number
 from simulate.couplings import check_couplings, full_matrix
 from simulate.memory import relaxation_kernels as kernels
 from simulate.threads import one_blas_thread
 
-__all__ = ["mean_field_correlations", "thermal_unlearn"]
+__all__ = ["mean_field_correlations", "sampled_correlations", "thermal_unlearn"]
+
+# sums, a fraction of a second, between two moments at which an interrupt is heeded
+_AT_ONCE = 100_000_000
 
 
 def thermal_unlearn(
@@ -25,7 +28,7 @@ def thermal_unlearn(
     method: Literal["monte-carlo", "mean-field"] = "monte-carlo",
     burn_in: int = 50,
     draws: int = 10,
-    seed: Any = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> NDArray[np.float64]:
     """Unlearning at a temperature: weaken the correlations of the thermal state.
@@ -88,12 +91,27 @@ def thermal_unlearn(
             if method == "mean-field":
                 correlations, shift = _solve(result / temperature, shift)
             else:
-                total = np.zeros_like(result)
-                kernels.thermal_correlations(result, temperature, burn_in, draws, rng, total)
-                correlations = total / draws
+                correlations = sampled_correlations(result, temperature, burn_in, draws, rng)
             result -= amount * correlations
             np.fill_diagonal(result, 0.0)
     return result
+
+
+def sampled_correlations(
+    couplings: NDArray[np.float64], temperature: float, burn_in: int, draws: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Mean of s s^T (n_spins, n_spins) over `draws` states, a sweep apart, of a heat bath from a random state."""
+    n_spins = len(couplings)
+    spins = np.where(rng.random(n_spins) < 0.5, 1.0, -1.0)
+    fields = couplings @ spins
+    total = np.zeros_like(couplings)
+    sweeps = max(1, _AT_ONCE // n_spins**2)
+    for count, recorded in ((burn_in, 0), (draws, 1)):
+        for first in range(0, count, sweeps):
+            part = min(sweeps, count - first)
+            run = (0, part) if recorded else (part, 0)
+            kernels.thermal_correlations(couplings, temperature, spins, fields, *run, rng, total)
+    return total / draws
 
 
 def mean_field_correlations(couplings: ArrayLike, temperature: float) -> NDArray[np.float64]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulate.checks import check_count, check_number, check_patterns
+from simulate.checks import Seed, check_count, check_number, check_patterns
 from simulate.couplings import full_matrix, hebbian
 from simulate.memory import relaxation_kernels as kernels
 from simulate.memory.relaxations import MAX_SWEEPS, in_parts, warn_unsettled
@@ -17,7 +17,7 @@ __all__ = ["daydream", "eigenvector_dreaming", "unlearn"]
 
 
 def unlearn(
-    couplings: ArrayLike, n_dreams: int, epsilon: float = 0.01, *, seed: Any = None, progress: bool = False
+    couplings: ArrayLike, n_dreams: int, epsilon: float = 0.01, *, seed: Seed = None, progress: bool = False
 ) -> NDArray[np.float64]:
     """Hebbian unlearning: weaken the fixed points that the network reaches from random states.
 
@@ -71,7 +71,7 @@ def daydream(
     epsilon: float = 0.01,
     *,
     couplings: ArrayLike | None = None,
-    seed: Any = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> NDArray[np.float64]:
     """Daydreaming: learn a pattern and unlearn a fixed point at once, in every step.
@@ -133,7 +133,7 @@ def eigenvector_dreaming(
     epsilon: float = 0.01,
     *,
     choice: Literal["leading", "all"] = "leading",
-    seed: Any = None,
+    seed: Seed = None,
     progress: bool = False,
 ) -> NDArray[np.float64]:
     """Dreaming that flattens the spectrum and keeps the eigenvectors of the initial couplings.

@@ -1,23 +1,18 @@
-"""Measures of retrieval: overlaps, stability, basins of attraction and capacity."""
+"""Measures of retrieval: overlaps, stability and basins of attraction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from simulate.checks import check_count, check_number, check_patterns, seed_sequence
-from simulate.dynamics.dynamics import Dynamics
-from simulate.dynamics.sampling import sample
+from simulate.checks import Seed, check_count, check_number, check_patterns, seed_sequence
 from simulate.memory import relaxation_kernels as kernels
-from simulate.memory.patterns import random_patterns
 from simulate.retrieval.relaxation import (
     check_fractions,
     fitting_patterns,
-    flip,
     in_parallel,
     outgoing_couplings,
     recall,
@@ -26,7 +21,7 @@ from simulate.retrieval.relaxation import (
 )
 from simulate.user_warnings import warn
 
-__all__ = ["basins", "capacity", "fixed_points", "overlaps", "relax", "stability"]
+__all__ = ["basins", "fixed_points", "overlaps", "relax", "stability"]
 
 
 def overlaps(states: Any, patterns: ArrayLike) -> NDArray[np.float64]:
@@ -62,9 +57,7 @@ def overlaps(states: Any, patterns: ArrayLike) -> NDArray[np.float64]:
     return values @ xi.T.astype(np.float64) / xi.shape[1]
 
 
-def relax(
-    couplings: Any, states: ArrayLike, *, max_sweeps: int = 1000, seed: int | np.random.SeedSequence | None = None
-) -> NDArray[np.int8]:
+def relax(couplings: Any, states: ArrayLike, *, max_sweeps: int = 1000, seed: Seed = None) -> NDArray[np.int8]:
     """Zero-temperature relaxation: flip spins that oppose their local field, one at a time, until none is left.
 
     A sweep visits every spin once in a new random order. With symmetric couplings each flip lowers the energy, so a
@@ -78,7 +71,7 @@ def relax(
         Initial states; not changed.
     max_sweeps : int, default 1000
         Largest number of sweeps.
-    seed : int, SeedSequence or None
+    seed : int, SeedSequence, Generator or None
         Seed of the orders.
 
     Returns
@@ -192,7 +185,7 @@ def basins(
     n_repeats: int = 10,
     threshold: float = 0.95,
     max_sweeps: int = 1000,
-    seed: int | np.random.SeedSequence | None = None,
+    seed: Seed = None,
     n_jobs: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -214,7 +207,7 @@ def basins(
         A pattern counts as retrieved where the final overlap is at least this.
     max_sweeps : int, default 1000
         Largest number of sweeps.
-    seed : int, SeedSequence or None
+    seed : int, SeedSequence, Generator or None
         The same seed gives the same result for any `n_jobs`.
     n_jobs : int, optional
         Threads; -1 for all processors (joblib, 1 by default).
@@ -267,128 +260,3 @@ def basins(
     )
     result["settled"] = ("flipped", settled.mean(axis=(1, 2)))
     return summarise(result, "flipped", "pattern" if len(xi) > 1 else "repeat", threshold)
-
-
-def capacity(
-    rule: Callable[[NDArray[np.int8]], Any],
-    loads: ArrayLike,
-    n_spins: int,
-    *,
-    dynamics: Callable[[Any], Dynamics] | None = None,
-    flipped: float = 0.0,
-    n_repeats: int = 8,
-    n_starts: int = 8,
-    threshold: float = 0.95,
-    burn_in: int = 200,
-    draws: int = 100,
-    thin: int = 1,
-    seed: int | np.random.SeedSequence | None = None,
-    n_jobs: int | None = None,
-    progress: bool = False,
-) -> xr.Dataset:
-    """Capacity curve: overlap with a stored pattern against the load, for any rule and any dynamics.
-
-    For every load, `n_repeats` times, random patterns are drawn and stored by `rule`. The network is started at up to
-    `n_starts` of them, with a fraction `flipped` of the spins flipped. Without `dynamics` it relaxes at zero
-    temperature, and the final overlap is recorded. With `dynamics` it runs for `burn_in` units of time, and the overlap
-    with its initial pattern is averaged over the next `draws` states, one every `thin` units.
-
-    Parameters
-    ----------
-    rule : callable
-        Maps patterns (n_patterns, n_spins) to couplings, for example `hebbian`, `PatternCouplings` or
-        ``lambda xi: dreaming(xi, 2.0)``.
-    loads : array_like of float, shape (n_loads,)
-        Loads P / N, > 0; rounded to whole numbers of patterns, at least 1.
-    n_spins : int
-        Number of spins N.
-    dynamics : callable, optional
-        Maps couplings to a dynamics, for example ``lambda J: PersistentGlauber(J, 0.2, 0.5)``.
-    flipped : float, default 0
-        Fraction of spins flipped at the start.
-    n_repeats : int, default 8
-        Number of independent sets of patterns for each load.
-    n_starts : int, default 8
-        Number of patterns of each set that are used as initial states.
-    threshold : float, default 0.95
-        A pattern counts as retrieved where its (mean) overlap is at least this.
-    burn_in, draws, thin : int
-        Schedule of `sample`, with `dynamics` only.
-    seed : int, SeedSequence or None
-        The same seed gives the same result for any `n_jobs`.
-    n_jobs : int, optional
-        Threads; -1 for all processors (joblib, 1 by default).
-    progress : bool, default False
-        Show a progress bar.
-
-    Returns
-    -------
-    xarray.Dataset
-        `overlap` (load, repeat, start), NaN where there are fewer patterns than starts; `mean_overlap` and `retrieval`
-        (fraction of retrieved patterns), both (load), with standard errors `mean_overlap_std` and `retrieval_std` from
-        the variance of the repeats (NaN for one repeat). For continuous units, overlaps are computed from their signs.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range, or the rule returns no couplings or the dynamics no `Dynamics`.
-
-    References
-    ----------
-    Amit, Gutfreund, Sompolinsky 1985, Phys. Rev. Lett. 55, 1530, doi:10.1103/PhysRevLett.55.1530.
-    """
-    n_spins = check_count(n_spins, "n_spins", low=2)
-    wanted = check_fractions(loads, "loads")
-    counts = np.maximum(1, np.round(wanted * n_spins)).astype(int)
-    flipped = check_number(flipped, "flipped", low=0.0, high=1.0)
-    threshold = check_number(threshold, "threshold", low=-1.0, high=1.0)
-    n_repeats = check_count(n_repeats, "n_repeats", low=1)
-    n_starts = check_count(n_starts, "n_starts", low=1)
-    schedule = {
-        "burn_in": check_count(burn_in, "burn_in"),
-        "draws": check_count(draws, "draws", low=1),
-        "thin": check_count(thin, "thin", low=1),
-    }
-
-    def run(count: int, stream: np.random.SeedSequence) -> NDArray[np.float64]:
-        pattern_seed, start_seed, run_seed = stream.spawn(3)
-        xi = random_patterns(count, n_spins, seed=pattern_seed)
-        couplings = rule(xi)
-        starts = xi[:n_starts]
-        rng = np.random.default_rng(start_seed)
-        result = np.full(n_starts, np.nan)
-        if dynamics is None:
-            outgoing = outgoing_couplings(couplings)
-            if len(outgoing) != n_spins:
-                raise ValueError(f"rule: returned couplings for {len(outgoing)} spins, expected {n_spins}")
-            result[: len(starts)] = recall(outgoing, starts, flipped, 1000, rng)[0]
-            return result
-        moving = dynamics(couplings)
-        if not isinstance(moving, Dynamics):
-            raise ValueError(f"dynamics: must return a dynamics such as PersistentGlauber, got {type(moving).__name__}")
-        states = sample(
-            moving,
-            initial=flip(starts, flipped, rng),
-            chains=len(starts),
-            seed=run_seed,
-            n_jobs=1,
-            burn_in=schedule["burn_in"],
-            draws=schedule["draws"],
-            thin=schedule["thin"],
-            check=False,  # chains started at different patterns are meant to differ
-        )[moving.variable].values
-        kept = np.sign(states).astype(np.int8) * starts[:, None]
-        result[: len(starts)] = kept.mean(axis=(1, 2), dtype=np.float64)
-        return result
-
-    seeds = seed_sequence(seed).spawn(len(counts) * n_repeats)
-    tasks = [(int(count), seeds[at * n_repeats + k]) for at, count in enumerate(counts) for k in range(n_repeats)]
-    overlap = np.array(in_parallel(run, tasks, n_jobs, progress)).reshape(len(counts), n_repeats, n_starts)
-    result = xr.Dataset(
-        {"overlap": (("load", "repeat", "start"), overlap)},
-        coords={"load": counts / n_spins, "repeat": np.arange(n_repeats), "start": np.arange(n_starts)},
-        attrs={"threshold": threshold, "n_spins": n_spins, "flipped": flipped},
-    )
-    if dynamics is not None:
-        result.attrs |= schedule
-    return summarise(result, "load", "repeat", threshold)

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from simulate.checks import check_patterns, first_place
 from simulate.couplings import full_matrix
 from simulate.memory import relaxation_kernels as kernels
-from simulate.threads import one_blas_thread
+from simulate.threads import check_stop, in_threads
 
 
 def summarise(result: xr.Dataset, keep: str, independent: str, threshold: float) -> xr.Dataset:
@@ -37,7 +36,9 @@ def recall(
     """Overlaps (n_patterns,) after relaxation from flipped patterns, and True for those that settled."""
     states = flip(patterns, flipped, rng).astype(np.float64)
     sweeps = np.empty(len(states), dtype=np.int64)
-    kernels.settle_all(outgoing, states, rng, max_sweeps, sweeps)
+    for k in range(len(states)):  # one at a time, so that an interrupt is heeded
+        check_stop()
+        kernels.settle_all(outgoing, states[k : k + 1], rng, max_sweeps, sweeps[k : k + 1])
     return (states * patterns).mean(axis=1), sweeps > 0
 
 
@@ -53,17 +54,8 @@ def in_parallel(
     run: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], n_jobs: int | None, progress: bool
 ) -> list[Any]:
     """Results of all tasks, in their order."""
-
-    def alone(*task: Any) -> Any:
-        # rounding errors of a matrix product must not depend on the number of threads
-        with one_blas_thread():
-            return run(*task)
-
-    with one_blas_thread():
-        results = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-            delayed(alone)(*task) for task in tasks
-        )
-        return list(tqdm(results, total=len(tasks), disable=not progress, unit="run"))
+    with tqdm(total=len(tasks), disable=not progress, unit="run") as bar:
+        return in_threads(lambda task: run(*task), tasks, n_jobs, bar=bar, shared=False)
 
 
 def outgoing_couplings(couplings: Any) -> NDArray[np.float64]:

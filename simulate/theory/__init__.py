@@ -6,6 +6,7 @@ Functions of a dynamics return its closed form, or raise a ValueError where none
 from simulate.dynamics.potentials import mode_variance, spherical_stiffness
 from simulate.dynamics.responses import coloured_variance, persistent_variance
 from simulate.theory.cavity import DynamicalMeanField, dynamical_mean_field
+from simulate.theory.dissipation import estimate_dissipation, estimate_word_entropy_production
 from simulate.theory.effective_energy import effective_energy
 from simulate.theory.entropy import entropy_production, estimate_entropy_production, linear_entropy_production
 from simulate.theory.fitted import fitted_rate_and_slope, mean_field_couplings
@@ -18,11 +19,13 @@ from simulate.theory.limits import (
 from simulate.theory.linear_response import dreaming_rate, effective_couplings, effective_slope
 from simulate.theory.quadratic import limiting_stiffness, stationary_covariance
 from simulate.theory.spectrum import hebbian_spectrum
+from simulate.theory.spherical import SphericalRetrieval, spherical_retrieval
 from simulate.theory.transitions import transition_active_temperature, transition_temperature
 
 __all__ = [
     "DynamicalMeanField",
     "LargeSystem",
+    "SphericalRetrieval",
     "coloured_variance",
     "dreaming_rate",
     "dynamical_mean_field",
@@ -30,7 +33,9 @@ __all__ = [
     "effective_energy",
     "effective_slope",
     "entropy_production",
+    "estimate_dissipation",
     "estimate_entropy_production",
+    "estimate_word_entropy_production",
     "fitted_rate_and_slope",
     "hebbian_spectrum",
     "limit_of_active_units",
@@ -41,6 +46,7 @@ __all__ = [
     "mean_field_couplings",
     "mode_variance",
     "persistent_variance",
+    "spherical_retrieval",
     "spherical_stiffness",
     "stationary_covariance",
     "transition_active_temperature",

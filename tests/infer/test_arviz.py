@@ -2,10 +2,11 @@
 
 import warnings
 
-import matplotlib.pyplot
+import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib import pyplot
 
 from infer import DreamingModel, PairModel, PseudoLikelihood
 from simulate import PersistentGlauber, hebbian, random_patterns, sample
@@ -63,8 +64,10 @@ def test_summaries_and_figures(containers, name):
                 values = function(container)
                 assert set(data.data_vars) <= set(values.get("posterior", values).data_vars)
             for draw in (arviz.plot_trace, arviz.plot_forest):
-                assert draw(container) is not None
-                matplotlib.pyplot.close("all")
+                draw(container)
+                axes = [axes for number in pyplot.get_fignums() for axes in pyplot.figure(number).axes]
+                assert any(shown.lines or shown.collections for shown in axes)
+                pyplot.close("all")
 
 
 @pytest.mark.filterwarnings("ignore")

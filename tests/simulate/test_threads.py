@@ -3,15 +3,16 @@
 import ast
 import os
 import threading
+import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from infer import PseudoLikelihood
-from simulate.threads import one_blas_thread
+from simulate.threads import StoppedError, check_stop, in_threads, one_blas_thread
 from simulate.user_warnings import UserNotice, collected_warnings, filters_restored, libraries_silenced, warn
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +85,95 @@ def test_a_fork_forgets_the_blocks_of_other_threads():
         thread.join(10)
         assert status == 0
         assert blas_threads() == before
+
+
+class OneOfOpenMP:
+    """A BLAS built on OpenMP: each thread has a limit of its own, which threads start with at the default."""
+
+    user_api, threading_layer = "blas", "openmp"
+
+    def __init__(self):
+        self.own = threading.local()
+
+    def get_num_threads(self):
+        return getattr(self.own, "number", 4)
+
+    def set_num_threads(self, number):
+        self.own.number = number
+
+
+def openmp_pool():
+    """The OpenMP library of scikit-learn, set for real: its limit belongs to the calling thread."""
+    from sklearn.utils import _openmp_helpers  # noqa: F401  (loads it)
+
+    found = [pool for pool in ThreadpoolController().lib_controllers if pool.user_api == "openmp"]
+    if not found:
+        pytest.skip("scikit-learn was built without OpenMP")
+    return found[0]
+
+
+@pytest.mark.parametrize("library", [OneOfOpenMP, openmp_pool])
+def test_limits_of_openmp_belong_to_their_thread(library, monkeypatch):
+    """Each thread finds its own limit again, whatever others do, and nested blocks set it once."""
+    pool = library()
+    if library is openmp_pool:
+        monkeypatch.setattr(pool, "threading_layer", "openmp", raising=False)
+    monkeypatch.setattr("simulate.threads._libraries", lambda: [pool])
+    before = pool.get_num_threads()
+    pool.set_num_threads(3)
+    try:
+        seen = []
+
+        def others(number):
+            pool.set_num_threads(number)
+            with one_blas_thread():
+                inside = pool.get_num_threads()
+                with one_blas_thread():
+                    nested = pool.get_num_threads()
+                still = pool.get_num_threads()
+            seen.append((number, inside, nested, still, pool.get_num_threads()))
+
+        assert overlapping(one_blas_thread, pool.get_num_threads) == 1
+        assert pool.get_num_threads() == 3
+        threads = [threading.Thread(target=others, args=(number,)) for number in (2, 5, 7)]
+        with one_blas_thread():
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(10)
+            assert pool.get_num_threads() == 1
+        assert sorted(seen) == [(number, 1, 1, 1, number) for number in (2, 5, 7)]
+        with pytest.raises(KeyError), one_blas_thread():
+            raise KeyError
+        assert pool.get_num_threads() == 3
+    finally:
+        pool.set_num_threads(before)
+
+
+def test_tasks_of_a_pool_inside_a_task_end_with_it():
+    """What stops the outer pool stops the tasks of the inner one, in their own threads."""
+    ended = []
+
+    def inner(_):
+        for _ in range(1000):
+            time.sleep(0.01)
+            try:
+                check_stop()
+            except StoppedError:
+                ended.append(True)
+                raise
+        return
+
+    def outer(task):
+        if task == 1:
+            time.sleep(0.2)
+            raise KeyboardInterrupt
+        return in_threads(inner, range(2), 2)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(outer, range(2), 2)
+    assert ended == [True, True]
+    check_stop()  # nothing is left of it in this thread
 
 
 @pytest.mark.parametrize("block", [libraries_silenced, collected_warnings])

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from infer.checks import seed_of
 from infer.estimators.base import SpinEstimator
 from infer.estimators.dreaming.errors import Estimate, Grouping, Method, RateTest, rate_test, sandwich
 from infer.estimators.dreaming.modes import PatternModes
@@ -121,7 +121,7 @@ class DreamingEstimator(SpinEstimator):
         UserWarning
             If the samples show no sign of the patterns, batches are too short, or unknown patterns were not found.
         """
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = seed_of(self.random_state)
         problem = build_problem(self, X, sample_weight, None, seed)
         with one_blas_thread():
             best = problem.method.fit(rate=None if problem.rate_matters else 0.0)
@@ -241,7 +241,7 @@ class DreamingEstimator(SpinEstimator):
         check_is_fitted(self, "rate_")
         if not rate > self.lowest_rate_:
             raise ValueError(f"rate must be above -1 / max eig(C) = {self.lowest_rate_:.6g}, got {rate:g}")
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = seed_of(self.random_state)
         problem = build_problem(self, X, sample_weight, self.patterns_, seed)
         if not problem.rate_matters:
             raise ValueError("these patterns give the same couplings at all rates: there is nothing to test")
@@ -281,7 +281,7 @@ class DreamingEstimator(SpinEstimator):
             self.covariance_,
             draws=draws,
             chains=chains,
-            random_state=random_state,
+            seed=seed_of(random_state),
             accept=lambda found: found["rate"] > lowest,
             attributes={
                 "model": type(self).__name__,

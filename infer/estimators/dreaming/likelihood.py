@@ -103,8 +103,8 @@ class PatternSamples:
         most = max((rows.stop - rows.start for rows in chunks), default=0)
         work = [np.empty((most, 3 * n_spins)), *np.empty((2, most, n_spins)), np.empty((most, 2))]
         for rows in chunks:
-            spins = self.spins[rows]
-            weight = self.weight[rows]
+            # in one layout, so that one compilation serves all rows and every n-th
+            spins, weight = (np.ascontiguousarray(array[rows]) for array in (self.spins, self.weight))
             unit, local, decay, row_scores = (array[: len(spins)] for array in work)
             row_scores = scores[rows] if with_scores else row_scores
             np.matmul(self._overlaps_of(rows), mixing, out=unit)

@@ -138,7 +138,8 @@ def evaluate(
         losses, margins = np.zeros(len(nodes)), np.full(len(nodes), np.inf)
         if update == 1.0 and steps.weight is None:
             decay = np.exp(-2.0 * np.abs(local))
-            parallel_terms(local, decay, after, 1.0 / steps.n_steps, losses, margins)
+            # columns taken out have another layout, which would be compiled for too
+            parallel_terms(local, decay, np.ascontiguousarray(after), 1.0 / steps.n_steps, losses, margins)
         else:
             step_terms(local, before, after, steps.share(part), update, losses, margins)
         return losses, local.T @ design, margins
@@ -206,7 +207,8 @@ class Metric:
             local = design.astype(np.float64, copy=False) @ position.T
             weight = np.empty(len(design))
             for k, node in enumerate(nodes):
-                fisher_weights(local[:, k], self.before[part, node], self.update, weight)
+                field, before = np.ascontiguousarray(local[:, k]), np.ascontiguousarray(self.before[part, node])
+                fisher_weights(field, before, self.update, weight)
                 scaled = design * np.sqrt(weight * self.share[part])[:, None].astype(self.dtype)
                 found[k] += scaled.T @ scaled
         return found

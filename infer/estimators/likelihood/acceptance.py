@@ -10,6 +10,7 @@ from scipy import stats
 
 from infer.estimators.likelihood.chain_moments import ChainMoments, independent_spins, run_chains
 from infer.estimators.likelihood.chains import PersistentChains
+from infer.estimators.likelihood.count_bias import CountBias
 from infer.estimators.likelihood.monte_carlo import NOISE, Problem
 from infer.estimators.likelihood.terms import Terms
 from infer.model import PairModel
@@ -17,6 +18,7 @@ from infer.statistics.dichotomised import dichotomised_gaussian
 from infer.types import FloatArray
 
 BURN_IN = 300  # sweeps of new chains before they are averaged, and half of the averaged ones
+BIASED_BURN_IN = 1000
 FIRST_DRAWS = 300
 WORST = 0.2  # root mean square mismatch that is accepted, in units of the data's errors
 FALSE_ALARMS = 1e-3  # of either test
@@ -93,6 +95,7 @@ def check(
     vector: FloatArray,
     left: FloatArray,
     seed: np.random.SeedSequence,
+    bias: CountBias | None = None,
     *,
     n_chains: int,
     most_draws: int = 20_000,
@@ -109,6 +112,8 @@ def check(
     left : ndarray (size,)
         Variance of the noise of the gradient at the end of the fit.
     seed : SeedSequence
+    bias : CountBias, optional
+        Bias of the chains.
     n_chains : int
         Total number of chains.
     most_draws : int
@@ -130,10 +135,12 @@ def check(
     ]
     found: list[ChainMoments] = []
     draws, done = FIRST_DRAWS, 0
+    burn_in = BURN_IN if bias is None else BIASED_BURN_IN
     while True:
         for kind, chains in enumerate(kinds):
-            run_chains(terms, vector, chains, problem.centre, BURN_IN // 3 if not done else 1, most_states=1)
-            more = run_chains(terms, vector, chains, problem.centre, draws, most_states=STATES // 2)
+            if not done:
+                run_chains(terms, vector, chains, problem.centre, burn_in // 3, bias=bias, most_states=1)
+            more = run_chains(terms, vector, chains, problem.centre, draws, bias=bias, most_states=STATES // 2)
             if done:
                 found[kind] = found[kind].joined(more, STATES // 2)
             else:
@@ -141,19 +148,19 @@ def check(
         done += draws
         # each kind separately: a gap between them is not noise
         level = float(np.sqrt(np.mean((found[0].variance + found[1].variance) / 4.0 / problem.errors**2)))
-        far: float = max(far_share(f.states, problem.means, problem.second_moments, terms.fit_fields) for f in found)
+        far: float = max(
+            far_share(f.resampled(STATES // 2), problem.means, problem.second_moments, terms.fit_fields) for f in found
+        )
         if level <= noise or done >= most_draws or far > FAR_SHARE:
             break
         wanted = done * min((1.05 * level / noise) ** 2, 5.0)
         draws = int(np.clip(wanted - done, done // 4 + 1, most_draws - done))
-    both = ChainMoments(
-        np.concatenate([found[0].by_chain, found[1].by_chain]), np.concatenate([f.states for f in found]), done
-    )
+    both = found[0].beside(found[1])
     chances = np.random.default_rng(flips)
     gradient = problem.gradient(vector, both) / problem.errors
-    deviations = [(f.by_chain - f.mean) / problem.errors / np.sqrt(len(f.by_chain) - 1.0) for f in found]
+    deviations = [f.deviations / problem.errors * np.sqrt(half / (half - 1.0)) for f in found]
     own = float(np.mean(left / problem.errors**2))
-    null = _flipped([d / np.sqrt(len(d)) / 2.0 for d in deviations], chances)
+    null = _flipped([d / 2.0 for d in deviations], chances)
     p_data = _p_value(float(np.mean(np.square(gradient))), null * (1.0 + own / max(level**2, 1e-300)))
     gap = (found[0].mean - found[1].mean) / problem.errors
     p_starts = _p_value(float(np.mean(gap**2)), 4.0 * null)

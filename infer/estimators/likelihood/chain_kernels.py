@@ -70,6 +70,15 @@ def _sweep(couplings, fields, steps, scale, chain, pair, noise, up):
     return up
 
 
+# loops in place of assignments of arrays: those compile a check of shapes with its message, three seconds' worth
+@njit(cache=True, nogil=True, error_model="numpy")
+def _copy(source, target):
+    """Copy the state of a generator (4, n_lanes)."""
+    for word in range(source.shape[0]):
+        for lane in range(source.shape[1]):
+            target[word, lane] = source[word, lane]
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def sweep_chains(state, couplings, fields, steps, spins, n_sweeps, every, record):
     """Advance chains of heat-bath updates, and record their states after every `every` sweeps.
@@ -97,7 +106,7 @@ def sweep_chains(state, couplings, fields, steps, spins, n_sweeps, every, record
     own = np.empty((4, n_lanes), np.uint32)
     for c in range(n_chains):
         chain = spins[c]
-        own[:] = state[c]
+        _copy(state[c], own)
         up = _pair_fields(couplings, chain, pair)
         due, kept = every, 0
         for _ in range(n_sweeps):
@@ -105,10 +114,11 @@ def sweep_chains(state, couplings, fields, steps, spins, n_sweeps, every, record
             up = _sweep(couplings, fields, steps, float32(1.0), chain, pair, noise, up)
             due -= 1
             if due == 0:
-                record[c, kept] = chain
+                for i in range(n_spins):
+                    record[c, kept, i] = chain[i]
                 kept += 1
                 due = every
-        state[c] = own
+        _copy(own, state[c])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -145,7 +155,7 @@ def anneal_chains(state, couplings, shift, centre, fields, steps, spins, schedul
         potential[k + 1] = potential[k] + 2.0 * steps[k]
     for c in range(n_chains):
         chain = spins[c]
-        own[:] = state[c]
+        _copy(state[c], own)
         up = _pair_fields(couplings, chain, pair)
         total = 0.0
         for k in range(1, len(schedule)):
@@ -164,4 +174,4 @@ def anneal_chains(state, couplings, shift, centre, fields, steps, spins, schedul
                 fill_thresholds(own, bits, noise)
                 up = _sweep(couplings, scaled_fields, scaled_steps, scale, chain, pair, noise, up)
         log_weights[c] = total
-        state[c] = own
+        _copy(own, state[c])

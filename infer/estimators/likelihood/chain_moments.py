@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.estimators.likelihood.chains import PersistentChains
+from infer.estimators.likelihood.count_bias import CountBias
 from infer.estimators.likelihood.terms import Parameters, Terms
 from infer.types import FloatArray
 
@@ -17,32 +18,62 @@ EVERY = 3  # sweeps between averaged states: averaging a state costs more than a
 
 @dataclass(eq=False)
 class ChainMoments:
-    """Means of the statistics of each chain, in the order of `Terms`, and states that they came from."""
+    """Weighted sums of the statistics of each chain, in the order of `Terms`, and states that they came from."""
 
-    by_chain: FloatArray  # (n_chains, size)
+    sums: FloatArray  # (n_chains, size)
+    totals: FloatArray  # sums of the weights, (n_chains,)
     states: NDArray[np.int8]  # (n_states, n_spins)
+    weights: FloatArray  # (n_states,), positive
     n_draws: int  # of each chain
 
     @property
     def mean(self) -> FloatArray:
         """Mean over all chains, (size,)."""
-        return np.asarray(self.by_chain.mean(axis=0))
+        return np.asarray(self.sums.sum(axis=0) / self.totals.sum())
+
+    @property
+    def deviations(self) -> FloatArray:
+        """Contributions (n_chains, size) of the chains to the deviation of `mean` from its expectation."""
+        return np.asarray((self.sums - self.totals[:, None] * self.mean) / self.totals.sum())
 
     @property
     def variance(self) -> FloatArray:
         """Squared standard error of `mean`, (size,), from the variance between the independent chains."""
-        return np.asarray(self.by_chain.var(axis=0, ddof=1) / len(self.by_chain))
+        n_chains = len(self.totals)
+        return np.asarray((self.deviations**2).sum(axis=0) * n_chains / (n_chains - 1.0))
 
     def error_along(self, direction: FloatArray) -> float:
         """Standard error of the mean of the statistics' product with a direction (size,)."""
-        return float((self.by_chain @ direction).std(ddof=1) / np.sqrt(len(self.by_chain)))
+        n_chains = len(self.totals)
+        own = (self.sums @ direction - self.totals * (self.mean @ direction)) / self.totals.sum()
+        return float(np.sqrt((own**2).sum() * n_chains / (n_chains - 1.0)))
 
     def joined(self, other: ChainMoments, most_states: int) -> ChainMoments:
         """Moments of the same chains after further draws."""
-        total = self.n_draws + other.n_draws
-        by_chain = (self.n_draws * self.by_chain + other.n_draws * other.by_chain) / total
-        states = np.concatenate([self.states, other.states])[-2 * most_states :]
-        return ChainMoments(by_chain, states, total)
+        return ChainMoments(
+            self.sums + other.sums,
+            self.totals + other.totals,
+            np.concatenate([self.states, other.states])[-2 * most_states :],
+            np.concatenate([self.weights, other.weights])[-2 * most_states :],
+            self.n_draws + other.n_draws,
+        )
+
+    def beside(self, other: ChainMoments) -> ChainMoments:
+        """Moments of these chains and of others of the same model."""
+        return ChainMoments(
+            np.concatenate([self.sums, other.sums]),
+            np.concatenate([self.totals, other.totals]),
+            np.concatenate([self.states, other.states]),
+            np.concatenate([self.weights, other.weights]),
+            min(self.n_draws, other.n_draws),
+        )
+
+    def resampled(self, n_states: int, seed: int = 0) -> NDArray[np.int8]:
+        """About ``n_states`` states of the model itself, each of equal weight."""
+        n_states = min(n_states, len(self.states))
+        ends = np.cumsum(self.weights) / self.weights.sum()
+        points = (np.arange(n_states) + np.random.default_rng(seed).random()) / n_states
+        return np.asarray(self.states[np.searchsorted(ends, points).clip(max=len(ends) - 1)])
 
 
 def run_chains(
@@ -52,6 +83,7 @@ def run_chains(
     centre: FloatArray,
     n_draws: int,
     *,
+    bias: CountBias | None = None,
     every: int = EVERY,
     most_states: int = 20_000,
 ) -> ChainMoments:
@@ -70,6 +102,8 @@ def run_chains(
     centre : ndarray (n_spins,)
         ``c``, near the means; the expectation does not depend on it.
     n_draws : int
+    bias : CountBias, optional
+        Bias of the chains, which the weights of their states correct.
     every : int
         Sweeps between draws.
     most_states : int
@@ -83,8 +117,11 @@ def run_chains(
     n_chains, n_spins = chains.spins.shape
     at_once = max(1, min(n_draws, BLOCK_VALUES // (n_chains * n_spins)))
     keep_every = max(1, n_draws * n_chains // most_states)
-    total = np.zeros((n_chains, terms.size))
+    applied = CountBias.none(n_spins) if bias is None else bias
+    half_steps = applied.half_steps + (model.half_steps if terms.with_counts else 0.0)
+    sums, totals = np.zeros((n_chains, terms.size)), np.zeros(n_chains)
     kept: list[NDArray[np.int8]] = []
+    weighted: list[FloatArray] = []
     done = 0
     while done < n_draws:
         count = min(at_once, n_draws - done)
@@ -94,39 +131,52 @@ def run_chains(
             count * every,
             record=True,
             every=every,
-            half_steps=model.half_steps if terms.with_counts else None,
+            half_steps=half_steps,
+            pattern=applied.pattern,
         )
-        total += count * _block_moments(terms, model, states, centre)
-        kept.append(states[:, :: min(keep_every, count)].reshape(-1, n_spins))
+        weights = None if bias is None else np.exp(bias.log_weights(states))
+        block, total = _block_sums(terms, model, states, weights, centre)
+        sums += block
+        totals += total
+        chosen = slice(None, None, min(keep_every, count))
+        kept.append(states[:, chosen].reshape(-1, n_spins))
+        weighted.append(np.ones(len(kept[-1])) if weights is None else weights[:, chosen].ravel())
         done += count
-    return ChainMoments(total / n_draws, np.concatenate(kept), n_draws)
+    return ChainMoments(sums, totals, np.concatenate(kept), np.concatenate(weighted), n_draws)
 
 
-def _block_moments(terms: Terms, model: Parameters, states: NDArray[np.int8], centre: FloatArray) -> FloatArray:
-    """Statistics (n_chains, size) of the states (n_chains, n_draws, n_spins) of each chain."""
+def _block_sums(
+    terms: Terms, model: Parameters, states: NDArray[np.int8], weights: FloatArray | None, centre: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Weighted sums (n_chains, size) of the statistics of states (n_chains, n_draws, n_spins), and of the weights."""
     n_chains, n_draws, n_spins = states.shape
     middle = centre.astype(np.float32)
     spins = states.astype(np.float32)
-    shares = None
+    total = np.full(n_chains, float(n_draws)) if weights is None else weights.sum(axis=1)
+    shares: FloatArray | None = None
     if terms.with_counts:
         # the count is a sum of the spins: with their own values its noise is consistent with that of means and pairs
         expected = spins.copy()
         up = (states > 0).sum(axis=2, dtype=np.int64)
         flat = (np.arange(n_chains)[:, None] * (n_spins + 1) + up).ravel()
-        shares = np.bincount(flat, minlength=n_chains * (n_spins + 1)).reshape(n_chains, -1) / n_draws
+        own = None if weights is None else weights.ravel()
+        shares = np.bincount(flat, weights=own, minlength=n_chains * (n_spins + 1)).astype(np.float64)
+        shares = shares.reshape(n_chains, -1)
     else:
         local = spins.reshape(-1, n_spins) @ model.couplings.astype(np.float32)
         local += model.fields.astype(np.float32)
         expected = np.tanh(local, out=local).reshape(states.shape)
     expected -= middle
-    means = expected.mean(axis=1, dtype=np.float64)
     spins -= middle
-    products = np.matmul(expected.transpose(0, 2, 1), spins).astype(np.float64) / n_draws
+    if weights is not None:
+        expected *= weights.astype(np.float32)[:, :, None]
+    means = expected.sum(axis=1, dtype=np.float64)
+    products = np.matmul(expected.transpose(0, 2, 1), spins).astype(np.float64)
     products = (products + products.transpose(0, 2, 1)) / 2.0
-    means += centre
+    means += total[:, None] * centre
     shifted = means[:, :, None] * centre[None, None, :]
-    products += shifted + shifted.transpose(0, 2, 1) - np.outer(centre, centre)
-    return terms.pack(products, means, shares)
+    products += shifted + shifted.transpose(0, 2, 1) - total[:, None, None] * np.outer(centre, centre)
+    return terms.pack(products, means, shares), total
 
 
 def independent_spins(means: FloatArray, n_chains: int, generator: np.random.Generator) -> NDArray[np.int8]:

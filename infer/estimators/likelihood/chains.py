@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.estimators.likelihood.chain_kernels import sweep_chains
+from simulate.threads import check_stop
 
 LANES = 32  # generators of a chain, which produce its next thresholds together
 REGISTER = 32  # single-precision numbers that rows of couplings are padded to a multiple of
+UPDATES_AT_ONCE = 10_000_000  # of spins, between two moments at which an interrupt is heeded: up to about a second
 
 
 def chain_generators(n_chains: int, seed: int | np.random.SeedSequence) -> NDArray[np.uint32]:
@@ -53,24 +55,32 @@ class PersistentChains:
         record: bool = False,
         every: int = 1,
         half_steps: NDArray[np.float64] | None = None,
+        pattern: NDArray[np.int8] | None = None,
     ) -> NDArray[np.int8]:
         """
         Advance all chains by some sweeps; their states (n_chains, n_sweeps // every, n_spins) if ``record`` is set.
 
-        ``half_steps`` (n_spins,) is the additional field on a spin when 0, 1, ... others are +1.
+        ``half_steps`` (n_spins,) is the additional field on a spin when 0, 1, ... others are +1; with a ``pattern``
+        (n_spins,) of -1 and +1, the field along the pattern when 0, 1, ... others agree with it.
         """
+        if pattern is not None and (pattern < 0).any():
+            # spins that count as +1 where they agree with the pattern
+            self.spins *= pattern
+            turned = np.outer(pattern, pattern) * couplings, pattern * fields
+            states = self.advance(*turned, n_sweeps, record=record, every=every, half_steps=half_steps)
+            self.spins *= pattern
+            states *= pattern
+            return states
         n_chains, n_spins = self.spins.shape
         kept = n_sweeps // every if record else 0
         states = np.empty((n_chains, kept, n_spins), dtype=np.int8)
         steps = np.zeros(n_spins) if half_steps is None else half_steps
-        sweep_chains(
-            self._state,
-            padded(couplings),
-            np.asarray(fields, dtype=np.float32),
-            np.asarray(steps, dtype=np.float32),
-            self.spins,
-            n_sweeps,
-            every if record else n_sweeps + 1,
-            states,
-        )
+        fixed = padded(couplings), np.asarray(fields, dtype=np.float32), np.asarray(steps, dtype=np.float32)
+        count = max(1, UPDATES_AT_ONCE // max(1, n_sweeps * n_spins))
+        for first in range(0, n_chains, count):
+            check_stop()
+            part = slice(first, first + count)
+            sweep_chains(
+                self._state[part], *fixed, self.spins[part], n_sweeps, every if record else n_sweeps + 1, states[part]
+            )
         return states

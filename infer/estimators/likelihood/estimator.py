@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from infer.checks import seed_of
 from infer.estimators.base import Fit, SpinEstimator
 from infer.estimators.columns import VaryingSpins
 from infer.estimators.likelihood.maximise import N_CHAINS, REFERENCE_STATES, MomentFit, maximise
@@ -78,10 +79,12 @@ class LikelihoodEstimator(SpinEstimator):
         means, second = samples.moments()
         counts = self._counts(samples) if terms.with_counts else None
         given = samples.samples
-        roots, freedom = None, np.inf
+        roots, freedom, time = None, np.inf, 1.0
         if self.errors and samples.n_rows > 1:
             spins = given.spins if terms.n_spins == given.n_spins else given.spins[:, samples.varying]
-            roots, freedom = moment_roots(terms, spins, given.weight, given.chains, given.ordered, samples.n_samples)
+            roots, freedom, time = moment_roots(
+                terms, spins, given.weight, given.chains, given.ordered, samples.n_samples
+            )
         rng = check_random_state(self.random_state)
         found = maximise(
             means,
@@ -89,7 +92,7 @@ class LikelihoodEstimator(SpinEstimator):
             samples.n_samples,
             self.alpha_,
             samples.fit_fields,
-            int(rng.randint(np.iinfo(np.int32).max)),
+            seed_of(rng),
             counts=counts,
             smoothness=self._smoothness(samples),
             method="exact" if exactly else "pcd",
@@ -109,9 +112,8 @@ class LikelihoodEstimator(SpinEstimator):
             return Fit(found.couplings, found.fields, found.converged, found.n_iter, attributes=attributes)
         std = parameter_errors(found, means, second, roots, samples.n_samples)
         attributes |= self._error_attributes(std.potential, samples)
-        return Fit(
-            found.couplings, found.fields, found.converged, found.n_iter, std.couplings, std.fields, freedom, attributes
-        )
+        known = std.couplings, std.fields, freedom, attributes, time
+        return Fit(found.couplings, found.fields, found.converged, found.n_iter, *known)
 
     def _counts(self, samples: VaryingSpins) -> FloatArray:
         """Shares of the rows with 0, 1, ... of the spins that vary at +1."""
@@ -145,8 +147,10 @@ class MaximumLikelihood(LikelihoodEstimator):
 
     "exact" sums over all states in every Newton step (at most 20 spins). "pcd" takes the moments of the model from
     Markov chains that continue when couplings change (persistent contrastive divergence), for any number of spins. It
-    starts from independent spins and takes Newton steps whose gradient and curvature come from the chains. The result
-    is checked on fresh chains, half of them started from rows of the data and half from independent spins.
+    starts from independent spins; each step maximises the likelihood that the sampled states give when they are
+    weighted anew. A bias that the weights correct makes the chains visit all numbers of +1 (or of agreements with the
+    pattern along which the data vary most), so that they pass between silence and bursts. The result is checked on
+    fresh chains, half of them started from rows of the data and half from independent spins.
 
     Parameters
     ----------
@@ -205,8 +209,9 @@ class MaximumLikelihood(LikelihoodEstimator):
     References
     ----------
     D. H. Ackley, G. E. Hinton, T. J. Sejnowski 1985, Cognitive Science 9, 147. T. Tieleman 2008, Proc. ICML, 1064,
-    doi:10.1145/1390156.1390290. U. Ferrari 2016, Phys. Rev. E 94, 023301, doi:10.1103/PhysRevE.94.023301 (steps in the
-    metric of the data).
+    doi:10.1145/1390156.1390290. C. J. Geyer, E. A. Thompson 1992, J. R. Stat. Soc. B 54, 657 (states weighted anew).
+    G. M. Torrie, J. P. Valleau 1977, J. Comput. Phys. 23, 187, doi:10.1016/0021-9991(77)90121-8 (bias). U. Ferrari
+    2016, Phys. Rev. E 94, 023301, doi:10.1103/PhysRevE.94.023301 (steps in the metric of the data).
 
     Examples
     --------

@@ -12,6 +12,7 @@ from infer.estimators.likelihood.maximise import N_CHAINS, MomentFit, maximise
 from infer.estimators.likelihood.standard_errors import independent_row_errors
 from infer.model import PairModel
 from infer.types import FloatArray
+from simulate.checks import Seed
 from simulate.user_warnings import warn
 
 __all__ = ["MomentModel", "fit_from_moments"]
@@ -57,7 +58,7 @@ def fit_from_moments(
     n_chains: int = N_CHAINS,
     max_iter: int | None = None,
     tol: float | None = None,
-    seed: int | np.random.SeedSequence = 0,
+    seed: Seed = 0,
 ) -> MomentModel:
     r"""
     Couplings and fields of maximum likelihood from means and second moments alone.
@@ -81,7 +82,7 @@ def fit_from_moments(
         "auto" is "exact" up to 20 spins, "pcd" above.
     n_chains, max_iter, tol
         As in `MaximumLikelihood`.
-    seed : int or SeedSequence, default 0
+    seed : int, SeedSequence, Generator or None, default 0
 
     Returns
     -------

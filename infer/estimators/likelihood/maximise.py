@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from infer.estimators.likelihood.acceptance import Acceptance, check
 from infer.estimators.likelihood.chain_moments import ChainMoments
 from infer.estimators.likelihood.enumeration import Enumeration, enumerate_states, minimise_exactly
-from infer.estimators.likelihood.monte_carlo import Problem, climb, moment_errors
+from infer.estimators.likelihood.monte_carlo import Problem, climb, last_step, moment_errors
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.likelihood.terms import Parameters, Penalty, Terms
 from infer.statistics.dichotomised import dichotomised_gaussian
-from infer.statistics.pair_tables import EmptyPairs, empty_pairs, fixed_pairs
+from infer.statistics.pair_tables import OpenPairs, open_pairs
 from infer.types import FloatArray
+from simulate.checks import Seed, seed_sequence
 
 N_CHAINS = 128
 REFERENCE_STATES = 20_000
@@ -42,7 +43,6 @@ class MomentFit:
     noise : float
         Noise of the chains, in the same units; 0 for "exact".
     n_iter : int
-    empty : EmptyPairs
     acceptance : Acceptance or None
         Checks on fresh chains, for Monte Carlo fits.
     enumeration : Enumeration or None
@@ -57,7 +57,6 @@ class MomentFit:
     mismatch: float
     noise: float
     n_iter: int
-    empty: EmptyPairs
     acceptance: Acceptance | None
     enumeration: Enumeration | None
     terms: Terms
@@ -85,7 +84,7 @@ def maximise(
     n_samples: float,
     alpha: float | None = None,
     fit_fields: bool = True,
-    seed: int | np.random.SeedSequence = 0,
+    seed: Seed = 0,
     *,
     counts: FloatArray | None = None,
     smoothness: float = 0.0,
@@ -117,7 +116,7 @@ def maximise(
     alpha : float, optional
         Strength of the penalty; 1 / n_samples by default.
     fit_fields : bool
-    seed : int or SeedSequence
+    seed : int, SeedSequence, Generator or None
     counts : ndarray (n_spins + 1,), optional
         Shares of the rows with 0, 1, ... spins at +1; if given, a potential of the count is fitted too.
     smoothness : float
@@ -143,16 +142,15 @@ def maximise(
     strength = 1.0 / n_samples if alpha is None else float(alpha)
     terms = Terms(len(means), fit_fields, counts is not None)
     penalty = Penalty(terms, strength, smoothness)
-    empty = empty_pairs(means, second_moments, fit_fields)
-    endless = strength == 0.0 and (len(empty) > 0 or fixed_pairs(means, second_moments, fit_fields).any())
+    infinite = open_pairs(means, second_moments, fit_fields) if strength == 0.0 else None
     if method == "exact" or (method == "auto" and terms.n_spins <= MOST_EXACT_SPINS):
         data = terms.pack(second_moments, means, counts)
         limit = EXACT_TOLERANCE if tol is None else tol
         minimum = minimise_exactly(terms, penalty, data, limit, EXACT_ITERATIONS if max_iter is None else max_iter)
         parameters = terms.unpack(minimum.point)
         message = ""
-        if endless or minimum.unbounded:
-            message = endless_message(empty, names)
+        if infinite or minimum.unbounded:
+            message = endless_message(infinite, names)
         elif minimum.gradient_norm > limit:
             message = (
                 f"no convergence in {minimum.n_iter} Newton steps: moments differ by up to {minimum.gradient_norm:.2g} "
@@ -160,10 +158,10 @@ def maximise(
             )
         states_of_all = enumerate_states(parameters.couplings, parameters.fields, parameters.potential)
         return MomentFit(
-            parameters, not message, message, minimum.gradient_norm, 0.0, minimum.n_iter, empty, None, states_of_all,
-            terms, penalty,
+            parameters, not message, message, minimum.gradient_norm, 0.0, minimum.n_iter, None, states_of_all, terms,
+            penalty,
         )  # fmt: skip
-    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    root = seed_sequence(seed)
     drawn, climbing, checking = root.spawn(3)
     if states is None:
         states = dichotomised_gaussian(means, second_moments, REFERENCE_STATES, np.random.default_rng(drawn))
@@ -177,8 +175,11 @@ def maximise(
     for _ in range(ROUNDS):
         found = climb(problem, vector, climbing, known, n_chains=n_chains, max_iter=most - n_iter, progress=progress)
         vector, n_iter = found.vector, n_iter + found.n_iter
-        step = part * problem.last_step(vector, found.moments) if found.arrived else np.zeros(terms.size)
-        accepted = check(problem, vector + step, found.moments.variance, checking, n_chains=n_chains)
+        step, bias = np.zeros(terms.size), found.bias
+        if found.arrived:
+            last = last_step(problem, vector, found.moments)
+            step, bias = part * last.change, last.bias(bias, part)
+        accepted = check(problem, vector + step, found.moments.variance, checking, bias, n_chains=n_chains)
         if accepted.accepted or not found.arrived or n_iter >= most:
             vector = vector + step
             break
@@ -186,17 +187,17 @@ def maximise(
             known, part = None, part / 3.0  # the model ran away: go back to the one before
         else:
             # fresh chains may have found a state that the earlier ones missed: their moments include it
-            vector, known = vector + step, accepted.moments
-    message = endless_message(empty, names) if endless else accepted.reason
+            vector, known = vector + step, (accepted.moments, bias)
+    message = endless_message(infinite, names) if infinite else accepted.reason
     return MomentFit(
-        terms.unpack(vector), not message, message, accepted.mismatch, accepted.noise, n_iter, empty, accepted, None,
-        terms, penalty,
+        terms.unpack(vector), not message, message, accepted.mismatch, accepted.noise, n_iter, accepted, None, terms,
+        penalty,
     )  # fmt: skip
 
 
-def endless_message(empty: EmptyPairs, names: tuple[str, ...] | None) -> str:
+def endless_message(infinite: OpenPairs | None, names: tuple[str, ...] | None) -> str:
     """Message that there is no finite maximum, with reason and remedy."""
-    why = empty.sentence(names) or "some states of a few spins never occur"
+    why = (infinite.sentence(names=names) if infinite else "") or "some states of a few spins never occur"
     return (
         f"{why}, so that the best couplings are infinite and those returned unreliable; pass alpha > 0 (say 0.01, or "
         "alpha=None for one prior sample) to keep couplings finite, or give more samples"

@@ -1,29 +1,38 @@
-"""Maximum likelihood by Monte Carlo: Newton steps on the moments, from independent spins."""
+"""Maximum likelihood by Monte Carlo: steps on the reweighted likelihood of sampled states, from independent spins."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from infer.estimators.likelihood.chain_moments import ChainMoments, independent_spins, run_chains
+from infer.estimators.likelihood.chain_moments import ChainMoments, run_chains
 from infer.estimators.likelihood.chains import PersistentChains
-from infer.estimators.likelihood.sampled_curvature import MOST_PRODUCTS, SampledCurvature, solve
+from infer.estimators.likelihood.count_bias import CountBias, count_log_shares, main_pattern
+from infer.estimators.likelihood.sampled_curvature import SampledCurvature, WeightedStates, solve
 from infer.estimators.likelihood.terms import Penalty, Terms
 from infer.types import FloatArray
 
 NOISE = 0.15  # of the chains at the end, in units of the data's errors
 CLOSE = 0.5  # root mean square mismatch, in units of the data's errors, below which one Newton step is enough
 ROOM = 4.0  # factor of the entropy of the last step, whose estimate takes moments as independent
-LAST_CAUTION, LAST_ACCURACY, LAST_PRODUCTS = 0.05, 1e-3, 150
-BURN_IN = 30  # sweeps after every step before averaging, and a third of the averaged ones
-FIRST_DRAWS = 40
+LAST_CAUTION = 0.05
+LAST_ACCURACY, COUNT_ACCURACY = (0.01, 60), (1e-3, 150)  # and products, of the last step without and with counts
+FIRST_BURN_IN = 1000  # sweeps until the counts of biased chains are spread as they should be
+BURN_IN = 10  # sweeps after every step before averaging, and one more for each state that is averaged at first
+FIRST_DRAWS = 300
 OVERSHOOT = 0.5  # slope at the end of a step, relative to that at its start, above which the step is shortened
-LARGEST_STEP = 1.0  # of a coupling or field
-MOST_ENTROPY = 0.01  # of a step, in nats for each spin
-STATES_FOR_CURVATURE = 100_000  # sparse spins need many: few states contain a given pair
+LARGEST_STEP, LARGEST_LAST_STEP = 1.0, 0.5  # of a coupling or field
+ACCURACY, PRODUCTS = 0.1, 30  # of the solutions for a step
+FIRST_ENTROPY, MOST_ENTROPY = 0.0015, 0.01  # of a step, in nats for each spin
+FEWEST_EFFECTIVE = 0.3  # effective number of states after a step, as a share of that before
+NEWTON_STEPS = 2  # on the reweighted likelihood of the same states
+STATES_PER_PARAMETER, STATES = 4, (10_000, 20_000)  # that a step is computed from
+STATES_FOR_CURVATURE = 100_000  # of the last step; sparse spins need many: few states contain a given pair
+MOST_VALUES = 400_000_000  # products of two spins, over these states
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +41,7 @@ class Climb:
 
     vector: FloatArray
     moments: ChainMoments  # of the last measurement, at the vector
+    bias: CountBias  # of the chains of this measurement
     n_iter: int
     arrived: bool  # whether one more Newton step is enough
 
@@ -65,10 +75,13 @@ class Problem:
         n = self.terms.n_spins
         return self.terms.pack(np.zeros((n, n)), fields, np.zeros(n + 1))
 
-    def fresh(self, n_chains: int, seed: np.random.SeedSequence) -> PersistentChains:
-        """Chains that start from independent spins with the means of the data (fair ones without fields)."""
-        states, own = seed.spawn(2)
-        return PersistentChains(independent_spins(self.centre, n_chains, np.random.default_rng(states)), own)
+    def first_bias(self) -> CountBias:
+        """Bias of chains of independent spins; counts are along the pattern in which the data vary most."""
+        n_spins = self.terms.n_spins
+        # a potential of the number of +1 and one along another pattern do not go together
+        plain = self.terms.with_counts
+        pattern = np.ones(n_spins, dtype=np.int8) if plain else main_pattern(self.centre, self.second_moments)
+        return CountBias.of(pattern, count_log_shares(self.centre * pattern))
 
     def gradient(self, vector: FloatArray, moments: ChainMoments) -> FloatArray:
         """Gradient of the penalised mean negative log-likelihood, (size,)."""
@@ -81,7 +94,19 @@ class Problem:
         noise = float(np.mean(moments.variance / self.errors**2))
         return float(np.sqrt(total)), float(np.sqrt(noise))
 
-    def curvature(self, moments: ChainMoments, reference: bool, caution: float = 1.0) -> SampledCurvature:
+    def states(self, moments: ChainMoments, most: int) -> WeightedStates:
+        """At most twice as many states of the chains as wanted."""
+        chosen = slice(None, None, max(1, len(moments.states) // most))
+        return WeightedStates(self.terms, moments.states[chosen], self.centre, moments.weights[chosen])
+
+    @cached_property
+    def data_states(self) -> WeightedStates:
+        """States of the data."""
+        return WeightedStates(self.terms, self.reference, self.centre)
+
+    def curvature(
+        self, states: WeightedStates, shares: FloatArray, reference: bool = False, caution: float = 1.0
+    ) -> SampledCurvature:
         """
         Curvature of the sampled model, or its average with that of the data.
 
@@ -89,47 +114,149 @@ class Problem:
         Newton steps with the model's own curvature would overshoot (Ferrari 2016). ``caution`` multiplies the
         shrinkage, which shortens steps along directions that hardly change the moments.
         """
-        most = STATES_FOR_CURVATURE
-        states = moments.states[:: max(1, len(moments.states) // most)]
-        if reference:
-            own = self.reference[:: max(1, len(self.reference) // most)]
-            states = np.concatenate([states[:: max(1, len(states) // len(own))], own])
-        shrinkage = caution * min(0.5, 1e-4 + 0.2 * self.terms.size / len(states))
-        return SampledCurvature(self.terms, self.penalty, states, self.centre, self.second_moments, shrinkage)
+        effective = 1.0 / float(np.sum(shares**2))
+        shrinkage = caution * min(0.5, 1e-4 + 0.2 * self.terms.size / effective)
+        other = self.data_states if reference else None
+        return SampledCurvature(
+            self.penalty, states, shares, self.centre, self.second_moments, shrinkage, reference=other
+        )
 
-    def newton_step(
-        self, gradient: FloatArray, curvature: SampledCurvature, accuracy: float, most: int = MOST_PRODUCTS
-    ) -> FloatArray:
-        """Newton step (size,) of plain parameters with the given curvature."""
-        right = -self.terms.centred_gradient(gradient, self.centre)
-        direction = solve(curvature.apply, curvature.precondition, right, accuracy, most)
-        return self.terms.plain(direction, self.centre)
+    def largest(self, step: FloatArray) -> float:
+        """Largest change of a coupling or field; the potential of counts that hardly occur is not limited."""
+        return max(float(np.abs(step[: self.terms.n_pairs + self.terms.n_fields]).max()), 1e-300)
 
-    def last_step(self, vector: FloatArray, moments: ChainMoments) -> FloatArray:
+    def entropy(self, vector: FloatArray, moments: ChainMoments) -> float:
         """
-        Newton step (size,) near the maximum, limited by the measured mismatch.
+        `ROOM` times the relative entropy of the mismatch of all moments, taken as independent.
 
         In units of the data's errors a mismatch of z is a relative entropy of about size z^2 / (2 n); directions that
-        the states do not determine would give far more. The step is solved for more accurately than those before it:
-        parameters with similar effects (uniform couplings and a potential of the count) can be wrong by a standard
-        error and change no moment by more than a tenth of its error.
+        the states do not determine would give far more.
         """
-        curvature = self.curvature(moments, reference=False, caution=LAST_CAUTION)
-        gradient = self.gradient(vector, moments)
-        step = self.newton_step(gradient, curvature, LAST_ACCURACY, LAST_PRODUCTS)
-        return step * _fraction(self.terms.centred(step, self.centre), curvature, self._entropy(vector, moments), 0.5)
-
-    def _entropy(self, vector: FloatArray, moments: ChainMoments) -> float:
-        """`ROOM` times the relative entropy of the mismatch of all moments, taken as independent."""
         variance = moment_errors(self.terms, self.means, self.second_moments, self.counts, self.n_samples) ** 2
         return ROOM * float(np.sum(self.gradient(vector, moments) ** 2 / variance) / self.n_samples)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A change of the parameters, and what it does to the weights of known states."""
+
+    change: FloatArray  # (size,)
+    states: NDArray[np.int8]  # (n_states, n_spins), of the model before the step
+    shares: FloatArray  # (n_states,), sum 1, before the step
+    log_factors: FloatArray  # (n_states,), by which the whole step changes them
+
+    def bias(self, known: CountBias, part: float = 1.0) -> CountBias:
+        """Bias for the model after a part of the step."""
+        return CountBias.seen(known.pattern, self.states, tilted(self.shares, part * self.log_factors))
+
+
+def reweighted_step(
+    problem: Problem, vector: FloatArray, moments: ChainMoments, entropy: float, reference: bool
+) -> Step:
+    """
+    Step to the maximum of the likelihood that sampled states give, within the range where they represent the model.
+
+    States of one model, weighted anew, give the likelihood of models nearby (Geyer, Thompson 1992, J. R. Stat. Soc. B
+    54, 657): that of a step to rare but strongly correlated states, which a quadratic approximation misses, is known
+    before it is taken. Newton's method maximises it, until the relative entropy of the step reaches a limit or the
+    effective number of states becomes small.
+
+    Parameters
+    ----------
+    problem : Problem
+    vector : ndarray (size,)
+    moments : ChainMoments
+        Of the model at the vector.
+    entropy : float
+        Largest relative entropy of the model after the step and that before, in nats.
+    reference : bool
+        Whether the curvature is averaged with that of the data.
+
+    Returns
+    -------
+    Step
+    """
+    states = problem.states(moments, int(np.clip(STATES_PER_PARAMETER * problem.terms.size, *STATES)))
+    change, factors = np.zeros(problem.terms.size), np.zeros(len(states.shares))
+    shares, room = states.shares, LARGEST_STEP
+    gradient = problem.terms.centred_gradient(problem.gradient(vector, moments), problem.centre)
+    slope, sampled = gradient, states.sums(states.shares)
+    for _ in range(NEWTON_STEPS):
+        curvature = problem.curvature(states, shares, reference)
+        direction = solve(curvature.apply, curvature.precondition, -slope, ACCURACY, PRODUCTS)
+        energies = states.energies(direction)
+        largest = problem.largest(direction)
+        length = min(_length(problem, states, factors, energies, slope, direction, entropy), room / largest)
+        change, factors, room = change + length * direction, factors + length * energies, room - length * largest
+        shares = tilted(states.shares, factors)
+        slope = gradient + states.sums(shares) - sampled + problem.penalty.gradient(change)
+        if length < 0.5 or room <= 0.0:
+            break
+    return Step(problem.terms.plain(change, problem.centre), states.values, states.shares, factors)
+
+
+def last_step(problem: Problem, vector: FloatArray, moments: ChainMoments) -> Step:
+    """
+    Step near the maximum, of more states and solved for more accurately, limited by the measured mismatch.
+
+    Parameters with similar effects, as uniform couplings and a potential of the count, can be wrong by a standard error
+    and change no moment by more than a tenth of its error.
+    """
+    most = int(np.clip(MOST_VALUES // problem.terms.n_spins**2, STATES[0], STATES_FOR_CURVATURE))
+    states = problem.states(moments, most)
+    curvature = problem.curvature(states, states.shares, caution=LAST_CAUTION)
+    slope = problem.terms.centred_gradient(problem.gradient(vector, moments), problem.centre)
+    accuracy, products = COUNT_ACCURACY if problem.terms.n_counts else LAST_ACCURACY
+    direction = solve(curvature.apply, curvature.precondition, -slope, accuracy, products)
+    energies = states.energies(direction)
+    entropy = problem.entropy(vector, moments)
+    length = _length(problem, states, np.zeros(len(energies)), energies, slope, direction, entropy)
+    length = min(length, LARGEST_LAST_STEP / problem.largest(direction))
+    change = problem.terms.plain(length * direction, problem.centre)
+    return Step(change, states.values, states.shares, length * energies)
+
+
+def tilted(shares: FloatArray, log_factors: FloatArray) -> FloatArray:
+    """Shares of states, multiplied by factors whose logarithms are given."""
+    result = shares * np.exp(log_factors - log_factors.max())
+    return np.asarray(result / result.sum())
+
+
+def _length(
+    problem: Problem,
+    states: WeightedStates,
+    factors: FloatArray,
+    energies: FloatArray,
+    slope: FloatArray,
+    direction: FloatArray,
+    entropy: float,
+) -> float:
+    """Length in (0, 1] along a direction at which the reweighted likelihood is largest, or a limit is reached."""
+    before, bend = states.shares, float(problem.penalty.gradient(direction) @ direction)
+    least = FEWEST_EFFECTIVE / float(np.sum(before**2))
+    start, mean = float(slope @ direction), float(tilted(before, factors) @ energies)
+
+    def too_long(length: float) -> bool:
+        after = tilted(before, factors + length * energies)
+        uphill = start + float(after @ energies) - mean + length * bend > 0.0
+        positive = after > 0.0
+        moved = float(np.sum(after[positive] * np.log(after[positive] / before[positive])))
+        return uphill or moved > entropy or 1.0 / float(np.sum(after**2)) < least
+
+    if not too_long(1.0):
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(15):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if too_long(middle) else (middle, high)
+    return max(low, high / 2.0)
 
 
 def climb(
     problem: Problem,
     vector: FloatArray,
     seed: np.random.SeedSequence,
-    known: ChainMoments | None = None,
+    known: tuple[ChainMoments, CountBias] | None = None,
     *,
     n_chains: int,
     max_iter: int,
@@ -138,12 +265,13 @@ def climb(
     progress: bool = False,
 ) -> Climb:
     """
-    Match moments by Newton steps whose gradient and curvature come from persistent chains.
+    Match moments by steps on the reweighted likelihood of states of biased chains.
 
-    Chains start from independent spins. Each measurement runs the chains until their noise is 0.4 of the mismatch, or
-    ``noise`` times the data's errors. Steps are bounded in relative entropy and in each parameter. A step that
-    increases the mismatch is undone and chains start again, since chains in a state that the data do not visit would
-    stay there.
+    Chains start from independent spins. Their bias (`CountBias`) makes them visit all counts, so that the share of
+    states that the data rarely visit, or never, is known at every step. Each measurement runs the chains until their
+    noise is 0.4 of the mismatch, or ``noise`` times the data's errors. A step is shortened where the slope measured at
+    its end shows that it was too long. After a step chains start from states of the one before, drawn by their new
+    weights.
 
     Parameters
     ----------
@@ -151,8 +279,8 @@ def climb(
     vector : ndarray (size,)
         Start of the iteration: `Problem.start`, or a model whose chains stay near the data.
     seed : SeedSequence
-    known : ChainMoments, optional
-        Moments of the model at the vector, with the states that the chains start from.
+    known : tuple of ChainMoments and CountBias, optional
+        Moments of the model at the vector, with the states that the chains start from, and the bias of these chains.
     n_chains : int
     max_iter : int
         Largest number of measurements.
@@ -165,15 +293,16 @@ def climb(
     -------
     Climb
     """
-    terms = problem.terms
-    chains = problem.fresh(n_chains, seed.spawn(1)[0])
-    entropy, largest = MOST_ENTROPY * terms.n_spins, LARGEST_STEP
-    draws = FIRST_DRAWS
-    if known is not None:
-        picked = np.random.default_rng(seed.spawn(1)[0]).integers(0, len(known.states), n_chains)
-        chains.spins[:] = known.states[picked]
-    found = known or measure(problem, vector, chains, draws, most_draws, noise)
-    n_iter, arrived = 1, False
+    own, starting = seed.spawn(2)
+    generator = np.random.default_rng(starting)
+    bias = problem.first_bias() if known is None else known[1]
+    chains = PersistentChains(bias.starts(problem.centre, n_chains, generator), own)
+    if known is None:
+        run_chains(problem.terms, vector, chains, problem.centre, FIRST_BURN_IN // 3, bias=bias, most_states=1)
+        found = measure(problem, vector, chains, bias, FIRST_DRAWS, most_draws, noise)
+    else:
+        found = known[0]
+    entropy, n_iter, arrived = FIRST_ENTROPY * problem.terms.n_spins, 1, False
     with tqdm(total=max_iter, disable=not progress, desc="maximum likelihood", unit="update") as bar:
         while n_iter < max_iter:
             total, left = problem.mismatch(vector, found)
@@ -183,66 +312,56 @@ def climb(
             if left <= 1.1 * noise and true <= CLOSE:
                 arrived = True
                 break
-            curvature = problem.curvature(found, reference=n_iter == 1 or true > 1.0)
-            gradient = problem.gradient(vector, found)
-            step = problem.newton_step(gradient, curvature, 0.1)
-            step *= _fraction(terms.centred(step, problem.centre), curvature, entropy, largest)
-            slope = float(gradient @ step)
+            step = reweighted_step(problem, vector, found, entropy, reference=n_iter == 1 or true > 1.0)
+            slope = float(problem.gradient(vector, found) @ step.change)
+            part = 1.0
             while True:
                 n_iter += 1
-                trial = measure(problem, vector + step, chains, _first_draws(found, n_chains), most_draws, noise)
+                shares = tilted(step.shares, part * step.log_factors)
+                bias = step.bias(bias, part)
+                biased = tilted(shares, -bias.log_weights(step.states))
+                chains.spins[:] = step.states[generator.choice(len(biased), n_chains, p=biased)]
+                draws = int(np.clip(found.n_draws // 4, FIRST_DRAWS, most_draws))
+                most = min(most_draws, 5 * max(found.n_draws, FIRST_DRAWS))
+                trial = measure(problem, vector + part * step.change, chains, bias, draws, most, noise)
                 # the likelihood is concave: where its slope along the step has changed sign, the step was too long
-                turned = float(problem.gradient(vector + step, trial) @ step)
-                turned -= 3.0 * trial.error_along(step)
+                turned = float(problem.gradient(vector + part * step.change, trial) @ step.change)
+                turned -= 3.0 * trial.error_along(step.change)
                 if turned <= -OVERSHOOT * slope or n_iter >= max_iter:
-                    vector, found = vector + step, trial
-                    entropy, largest = min(2 * entropy, MOST_ENTROPY * terms.n_spins), min(2 * largest, LARGEST_STEP)
                     break
-                part = max(0.1, -slope / (turned - slope))
-                step, slope = part * step, part * slope
-                entropy, largest = part**2 * entropy, part * largest
-                if true > 1.0:
-                    chains = problem.fresh(n_chains, seed.spawn(1)[0])
-    return Climb(vector, found, n_iter, arrived)
-
-
-def _fraction(step: FloatArray, curvature: SampledCurvature, entropy: float, largest: float) -> float:
-    """Fraction of a centred step that is taken; the potential of counts that hardly occur is not limited."""
-    terms = curvature.terms
-    most = float(np.abs(step[: terms.n_pairs + terms.n_fields]).max())
-    size = 0.5 * float(step @ curvature.apply(step))
-    return float(min(1.0, np.sqrt(entropy / max(size, 1e-300)), largest / max(most, 1e-300)))
-
-
-def _first_draws(found: ChainMoments, n_chains: int) -> int:
-    """Draws of a chain for half as many states as in the last measurement."""
-    return found.n_draws * len(found.by_chain) // (2 * n_chains)
+                shorter = max(0.1, -slope / (turned - slope))
+                part *= shorter
+                entropy *= shorter**2
+            vector, found = vector + part * step.change, trial
+            if part == 1.0:
+                entropy = min(2.0 * entropy, MOST_ENTROPY * problem.terms.n_spins)
+    return Climb(vector, found, bias, n_iter, arrived)
 
 
 def measure(
     problem: Problem,
     vector: FloatArray,
     chains: PersistentChains,
+    bias: CountBias,
     draws: int,
-    most_draws: int = 20_000,
-    noise: float = NOISE,
+    most_draws: int,
+    noise: float,
 ) -> ChainMoments:
     """Moments of the model, from chains that run until their noise is small, or small compared with the mismatch."""
-    draws = int(np.clip(draws, FIRST_DRAWS, most_draws))
-    states = STATES_FOR_CURVATURE
-    run_chains(problem.terms, vector, chains, problem.centre, BURN_IN // 3 + draws // 3, most_states=1)
-    found = run_chains(problem.terms, vector, chains, problem.centre, draws, most_states=states)
+    most_states = STATES_FOR_CURVATURE // 2
+    run = problem.terms, vector, chains, problem.centre
+    run_chains(*run, (BURN_IN + draws) // 3, bias=bias, most_states=1)
+    found = run_chains(*run, draws, bias=bias, most_states=most_states)
     while found.n_draws < most_draws:
         total, left = problem.mismatch(vector, found)
-        enough = max(noise, 0.4 * np.sqrt(max(total**2 - left**2, 0.0)))
+        true = np.sqrt(max(total**2 - left**2, 0.0))
+        enough = noise if true <= CLOSE else max(noise, 0.4 * true)
         if left <= enough:
             break
         wanted = found.n_draws * (1.05 * left / enough) ** 2
         more = int(np.clip(wanted - found.n_draws, found.n_draws // 4 + 1, 4 * found.n_draws))
         more = min(more, most_draws - found.n_draws)
-        found = found.joined(
-            run_chains(problem.terms, vector, chains, problem.centre, more, most_states=states), states
-        )
+        found = found.joined(run_chains(*run, more, bias=bias, most_states=most_states), most_states)
     return found
 
 

@@ -7,10 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from infer.checks import passing_rows
@@ -20,6 +19,8 @@ from infer.estimators.likelihood.chain_kernels import anneal_chains
 from infer.estimators.likelihood.chain_moments import independent_spins
 from infer.estimators.likelihood.chains import PersistentChains, chain_generators, padded
 from infer.estimators.likelihood.enumeration import enumerate_states
+from simulate.checks import Seed, seed_sequence
+from simulate.threads import check_stop, in_threads
 from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]
@@ -59,7 +60,7 @@ def log_partition(
     n_chains: int = 200,
     n_temperatures: int | None = None,
     precision: float = 0.002,
-    random_state: int | np.random.RandomState | None = 0,
+    seed: Seed = 0,
     n_jobs: int | None = 1,
 ) -> LogPartition:
     r"""
@@ -86,8 +87,8 @@ def log_partition(
         precision needs, within a few seconds.
     precision : float
         Target standard error of "ais"; without effect if ``n_temperatures`` is given.
-    random_state : int, RandomState or None
-        Seed of "ais".
+    seed : int, SeedSequence, Generator or None
+        Of "ais".
     n_jobs : int or None
         Threads that share the chains of "ais", -1 for all processors; results do not depend on it.
 
@@ -131,20 +132,20 @@ def log_partition(
     for name, number in (("n_chains", n_chains), ("n_temperatures", n_temperatures)):
         if number is not None and number < 2:
             raise ValueError(f"{name} must be at least 2, got {number}")
-    seed = np.random.SeedSequence(int(check_random_state(random_state).randint(np.iinfo(np.int32).max)))
+    root = seed_sequence(seed)
     steps = FIRST_TEMPERATURES if n_temperatures is None else n_temperatures
-    path, weights = _better_path(model, n_chains, steps, seed, effective_n_jobs(n_jobs))
+    path, weights = _better_path(model, n_chains, steps, root, effective_n_jobs(n_jobs))
     found = _estimate(weights)
     if n_temperatures is None:
         # first more steps, until the variance of the weights is small enough; then more chains
         while weights.var() > SCATTER and 2 * steps * n_chains <= MOST_SWEEPS:
             steps *= 2
-            weights = path.log_weights(n_chains, steps, seed.spawn(1)[0])
+            weights = path.log_weights(n_chains, steps, root.spawn(1)[0])
             found = _estimate(weights)
         wanted = n_chains * (found.std / precision) ** 2
         more = int(min(1.1 * wanted, MOST_SWEEPS / steps)) - n_chains
         if more > 0:
-            weights = np.concatenate([weights, path.log_weights(more, steps, seed.spawn(1)[0])])
+            weights = np.concatenate([weights, path.log_weights(more, steps, root.spawn(1)[0])])
             found = _estimate(weights)
     if found.effective_chains < len(weights) / 10:
         warn(
@@ -229,10 +230,14 @@ class AnnealingPath:
         schedule = np.linspace(0.0, 1.0, n_temperatures + 1)
         # each chain has its own random numbers, so that it does not matter which thread it runs on
         edges = np.linspace(0, n_chains, min(self.n_threads, n_chains) + 1).astype(int)
-        Parallel(n_jobs=len(edges) - 1, prefer="threads")(
-            delayed(anneal_chains)(state[part], *fixed, spins[part], schedule, weights[part])
-            for part in (slice(a, b) for a, b in pairwise(edges))
-        )
+
+        def anneal(chains: tuple[int, int]) -> None:
+            for chain in range(*chains):  # one at a time, so that an interrupt is heeded
+                check_stop()
+                one = slice(chain, chain + 1)
+                anneal_chains(state[one], *fixed, spins[one], schedule, weights[one])
+
+        in_threads(anneal, pairwise(edges), len(edges) - 1)
         return weights
 
 
@@ -266,7 +271,7 @@ def log_likelihood(
     sample_weight: ArrayLike | None = None,
     *,
     partition: LogPartition | None = None,
-    random_state: int | np.random.RandomState | None = 0,
+    seed: Seed = 0,
 ) -> LogLikelihood:
     """
     Mean log-likelihood per sample of the Boltzmann distribution fitted by an estimator of spins.
@@ -282,8 +287,8 @@ def log_likelihood(
     sample_weight : array-like (n_samples,), optional
     partition : LogPartition, optional
         That of the estimator's couplings and fields, if already known. By default it is computed by `log_partition`.
-    random_state : int, RandomState or None
-        Seed of the partition function of more than 20 spins.
+    seed : int, SeedSequence, Generator or None
+        Of the partition function of more than 20 spins.
 
     Returns
     -------
@@ -299,6 +304,6 @@ def log_likelihood(
     samples = estimator.read(X, sample_weight)
     refuse_gaps(samples.spins, "a log-likelihood")
     if partition is None:
-        partition = log_partition(estimator, random_state=random_state)
+        partition = log_partition(estimator, seed=seed)
     mean = -float(np.average(model_of(estimator).energies(samples.spins), weights=samples.weight))
     return LogLikelihood(mean - partition.value, partition.std)

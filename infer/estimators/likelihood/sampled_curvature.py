@@ -11,6 +11,42 @@ from infer.estimators.likelihood.terms import Penalty, Terms
 from infer.types import FloatArray
 
 MOST_PRODUCTS = 60  # conjugate gradient steps for one direction
+MIXING = 0.3  # of the unit matrix into the correlations of the spins, for the preconditioner
+
+
+class WeightedStates:
+    """Centred states of spins with weights, and sums over them."""
+
+    def __init__(
+        self, terms: Terms, states: NDArray[np.int8], centre: FloatArray, weights: FloatArray | None = None
+    ) -> None:
+        self.terms, self.values = terms, states
+        self.deviations = states.astype(np.float32) - centre.astype(np.float32)
+        self.counts = (states > 0).sum(axis=1) if terms.n_counts else None
+        self.shares = np.full(len(states), 1.0 / len(states)) if weights is None else weights / weights.sum()
+
+    def energies(self, direction: FloatArray) -> FloatArray:
+        """Products (n_states,) of the centred statistics of each state with a direction (size,)."""
+        part, x = self.terms.unpack(direction), self.deviations
+        found = np.einsum("ki,ki->k", x @ (0.5 * part.couplings).astype(np.float32), x).astype(np.float64)
+        found += x @ part.fields.astype(np.float32)
+        if self.counts is not None:
+            found += part.potential[self.counts]
+        return np.asarray(found)
+
+    def sums(self, weights: FloatArray) -> FloatArray:
+        """Sums (size,) of the centred statistics with weights (n_states,) of either sign."""
+        x, single = self.deviations, weights.astype(np.float32)
+        counts: FloatArray | None = None
+        if self.counts is not None:
+            counts = np.asarray(np.bincount(self.counts, weights=weights, minlength=self.terms.n_spins + 1))
+        pairs = ((x * single[:, None]).T @ x).astype(np.float64)
+        return self.terms.pack(pairs, (single @ x).astype(np.float64), counts)
+
+    def covariance(self, direction: FloatArray, shares: FloatArray) -> FloatArray:
+        """Covariance (size,) of the statistics with the energy of a direction, for given shares of the states."""
+        energies = self.energies(direction)
+        return self.sums(shares * (energies - shares @ energies))
 
 
 class SampledCurvature:
@@ -22,57 +58,55 @@ class SampledCurvature:
 
     Parameters
     ----------
-    terms : Terms
     penalty : Penalty
-    states : int8 array (n_states, n_spins)
+    states : WeightedStates
+    shares : ndarray (n_states,)
+        Weights of the states, with sum 1.
     centre : ndarray (n_spins,)
         Means of the spins.
     second_moments : ndarray (n_spins, n_spins)
         Second moments of the data, which determine the target of the shrinkage.
     shrinkage : float
         Weight of the target, between 0 and 1.
+    reference : WeightedStates, optional
+        Other states, whose covariance is averaged with that of the first ones.
     """
 
     def __init__(
         self,
-        terms: Terms,
         penalty: Penalty,
-        states: NDArray[np.int8],
+        states: WeightedStates,
+        shares: FloatArray,
         centre: FloatArray,
         second_moments: FloatArray,
         shrinkage: float,
+        reference: WeightedStates | None = None,
     ) -> None:
+        terms = states.terms
         self.terms, self.penalty, self.shrinkage = terms, penalty, shrinkage
-        self._deviations = states.astype(np.float32) - centre.astype(np.float32)
-        self._counts = (states > 0).sum(axis=1) if terms.n_counts else None
+        self._states, self._shares, self._reference = states, shares, reference
         means = centre if terms.fit_fields else np.zeros(len(centre))
         self._pairs = np.maximum(pair_variances(terms, centre, means, second_moments), 1e-12)
         self._fields = second_moments - np.outer(means, means)
         np.fill_diagonal(self._fields, np.maximum(1.0 - means**2, 1e-12))
         self._inverse_fields = np.linalg.pinv(self._fields, rcond=1e-10, hermitian=True)
+        spread = np.sqrt(np.diag(self._fields))
+        mixed = (1.0 - MIXING) * self._fields / np.outer(spread, spread) + MIXING * np.eye(len(spread))
+        self._inverse_correlation = np.linalg.inv(mixed)
         if terms.n_counts:
-            assert self._counts is not None
-            share = np.bincount(self._counts, minlength=terms.n_spins + 1) / len(states)
+            assert states.counts is not None
+            share = np.bincount(states.counts, weights=shares, minlength=terms.n_spins + 1)
             free = share[terms.first_count :]
-            self._count_covariance = np.diag(free + 1.0 / len(states)) - np.outer(free, free)
+            self._count_covariance = np.diag(free + 1.0 / len(shares)) - np.outer(free, free)
             block = self._count_covariance + penalty.on_counts
             self._inverse_counts = np.linalg.inv(block + 1e-9 * np.trace(block) / len(block) * np.eye(len(block)))
 
     def covariance(self, direction: FloatArray) -> FloatArray:
         """Covariance of the statistics, over the states, with the energy of a direction; (size,)."""
-        terms = self.terms
-        part = terms.unpack(direction)
-        x = self._deviations
-        weight = np.einsum("ki,ki->k", x @ (0.5 * part.couplings).astype(np.float32), x).astype(np.float64)
-        weight += x @ part.fields.astype(np.float32)
-        if self._counts is not None:
-            weight += part.potential[self._counts]
-        weight = (weight - weight.mean()) / len(x)
-        single = weight.astype(np.float32)
-        counts: FloatArray | None = None
-        if self._counts is not None:
-            counts = np.asarray(np.bincount(self._counts, weights=weight, minlength=terms.n_spins + 1))
-        return terms.pack(((x * single[:, None]).T @ x).astype(np.float64), (single @ x).astype(np.float64), counts)
+        own = self._states.covariance(direction, self._shares)
+        if self._reference is None:
+            return own
+        return (own + self._reference.covariance(direction, self._reference.shares)) / 2.0
 
     def target(self, direction: FloatArray) -> FloatArray:
         """The covariance that the sampled one is shrunk towards, applied to a direction."""
@@ -95,10 +129,20 @@ class SampledCurvature:
         )
 
     def precondition(self, gradient: FloatArray) -> FloatArray:
-        """Approximate inverse of the curvature, applied to a gradient (size,)."""
+        """
+        Approximate inverse of the curvature, applied to a gradient (size,).
+
+        The covariance of centred products of Gaussian numbers is a product of two of their correlation matrices; its
+        diagonal is exact here, and the matrix is mixed with the unit matrix, since spins are not Gaussian.
+        """
         terms = self.terms
         result = np.empty_like(gradient)
-        result[: terms.n_pairs] = gradient[: terms.n_pairs] / (self._pairs + self.penalty.alpha)
+        scale = np.sqrt(self._pairs + self.penalty.alpha)
+        pairs = np.zeros((terms.n_spins, terms.n_spins))
+        pairs[terms.above] = gradient[: terms.n_pairs] / scale
+        pairs += pairs.T
+        both_sides = self._inverse_correlation @ pairs @ self._inverse_correlation
+        result[: terms.n_pairs] = both_sides[terms.above] / scale
         own = slice(terms.n_pairs, terms.n_pairs + terms.n_fields)
         if terms.fit_fields:
             result[own] = self._inverse_fields @ gradient[own]

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from infer.estimators.likelihood.maximise import MomentFit
-from infer.estimators.likelihood.sampled_curvature import SampledCurvature, pair_variances, solve
+from infer.estimators.likelihood.sampled_curvature import SampledCurvature, WeightedStates, pair_variances, solve
 from infer.estimators.likelihood.terms import Terms
-from infer.statistics.batches import batch_roots
-from infer.statistics.long_batches import long_batch_labels
+from infer.statistics.long_batches import long_batches
 from infer.statistics.pair_tables import pair_shares
 from infer.types import FloatArray, IntArray, SpinArray
 
@@ -46,11 +45,12 @@ def moment_roots(
     chains: IntArray | None,
     ordered: bool,
     n_samples: float,
-) -> tuple[FloatArray, float]:
+) -> tuple[FloatArray, float, float]:
     """
     Root of the covariance `roots.T @ roots` of the data's moments, from batches of rows.
 
-    Rows in time order are cut into batches inside their runs, whose variance includes all correlations within. Rows
+    Rows in time order are cut into batches inside their runs, whose variance includes all correlations within; where
+    rows remember for long, that of slow waves over the batches. Rows
     without order count as ``n_samples`` independent ones; their deviations are added up with random signs.
 
     Parameters
@@ -67,20 +67,21 @@ def moment_roots(
     roots : ndarray (n_batches, size)
     freedom : float
         Degrees of freedom of the standard errors.
+    time : float
+        Rows that count as one independent row.
     """
     n_rows = len(spins)
     if ordered:
-        labels = long_batch_labels(spins, chains, weight)
-        sums, shares = _batch_sums(terms, spins, weight, labels)
-        seen = shares > 0
-        return batch_roots(sums[seen], shares[seen] / shares[seen].sum())
+        batches = long_batches(spins, chains, weight)
+        sums, weights = _batch_sums(terms, spins, weight, batches.labels)
+        return *batches.roots(sums, weights / weights.sum(), chains), batches.time
     most = max(20, min(INDEPENDENT_BATCHES, MOST_VALUES // terms.size))
     labels = (np.arange(n_rows) * min(most, n_rows)) // n_rows
     share = np.full(n_rows, 1.0 / n_rows) if weight is None else weight / weight.sum()
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=n_rows) * np.sqrt(share / n_samples)
     mean = _batch_sums(terms, spins, share, np.zeros(n_rows, dtype=np.int64))[0][0]
     roots, _ = _batch_sums(terms, spins, signs, labels, normalise=False)
-    return roots - np.outer(np.bincount(labels, weights=signs), mean), float(len(roots))
+    return roots - np.outer(np.bincount(labels, weights=signs), mean), float(len(roots)), 1.0
 
 
 def _batch_sums(
@@ -214,7 +215,7 @@ def _covariance(fit: MomentFit, centre: FloatArray) -> tuple[FloatArray, float]:
     assert moments is not None
     terms = fit.terms
     wanted = int(np.clip(STATES_PER_PARAMETER * terms.size, *STATES))
-    states = moments.states[:: max(1, len(moments.states) // wanted)]
+    states = moments.resampled(wanted)
     total, mean = np.zeros((terms.size, terms.size), dtype=np.float32), np.zeros(terms.size)
     for start in range(0, len(states), STATES_AT_ONCE):
         features = centred_features(terms, states[start : start + STATES_AT_ONCE], centre)
@@ -256,8 +257,8 @@ def _by_conjugate_gradients(
     """Changes (n_batches, size) of centred parameters, and the approximate diagonal of the inverse."""
     moments = fit.model_moments
     assert moments is not None
-    states = moments.states[:: max(1, len(moments.states) // CG_STATES)]
-    shrinkage = min(0.5, 0.01 + 0.5 * fit.terms.size / len(states))
-    curve = SampledCurvature(fit.terms, fit.penalty, states, centre, second_moments, shrinkage)
+    states = WeightedStates(fit.terms, moments.resampled(CG_STATES), centre)
+    shrinkage = min(0.5, 0.01 + 0.5 * fit.terms.size / len(states.shares))
+    curve = SampledCurvature(fit.penalty, states, states.shares, centre, second_moments, shrinkage)
     change = np.stack([solve(curve.apply, curve.precondition, row, 0.03, CG_PRODUCTS) for row in right])
     return change, curve.inverse_diagonal()

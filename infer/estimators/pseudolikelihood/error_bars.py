@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from infer.checks import constant_spins, name_spins
+from infer.checks import constant_spins, name_spins, seed_of
 from infer.estimators.base import Fit, SpinEstimator
-from infer.estimators.columns import VaryingSpins
+from infer.estimators.columns import VaryingSpins, report_few
 from infer.estimators.pseudolikelihood.influence import Influence, batch_influence
+from infer.estimators.pseudolikelihood.joint_errors import MOST_JOINT
 from infer.model import PairModel
 from infer.samples import Samples
 from infer.statistics.uncertainty import (
@@ -24,7 +24,7 @@ from infer.statistics.uncertainty import (
     posterior_dataset,
 )
 from infer.types import FloatArray
-from simulate.threads import one_blas_thread
+from simulate.threads import in_threads, one_blas_thread
 
 #: Largest size of the influences of batches that a fit keeps for replicates, in bytes.
 MOST_KEPT = 1 << 29
@@ -52,7 +52,9 @@ class ErrorBars(SpinEstimator):
         self._varying, self._influence = samples.varying, None
         if self.errors and self.symmetrisation == "mean":
             if samples.n_varying:
-                self._keep_errors(self._batch_influence(samples))
+                influence = self._batch_influence(samples)
+                self._keep_errors(influence)
+                report_few(samples.n_samples, influence.time, stacklevel=4)
             else:  # nothing was estimated
                 self._set_errors(*samples.expand_errors(found.couplings, found.fields), np.inf)
 
@@ -81,7 +83,10 @@ class ErrorBars(SpinEstimator):
 
     def _why_no_errors(self) -> str:
         if self.errors and self.symmetrisation == "joint":
-            return "standard errors are computed for symmetrisation='mean' only"
+            return (
+                f"symmetrisation='joint' has standard errors for at most {MOST_JOINT} spins, in memory and without "
+                "missing values: use symmetrisation='mean'"
+            )
         return super()._why_no_errors()
 
     @property
@@ -94,6 +99,8 @@ class ErrorBars(SpinEstimator):
         check_is_fitted(self, "couplings_")
         if self._influence is not None:
             return self._influence
+        if self.errors and self.symmetrisation == "joint":
+            raise AttributeError("posterior and bootstrap need symmetrisation='mean', which fits node by node")
         if not hasattr(self, "couplings_std_"):
             raise AttributeError(self._why_no_errors())
         raise AttributeError(
@@ -141,7 +148,7 @@ class ErrorBars(SpinEstimator):
             coords=coords,
             draws=draws,
             chains=chains,
-            random_state=random_state,
+            seed=seed_of(random_state),
             attributes={"model": type(self).__name__, "approximation": "Gaussian, sandwich covariance"},
         )
 
@@ -264,11 +271,11 @@ class ErrorBars(SpinEstimator):
         constant = np.setdiff1d(np.arange(samples.n_spins), self._varying)
 
         def fit(seed: int) -> tuple[NDArray, NDArray]:
-            generator = np.random.RandomState(seed)
+            generator = np.random.default_rng(seed)
             if independent and weight is not None:
                 counts = generator.multinomial(int(samples.n_samples), weight / weight.sum()).astype(np.float64)
             else:
-                index = next(block_bootstrap_indices(len(spins), samples.chains, random_state=generator))
+                index = next(block_bootstrap_indices(len(spins), samples.chains, seed=generator))
                 counts = np.bincount(index, minlength=len(spins)).astype(np.float64)
                 counts *= 1.0 if weight is None else weight
             lost = np.setdiff1d(constant_spins(spins, counts), constant)
@@ -281,8 +288,7 @@ class ErrorBars(SpinEstimator):
             return fitted.couplings_[above], fitted.fields_[self._varying]
 
         seeds = rng.randint(np.iinfo(np.int32).max, size=n_replicates)
-        with one_blas_thread():  # set here because the limit is global: a thread that ends must not lift it for others
-            fits = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fit)(int(seed)) for seed in seeds)
+        fits = in_threads(fit, [int(seed) for seed in seeds], self.n_jobs)
         found = {"couplings": np.stack([couplings for couplings, _ in fits])}
         if self.fit_fields_:
             found["fields"] = np.stack([fields for _, fields in fits])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from scipy.linalg import eigh, eigvalsh
 from scipy.linalg.lapack import dpocon, dpotrf, dpotri, dpotrs
 
 from infer.estimators.rows import SpinRows
-from infer.statistics.uncertainty import batch_labels
+from infer.statistics.batches import batch_labels
+from infer.statistics.long_batches import LongBatches
 
 INDEPENDENT_BATCHES = 200  # for rows without time order: standard errors carry a relative error of 1 / sqrt(2 x 200)
 METRIC_ROWS = 5000  # samples on which the metric shared by all nodes is compared with their Hessians
@@ -34,9 +35,10 @@ class Influence:
 
     couplings: NDArray[np.float32]  # (n_batches, n_spins, n_spins), symmetric
     fields: NDArray[np.float32]  # (n_batches, n_spins)
-    independent: bool  # rows carry random signs, so batches are not centred
+    independent: bool  # changes are independent of each other: random signs of rows, or slow waves over batches
     constant: NDArray[np.intp]
     degrees_of_freedom: float  # of the standard errors
+    time: float = 1.0  # rows that count as one independent row
 
     def std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Standard errors of couplings and fields."""
@@ -76,16 +78,21 @@ def batch_influence(
     A batch ``b`` of rows moves the estimate of node ``r`` by ``-H_r^-1 g_br``, with ``g_br`` its share of the gradient
     and ``H_r`` the Hessian: the solver's metric, corrected on 5000 rows, or, where it is far from the Hessian, the
     Hessian itself (from at most 20 000 random rows, debiased for their number). The variance over batches long enough
-    to be independent is the variance of the estimate, for any correlations within them. Since residuals of a fit with
-    ``p`` parameters are too small, changes are multiplied by the root of ``n_samples / (n_samples - p)``. The variance
-    is NaN where fewer than two batches have weight. ``sparse`` keeps couplings at zero that are zero.
+    to be independent, or of slow waves over batches where they are not, is the variance of the estimate, for any
+    correlations within them. Since residuals of a fit with ``p`` parameters are too small, changes are multiplied by
+    the root of ``n / (n - p)``, n the number of independent rows. The variance is NaN where fewer than two batches have
+    weight. ``sparse`` keeps couplings at zero that are zero.
 
     For weighted rows of chains, batches are weighted and only ratios of weights matter. Weighted rows without chains
     are ``n_samples`` independent samples in total, divided in proportion to the weights.
     """
     n_rows, n_spins = rows.n_rows, len(couplings)
     independent = weight is not None and chains is None
-    labels = batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows)) if independent else rows.batches(chains)
+    if independent:
+        batches = LongBatches(batch_labels(n_rows, chains, min(INDEPENDENT_BATCHES, n_rows)))
+    else:
+        batches = rows.batches(chains)
+    labels = batches.labels
     sign = None
     if weight is not None and independent:
         # random signs make rows independent, and the root gives each row its number of samples
@@ -94,12 +101,17 @@ def batch_influence(
     row_couplings = couplings[np.ix_(varying, varying)]
     gradients = rows.batch_gradients(row_couplings, fields[varying], labels, sign)
     batch_weights = np.bincount(labels, weights=weight).astype(np.float64)
+    waves = batches.mixing(batch_weights / batch_weights.sum(), chains)
+    if waves is not None:
+        for gradient in np.moveaxis(gradients, 1, 0):  # node by node and in place, since gradients may be large
+            gradient[: len(waves)] = np.tensordot(waves.astype(np.float32), gradient, axes=1)
+        gradients = gradients[: len(waves)]
     seen = batch_weights > 0
-    if not seen.all():  # nothing was observed there
+    if waves is None and not seen.all():  # nothing was observed there
         gradients, batch_weights = gradients[seen], batch_weights[seen]
     determined = len(gradients) > 1  # a single batch has no variance
     degrees_of_freedom = float(len(gradients))
-    if not independent and determined:
+    if not independent and determined and waves is None:
         degrees_of_freedom = _centre(gradients, batch_weights / batch_weights.sum())
     if determined:
         here = fields[varying]
@@ -108,11 +120,13 @@ def batch_influence(
         _apply_hessians(rows, row_couplings, here, ridge, fit_fields, sparse, left, gradients)
         if metric is not None:
             metric.apply(gradients, left)
-        bias = _bias(rows, ridge, n_samples, row_couplings, sparse)
+        bias = _bias(rows, ridge, n_samples / batches.time, row_couplings, sparse)
     else:
         gradients[:] = np.nan
         bias = np.ones(len(varying))
-    return _symmetric_influence(gradients, -bias, n_spins, varying, fit_fields, independent, degrees_of_freedom)
+    signed = independent or waves is not None
+    found = _symmetric_influence(gradients, -bias, n_spins, varying, fit_fields, signed, degrees_of_freedom)
+    return replace(found, time=batches.time)
 
 
 def _centre(gradients: NDArray[np.float32], shares: NDArray[np.float64]) -> float:

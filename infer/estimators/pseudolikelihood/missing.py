@@ -32,6 +32,7 @@ from infer.estimators.pseudolikelihood.influence import Influence
 from infer.estimators.pseudolikelihood.missing_kernels import draw_entries
 from infer.model import PairModel
 from infer.samples import Samples
+from simulate.threads import check_stop
 
 KEPT_ROUNDS = 8  # independent ones, averaged: draws then add an eighth of the variance due to missing values
 SWEEPS = 10  # of heat-bath draws over the missing values of a row, per round
@@ -110,6 +111,7 @@ def redraw(
     step = max(1, DRAWN_AT_ONCE // n_sweeps)
     start = 0
     while start < len(rows):
+        check_stop()
         # entries of one row are in the same chunk, so that each sweep includes all of them
         stop = int(np.searchsorted(rows, rows[min(start + step, len(rows)) - 1], side="right"))
         uniforms = rng.random((n_sweeps, stop - start))

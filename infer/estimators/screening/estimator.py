@@ -152,9 +152,10 @@ class InteractionScreening(SpinEstimator):
                 )
             couplings, fields, n_iter = fit.couplings, fit.fields, fit.n_iter
             self.residual_ = float(fit.residuals.max())
-            converged = bool(self.residual_ <= self.tol and not fit.unbounded.any())
+            why = samples.why_endless() if self.alpha_ == 0.0 else ""
+            converged = bool(self.residual_ <= self.tol and not fit.unbounded.any() and not why)
             if not converged:
-                self._warn(fit, samples)
+                self._warn(fit, samples, why)
             if self.errors:
                 errors = self._errors(fit, samples)
         by_row, _ = samples.expand(couplings, fields)
@@ -178,21 +179,23 @@ class InteractionScreening(SpinEstimator):
                 samples.n_samples,
                 self.objective == "logrise",
             )
-        return {"couplings_std": couplings, "fields_std": fields, "freedom": batches.degrees_of_freedom}
+        freedom, time = batches.degrees_of_freedom, batches.time
+        return {"couplings_std": couplings, "fields_std": fields, "freedom": freedom, "time": time}
 
     @property
     def quadratic_penalty(self) -> float:
         """Zero: the penalty is on absolute values."""
         return 0.0
 
-    def _warn(self, fit: ScreeningFit, samples: VaryingSpins) -> None:
+    def _warn(self, fit: ScreeningFit, samples: VaryingSpins, why: str) -> None:
         """Warn that the fit is not reliable, with the remedy."""
         if fit.unbounded.any():
+            why = why or f"the samples determine {samples.named(np.flatnonzero(fit.unbounded))} by the other spins"
+        if why:
             raised = f"{max(2.0 * self.alpha_, 0.01):.2g}"
             text = (
-                f"the samples determine {samples.named(np.flatnonzero(fit.unbounded))} by the other spins, so that the "
-                f"best couplings are infinite and those returned are not reliable; raise alpha (say to {raised}), take "
-                "objective='rise' with alpha > 0, or give more samples"
+                f"{why}, so that the best couplings are infinite and those returned are not reliable; raise alpha (say "
+                f"to {raised}), take objective='rise' with alpha > 0, or give more samples"
             )
         else:
             left = np.flatnonzero(fit.residuals > self.tol)

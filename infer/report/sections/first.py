@@ -2,14 +2,11 @@
 
 import math
 import re
-import shlex
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from infer.diagnosis.comparison import SIGMAS
-from infer.estimators.registry import METHODS
 from infer.report.layout import Number, interval_text, measured, named, number, readable, typeset
 from infer.report.results import Analysis
 from infer.report.section import Numbers
@@ -17,7 +14,7 @@ from infer.report.sections.dreaming import dreaming_sentence
 from infer.report.sections.own_correlations import NO_PATTERNS
 from infer.wording import join
 
-__all__ = ["Card", "Claim", "Step", "cards", "claims", "first_line", "next_steps", "subtitle"]
+__all__ = ["Card", "Claim", "cards", "claims", "first_line", "remarks", "subtitle"]
 
 MARKS = {True: ("✓", "holds", "yes"), False: ("✗", "does not hold", "no"), None: ("–", "not judged", "open")}
 #: A spin with fewer rows than this in the rarer of its two states is counted as rare.
@@ -69,14 +66,6 @@ class Claim:
     def kind(self) -> str:
         """Name of the mark in the style sheet."""
         return MARKS[self.holds][2]
-
-
-@dataclass(frozen=True)
-class Step:
-    """A next step, and its command."""
-
-    text: str
-    command: str = ""
 
 
 def subtitle(analysis: Analysis) -> str:
@@ -302,80 +291,6 @@ def _time(analysis: Analysis) -> Claim:
     )
     text = named(found.claims["time"], analysis.names)
     return Claim("time", "One equilibrium model is enough over time", _time_holds(analysis), effect, typeset(text))
-
-
-def next_steps(analysis: Analysis) -> list[Step]:
-    """Commands to run next."""
-    found, source = analysis.diagnosis, analysis.source
-    file = "." in source
-    data = shlex.quote(source) if file else "DATA"
-    options = _options(analysis.data.attributes)
-    order = "" if analysis.data.time_ordered else " --no-time-order"
-    report = f"reverie report {data}{options}{order} --output report.html"
-    steps = []
-    if not found.accepted or (analysis.runaway is not None and analysis.runaway.ran_away):
-        method = "pseudolikelihood" if analysis.fit.method == "maximum-likelihood" else "maximum-likelihood"
-        if analysis.fit.method == "maximum-likelihood" and analysis.fit.alpha is not None:
-            steps.append(Step("Fit with a stronger penalty.", f"{report} --alpha {10 * analysis.fit.alpha:.1g}"))
-        else:
-            steps.append(Step("Fit by another method.", f"{report} --method {method}"))
-    if found.couplings_needed is False:
-        steps.append(Step("Record more rows: small effects may become significant."))
-        if "bin_width" in analysis.data.attributes:
-            wider = 2 * float(analysis.data.attributes["bin_width"])
-            steps.append(
-                Step("Or take wider bins.", f"reverie report {data} --bin-width {wider:g} --output report.html")
-            )
-        return steps
-    if found.stationary is False:
-        about = analysis.data.attributes
-        half = ""
-        if "bin_width" in about and analysis.data.n_chains in (None, 1):
-            middle = float(about["first_bin_edge"]) + float(about["bin_width"]) * (analysis.data.n_rows // 2)
-            half = f"reverie report {data}{options} --stop {middle:g} --output first_half.html"
-        steps.append(Step("The record drifts: fit parts of it, and compare their couplings.", half))
-        if analysis.data.kind == "recording" and not half and not order:
-            steps.append(Step("Or state it, if rows are in no order in time.", f"{report} --no-time-order"))
-    kinetic = any(method.name == "kinetic" for method in METHODS)
-    if found.reversible is False and kinetic:
-        steps.append(
-            Step(
-                "Fit a kinetic model, which has a direction in time.",
-                f"reverie fit {data}{options} --method kinetic --output kinetic.nc",
-            )
-        )
-    if "number of +1" in found.missed and any(method.name == "population-count" for method in METHODS):
-        text = "Let the energy depend on the number of +1, which pairs miss."
-        steps.append(Step(text, f"reverie fit {data}{options} --method population-count --output count.nc"))
-    if found.accepted:
-        masked = analysis.parameters["missing"] == "mask"
-        missing = " --missing mask" if masked else ""
-        method = f" --method {'pseudolikelihood' if masked else analysis.fit.method}"
-        steps.append(
-            Step(
-                "Keep couplings, fields and errors in a file.",
-                f"reverie fit {data}{options}{missing}{method} --output fit.nc",
-            )
-        )
-        complete = " --missing drop" if masked else ""  # a landscape needs whole rows
-        steps.append(
-            Step("Look at the energy landscape.", f"reverie landscape fit.nc --samples {data}{options}{complete}")
-        )
-    if not analysis.has_patterns:
-        steps.append(
-            Step("Compare the couplings with dreamed ones, if patterns are known.", f"{report} --patterns PATTERNS.npy")
-        )
-    return steps
-
-
-def _options(about: dict[str, Any]) -> str:
-    """Options that read the data as they were read here."""
-    text = f" --bin-width {about['bin_width']:g}" if "bin_width" in about else ""
-    if "threshold" in about:
-        text += f" --threshold {shlex.quote(str(about['threshold']))}"
-    if about.get("constant") in ("keep", "drop"):
-        text += f" --constant {about['constant']}"
-    return text
 
 
 def remarks(analysis: Analysis) -> list[str]:

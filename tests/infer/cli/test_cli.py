@@ -154,6 +154,7 @@ SHORT = ("--draws", 3, "--chains", 2, "--burn-in", 1, "--thin", 1, "--n-jobs", 1
             ("--persistence-time", 1, "--active-temperature", 1, "--potential", "harmonic", "--stiffness", 9),
             {"active_temperature": 1.0, "stiffness": 9.0, "temperature": 0.0},
         ),
+        ("spherical-hopfield", ("--quartic", 2), {"quartic": 2.0, "temperature": 1.2}),
     ],
 )
 def test_simulate_knows_every_dynamics(
@@ -163,7 +164,7 @@ def test_simulate_knows_every_dynamics(
     with xr.open_dataset(tmp_path / "s.nc", engine="h5netcdf") as found:
         kind = DYNAMICS[name][0]
         assert found.attrs["dynamics"] == kind
-        assert found["x" if name.startswith("active") else "spins"].shape == (2, 3, 9)
+        assert found["x" if name.startswith(("active", "spherical")) else "spins"].shape == (2, 3, 9)
         for key, value in kept.items():
             assert str(value) in str(found.attrs.get(key, found.attrs.get("potential")))
 

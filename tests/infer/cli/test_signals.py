@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 import xarray as xr
 
+from infer.cli.console import one_line_errors, stop_on_signals
 from infer.sweeps.plan import plan_sweep
 from infer.sweeps.store import Store
 
@@ -114,3 +116,28 @@ def test_signals_at_random_moments(tmp_path, name, number):
         most_kept = max(most_kept, kept)
     counts = {status: statuses.count(status) for status in sorted(set(statuses))}
     sys.stderr.write(f"{name} {number.name}: statuses {counts}, slowest end {slowest:.1f} s, kept {most_kept}\n")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_a_library_turns_into_an_error_stops_the_command(number, status, capsys):
+    """Matplotlib reported one inside of its compiled code as an invalid transformation: 1 of 20 reports."""
+
+    @one_line_errors
+    def command():
+        try:
+            signal.raise_signal(number)
+        except BaseException:
+            raise ValueError("Invalid affine transformation matrix") from None
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here
+        stop_on_signals()
+        with pytest.raises((SystemExit, typer.Exit)) as stopped:
+            command()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        stop_on_signals.__globals__["_raised"].clear()
+    assert status == getattr(stopped.value, "exit_code", getattr(stopped.value, "code", None))
+    assert "affine" not in capsys.readouterr().err

@@ -50,6 +50,7 @@ def test_comparison_finds_the_rates_of_dreamed_couplings_and_their_cosines() -> 
         assert float(value) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_memory_writes_the_numbers_and_the_figure_that_it_speaks_of(tmp_path: Path, trained: xr.Dataset) -> None:
     result = run("memory", *SMALL, "--output", tmp_path / "memory.nc", "--figure", tmp_path / "memory.svg")
     assert result.exit_code == 0, result.output

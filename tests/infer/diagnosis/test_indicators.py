@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from infer.diagnosis import indicators
 from infer.diagnosis.indicators import IndicatorSums, above_pairs, apply_above_pairs, indicator_sums, rarer_state
 from infer.statistics.moments import choose_triples
 
@@ -38,6 +39,23 @@ def test_sums_are_those_of_plain_numpy(weighted):
         np.testing.assert_allclose(found.third[p], share @ (own[:, i] * own[:, j] * own[:, k]))
     if not weighted:
         assert all(np.array_equal(array, np.rint(array)) for array in vars(found).values())
+
+
+def test_counts_of_many_spins_take_two_bytes_with_the_same_numbers(monkeypatch):
+    rows = rows_of()
+    rare, parts = rarer_state(rows.mean(axis=0)), [slice(0, 130), slice(130, 1000)]
+    plain = indicator_sums(rows, rare, TRIPLES, parts)
+    monkeypatch.setattr(indicators, "MANY_SPINS", 6)
+    found = indicator_sums(rows, rare, TRIPLES, parts)
+    assert found.second.dtype == np.uint16
+    np.testing.assert_array_equal(found.second, plain.second)
+    np.testing.assert_array_equal(found.total().second, plain.total().second)
+    coefficients, variance = above_pairs(plain.total(), TRIPLES, 0.5)
+    for ours, expected in zip(above_pairs(found.total(), TRIPLES, 0.5), (coefficients, variance), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    np.testing.assert_array_equal(
+        apply_above_pairs(found, TRIPLES, coefficients), apply_above_pairs(plain, TRIPLES, coefficients)
+    )
 
 
 def test_three_spins_beyond_their_pairs_are_the_residual_of_least_squares():

@@ -272,11 +272,8 @@ def test_a_record_that_is_too_short_for_its_memory_is_not_judged():
         rows[t] = np.where(rng.random(5) < 0.995, rows[t - 1], rng.choice([-1, 1], size=5))
     for found, answer in zip(judge(rows, None, np.zeros((5, 5))), ("reversible", "stationary"), strict=True):
         assert not found.long_enough
-        assert getattr(found, answer) is None or found.p_value <= 0.05
-        if getattr(found, answer) is None:
-            assert "not judged" in found.verdict
-    drift = judge(rows, None, np.zeros((5, 5)))[1]
-    assert drift.stationary is None
+        assert getattr(found, answer) is None
+        assert "not judged" in found.verdict
     # two blocks: there is nothing to compare
     observables = collective_observables(rows, np.zeros((5, 5)), np.zeros(5))
     two = TimeBlocks((slice(0, 1500), slice(1500, 3000)), np.array([0, 1]), 1.0)

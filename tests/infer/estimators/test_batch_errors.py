@@ -1,11 +1,12 @@
 """Standard errors by batches of rows, of screening, probability flow and mean field."""
 
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from infer import InteractionScreening, MeanField, MinimumProbabilityFlow, Samples
+from infer import InteractionScreening, MeanField, MinimumProbabilityFlow, PseudoLikelihood, Samples
 from infer.estimators import batch_errors
 from infer.estimators.batch_errors import RowBatches, node_curvatures, pair_errors, screening_roots
 from infer.estimators.mean_field import METHODS, mean_field_couplings
@@ -18,6 +19,7 @@ ESTIMATORS = [
     InteractionScreening("rise", alpha=0.0),
     InteractionScreening("logrise", alpha=0.0),
     MinimumProbabilityFlow(alpha=0.0),
+    PseudoLikelihood(symmetrisation="joint", alpha=0.0),
     *(MeanField(method) for method in METHODS),
 ]
 
@@ -167,6 +169,15 @@ def test_curvatures_and_gradients_are_derivatives_of_the_screening_sums():
     gradients = -terms[:, :, None] * np.column_stack([spins, np.ones(500)])[:, None, :]
     assert roots * np.sqrt(1 - 1 / 500) * 500 == pytest.approx(gradients - gradients.mean(axis=0), abs=1e-5)
 
+    def gradient_of_log(weights):
+        return np.einsum("k,kui->ui", weights, gradients) / (terms * spins * weights[:, None]).sum(axis=0)[:, None]
+
+    # of logarithms: derivatives by the weight of each row, which do not change where all weights do
+    roots = screening_roots(rows, one_each, couplings, fields, logarithm=True)
+    for row in range(5):
+        change = gradient_of_log((1 + 1e-6 * (np.arange(500) == row)) / 500) - gradient_of_log(np.full(500, 1 / 500))
+        assert roots[row] * np.sqrt(1 - 1 / 500) == pytest.approx(change / 1e-6, abs=1e-5)
+
 
 def test_a_part_of_the_rows_serves_for_curvatures(monkeypatch):
     couplings, fields = truth(5, 10)
@@ -251,3 +262,21 @@ def write_rows(lines):
         "",
     ]
     VALIDATION.write_text(before.rstrip() + "\n\n" + "\n".join(text) + separator + after, encoding="utf-8")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_errors_of_mean_field_are_those_of_leaving_out_batches(method):
+    couplings, fields = truth(4, 12)
+    spins = exact.draw(couplings, 2500, fields, seed=13)
+    model = MeanField(method).fit(spins)
+    edges = RowBatches.of(Samples.of(spins)).edges
+    without = [
+        MeanField(method, errors=False).fit(np.delete(spins, np.arange(first, last), axis=0))
+        for first, last in pairwise(edges)
+    ]
+    n = len(without)
+    for name in ("couplings", "fields"):
+        found = np.stack([getattr(fit, f"{name}_") for fit in without])
+        jackknife = np.sqrt((n - 1) / n * ((found - found.mean(axis=0)) ** 2).sum(axis=0))
+        # both are linear in a batch of 2 % of the rows, up to 2 %
+        np.testing.assert_allclose(getattr(model, f"{name}_std_"), jackknife, rtol=0.05)

@@ -87,6 +87,8 @@ def test_every_check_is_run(estimator):
     there_are = [name_of(check) for _, check in estimator_checks_generator(estimator)]
     marks = test_scikit_learn_checks.pytestmark
     (parameters,) = [mark for mark in marks if mark.name == "parametrize"]
+    if not isinstance(parameters.args[1], list):
+        pytest.skip("this scikit-learn gives pytest a generator, which is used up by now")
     collected, failing = [], set()
     for value in parameters.args[1]:
         values = getattr(value, "values", value)

@@ -56,6 +56,7 @@ def test_on_a_cluster(cluster):
         PseudoLikelihood(alpha=0.0, fit_fields=False).fit(da.from_array(spins, chunks=(2100, -1)))
 
 
+@pytest.mark.slow
 def test_inside_joblibs_dask_backend(cluster):
     # work on shared arrays stays on threads of this process; whole fits, as of a grid search, go to the workers
     spins = some_spins(2000)

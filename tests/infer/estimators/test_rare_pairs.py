@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from infer import InteractionScreening, MaximumLikelihood, MinimumProbabilityFlow, PseudoLikelihood
+from infer import InteractionScreening, MaximumLikelihood, MeanField, MinimumProbabilityFlow, PseudoLikelihood
 from infer.statistics.batches import student_quantile
 from simulate import Glauber, sample
 from tests import exact
@@ -41,8 +41,6 @@ def test_units_that_are_never_active_together_have_no_small_error(estimator):
     empty = ((spins > 0).T.astype(int) @ (spins > 0) == 0)[UPPER]
     assert empty.sum() == 20
     np.testing.assert_array_equal(model.undetermined_[UPPER], empty)
-    if not hasattr(model, "couplings_std_"):
-        return
     std = model.couplings_std_[UPPER]
     np.testing.assert_array_equal(np.isnan(std), empty)
     # nothing differs from zero, at twice the level of 45 tests at 5 % together
@@ -96,7 +94,51 @@ def test_without_a_penalty_a_pair_that_never_coincides_is_no_convergence(estimat
         warnings.simplefilter("always")
         model = estimator.fit(spins)
     assert not model.converged_
-    assert any(issubclass(w.category, ConvergenceWarning) and "infinite" in str(w.message) for w in caught)
+    said = [str(w.message) for w in caught if issubclass(w.category, ConvergenceWarning)]
+    assert len(said) == 1
+    assert "1 pair of spins never takes" in said[0]
+    assert "(first: spin 0 at +1 with spin 1 at +1), so that the best couplings are infinite" in said[0]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        PseudoLikelihood(alpha=0.0),
+        PseudoLikelihood(alpha=0.0, symmetrisation="joint"),
+        MaximumLikelihood("exact", 0.0),
+        MinimumProbabilityFlow(alpha=0.0),
+        InteractionScreening(alpha=0.0),
+    ],
+    ids=repr,
+)
+def test_three_spins_that_are_never_alike_have_no_finite_couplings(estimator):
+    """All their pairs take all four values; without a penalty the gradient falls below tol on the way to infinity."""
+    spins = np.random.default_rng(2).choice([-1, 1], size=(900, 5))
+    spins = spins[np.abs(spins[:, :3].sum(axis=1)) < 3]
+    with pytest.warns(
+        ConvergenceWarning, match=r"1 triple of spins never takes.*spin 0, spin 1, spin 2 at \+1, \+1, \+1"
+    ):
+        model = estimator.fit(spins)
+    assert not model.converged_
+    found = model.undetermined_
+    assert found[:3, :3].sum() == found.sum() == 6
+    lower, upper = model.confidence_interval()
+    assert np.isneginf(lower[0, 1:3]).all()
+    assert np.isposinf(upper[0, 1:3]).all()
+
+
+SLOW = [PseudoLikelihood(), MaximumLikelihood(), MinimumProbabilityFlow(), InteractionScreening(), MeanField()]
+
+
+@pytest.mark.parametrize("estimator", SLOW, ids=repr)
+def test_rows_worth_few_independent_ones_are_named(estimator):
+    slow = units(0.5, 1500, 5, seed=2, time=25.0)
+    with pytest.warns(ConvergenceWarning, match=r"1500 of them are worth about \d\d independent ones; below 200,"):
+        estimator.fit(slow)
+    # independent rows, few as they are, and enough slow ones: warnings are errors
+    estimator.fit(units(0.5, 150, 5, seed=2))
+    estimator.fit(units(0.5, 1500, 5, seed=2))
+    estimator.fit(units(0.5, 6000, 5, seed=2, time=17.0))
 
 
 def test_pairs_are_not_judged_without_errors():

@@ -1,19 +1,23 @@
 """The first screen: what it says of spikes, claims that are told once, and commands that exist."""
 
+import ast
 import dataclasses
+import inspect
 import shlex
 
 import numpy as np
 import pytest
 import typer
 
-from infer import read_recording
+from infer import analyse, read_recording
 from infer.cli.commands import app
+from infer.cli.selection import OPTIONS, reading_words
 from infer.report.layout import interval_text, typeset
 from infer.report.sections.couplings import SECTION as COUPLINGS
 from infer.report.sections.couplings import rank_limit
 from infer.report.sections.dreaming import SECTION as DREAMING
-from infer.report.sections.first import cards, claims, next_steps
+from infer.report.sections.first import cards, claims
+from infer.report.sections.next_steps import next_steps
 
 
 def described(analysis, source, samples=None, **attributes):
@@ -68,6 +72,51 @@ def test_next_steps_are_commands_with_options_that_exist(recorded, kind):
         assert {word for word in words if word.startswith("--")} <= options
         assert "my data.csv" in words
         assert ("--no-time-order" in words) == (name == "report")  # rows of the recording have no order
+
+
+@pytest.mark.parametrize("kind", ["table", "masked", "drifting", "irreversible", "unsettled"])
+def test_next_steps_on_samples_in_memory_are_calls_that_work(recorded, kind, monkeypatch, tmp_path):
+    found = dataclasses.replace(recorded, source="samples in memory")
+    if kind == "masked":
+        found = dataclasses.replace(found, parameters={**found.parameters, "missing": "mask"})
+    changes = {
+        "drifting": {"stationary": False},
+        "irreversible": {"reversible": False},
+        "unsettled": {"accepted": False},
+    }
+    judged = _Judged(found.diagnosis, changes.get(kind, {}))
+    found = dataclasses.replace(found, diagnosis=judged)
+    calls = [step.command for step in next_steps(found) if step.command]
+    assert calls
+    monkeypatch.chdir(tmp_path)
+    names = {"samples": np.random.default_rng(0).choice([-1, 1], size=(40, 3))}
+    for text in calls:
+        if "analyse(" in text:  # seconds: its arguments only
+            arguments = ast.parse(text.partition("; ")[2]).body[0].value.args[0].keywords
+            assert {word.arg for word in arguments} <= set(inspect.signature(analyse).parameters)
+        else:
+            exec(text, names)
+
+
+class _Judged:
+    """A diagnosis with other outcomes."""
+
+    def __init__(self, diagnosis, outcomes):
+        self.diagnosis, self.outcomes = diagnosis, {"couplings_needed": True, **outcomes}
+
+    def __getattr__(self, name):
+        return self.outcomes[name] if name in self.outcomes else getattr(self.diagnosis, name)
+
+
+def test_next_steps_of_a_file_read_it_as_it_was_read(recorded):
+    found = recorded.of_file("my units", " --units 'a, b'")
+    for step in next_steps(found):
+        assert "'my units' --units 'a, b'" in step.command or not step.command or "landscape" in step.command
+    reading = {name: default for name, (_, default) in OPTIONS.items()}
+    assert reading_words(reading) == ""
+    changed = {"zero_one": True, "bin_width": 0.05, "transpose": False, "epochs": "/home/x/my epochs.csv"}
+    words = " --zero-one --bin-width 0.05 --no-transpose --epochs 'my epochs.csv'"
+    assert reading_words(reading | changed) == words
 
 
 def test_captions_are_of_what_is_drawn(simulated, recorded):

@@ -13,7 +13,7 @@ from infer.estimators.dreaming.estimator import DreamingModel
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.recordings.events import event_patterns
 from infer.recordings.recording import Recording
-from infer.report import analyse
+from infer.report import analyse, penalty
 from infer.report.network import network
 from infer.report.penalty import choose_alpha
 from infer.report.references import read_events
@@ -200,10 +200,19 @@ def test_connections_of_a_known_graph():
     assert np.isnan(network(0 * ring, 0 * ring, np.ones(ring.shape)).transpose_correlation)
 
 
-def test_a_grid_of_penalties_goes_on_beyond_its_edge():
+def test_a_grid_of_penalties_goes_on_beyond_its_edge(monkeypatch):
     """Coin flips have no couplings: the stronger the penalty the better, up to the end of what is tried."""
     spins = np.random.default_rng(4).choice(np.array([-1, 1], dtype=np.int8), (40, 12))
     tried = choose_alpha(spins, None, None, False, False, 1, 0)
     assert max(tried["alphas"]) > 1.0
     assert tried["alpha"] > 1.0
     assert tried["at_edge"] == (tried["alpha"] == max(tried["alphas"]))
+    # of many spins weak penalties are left out once two in a row are worse, with the same choice
+    assert min(tried["alphas"]) == 1 / 40
+    monkeypatch.setattr(penalty, "MANY_SPINS", 12)
+    fewer = choose_alpha(spins, None, None, False, False, 1, 0)
+    n_left_out = len(tried["alphas"]) - len(fewer["alphas"])
+    assert n_left_out > 0
+    assert fewer["alphas"] == tried["alphas"][n_left_out:]
+    assert fewer["scores"] == tried["scores"][n_left_out:]
+    assert fewer["alpha"] == tried["alpha"]

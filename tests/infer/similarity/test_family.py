@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from infer.similarity.family import DreamingFamily, data_correlations, spin_moments, validate_symmetric
+from infer.model import symmetric_matrix
+from infer.similarity.family import DreamingFamily, data_correlations, spin_moments
 from simulate.couplings import dreaming, hebbian, pseudo_inverse
 
 
@@ -138,13 +139,13 @@ def test_constant_spin_has_no_correlation():
     [
         (np.ones((2, 3)), r"square matrix"),
         ([[0, np.nan], [np.nan, 0]], r"entry \[0, 1\] is nan"),
-        ([[0, 1.0], [2.0, 0]], r"entry \[0, 1\] is 1 but \[1, 0\] is 2"),
+        ([[0, 1.0], [2.0, 0]], r"couplings\[0, 1\] = 1 but couplings\[1, 0\] = 2"),
         ([["a", "b"], ["c", "d"]], r"real numbers"),
     ],
 )
 def test_bad_matrices_are_named(matrix, message):
     with pytest.raises(ValueError, match=message):
-        validate_symmetric(matrix, "couplings")
+        symmetric_matrix(matrix, "couplings", diagonal=True)
 
 
 def test_bad_references_are_named():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from infer.statistics.dichotomised import both_below, dichotomised_gaussian
-from infer.statistics.pair_tables import SIGNS, empty_pairs, fixed_pairs, pair_shares
+from infer.statistics.pair_tables import SIGNS, empty_pairs, empty_triples, fixed_pairs, open_pairs, pair_shares
 
 
 def test_shares_and_empty_cells_are_those_of_counting():
@@ -62,3 +62,42 @@ def test_combinations_of_spins_that_are_fixed():
     means, second = three.mean(axis=0), three.T @ three / len(three)
     assert fixed_pairs(means, second).any()
     assert not fixed_pairs(means, second, fit_fields=False).any()
+
+
+def test_empty_triples_are_those_of_counting():
+    rng = np.random.default_rng(4)
+    spins = rng.choice([-1, 1], size=(60, 8))
+    spins[:, 7] = spins[:, 6]  # a pair that always agrees: no triple of its own
+    means, second = spins.mean(axis=0), spins.T @ spins / 60
+    counted = []
+    for i in range(8):
+        for j in range(i + 1, 8):
+            for k in range(j + 1, 8):
+                both = spins[:, i] * spins[:, j], spins[:, i] * spins[:, k]
+                for a, b in SIGNS:
+                    if {6, 7} - {i, j, k} and not np.any((both[0] == a) & (both[1] == b)):
+                        counted.append((i, j, k, a, b))
+    found = empty_triples(second)
+    assert {tuple(row) for row in found.tolist()} == set(counted)
+    assert len(open_pairs(means, second).empty) == 1
+
+
+def test_infinite_couplings_are_put_into_words():
+    states = np.array([(a, b, c, d) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1) for d in (-1, 1)])
+
+    def of(rows):
+        return open_pairs(rows.mean(axis=0), rows.T @ rows / len(rows))
+
+    assert not of(states)
+    assert of(states).sentence() == ""
+    never = of(states[~((states[:, 0] == states[:, 1]) & (states[:, 0] == -states[:, 3]))])
+    np.testing.assert_array_equal(never.triples, [[0, 1, 3, 1, -1]])
+    assert never.beyond_tables.sum() == 6
+    assert never.sentence(np.array([0, 2, 3, 4]), tuple("abcde")).endswith(
+        "(first: spin 0 (a), spin 2 (c), spin 4 (e) at +1, +1, -1 or the inverse)"
+    )
+    six = np.array([[1 if k >> spin & 1 else -1 for spin in range(6)] for k in range(64)])
+    balanced = of(six[six.sum(axis=1) == 0])
+    assert len(balanced.triples) == 0
+    assert balanced.sentence().startswith("combinations of spins have the same value in all rows (of spin 0, spin 1, ")
+    assert of(states[(states[:, 0] > 0) | (states[:, 2] > 0)]).sentence().startswith("1 pair of spins never takes")

@@ -143,14 +143,14 @@ def test_batch_correlation_sees_batches_that_are_too_short():
 
 def test_block_bootstrap_keeps_chains_and_blocks():
     chains = np.repeat([0, 1, 2], [100, 40, 7])
-    replicates = list(uncertainty.block_bootstrap_indices(147, chains, n_replicates=5, block_length=10, random_state=0))
+    replicates = list(uncertainty.block_bootstrap_indices(147, chains, n_replicates=5, block_length=10, seed=0))
     assert len(replicates) == 5
     for rows in replicates:
         assert rows.shape == (147,)
         assert np.array_equal(chains[rows], chains)  # every chain keeps its place and length
         first = rows[:100].reshape(10, 10)
         assert np.all((np.diff(first, axis=1) == 1) | (np.diff(first, axis=1) == -99))
-    again = list(uncertainty.block_bootstrap_indices(147, chains, n_replicates=5, block_length=10, random_state=0))
+    again = list(uncertainty.block_bootstrap_indices(147, chains, n_replicates=5, block_length=10, seed=0))
     assert all(np.array_equal(a, b) for a, b in zip(replicates, again, strict=True))
     assert not np.array_equal(replicates[0], replicates[1])
     with pytest.raises(ValueError, match="block_length must be at least 1"):
@@ -162,13 +162,13 @@ def test_block_bootstrap_spread_of_the_mean_is_the_long_run_one():
     values = autoregressive(phi, (1, n_rows), seed=5)[0]
     means = [
         values[rows].mean()
-        for rows in uncertainty.block_bootstrap_indices(n_rows, n_replicates=400, block_length=200, random_state=1)
+        for rows in uncertainty.block_bootstrap_indices(n_rows, n_replicates=400, block_length=200, seed=1)
     ]
     # scatter of the estimate: 100 blocks and 400 replicates, sqrt(2/100 + 2/400) = 16 % in variance; 4 sigma
     assert np.var(means) * n_rows == pytest.approx(long_run_variance(phi), rel=0.64)
     rows = [
         values[rows].mean()
-        for rows in uncertainty.block_bootstrap_indices(n_rows, n_replicates=400, block_length=1, random_state=1)
+        for rows in uncertainty.block_bootstrap_indices(n_rows, n_replicates=400, block_length=1, seed=1)
     ]
     assert np.var(rows) * n_rows == pytest.approx(values.var(), rel=0.3)  # independent rows: 4 sigma of sqrt(2/400)
 
@@ -268,7 +268,7 @@ def test_laplace_posterior_has_the_given_mean_and_covariance():
         coords={"column": ["left", "right"]},
         draws=5000,
         chains=4,
-        random_state=1,
+        seed=1,
         attributes={"model": "none"},
     )
     assert found["a"].dims == ("chain", "draw")
@@ -279,18 +279,18 @@ def test_laplace_posterior_has_the_given_mean_and_covariance():
     np.testing.assert_allclose(points.mean(axis=0), [2, 1, -1, 0.5, 3], atol=0.1)  # 0.1 is 6 standard errors or more
     np.testing.assert_allclose(np.cov(points.T), factor.T @ factor, atol=0.25)
     assert np.linalg.matrix_rank(points - points.mean(axis=0), tol=1e-6) == 3  # no variance where there is none
-    by_factor = uncertainty.laplace_posterior(mean, factor=factor, draws=5000, random_state=2)
+    by_factor = uncertainty.laplace_posterior(mean, factor=factor, draws=5000, seed=2)
     spread = np.column_stack([by_factor["a"].values.ravel(), by_factor["b"].values.reshape(20_000, 4)])
     np.testing.assert_allclose(np.cov(spread.T), factor.T @ factor, atol=0.25)
     summary = uncertainty.convergence(found)
     assert float(summary["b_r_hat"].max()) < 1.01
-    again = uncertainty.laplace_posterior(mean, factor=factor, draws=5000, random_state=2)
+    again = uncertainty.laplace_posterior(mean, factor=factor, draws=5000, seed=2)
     xr.testing.assert_identical(by_factor, again)
 
 
 def test_laplace_posterior_cut_off_at_a_bound():
     found = uncertainty.laplace_posterior(
-        {"x": 0.0}, [[1.0]], draws=10_000, random_state=3, accept=lambda draws: draws["x"] > 0.0
+        {"x": 0.0}, [[1.0]], draws=10_000, seed=3, accept=lambda draws: draws["x"] > 0.0
     )["x"]
     assert float(found.min()) > 0.0
     assert float(found.mean()) == pytest.approx(np.sqrt(2 / np.pi), abs=0.02)  # half a Gaussian; 6 standard errors

@@ -52,8 +52,8 @@ def test_trial_values(temperature, persistence, rate, rate_std, slope, slope_std
     found = np.array([trial(temperature, persistence, seed) for seed in range(12)])
     for k, (value, std) in enumerate([(rate, rate_std), (slope, slope_std)]):
         scatter = found[:, 2 * k].std(ddof=1)
-        # errors are of the size of the scatter: half of it and less is what twelve seeds give in 0.6 % of cases
-        assert found[:, 2 * k + 1].mean() == pytest.approx(scatter, rel=1.0)
+        # errors are of the size of the scatter: that of twelve seeds is below half or above 1.6 times of it in 1 %
+        assert 0.5 < scatter / found[:, 2 * k + 1].mean() < 1.6
         error = np.hypot(std, max(scatter, found[:, 2 * k + 1].mean()) / np.sqrt(12))
         assert abs(found[:, 2 * k].mean() - value) < 3 * error
 

@@ -82,6 +82,7 @@ def whole(config: Path) -> pd.DataFrame:
 # --- what a cell is
 
 
+@pytest.mark.slow
 def test_a_cell_is_the_whole_way_by_hand(whole: pd.DataFrame, config: Path):
     place = 5
     cell, row = plan_sweep(config).cells[place], whole.iloc[place]

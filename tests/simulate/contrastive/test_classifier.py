@@ -232,15 +232,15 @@ def test_bad_input_is_named(parameters, X, y, message):
 
 @pytest.mark.validation
 def test_thirty_epochs_reach_the_published_test_errors():
-    from time import perf_counter
+    from time import process_time
 
     errors: dict[str, list[float]] = {"ideal": [], "temporal": [], "threshold 0": []}
     for seed in range(3):
         X, X_test, y, y_test = digits(seed)
         for name, rule in (("ideal", IdealContrast()), ("temporal", None), ("threshold 0", classifier_rule(0.0))):
-            start = perf_counter()
+            start = process_time()
             classifier = ContrastiveClassifier(rule=rule, random_state=seed).fit(X, y)
-            assert perf_counter() - start < 180
+            assert process_time() - start < 180  # of the processor, whatever else the machine does
             errors[name].append(1 - classifier.score(X_test, y_test))
     assert 0.015 < np.mean(errors["ideal"]) < 0.045
     assert 0.015 < np.mean(errors["temporal"]) < 0.06

@@ -21,6 +21,7 @@ def retrieved(couplings, patterns):
     return float(retrieval.basins(couplings, patterns, (0.1,), n_repeats=5, seed=0).mean_overlap[0])
 
 
+@pytest.mark.slow
 def test_contrastive_training_makes_hebbian_memory_nearly_perfect():
     # 12 sets of 20 patterns: the mean overlap of Hebbian retrieval is 0.82, its standard deviation over sets about 0.07
     before, after = [], []

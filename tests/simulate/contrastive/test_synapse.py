@@ -1,4 +1,4 @@
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -202,15 +202,15 @@ def test_products_of_states_are_updated_like_any_signal():
         assert np.abs(total).max() > 0.1
 
 
-def test_a_million_synapses_take_less_than_two_seconds():
+def test_a_million_synapses_take_less_than_two_seconds_of_the_processor():
     rule = ContrastiveRule(chemotaxis_kernel(20, 0.05), Sawtooth(1, 9), HARD)
     free, clamped = np.random.default_rng(0).normal(size=(2, 10**6)) * 20
     rule.update(free[:10], clamped[:10])
     best = np.inf
     for _ in range(3):
-        start = perf_counter()
+        start = process_time()
         rule.update(free, clamped)
-        best = min(best, perf_counter() - start)
+        best = min(best, process_time() - start)
     assert best < 2
 
 

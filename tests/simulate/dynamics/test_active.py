@@ -13,6 +13,7 @@ from simulate import (
     sample,
     theory,
 )
+from simulate.dynamics.heun import NoiseLaw
 from simulate.dynamics.linear_modes import mode_transition
 from simulate.dynamics.potentials import spherical_stiffness
 from simulate.dynamics.spin_dynamics import generator_state
@@ -93,9 +94,7 @@ def test_normals_are_normal_and_independent():
 
 def test_noise_and_its_integral_have_their_exact_joint_covariance():
     # (v, int v) over one step solves a linear equation; its covariance from the matrix exponential (Van Loan 1978)
-    dynamics = ActiveOrnsteinUhlenbeck(COUPLINGS, 0.7, 0.4, potential=Harmonic(2.5), time_step=0.1)
-    strength = np.sqrt(0.4 / 0.7)
-    *_, decay, kick, carry, jitter = dynamics._scalars(True, strength)
+    _, decay, kick, carry, jitter = NoiseLaw.of(0.1, 0.0, 0.4, 0.7)
     dt, tau = 0.1, 0.7
     drift = np.array([[-1 / tau, 0.0], [1.0, 0.0]])
     diffusion = np.diag([2 * 0.4 / tau**2, 0.0])
@@ -202,11 +201,8 @@ def test_time_step_error_is_of_second_order():
     for tau in (0.0, 0.8):
         errors = []
         for dt in (0.1, 0.05):
-            dynamics = ActiveOrnsteinUhlenbeck(
-                np.zeros((1, 1)), tau, 0.5, temperature=0.0, potential=Harmonic(2.0), time_step=dt
-            )
-            strength = np.sqrt(0.5 / tau) if tau else 0.0
-            linear, _, step, decay, kick, carry, jitter = dynamics._scalars(tau > 0, strength)
+            linear = 2.0
+            step, decay, kick, carry, jitter = NoiseLaw.of(dt, 0.0, 0.5, tau)
             shrink, gain = 1 - linear * step + (linear * step) ** 2 / 2, 1 - linear * step / 2
             matrix = np.array([[shrink, gain * carry * (1 + decay)], [0.0, decay]])
             noise = np.array([[gain * carry * kick, gain * jitter], [kick, 0.0]])
@@ -284,7 +280,7 @@ def test_time_step_is_checked():
         ({"active_temperature": 0.0}, "nothing drives the units"),
         ({"temperature": np.inf}, "temperature must be a finite number"),
         ({"potential": Harmonic(0.5)}, "must be above the largest eigenvalue"),
-        ({"potential": "harmonic"}, "potential must be Harmonic, Spherical or SoftSpin"),
+        ({"potential": "harmonic"}, "potential must be Harmonic, Spherical, SoftSpin or another Potential"),
         ({"time_step": 0.0}, "time_step must be > 0"),
         ({"couplings": [[0.0, 1.0], [2.0, 0.0]]}, "must be symmetric"),
     ],

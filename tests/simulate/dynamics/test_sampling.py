@@ -198,7 +198,7 @@ def test_no_chain_goes_on_after_an_interrupt(n_jobs):
     class Watched(PersistentGlauber):
         def trajectories(self, chain_seeds, start, schedule, advanced):
             def watched(ticks):
-                advancing.append(time.monotonic())
+                advancing.append(ticks)
                 if len(advancing) == 20:
                     os.kill(os.getpid(), signal.SIGINT)
                 advanced(ticks)
@@ -209,10 +209,10 @@ def test_no_chain_goes_on_after_an_interrupt(n_jobs):
     try:
         with pytest.raises(KeyboardInterrupt):
             sample(Watched(COUPLINGS, 1.5, 0.5), draws=1, chains=4, burn_in=10**9, seed=0, n_jobs=n_jobs, check=False)
-        returned = time.monotonic()
+        returned = len(advancing)
         time.sleep(0.2)
-        assert advancing[-1] <= returned
-        assert returned - advancing[19] < 5  # promptly, on a busy machine
+        assert len(advancing) == returned  # no chain goes on behind
+        assert returned < 1000  # steps of 10^9 sweeps, however busy the machine
     finally:
         signal.signal(signal.SIGINT, heeded)
 

@@ -3,7 +3,7 @@ import pytest
 
 from simulate import hebbian, random_patterns, retrieval, thermal_unlearn
 from simulate.memory import mean_field_correlations
-from simulate.memory import relaxation_kernels as kernels
+from simulate.memory.thermal import sampled_correlations
 from tests import exact
 
 
@@ -29,10 +29,12 @@ def test_monte_carlo_dream_takes_away_the_exact_correlations(temperature):
     assert error.max() < 0.02
 
 
-def test_thermal_run_equals_its_plain_twin():
+def test_thermal_run_equals_its_plain_twin(monkeypatch):
     couplings = hebbian(random_patterns(4, 20, seed=0))
-    total = np.zeros((20, 20))
-    kernels.thermal_correlations(couplings, 0.8, 3, 5, np.random.default_rng(1), total)
+    total = 5 * sampled_correlations(couplings, 0.8, 3, 5, np.random.default_rng(1))
+    # in parts of two sweeps, between which an interrupt would be heeded
+    monkeypatch.setattr("simulate.memory.thermal._AT_ONCE", 2 * 20**2)
+    in_parts = 5 * sampled_correlations(couplings, 0.8, 3, 5, np.random.default_rng(1))
     rng = np.random.default_rng(1)
     spins = np.array([1.0 if rng.random() < 0.5 else -1.0 for _ in range(20)])
     expected = np.zeros((20, 20))
@@ -43,7 +45,8 @@ def test_thermal_run_equals_its_plain_twin():
             spins[i] = 1.0 if rng.random() < up else -1.0
         if sweep >= 3:
             expected += np.outer(spins, spins)
-    np.testing.assert_array_equal(total, expected)
+    np.testing.assert_allclose(total, expected, atol=1e-12)
+    np.testing.assert_array_equal(in_parts, total)
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 3.0])

@@ -86,6 +86,28 @@ def test_rate_of_active_units_rises_with_the_load_at_fixed_active_temperature(lo
         assert theory.dreaming_rate(dynamics) < 0.2  # at second order it falls
 
 
+def test_rate_of_active_units_falls_with_the_load_at_a_fixed_distance_from_the_transition():
+    rates = [theory.limit_of_active_units(a, 1.3 * theory.transition_active_temperature(a)).rate for a in (0.05, 0.5)]
+    assert rates == pytest.approx([0.571, 0.436], abs=1.5e-3)
+
+
+@pytest.mark.slow
+def test_rate_of_active_units_depends_on_the_size_near_the_transition():
+    # exact covariance, load 0.3, 1.2 T_a^c: .427, .448, .474, .479 at N = 100, 200, 400, 800 (errors .003 to .007)
+    active = 1.2 * theory.transition_active_temperature(0.3)
+    means, errors = [], []
+    for n in (100, 800):
+        units = [
+            ActiveOrnsteinUhlenbeck(hebbian(random_patterns(3 * n // 10, n, seed=k)), 1.0, active) for k in range(8)
+        ]
+        rates = [theory.fitted_rate_and_slope(one)[0] for one in units]
+        means.append(np.mean(rates))
+        errors.append(np.std(rates, ddof=1) / 8**0.5)
+    assert means[1] / means[0] == pytest.approx(1.12, abs=0.04)
+    # the limit is reached from below
+    assert means[1] < theory.limit_of_active_units(0.3, active).rate + 3 * errors[1]
+
+
 @pytest.mark.validation
 def test_rate_of_active_units_against_exact_covariance_at_1600_units():
     rows = []

@@ -272,6 +272,7 @@ def test_batches_shorter_than_the_autocorrelation_time_are_told():
 # --- tests of the rate -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rate_tests_are_of_their_size_and_have_power():
     patterns, rng = patterns_of(4, 8, seed=6), np.random.default_rng(12)
     hebbian = 0.6 * dreaming(patterns, 0.0)

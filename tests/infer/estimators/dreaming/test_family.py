@@ -51,6 +51,7 @@ def test_driven_spins_are_outside_of_the_family():
     assert found.to_dict()["n_directions"] == 3
 
 
+@pytest.mark.slow
 def test_equilibrium_inside_the_family_is_not_rejected():
     samples = parallel_tempering(dreaming(PATTERNS, 0.2), 1.0, draws=500, burn_in=50, thin=3, n_temperatures=6, seed=0)
     found = DreamingModel(PATTERNS, "hybrid-rbm").fit(samples).family_test(samples)  # fixed seed

@@ -48,8 +48,7 @@ def test_annealed_importance_sampling_within_its_error(scale):
     exactly = log_partition(couplings, fields)
     assert exactly == LogPartition(pytest.approx(truth, abs=1e-10), 0.0, np.inf)
     estimates = [
-        log_partition(couplings, fields, method="ais", n_chains=50, n_temperatures=100, random_state=seed)
-        for seed in range(20)
+        log_partition(couplings, fields, method="ais", n_chains=50, n_temperatures=100, seed=seed) for seed in range(20)
     ]
     z = np.array([(found.value - truth) / found.std for found in estimates])
     # 20 standard scores: false alarm below 1e-4 for each, but for the bias -std / 2 of a logarithm
@@ -60,9 +59,7 @@ def test_annealed_importance_sampling_within_its_error(scale):
 
 def test_slower_annealing_errs_less():
     couplings, fields = model(12, 2.0, 3)
-    fast, slow = (
-        log_partition(couplings, fields, method="ais", n_temperatures=steps, random_state=0) for steps in (20, 500)
-    )
+    fast, slow = (log_partition(couplings, fields, method="ais", n_temperatures=steps, seed=0) for steps in (20, 500))
     assert slow.std < fast.std / 2
     assert slow.effective_chains > fast.effective_chains
 
@@ -75,7 +72,7 @@ def test_hasty_annealing_is_admitted():
 
 def test_same_seed_same_estimate():
     couplings, fields = model(25, 0.5, 4)
-    found = [log_partition(couplings, fields, n_chains=20, n_temperatures=50, random_state=s) for s in (1, 1, 2)]
+    found = [log_partition(couplings, fields, n_chains=20, n_temperatures=50, seed=s) for s in (1, 1, 2)]
     assert found[0] == found[1] != found[2]
 
 
@@ -107,7 +104,7 @@ def test_log_likelihood_of_a_fitted_model():
     weighted = log_likelihood(fitted, held_out, sample_weight=weight)
     assert weighted.value == pytest.approx(np.average(logs, weights=weight), abs=1e-10)
     assert weighted.std == 0.0
-    annealed = log_partition(fitted.couplings_, fitted.fields_, method="ais", random_state=0)
+    annealed = log_partition(fitted.couplings_, fitted.fields_, method="ais", seed=0)
     found = log_likelihood(fitted, held_out, partition=annealed)
     assert found.value == pytest.approx(logs.mean(), abs=4 * found.std)
     # models that differ are told apart

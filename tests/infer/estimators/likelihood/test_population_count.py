@@ -37,7 +37,7 @@ def test_energies_and_partition_function_written_out():
 def test_annealing_agrees_with_enumeration():
     model = planted(12, 1)
     truth = log_partition(model).value
-    found = log_partition(model, method="ais", random_state=0)
+    found = log_partition(model, method="ais", seed=0)
     assert found.std <= 0.0021
     assert found.value == pytest.approx(truth, abs=4.5 * found.std)  # false alarm 7e-6
 

@@ -104,8 +104,8 @@ def test_what_joint_does_not_offer_is_refused():
     _, _, spins = system()
     with pytest.raises(ValueError, match="takes no l1 penalty"):
         PseudoLikelihood("l1", 0.1, symmetrisation="joint", fit_fields=False).fit(spins)
-    with pytest.raises(AttributeError, match="symmetrisation='mean' only"):
-        _ = PseudoLikelihood(symmetrisation="joint", alpha=0.0, fit_fields=False).fit(spins).couplings_std_
+    with pytest.raises(AttributeError, match="bootstrap need symmetrisation='mean'"):
+        PseudoLikelihood(symmetrisation="joint", alpha=0.0, fit_fields=False).fit(spins).bootstrap()
 
 
 def test_separable_samples_warn():
@@ -114,3 +114,14 @@ def test_separable_samples_warn():
         model = PseudoLikelihood(symmetrisation="joint", alpha=0.0, fit_fields=False).fit(spins)
     assert np.isfinite(model.couplings_).all()
     assert not model.converged_
+
+
+def test_errors_of_two_spins_are_those_of_the_node_wise_fit():
+    """Both nodes of a pair have the same gradient, so that fits and errors agree."""
+    spins = exact.draw(exact.random_couplings(2, 0.8, 3), 600, seed=3)
+    joint, mean = (
+        PseudoLikelihood(symmetrisation=kind, alpha=0.0, fit_fields=False).fit(spins) for kind in ("joint", "mean")
+    )
+    np.testing.assert_allclose(joint.couplings_std_, mean.couplings_std_, rtol=1e-4)
+    np.testing.assert_allclose(joint.confidence_interval(), mean.confidence_interval(), rtol=1e-4)
+    assert joint.errors_freedom_ == mean.errors_freedom_
