@@ -385,15 +385,18 @@ def solve(apply: Callable[[FloatArray], FloatArray], targets: FloatArray, diagon
     Returns
     -------
     ndarray (n, n_targets)
-        NaN where H is singular to rounding.
+        NaN where H is singular to rounding: of single unknowns without curvature, or of all.
     """
+    flat = diagonal <= np.finfo(np.float64).eps ** 2 * diagonal.max()
+    inverse = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, diagonal))[:, None]
     solution, residual = np.zeros_like(targets), targets.copy()
-    scaled = residual / diagonal[:, None]
+    scaled = residual * inverse
     search = scaled.copy()
     square = (residual * scaled).sum(axis=0)
     enough = ACCURACY**2 * square
     for _ in range(MOST_PRODUCTS):
         if np.all(square <= enough):
+            solution[flat] = np.nan
             return solution
         curved = apply(search)
         curvature = (search * curved).sum(axis=0)
@@ -403,7 +406,7 @@ def solve(apply: Callable[[FloatArray], FloatArray], targets: FloatArray, diagon
         length = np.where(moving, square / np.where(moving, curvature, 1.0), 0.0)
         solution += length * search
         residual -= length * curved
-        scaled = residual / diagonal[:, None]
+        scaled = residual * inverse
         new_square = (residual * scaled).sum(axis=0)
         search = scaled + np.where(moving, new_square / np.where(moving, square, 1.0), 0.0) * search
         square = np.where(moving, new_square, square)

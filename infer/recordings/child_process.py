@@ -66,7 +66,7 @@ def _call(
     name = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
     modules = (name.split(":")[0], *libraries)
     limit = SECONDS + _bytes_of(path) / BYTES_PER_SECOND
-    request = json.dumps([name, limit, wanted, str(path), *arguments])
+    request = json.dumps([name, limit, wanted, _working_directory(), str(path), *arguments])
     with _lock:
         for attempt in range(2):
             if _worker is None:
@@ -94,6 +94,14 @@ def _call(
             if attempt:
                 raise InputError(f"{path} is damaged: reading it ends in a crash")
     raise AssertionError("not reached")
+
+
+def _working_directory() -> str:
+    """The folder that paths are relative to, which may have changed since the child process was started."""
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed: only absolute paths can be read
+        return os.sep
 
 
 def _bytes_of(path: Path) -> int:
@@ -231,7 +239,8 @@ def _answer(request: list[Any]) -> bytes:
             with suppress(ImportError):
                 importlib.import_module(module)
         return b""
-    function, limit, wanted, path, *arguments = request
+    function, limit, wanted, folder, path, *arguments = request
+    os.chdir(folder)
     module, name = function.split(":")
     read = getattr(importlib.import_module(module), name)
     # the system ends the process when this processor time is used up, also inside a library call

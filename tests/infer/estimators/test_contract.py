@@ -218,8 +218,6 @@ def has_an_answer(estimator, kind):
     if isinstance(estimator, InteractionScreening):
         # the default penalty keeps sums finite, their logarithm not always
         return estimator.alpha is None and estimator.objective == "rise"
-    if getattr(estimator, "method", "") == "pcd" and kind == "separable":
-        return True  # finite couplings whose moments agree within the tolerance: all that chains can tell
     return bool(estimator.alpha)
 
 

@@ -541,12 +541,26 @@ def test_what_the_child_process_returns_or_raises(
         read_in_child(readers_for_tests.crashes, path)
     # the answer to a request that was interrupted is not taken for that to the next one
     read_in_child(readers_for_tests.process, path)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs behind
     clock = threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
     clock.start()
-    with pytest.raises(KeyboardInterrupt):
-        read_in_child(readers_for_tests.slow, path)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            read_in_child(readers_for_tests.slow, path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert read_in_child(readers_for_tests.process, path) == infer.recordings.child_process._worker.process.pid
     del sys.modules["readers_for_tests"]
+
+
+def test_relative_paths_are_those_of_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_in_child = infer.recordings.child_process.read_in_child
+    for size in (3, 5):  # the process that the first one started reads the second, too
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        (folder / "spins.mat").write_bytes(bytes(size))
+        monkeypatch.chdir(folder)
+        assert read_in_child(os.path.getsize, Path("spins.mat")) == size
 
 
 def test_without_processes_files_are_read_all_the_same(
