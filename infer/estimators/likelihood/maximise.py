@@ -20,7 +20,7 @@ from simulate.checks import Seed, seed_sequence
 
 N_CHAINS = 128
 REFERENCE_STATES = 20_000
-ROUNDS = 5  # of checks on fresh chains, each followed by another Newton step if the fit is not accepted
+ROUNDS = 10  # of checks on fresh chains, each followed by another Newton step if the fit is not accepted
 MOST_UPDATES = 200
 EXACT_TOLERANCE = 1e-8
 EXACT_ITERATIONS = 200
@@ -172,22 +172,31 @@ def maximise(
     problem = Problem(terms, penalty, means, second_moments, counts, errors, n_samples, states[:REFERENCE_STATES])
     most = MOST_UPDATES if max_iter is None else max_iter
     vector, known, n_iter, part = problem.start(), None, 0, 1.0
+    checked: float | None = None  # mismatch on fresh chains of the model at the vector
     for _ in range(ROUNDS):
         found = climb(problem, vector, climbing, known, n_chains=n_chains, max_iter=most - n_iter, progress=progress)
         vector, n_iter = found.vector, n_iter + found.n_iter
+        checked = checked if found.n_iter == 1 else None
         step, bias = np.zeros(terms.size), found.bias
         if found.arrived:
             last = last_step(problem, vector, found.moments)
-            step, bias = part * last.change, last.bias(bias, part)
+            # only as much of the step as is not noise of the chains, which would take the place of what is mended; a
+            # potential of counts needs the whole step, since it hardly shows in the moments
+            whole = terms.n_counts > 0 and checked is None
+            taken = part if whole else part * problem.signal(vector, found.moments)
+            step, bias = taken * last.change, last.bias(bias, taken)
         accepted = check(problem, vector + step, found.moments.variance, checking, bias, n_chains=n_chains)
         if accepted.accepted or not found.arrived or n_iter >= most:
             vector = vector + step
             break
         if accepted.ran_away:
-            known, part = None, part / 3.0  # the model ran away: go back to the one before
+            known, part, checked = None, part / 3.0, None  # the model ran away: go back to the one before
+        elif checked is not None and accepted.mismatch > checked + accepted.noise:
+            # the curvature of few independent states is uncertain, and the step too long: go back, take less of it
+            known, part = (found.moments, found.bias), part / 3.0
         else:
             # fresh chains may have found a state that the earlier ones missed: their moments include it
-            vector, known = vector + step, (accepted.moments, bias)
+            vector, known, checked = vector + step, (accepted.moments, bias), accepted.mismatch
     message = endless_message(infinite, names) if infinite else accepted.reason
     return MomentFit(
         terms.unpack(vector), not message, message, accepted.mismatch, accepted.noise, n_iter, accepted, None, terms,

@@ -29,6 +29,7 @@ LARGEST_STEP, LARGEST_LAST_STEP = 1.0, 0.5  # of a coupling or field
 ACCURACY, PRODUCTS = 0.1, 30  # of the solutions for a step
 FIRST_ENTROPY, MOST_ENTROPY = 0.0015, 0.01  # of a step, in nats for each spin
 FEWEST_EFFECTIVE = 0.3  # effective number of states after a step, as a share of that before
+MOST_LONGEST = 10  # measurements with the largest number of draws: slow chains do not become better by more steps
 NEWTON_STEPS = 2  # on the reweighted likelihood of the same states
 STATES_PER_PARAMETER, STATES = 4, (10_000, 20_000)  # that a step is computed from
 STATES_FOR_CURVATURE = 100_000  # of the last step; sparse spins need many: few states contain a given pair
@@ -93,6 +94,11 @@ class Problem:
         total = float(np.mean((gradient / self.errors) ** 2))
         noise = float(np.mean(moments.variance / self.errors**2))
         return float(np.sqrt(total)), float(np.sqrt(noise))
+
+    def signal(self, vector: FloatArray, moments: ChainMoments) -> float:
+        """Share of the mean square gradient that is not noise of the chains."""
+        total, noise = self.mismatch(vector, moments)
+        return max(0.0, 1.0 - (noise / total) ** 2) if total > 0.0 else 0.0
 
     def states(self, moments: ChainMoments, most: int) -> WeightedStates:
         """At most twice as many states of the chains as wanted."""
@@ -302,15 +308,19 @@ def climb(
         found = measure(problem, vector, chains, bias, FIRST_DRAWS, most_draws, noise)
     else:
         found = known[0]
-    entropy, n_iter, arrived = FIRST_ENTROPY * problem.terms.n_spins, 1, False
+    entropy, n_iter, arrived, longest = FIRST_ENTROPY * problem.terms.n_spins, 1, False, 0
     with tqdm(total=max_iter, disable=not progress, desc="maximum likelihood", unit="update") as bar:
         while n_iter < max_iter:
             total, left = problem.mismatch(vector, found)
             true = np.sqrt(max(total**2 - left**2, 0.0))
             bar.update()
             bar.set_postfix(mismatch=f"{true:.2g}", noise=f"{left:.2g}", refresh=False)
-            if left <= 1.1 * noise and true <= CLOSE:
+            exhausted = found.n_draws >= most_draws
+            longest += exhausted
+            if true <= CLOSE and (left <= 1.1 * noise or exhausted):
                 arrived = True
+                break
+            if longest > MOST_LONGEST:
                 break
             step = reweighted_step(problem, vector, found, entropy, reference=n_iter == 1 or true > 1.0)
             slope = float(problem.gradient(vector, found) @ step.change)
