@@ -291,7 +291,7 @@ def check_symmetric(matrix: Any, name: str = "couplings") -> Any:
 
 
 def remedy_of_asymmetry(matrix: NDArray[Any], verb: str) -> str:
-    """How to make a matrix symmetric, as text.
+    """Text that says how to make a matrix symmetric.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def read_in_child(function: Callable[..., Any], path: Path, *arguments: Any, lib
 def _call(
     function: Callable[..., Any] | str, path: Path, arguments: Sequence[Any], libraries: Sequence[str], wanted: bool
 ) -> bytes | None:
-    """What the function returned or raised, pickled, where it is wanted; None where there are no child processes."""
+    """Result or exception of the function, pickled, where it is wanted; None where there are no child processes."""
     global _worker
     name = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
     modules = (name.split(":")[0], *libraries)

@@ -1,4 +1,4 @@
-"""What the times of a protocol and the dissipation of the memory do to contrastive learning, as labelled tables.
+"""Contrastive learning against the times of a protocol and the dissipation of the memory, as labelled tables.
 
 Times are in units of the memory tau_K = 1 / B of the kernel, as in the figures of Falk, Strupp, Scellier, Murugan 2025.
 """

@@ -26,7 +26,7 @@ def recognition(
     seed: Seed = None,
     n_jobs: int | None = 1,
 ) -> xr.Dataset:
-    """How often a network that starts at a corrupted pattern moves to the right one.
+    """Share of corrupted patterns from which a network moves to the right one.
 
     From every pattern, `n_repeats` times, round(flipped * N) random spins are flipped. The network moves for `burn_in`
     units of time, then overlaps with all patterns are averaged over `draws` states. The pattern counts as recognised

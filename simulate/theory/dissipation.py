@@ -1,4 +1,4 @@
-"""What a drive costs: power of coloured noise, heat of spins, and irreversibility of records of a few spins."""
+"""Costs of a drive: power of coloured noise, heat of spins, and irreversibility of records of a few spins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do next after a report: commands on the file that was read, or calls where there is no file."""
+"""Next steps after a report: commands on the file that was read, or calls where there is no file."""
 
 import re
 import shlex
