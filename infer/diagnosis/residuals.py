@@ -22,6 +22,8 @@ N_PARTS = 16
 N_REPLICATES = 999
 _FEWEST_DIRECT = 199
 _TRAINING_ROWS = 10_000
+#: Coincidences of a pair in the rows of a regression below which rows with this pair are added.
+_FEW_COINCIDENCES = 30
 _RIDGE = 1e-4
 N_ENERGY_BINS = 12
 MOST_PAIRS = 2_000
@@ -140,6 +142,32 @@ def energy_edges(energies: FloatArray, n_bins: int = N_ENERGY_BINS) -> FloatArra
     return 0.5 * (ordered[places - 1] + ordered[places])
 
 
+def training_rows(draws: Draws, rare: SpinArray, n_rows: int) -> tuple[SpinArray, FloatArray]:
+    """Rows of the draws for a regression on all pairs, with weights that add up to 1.
+
+    Evenly spaced rows, and besides at most as many of those in which a pair coincides that evenly spaced rows would
+    hardly contain. Without these the coefficients of such pairs are 0, and what a penalty has added to all of them
+    together would count as a deviation of the model.
+    """
+    means, second = draws.moments
+    signs = rare.astype(np.float64)
+    share = (1.0 + signs * means + (signs * means)[:, None] + np.outer(signs, signs) * second) / 4.0
+    few = (share * n_rows < _FEW_COINCIDENCES).astype(np.float32)
+    np.fill_diagonal(few, 0.0)
+    total = len(draws.rows)
+    with_few = np.zeros(total, dtype=bool)
+    if few.any():
+        for k, rows in enumerate(draws.sets):
+            inside = (rows == rare).astype(np.float32)
+            with_few[k * len(rows) : (k + 1) * len(rows)] = np.einsum("ri,ri->r", inside @ few, inside) > 0
+    chosen, weights = [], []
+    for each in (np.flatnonzero(~with_few), np.flatnonzero(with_few)):
+        places = np.linspace(0, len(each) - 1, min(len(each), n_rows)).astype(np.int64)
+        chosen.append(each[places])
+        weights.append(np.full(len(places), len(each) / max(len(places), 1) / total))
+    return draws.rows[np.concatenate(chosen)], np.concatenate(weights)
+
+
 class FullRegression:
     """Statistics less their linear regression, in the model, on all spins and pairs of spins."""
 
@@ -148,16 +176,13 @@ class FullRegression:
         n_spins = draws.sets.shape[2]
         self._pairs = np.triu_indices(n_spins, 1)
         n_features = n_spins * (n_spins + 1) // 2
-        rows = draws.rows
-        wanted = min(len(rows), max(_TRAINING_ROWS, 12 * n_features))
-        rows = rows[np.linspace(0, len(rows) - 1, wanted).astype(np.int64)]
-        inside = rows == statistics.rare
-        x = inside.astype(np.float32)
+        rows, weight = training_rows(draws, statistics.rare, max(_TRAINING_ROWS, 12 * n_features))
+        x = (rows == statistics.rare).astype(np.float32)
         i, j = self._pairs
         features = np.concatenate([x, x[:, i] * x[:, j]], axis=1)
-        features -= features.mean(axis=0)
-        gram = features.T @ features / np.float32(len(rows))
-        gram = gram.astype(np.float64)
+        features -= weight @ features
+        weighted = features * weight.astype(np.float32)[:, None]
+        gram = (weighted.T @ features).astype(np.float64)
         gram[np.diag_indices(n_features)] += _RIDGE * np.diag(gram) + 1e-9
         cross = np.zeros((n_features, len(statistics.triples) + sum(statistics.bins)))
         a, b, c = statistics.triples.T
@@ -165,11 +190,11 @@ class FullRegression:
         for start in range(0, n_triples, 256):
             part = slice(start, min(start + 256, n_triples))
             products = x[:, a[part]] * x[:, b[part]] * x[:, c[part]]
-            cross[:, part] = features.T @ products / len(rows)
+            cross[:, part] = weighted.T @ products
         column = n_triples
         for values, n_bins in zip(statistics.labels(rows), statistics.bins, strict=True):
             for k in range(n_bins):
-                cross[:, column] = features.T @ (values == k).astype(np.float32) / len(rows)
+                cross[:, column] = weighted.T @ (values == k).astype(np.float32)
                 column += 1
         self._coefficients = np.linalg.solve(gram, cross)
 

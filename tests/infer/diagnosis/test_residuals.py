@@ -74,6 +74,12 @@ def test_bins_hold_what_they_should():
     assert len(energy_edges(np.full(100, 0.7) + 1e-14 * np.arange(100))) == 0
 
 
+def indicator_counts(draws, i, j):
+    """In how many draws both spins are +1."""
+    up = draws.rows > 0
+    return np.array([np.sum(up[:, a] & up[:, b]) for a, b in zip(i, j, strict=True)])
+
+
 def test_full_regression_is_weighted_least_squares_over_all_states():
     draws = drawn(2000)
     statistics = choose_statistics(MODEL, draws, TRIPLES)
@@ -90,6 +96,25 @@ def test_full_regression_is_weighted_least_squares_over_all_states():
     # coefficients come from 10 000 draws
     assert np.sqrt(p @ (ours - left) ** 2).max() < 0.05
     assert np.all(p @ ours**2 < 1.05 * (p @ left**2) + 1e-4)
+
+
+def test_full_regression_knows_pairs_that_rarely_coincide():
+    """A pair that few of the rows of a regression contained had the coefficient 0, and counted as a deviation."""
+    n_spins = 12  # independent at 0.5 %: each pair coincides once in 40 000 rows, three spins hardly ever
+    model = PairModel(np.zeros((n_spins, n_spins)), np.full(n_spins, np.arctanh(-0.99)))
+    draws = drawn(20_000, 1, model)
+    statistics = choose_statistics(model, draws, choose_triples(n_spins, 10, seed()))
+    i, j = np.triu_indices(n_spins, 1)
+    states = np.full((1 + len(i), n_spins), -1, dtype=np.int8)
+    states[np.arange(1, len(states)), i] = states[np.arange(1, len(states)), j] = 1
+    each = [slice(k, k + 1) for k in range(len(states))]
+    sums = indicator_sums(states, statistics.rare, statistics.triples, each)
+    left = FullRegression(statistics, draws).apply(sums, statistics.binned(states, each))
+    of_two = len(statistics.triples) + statistics.count_bins[2]
+    # with two spins +1 the number of +1 follows from the pairs: nothing is left but what three spins leave
+    drawn_pairs = np.flatnonzero(indicator_counts(draws, i, j) > 0)
+    assert len(drawn_pairs) > 60
+    assert np.median(np.abs(left[1 + drawn_pairs, of_two] - left[0, of_two])) < 0.05
 
 
 def test_local_regression_takes_out_means_and_pairs_of_its_own():
