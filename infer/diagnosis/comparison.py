@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from infer.diagnosis.candidates import Candidate, Independent, Kinetic, Pair, PopulationCount, first_rows
+from infer.diagnosis.score_errors import batches_of, mean_with_error
 from infer.files.json import to_plain_dict
 from infer.samples import Samples
-from infer.statistics.batches import batch_labels
 from infer.statistics.folds import N_FOLDS, contiguous_folds
-from infer.types import FloatArray, IntArray
+from infer.types import FloatArray
 from infer.wording import with_error
 from simulate.checks import Seed, seed_sequence
 
@@ -132,7 +131,9 @@ def compare_models(
     -----
     The pair model predicts spins from the other spins of the same row, the kinetic model from the row before; the
     better score shows which of the two carries more information. The log partition function is exact up to 20 spins,
-    and by annealed importance sampling above; where its error exceeds 0.002 nats the pair model has no score.
+    and by annealed importance sampling above; where its error exceeds 0.002 nats the pair model has no score. Above 120
+    spins a tenth of the standard error of the gain of the pair model is enough where that is larger, and there is a
+    score up to that standard error. The error of the partition function is part of the error of each gain.
 
     Examples
     --------
@@ -205,7 +206,7 @@ def held_out_scores(
     total = float(weighed.sum())
     together = {name: np.concatenate(parts)[order] for name, parts in values.items() if name not in withheld}
     weighed = weighed[order]
-    batches = _batches(samples, place[order])
+    batches = batches_of(samples, place[order])
     scores, scores_std = {}, {}
     for name, each in together.items():
         mean, std = mean_with_error(each, weighed, batches)
@@ -223,31 +224,6 @@ def held_out_scores(
     first = "independent"
     over = {name: gain(name, first) for name in together if name != first and first in together}
     return ModelComparison(scores, scores_std, gains, over, withheld, n_evaluated, round(total), len(skipped) > 0)
-
-
-def _batches(samples: Samples, place: IntArray) -> IntArray | None:
-    """Batch, contiguous in time, of each held-out row; None where rows have no order."""
-    if not samples.ordered:
-        return None
-    labels = batch_labels(samples.n_rows, samples.chains)[place]
-    return np.asarray(np.unique(labels, return_inverse=True)[1])
-
-
-def mean_with_error(values: FloatArray, weight: FloatArray, batches: IntArray | None) -> tuple[float, float]:
-    """Weighted mean and its standard error, from batches where there are any.
-
-    With few batches the error is widened by the ratio of the 97.5 % quantiles of Student's t and the normal
-    distribution, so that two standard errors have the same coverage as with many.
-    """
-    total = float(weight.sum())
-    mean = float(weight @ values / total)
-    if batches is None:
-        # a row with a count stands for that many independent samples
-        return mean, math.sqrt(float(weight @ (values - mean) ** 2) / total / max(total - 1.0, 1.0))
-    sums = np.bincount(batches, weights=weight * (values - mean))
-    n = len(sums)
-    std = float(np.sqrt(np.sum(sums**2) * n / max(n - 1, 1)) / total)
-    return mean, std * float(stats.t.ppf(0.975, max(n - 1, 1)) / stats.norm.ppf(0.975))
 
 
 def _sentence(name: str, gain: float, std: float) -> str:
