@@ -110,7 +110,7 @@ class Pair:
             estimator=self.estimator,
             prefer_estimator=self.prefer_estimator,
             seed=seed,
-            wanted=lambda model: max(WANTED_STD, WANTED_SHARE * self._error_of_gain(model, samples, fold)),
+            wanted=lambda model: self._wanted(model, samples, fold),
             n_jobs=self.n_jobs,
         )
         if not refit.accepted:
@@ -120,13 +120,13 @@ class Pair:
             return Scored(np.zeros(len(fold.test)), 0.0, why)
         return Scored(refit.log_likelihood(samples.spins[fold.test]), refit.log_partition_std)
 
-    def _error_of_gain(self, model: PairModel, samples: Samples, fold: Fold) -> float:
-        """Standard error of the gain over independent spins without that of the partition function.
+    def _wanted(self, model: PairModel, samples: Samples, fold: Fold) -> float:
+        """Standard error of the log partition function that is aimed at: for many spins no smaller than it helps."""
+        few = model.n_spins <= MOST_MONTE_CARLO_SPINS
+        return WANTED_STD if few else max(WANTED_STD, WANTED_SHARE * self._error_of_gain(model, samples, fold))
 
-        Zero up to 120 spins, for which the partition function is computed as accurately as is ever wanted.
-        """
-        if model.n_spins <= MOST_MONTE_CARLO_SPINS:
-            return 0.0
+    def _error_of_gain(self, model: PairModel, samples: Samples, fold: Fold) -> float:
+        """Standard error of the gain over independent spins, without that of the partition function."""
         first = Independent().score(samples, fold, np.random.SeedSequence(0)).values
         gain = -model.energies(samples.spins[fold.test]) - first
         weight = np.ones(len(gain)) if fold.test_weight is None else fold.test_weight

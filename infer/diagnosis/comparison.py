@@ -48,6 +48,9 @@ class ModelComparison:
         function), all from the same rows.
     withheld : dict of str
         Models without a score, and the reason.
+    partition_std : dict of float
+        Standard error of the score by that of the log partition function, zero where it is exact; part of the errors
+        above.
     n_folds, n_rows : int
         Number of folds evaluated, and of held-out samples that scores are averaged over.
     first_rows_left_out : bool
@@ -59,6 +62,7 @@ class ModelComparison:
     gains: dict[str, tuple[float, float]]
     over_independent: dict[str, tuple[float, float]]
     withheld: dict[str, str]
+    partition_std: dict[str, float]
     n_folds: int
     n_rows: int
     first_rows_left_out: bool
@@ -131,9 +135,9 @@ def compare_models(
     -----
     The pair model predicts spins from the other spins of the same row, the kinetic model from the row before; the
     better score shows which of the two carries more information. The log partition function is exact up to 20 spins,
-    and by annealed importance sampling above; where its error exceeds 0.002 nats the pair model has no score. Above 120
-    spins a tenth of the standard error of the gain of the pair model is enough where that is larger, and there is a
-    score up to that standard error. The error of the partition function is part of the error of each gain.
+    and by annealed importance sampling above: with a standard error of 0.002 nats, or, for more than 120 spins, of a
+    tenth of that of the gain of the pair model where that is larger. It is part of the error of each gain; there is no
+    score where it is larger than both 0.002 nats and all other errors of the gain.
 
     Examples
     --------
@@ -208,13 +212,14 @@ def held_out_scores(
     weighed = weighed[order]
     batches = batches_of(samples, place[order])
     scores, scores_std = {}, {}
+    partition_std = {name: math.sqrt(variance[name]) / total for name in together}
     for name, each in together.items():
         mean, std = mean_with_error(each, weighed, batches)
-        scores[name], scores_std[name] = mean, math.hypot(std, math.sqrt(variance[name]) / total)
+        scores[name], scores_std[name] = mean, math.hypot(std, partition_std[name])
 
     def gain(name: str, base: str) -> tuple[float, float]:
         mean, std = mean_with_error(together[name] - together[base], weighed, batches)
-        return mean, math.hypot(std, math.sqrt(variance[name] + variance[base]) / total)
+        return mean, math.hypot(std, partition_std[name], partition_std[base])
 
     gains = {
         f"{name} - {base}": gain(name, base)
@@ -223,7 +228,9 @@ def held_out_scores(
     }
     first = "independent"
     over = {name: gain(name, first) for name in together if name != first and first in together}
-    return ModelComparison(scores, scores_std, gains, over, withheld, n_evaluated, round(total), len(skipped) > 0)
+    return ModelComparison(
+        scores, scores_std, gains, over, withheld, partition_std, n_evaluated, round(total), len(skipped) > 0
+    )
 
 
 def _sentence(name: str, gain: float, std: float) -> str:

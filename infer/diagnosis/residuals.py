@@ -278,7 +278,8 @@ class Residuals:
 
     ``observed`` (k,) and ``replicates`` (n_replicates, k) have mean zero in the model; ``std`` (k,) is the standard
     error of the model's own sets, ``expected`` (k,) what the model predicts after a refit to the samples' means and
-    pairs, ``seen`` (k,) the samples' statistics before the regression.
+    pairs, ``seen`` (k,) the samples' statistics before the regression. ``collective`` is the largest distance, in
+    standard errors, of the samples from the model in what pairs do together: energy, square of the number of +1.
     """
 
     seen: FloatArray
@@ -287,6 +288,7 @@ class Residuals:
     replicates: FloatArray
     std: FloatArray
     ratio: FloatArray
+    collective: float = 0.0
 
 
 def residuals(
@@ -354,7 +356,12 @@ def residuals(
         spread = np.sqrt((table.var(axis=0, ddof=1)).sum(axis=0))
     ratio = np.ones(len(observed)) if batches is None else variance_ratios(statistics, rows, batches)
     residual = observed - centre
-    return Residuals(seen, seen - residual, residual / np.sqrt(ratio), replicates, spread, ratio)
+    together = np.stack([each.collective.sum(axis=0) for each in found]) / n_rows
+    gap = np.abs(own.collective[0] / total - together.mean(axis=0))
+    error = np.maximum(together.std(axis=0, ddof=1), 1e-12) * np.sqrt(ratio.max())
+    return Residuals(
+        seen, seen - residual, residual / np.sqrt(ratio), replicates, spread, ratio, float((gap / error).max())
+    )
 
 
 def variance_ratios(statistics: Statistics, rows: SpinArray, batches: NDArray[np.int64]) -> FloatArray:
