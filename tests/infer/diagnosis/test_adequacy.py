@@ -243,10 +243,11 @@ def test_a_check_that_does_not_say_its_effect_is_named():
         Silent.run(SampledModel(COUPLINGS, FIELDS), samples, np.random.SeedSequence(0))
 
 
+@pytest.mark.slow
 def test_a_penalty_that_shrinks_all_pairs_is_not_taken_for_more_than_pairs(monkeypatch):
     # a thousand units with 3000 rows, a penalty of 3 and pairs only were said to miss energy and number of +1; single
     # pairs cannot show what the penalty took, the energy of all of them does
-    monkeypatch.setattr("infer.diagnosis.draws.ROWS", 20_000)
+    monkeypatch.setattr("infer.diagnosis.draws.ROWS", 8_000)
     rng = np.random.default_rng(0)
     couplings = np.triu(np.where(rng.random((60, 60)) < 0.1, rng.normal(0.0, 0.15, (60, 60)), 0.0), 1)
     dynamics = Glauber(couplings + couplings.T, temperature=1.0, fields=np.full(60, -0.8))
