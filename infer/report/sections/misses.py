@@ -12,7 +12,7 @@ from infer.diagnosis.check import percent
 from infer.diagnosis.residuals import MOST_PAIRS
 from infer.plot.axes import FEW_POINTS, cloud, identity, legend_above, log_ticks
 from infer.plot.svg import BLUE, VERMILION, drawing, new_axes
-from infer.report.layout import Number, Table, named, number, p_number, readable, typeset
+from infer.report.layout import Number, Table, number, p_number, readable, typeset
 from infer.report.results import Analysis
 from infer.report.section import Figure, Numbers, Section
 
@@ -192,7 +192,7 @@ def _checks(analysis: Analysis, numbers: Numbers) -> Table:
             outcomes[item.passed],
             p_number(item.p_value),
             item.judges,
-            typeset(named(item.effect, analysis.names)),
+            typeset(item.effect),
         )
         for item in analysis.diagnosis.checks
     ]
@@ -209,7 +209,7 @@ def _table_of_moments(analysis: Analysis, numbers: Numbers) -> Table:
     rows: list[Row] = [
         (
             name,
-            str(len(shown["observed"])),
+            f"{len(shown['observed']):,}",
             *(number(shown[key], 3) for key in ("rms_observed", "rms_difference", "rms_z", "pearson")),
         )
         for name, shown in numbers["adequacy"]["moments"].items()
