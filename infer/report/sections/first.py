@@ -71,7 +71,7 @@ class Claim:
 def subtitle(analysis: Analysis) -> str:
     """One line on the samples and the fit."""
     data, fit = analysis.data, analysis.fit
-    text = f"{data.n_samples:,} samples of {data.n_spins} spins"
+    text = f"{data.n_samples:,} samples of {data.n_spins:,} spins"
     if data.n_rows != data.n_samples:
         text += f" ({data.n_rows:,} different rows with weights)"
     if data.n_chains is not None and data.n_chains > 1:
@@ -166,7 +166,7 @@ def _by_likelihood(analysis: Analysis) -> bool:
 
 def _data_cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
     data = numbers["data"]
-    rows = f"{analysis.data.n_samples:,} × {analysis.data.n_spins}"
+    rows = f"{analysis.data.n_samples:,} × {analysis.data.n_spins:,}"
     n_runs = data["n_chains"] or 1
     order = "in time order" if data["time_ordered"] else "in no order in time"
     runs = f", {n_runs} runs" if n_runs > 1 else ""

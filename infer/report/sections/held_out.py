@@ -39,7 +39,7 @@ def held_out_scores(gains: Mapping[str, tuple[float, float]]) -> MatplotlibFigur
         axes.set_yticks(range(len(names)), [name.replace(" ", "\n") for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel("gain on independent (nats per row)")
-        axes.set_ylabel("model (name)")
+        axes.set_ylabel("model")
         axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 
