@@ -289,7 +289,7 @@ def _of_minima(found: EnergyLandscape) -> str:
     """Number of minima, and the method by which they were found."""
     lowest = number(float(found.energies[0]))
     if found.exact:
-        how = f"All {2**found.n_spins:,} states were enumerated."
+        how = f"All {2**found.n_spins} states were enumerated."
     else:
         how = (
             "There are too many states to enumerate: minima are those that descent from rows and from samples of the "
