@@ -12,6 +12,8 @@ from simulate.user_warnings import collected_warnings
 
 #: Largest standard error, in nats, that the partition function may add to a log-likelihood per row.
 WANTED_STD = 0.002
+#: The same for many spins, as a share of the standard error that rows leave: it adds half a per cent to that.
+WANTED_SHARE = 0.1
 
 
 def annealed_log_partition(
@@ -46,3 +48,8 @@ def annealed_log_partition(
         )
     unsure = bool(caught)
     return found.value, np.inf if unsure else found.std
+
+
+def known_to(std: float) -> str:
+    """Text on the accuracy of a log partition function that is too low for a score."""
+    return f"known to {std:.2g} nats only" if np.isfinite(std) else "not known: few annealed chains dominate it"
