@@ -19,6 +19,7 @@ from infer.estimators.likelihood.chain_kernels import anneal_chains
 from infer.estimators.likelihood.chain_moments import independent_spins
 from infer.estimators.likelihood.chains import PersistentChains, chain_generators, padded
 from infer.estimators.likelihood.enumeration import enumerate_states
+from infer.model import PairModel
 from simulate.checks import Seed, seed_sequence
 from simulate.threads import check_stop, in_threads
 from simulate.user_warnings import warn
@@ -32,6 +33,7 @@ SCATTER = 0.5  # variance of the logarithms of weights, below which more chains 
 BAD_SCATTER = 2.3  # variance above which the effective number of chains is below a tenth (for normal logarithms)
 MOST_SWEEPS = 30_000_000  # some seconds
 CENTRE_CHAINS, CENTRE_SWEEPS = 64, 200
+PILOT_CHAINS, FEW_TEMPERATURES = 200, 250  # that the number of steps of annealed states is chosen from
 CENTRE_SHRINKAGE = 0.999  # keeps means of spins that never changed in the chains inside -1 and 1
 
 
@@ -216,6 +218,16 @@ class AnnealingPath:
 
     def log_weights(self, n_chains: int, n_temperatures: int, seed: np.random.SeedSequence) -> FloatArray:
         """Logarithms of the importance weights (n_chains,) of chains along the path."""
+        return self.anneal(n_chains, n_temperatures, seed)[1]
+
+    def anneal(
+        self, n_chains: int, n_temperatures: int, seed: np.random.SeedSequence
+    ) -> tuple[NDArray[np.int8], FloatArray]:
+        """
+        Independent states (n_chains, n_spins) at the end of the path, and the logarithms of their importance weights.
+
+        With these weights the states represent the model, also where chains do not pass between its states.
+        """
         generator = np.random.default_rng(seed)
         spins = independent_spins(np.tanh(self.fields), n_chains, generator)
         weights = np.empty(n_chains)
@@ -238,7 +250,52 @@ class AnnealingPath:
                 anneal_chains(state[one], *fixed, spins[one], schedule, weights[one])
 
         in_threads(anneal, pairwise(edges), len(edges) - 1)
-        return weights
+        return spins, weights
+
+
+def annealed_states(
+    model: PairModel | CountModel,
+    n_states: int,
+    seed: np.random.SeedSequence,
+    *,
+    fewest: float = 1.0,
+    n_jobs: int | None = 1,
+) -> NDArray[np.int8] | None:
+    """
+    States of a model from annealing, drawn by their importance weights, where plain chains do not pass between them.
+
+    Parameters
+    ----------
+    model : PairModel or CountModel
+    n_states : int
+        Wanted number of states; fewer where that would take too long.
+    seed : SeedSequence
+    fewest : float
+        Least effective number of independent states, `(sum w)^2 / sum w^2` (Neal 2001).
+    n_jobs : int or None
+        Threads that share the chains; results do not depend on it.
+
+    Returns
+    -------
+    ndarray of int8, shape (n, n_spins), or None
+        In random order; None where fewer than ``fewest`` are independent.
+    """
+    path, weights = _better_path(CountModel.of(model), PILOT_CHAINS, FEW_TEMPERATURES, seed, effective_n_jobs(n_jobs))
+    steps = FEW_TEMPERATURES
+    while weights.var() > SCATTER and 2 * steps * fewest <= MOST_SWEEPS:
+        steps *= 2
+        weights = path.log_weights(PILOT_CHAINS, steps, seed.spawn(1)[0])
+    n = max(PILOT_CHAINS, min(n_states, MOST_SWEEPS // steps))
+    if n * _estimate(weights).effective_chains / PILOT_CHAINS < fewest / 2.0:
+        return None
+    states, weights = path.anneal(n, steps, seed.spawn(1)[0])
+    if _estimate(weights).effective_chains < fewest:
+        return None
+    shares = np.cumsum(np.exp(weights - weights.max()))
+    generator = np.random.default_rng(seed.spawn(1)[0])
+    points = (np.arange(n) + generator.random()) / n * shares[-1]
+    picked = np.searchsorted(shares, points).clip(max=n - 1)
+    return np.asarray(states[generator.permutation(picked)])
 
 
 def refuse_gaps(spins: NDArray[np.int8], purpose: str) -> None:

@@ -207,7 +207,8 @@ def _table_of_moments(analysis: Analysis, numbers: Numbers) -> Table:
     head = ("moments", "number", "rms", "rms difference", "rms difference / error", "correlation")
     note = (
         f"Errors: {analysis.adequacy.error_method}. A ratio near 1 is what noise alone gives (below 1 for moments that "
-        f"were fitted). Largest R-hat of the model’s own chains: {readable(analysis.adequacy.r_hat, 4)}."
+        f"were fitted). Largest R-hat of the model’s own {'annealed states' if analysis.adequacy.annealed else 'chains'}: "
+        f"{readable(analysis.adequacy.r_hat, 4)}."
     )
     return Table("Data against fitted model", head, rows, note)
 
