@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from infer.diagnosis.candidates import Candidate, Independent, Kinetic, Pair, PopulationCount, first_rows
+from infer.diagnosis.annealing import WANTED_STD
+from infer.diagnosis.candidates import Candidate, Independent, Kinetic, Pair, PopulationCount, doubt, first_rows
 from infer.files.json import to_plain_dict
 from infer.samples import Samples
 from infer.statistics.batches import batch_labels
@@ -26,6 +27,9 @@ MANY_SAMPLES = 20_000
 #: Rows times squared number of spins above which only one fold is evaluated, to limit the time.
 MANY_OPERATIONS = 1e9
 _FEWEST_TRAINING = 8
+#: Standard error of the log partition function, relative to that of a gain from the choice of rows, up to which there
+#: is a score although it exceeds `WANTED_STD`.
+_SMALL_SHARE = 0.1
 #: Standard errors above which one model counts as better than another.
 SIGMAS = 2.0
 #: The simpler model that each model is compared with.
@@ -132,7 +136,8 @@ def compare_models(
     -----
     The pair model predicts spins from the other spins of the same row, the kinetic model from the row before; the
     better score shows which of the two carries more information. The log partition function is exact up to 20 spins,
-    and by annealed importance sampling above; where its error exceeds 0.002 nats the pair model has no score.
+    and by annealed importance sampling above; its error is part of the standard errors. Where that exceeds 0.002 nats
+    and a tenth of the error that the choice of rows gives the gain, the model has no score.
 
     Examples
     --------
@@ -206,6 +211,14 @@ def held_out_scores(
     together = {name: np.concatenate(parts)[order] for name, parts in values.items() if name not in withheld}
     weighed = weighed[order]
     batches = _batches(samples, place[order])
+    for name in [each for each in together if variance[each] > 0.0]:
+        # errors of log Z are part of the errors of scores; larger than these they would decide a comparison
+        base, common = together.get(BASELINES.get(name, "")), math.sqrt(variance[name]) / total
+        if base is None:
+            continue
+        if common > max(WANTED_STD, _SMALL_SHARE * mean_with_error(together[name] - base, weighed, batches)[1]):
+            withheld[name] = doubt(name, common)
+    together = {name: each for name, each in together.items() if name not in withheld}
     scores, scores_std = {}, {}
     for name, each in together.items():
         mean, std = mean_with_error(each, weighed, batches)

@@ -33,6 +33,7 @@ SCATTER = 0.5  # variance of the logarithms of weights, below which more chains 
 BAD_SCATTER = 2.3  # variance above which the effective number of chains is below a tenth (for normal logarithms)
 MOST_SWEEPS = 30_000_000  # some seconds
 CENTRE_CHAINS, CENTRE_SWEEPS = 64, 200
+LEAST_COUNT_SHARE = 1e-4  # of a count that the chains do not visit, in the fit of the potential's quadratic part
 PILOT_CHAINS, FEW_TEMPERATURES = 200, 250  # that the number of steps of annealed states is chosen from
 CENTRE_SHRINKAGE = 0.999  # keeps means of spins that never changed in the chains inside -1 and 1
 
@@ -135,6 +136,7 @@ def log_partition(
         if number is not None and number < 2:
             raise ValueError(f"{name} must be at least 2, got {number}")
     root = seed_sequence(seed)
+    model, shift = _small_potential(model, root)
     steps = FIRST_TEMPERATURES if n_temperatures is None else n_temperatures
     path, weights = _better_path(model, n_chains, steps, root, effective_n_jobs(n_jobs))
     found = _estimate(weights)
@@ -156,7 +158,25 @@ def log_partition(
             ConvergenceWarning,
             stacklevel=2,
         )
-    return LogPartition(path.constant + found.value, found.std, found.effective_chains)
+    return LogPartition(shift + path.constant + found.value, found.std, found.effective_chains)
+
+
+def _small_potential(model: CountModel, seed: np.random.SeedSequence) -> tuple[CountModel, float]:
+    """
+    The same distribution with a potential that is small at the model's own counts, and the constant between them.
+
+    A potential and uniform couplings that cancel at full strength, but not on the way there, spoil the annealing.
+    """
+    if not model.potential.any():
+        return model, 0.0
+    start, own = seed.spawn(2)
+    spins = independent_spins(np.zeros(model.n_spins), CENTRE_CHAINS, np.random.default_rng(start))
+    chains = PersistentChains(spins, own)
+    run = (model.couplings, model.fields, CENTRE_SWEEPS)
+    chains.advance(*run, half_steps=model.half_steps)
+    states = chains.advance(*run, record=True, every=4, half_steps=model.half_steps)
+    seen = np.bincount(model.counts(states.reshape(-1, model.n_spins)), minlength=model.n_spins + 1)
+    return model.without_quadratic(seen / seen.sum() + LEAST_COUNT_SHARE)
 
 
 def _better_path(
@@ -280,7 +300,9 @@ def annealed_states(
     ndarray of int8, shape (n, n_spins), or None
         In random order; None where fewer than ``fewest`` are independent.
     """
-    path, weights = _better_path(CountModel.of(model), PILOT_CHAINS, FEW_TEMPERATURES, seed, effective_n_jobs(n_jobs))
+    path, weights = _better_path(
+        _small_potential(CountModel.of(model), seed)[0], PILOT_CHAINS, FEW_TEMPERATURES, seed, effective_n_jobs(n_jobs)
+    )
     steps = FEW_TEMPERATURES
     while weights.var() > SCATTER and 2 * steps * fewest <= MOST_SWEEPS:
         steps *= 2

@@ -180,10 +180,9 @@ def _judging(analysis: Analysis) -> str:
         annealed = " (from annealed states and their importance weights [neal], since plain chains do not agree)"
     return (
         f"{text}. Third moments, number of +1 and energy were compared with {found.adequacy.n_sets} sets of "
-        f"{found.adequacy.n_rows:,} rows drawn from the fitted model{annealed}, each statistic less its regression on means and "
-        "pairs and its spread scaled by the long-run variance of the samples; p-values with Holm’s correction [holm] "
-        "at "
-        f"level {found.false_alarms:g}."
+        f"{found.adequacy.n_rows:,} rows drawn from the fitted model{annealed}, each statistic less its regression on "
+        "means and pairs and its spread scaled by the long-run variance of the samples; p-values with Holm’s "
+        f"correction [holm] at level {found.false_alarms:g}."
     )
 
 

@@ -205,9 +205,10 @@ def _table_of_moments(analysis: Analysis, numbers: Numbers) -> Table:
         for name, shown in numbers["adequacy"]["moments"].items()
     ]
     head = ("moments", "number", "rms", "rms difference", "rms difference / error", "correlation")
+    drawn = "annealed states" if analysis.adequacy.annealed else "chains"
     note = (
         f"Errors: {analysis.adequacy.error_method}. A ratio near 1 is what noise alone gives (below 1 for moments that "
-        f"were fitted). Largest R-hat of the model’s own {'annealed states' if analysis.adequacy.annealed else 'chains'}: "
+        f"were fitted). Largest R-hat of the model’s own {drawn}: "
         f"{readable(analysis.adequacy.r_hat, 4)}."
     )
     return Table("Data against fitted model", head, rows, note)

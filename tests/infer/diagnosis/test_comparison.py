@@ -1,7 +1,9 @@
 """Held-out scores against enumeration and scikit-learn, models whose order is known, independence and information."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -307,3 +309,47 @@ def test_means_with_errors_are_those_of_textbooks():
     means = values.reshape(10, 3).mean(axis=1)
     assert mean == pytest.approx(means.mean())
     assert std == pytest.approx(means.std(ddof=1) / np.sqrt(10) * 2.262157 / 1.959964, rel=1e-6)
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """Scores of known scatter with a given standard error of the log partition function."""
+
+    common_std: float
+    name: ClassVar[str] = "pair"
+    needs_time: ClassVar[bool] = False
+
+    def score(self, samples, fold, seed):
+        independent = Independent().score(samples, fold, seed).values
+        return Scored(independent + 3.0 + np.random.default_rng(seed).normal(0, 1, len(fold.test)), self.common_std)
+
+
+@pytest.mark.parametrize(("common", "scored"), [(0.0019, True), (0.008, True), (0.02, False), (np.inf, False)])
+def test_a_doubtful_partition_function_withholds_a_score_where_it_would_decide(common, scored):
+    # 400 rows with a scatter of 1: the gain has an error of 0.05, and a tenth of it, over four folds, is 0.01 a fold
+    models = Independent(), Shifted(common)
+    found = held_out_scores(Samples.of(coins(400, 5), ordered=False), models, n_folds=4, seed=seed())
+    assert ("pair - independent" in found.gains) == scored
+    assert ("pair" in found.scores) == scored
+    if scored:
+        gain, std = found.gains["pair - independent"]
+        assert gain == pytest.approx(3.0, abs=0.2)
+        assert 0.04 < std < 0.06
+    else:
+        assert "the log partition function of the pair model" in found.withheld["pair"]
+        assert "inf " not in found.verdict
+
+
+def test_annealing_of_a_population_count_does_not_depend_on_where_its_quadratic_part_stands():
+    plain = CountModel(exact.random_couplings(12, 0.3, seed=1), np.full(12, -0.5), np.zeros(13))
+    # the same distribution: uniform couplings of -1.5 and a potential that cancels them
+    moved, constant = CountModel(plain.couplings, plain.fields, -3.0 * np.arange(13.0) ** 2).without_quadratic(
+        np.ones(13)
+    )
+    mixed = CountModel(moved.couplings, moved.fields, 3.0 * np.arange(13.0) ** 2)
+    states = exact.all_states(12)
+    np.testing.assert_allclose(mixed.energies(states) - constant, plain.energies(states), atol=1e-9)
+    found = log_partition(mixed, method="ais", n_temperatures=200, n_chains=200)
+    truth = log_partition(mixed).value
+    assert found.std < 0.02  # on the way of the potential as given 0.06
+    assert found.value == pytest.approx(truth, abs=4.5 * found.std)
