@@ -139,6 +139,10 @@ def compare_models(
     and by annealed importance sampling above; its error is part of the standard errors. Where that exceeds 0.002 nats
     and a tenth of the error that the choice of rows gives the gain, the model has no score.
 
+    Above 20 spins the population-count model is fitted by Monte Carlo, which takes tens of seconds for 30 spins; ask
+    for it with ``models=(Independent(), Pair(), PopulationCount(most_spins=30), Kinetic())``, classes of
+    ``infer.diagnosis.candidates``.
+
     Examples
     --------
     >>> import numpy as np

@@ -156,6 +156,27 @@ def test_pair_models_are_not_called_population_count_models():
     assert called <= 7
 
 
+@pytest.mark.validation
+@pytest.mark.parametrize(("depth", "runs"), [(0.4, 5), (0.0, 60)])
+def test_population_counts_above_twenty_spins(depth, runs):
+    """A planted potential is found, and pair models are not called population-count models; by Monte Carlo."""
+    called, scored = 0, 0
+    for number in range(runs):
+        samples = Samples.of(counted(30, 1000, depth, number), ordered=False)
+        models = Pair(), PopulationCount(most_spins=30)
+        gain = compare_models(samples, models=models, n_folds=2, seed=number).gains.get("k-pairwise - pair")
+        scored += gain is not None
+        called += gain is not None and gain[0] > 2 * gain[1]
+    with VALIDATION.open("a") as file:
+        file.write(
+            f"\n- `compare_models`, 30 spins by Monte Carlo, 1000 rows, potential of depth {depth:g}, {scored} runs of "
+            f"{runs} with a score: the population-count model counts as better in {called}.\n"
+        )
+    assert scored >= 0.9 * runs
+    # more than 7 of 60 would be a rate above 5 % (binomial, false alarms 1 %)
+    assert called <= 7 if depth == 0.0 else called >= 0.9 * runs
+
+
 def test_kinetic_scores_are_those_of_scikit_learn():
     rows = coins(400, 5)
     rows[1:, 2] = np.where(np.random.default_rng(1).random(399) < 0.7, rows[:-1, 4], rows[1:, 2])

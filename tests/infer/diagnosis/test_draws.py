@@ -28,6 +28,7 @@ def model(monkeypatch):
     return two_parties(0.3, 0.03)
 
 
+@pytest.mark.slow
 def test_states_that_chains_do_not_pass_between_have_their_shares(model):
     truth, _ = enumerate_states(model.couplings, model.fields).moments()
     rows = exact.draw(model.couplings, 60, model.fields, seed=0)
