@@ -273,6 +273,7 @@ def collapse_rows(
     key = np.empty(n_rows, dtype=np.uint64)
     step = max(1, COLLAPSE_BYTES // (8 * n_spins))
     for start in range(0, n_rows, step):
+        check_map(spins)
         key[start : start + step] = _row_hash(spins[start : start + step])
         release_pages(spins)
     if weight is not None:

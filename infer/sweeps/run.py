@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext, suppress
 from hashlib import sha256
@@ -21,14 +21,14 @@ from infer.sweeps.cell import Outcome, try_cell
 from infer.sweeps.plan import Cell, plan_sweep
 from infer.sweeps.store import Store
 from infer.sweeps.table import read_sweep
-from simulate.user_warnings import filters_restored
+from simulate.user_warnings import filters_restored, libraries_silenced
 
 __all__ = ["default_store", "sweep"]
 
 BACKENDS = ("loky", "threading", "dask")
 SECONDS_FOR_WORKERS = 60.0
 SECONDS_BETWEEN_LOOKS = 0.02
-RunCells = Callable[[list[Cell]], Iterator[Outcome]]
+RunCells = Callable[[list[Cell]], Generator[Outcome, None, None]]
 
 
 def sweep(
@@ -173,9 +173,14 @@ def _compute(waiting: list[Cell], kept: Store, run_cells: RunCells, total: int, 
         filters_restored(),
         tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar,
     ):
-        for outcome in run_cells(waiting):
-            kept.put(outcome)
-            bar.update()
+        outcomes = run_cells(waiting)
+        try:
+            for outcome in outcomes:
+                kept.put(outcome)
+                bar.update()
+        finally:
+            with libraries_silenced():  # joblib warns of results that were not used, as after an error of the disk
+                outcomes.close()
 
 
 @contextmanager
@@ -215,7 +220,7 @@ def _on_cluster(client: Any) -> RunCells:
         except TimeoutError:
             raise TimeoutError(f"the Dask cluster has no worker after {SECONDS_FOR_WORKERS:g} seconds") from None
 
-    def run_cells(cells: list[Cell]) -> Iterator[Outcome]:
+    def run_cells(cells: list[Cell]) -> Generator[Outcome, None, None]:
         from distributed import KilledWorker
 
         futures = client.map(try_cell, cells, pure=False)
