@@ -67,7 +67,7 @@ def release_pages(spins: NDArray) -> None:
     what the user has written, and releasing them would discard it.
     """
     mapped, pages = _map_of(spins)
-    if mapped is not None and mapped.mode in ("r", "r+", "w+") and hasattr(pages, "madvise"):
+    if mapped is not None and pages is not None and mapped.mode in ("r", "r+", "w+") and hasattr(pages, "madvise"):
         pages.madvise(mmap.MADV_DONTNEED)
 
 
