@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext, suppress
@@ -28,6 +29,8 @@ __all__ = ["default_store", "sweep"]
 BACKENDS = ("loky", "threading", "dask")
 SECONDS_FOR_WORKERS = 60.0
 SECONDS_BETWEEN_LOOKS = 0.02
+SECONDS_BETWEEN_PARENTS = 1.0
+_watching = False  # whether this process is a worker that watches its driver
 RunCells = Callable[[list[Cell]], Generator[Outcome, None, None]]
 
 
@@ -193,7 +196,8 @@ def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> 
         client = active.client if type(active).__name__ == "DaskDistributedBackend" else None
         if backend != "dask" and client is None:
             parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
-            yield lambda cells: parallel(delayed(try_cell)(cell) for cell in cells)
+            driver = os.getpid()
+            yield lambda cells: parallel(delayed(_in_worker)(driver, try_cell, cell) for cell in cells)
             return
     try:
         from distributed import Client, get_client
@@ -209,6 +213,25 @@ def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> 
         except ValueError:
             raise InputError("the backend dask needs a scheduler: give its address, such as tcp://host:8786") from None
     yield _on_cluster(client)
+
+
+def _in_worker(driver: int, compute: Callable[[Cell], Outcome], cell: Cell) -> Outcome:
+    """Compute a cell, in a process that ends when that of the driver does.
+
+    Workers of joblib would wait for further cells of a driver that was killed, for five minutes.
+    """
+    global _watching
+    if os.getppid() == driver and not _watching:
+        _watching = True
+        threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+    return compute(cell)
+
+
+def _end_with(driver: int) -> None:
+    """End this process soon after its parent, which leaves it to another one."""
+    while os.getppid() == driver:
+        sleep(SECONDS_BETWEEN_PARENTS)
+    os._exit(1)
 
 
 def _on_cluster(client: Any) -> RunCells:

@@ -1,5 +1,6 @@
 """Workers of a sweep that are killed from outside: one line, status, cells that are kept. Results: VALIDATION.md."""
 
+import os
 import random
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from infer.sweeps.store import Store
 from tests.infer.sweeps.test_sweeps import SMALL, TOML, assert_same, killed_by_one
 
 REVERIE = Path(sys.executable).with_name("reverie")
+TIMES = max(1, int(os.environ.get("REVERIE_SIGNALS", "20")) // 5)
 LONGEST = 60.0  # seconds from the kill to the end
 
 
@@ -25,7 +27,7 @@ def kept_in(path):
         return store.outcomes()
 
 
-@pytest.mark.slow
+@pytest.mark.validation
 def test_a_worker_process_that_is_killed_ends_the_sweep(tmp_path, monkeypatch):
     monkeypatch.setattr(driver, "try_cell", killed_by_one)
     path = tmp_path / "s.sqlite"
@@ -37,6 +39,28 @@ def test_a_worker_process_that_is_killed_ends_the_sweep(tmp_path, monkeypatch):
     cells = {cell.key: cell for cell in plan_sweep(SMALL).cells}
     assert all(cells[key].dynamics != "glauber" for key in kept_in(path))
     assert_same(sweep(SMALL, path), sweep(SMALL, tmp_path / "whole.sqlite"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_worker_ends_with_its_driver():
+    """It waited for further cells for five minutes."""
+    code = """
+import os, signal, sys, time
+from infer.sweeps.run import _in_worker
+driver = os.getpid()
+if os.fork() == 0:
+    sys.stdout.write(_in_worker(driver, str.upper, "computed"))
+    sys.stdout.flush()
+    os.kill(driver, signal.SIGKILL)
+    time.sleep(60)
+    sys.stdout.write(", waits")
+    os._exit(0)
+time.sleep(60)
+"""
+    # the output ends when nobody is left who could write to it
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False)
+    assert (found.returncode, found.stdout) == (-signal.SIGKILL, "COMPUTED"), found.stderr
 
 
 def workers_of(process):
@@ -57,7 +81,7 @@ def test_processes_killed_at_random_moments(tmp_path, killed, record_property):
     whole = sweep(config, tmp_path / "whole.sqlite")
     rng = random.Random(killed)
     path, statuses, slowest, kept = tmp_path / "s.sqlite", [], 0.0, {}
-    for _ in range(4):
+    for _ in range(TIMES):
         if len(kept) == len(whole):
             path.unlink()
             kept = {}
