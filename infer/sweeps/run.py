@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext, suppress
 from hashlib import sha256
+from multiprocessing import current_process
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -224,6 +225,8 @@ def _in_worker(driver: int, compute: Callable[[Cell], Outcome], cell: Cell) -> O
     if os.getppid() == driver and not _watching:
         _watching = True
         threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+    elif not _watching and current_process().name.startswith("LokyProcess"):
+        os._exit(1)  # the driver was killed while this worker started
     return compute(cell)
 
 
