@@ -71,7 +71,7 @@ def test_results_are_shown_in_a_line():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = compare(model.couplings, patterns, n_null=20, seed=0)
-    path = infer.penalty_path(rows, [0.1, 0.01])
+    path = infer.penalty_path(PseudoLikelihood("l1"), rows, [0.1, 0.01])
     assert repr(found) == f"Similarity({found.verdict!r})"
     assert repr(model) == "PairModel(couplings=<float64 20x20>, fields=<float64 20>)"
     assert "couplings=<float64 2x5x5>" in repr(path)
