@@ -125,7 +125,7 @@ class Diagnosis:
     @property
     def accepted(self) -> bool:
         """Whether the fit was accepted, so that claims can rest on it."""
-        return self.converged and self.adequacy.fit.accepted
+        return self.converged and not self.adequacy.refused
 
     @property
     def judged(self) -> bool:
@@ -357,6 +357,8 @@ def _checks(found: Diagnosis) -> tuple[CheckResult, ...]:
     lines = []
     for name, check in found.adequacy.checks.items():
         passed: bool | None = found.adequacy.fit.accepted and found.converged
+        if not (passed or found.adequacy.refused or not found.converged):
+            passed = None
         if judges[name] != "fit":
             passed = name not in failed if found.judged else None
         lines.append(CheckResult(name, judges[name], check.p_value, check.effect, passed))
@@ -422,7 +424,7 @@ def _time_claim(found: Diagnosis) -> str:
 def _summary(found: Diagnosis) -> str:
     """Claims and table of the checks for a terminal."""
     outcomes = {True: "passes", False: "FAILS", None: "not judged"}
-    lines = [f"{found.n_samples:,} samples of {found.n_spins} spins"]
+    lines = [f"{found.n_samples:,} samples of {found.n_spins:,} spins"]
     lines += [f"  {claim}" for claim in found.claims.values()]
     lines.append(f"  {'check':<24} {'judges':<9} {'p':>8}  {'outcome':<11} largest deviation")
     for check in found.checks:

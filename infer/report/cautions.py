@@ -35,7 +35,7 @@ def collect(
     if n_samples < n_spins**2 and np.isfinite(couplings_std[above]).any():
         size, error = np.sqrt(np.mean(couplings[above] ** 2)), np.nanmedian(couplings_std[above])
         found.append(
-            f"{n_samples:,} samples are few for {len(above[0]):,} couplings of {n_spins} spins: the typical standard "
+            f"{n_samples:,} samples are few for {len(above[0]):,} couplings of {n_spins:,} spins: the typical standard "
             f"error is {error:.2g}, the couplings are {size:.2g} (root mean square). Trust what many couplings say "
             "together more than single ones."
         )
@@ -65,7 +65,7 @@ def collect(
             f"{escaped.sentence[0].upper()}{escaped.sentence[1:]}. Do not use its couplings"
             + ("." if likelihood else ": fit by maximum likelihood.")
         )
-    if fit.converged and not diagnosis.adequacy.fit.accepted:
+    if fit.converged and diagnosis.adequacy.refused:
         found.append(
             f"{diagnosis.adequacy.fit.verdict} Claims that rest on the fit are withheld. "
             + ("Fit with another penalty." if likelihood else "Fit by maximum likelihood, or with a weaker penalty.")

@@ -303,6 +303,49 @@ def test_rare_independent_spins_are_reversible():
     assert alarms < 6
 
 
+def count_rare(share, n_runs):
+    """Of records of ten independent spins that are rarely +1: called irreversible, and drifting."""
+    alarms = np.zeros(2, dtype=int)
+    for number in range(n_runs):
+        rows = np.where(np.random.default_rng([number, 13]).random((5000, 10)) < share, 1, -1).astype(np.int8)
+        reversal, drift = judge(rows, None, np.zeros((10, 10)), number)
+        alarms += [reversal.reversible is False, drift.stationary is False]
+    return alarms
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize("share", [0.003, 0.01, 0.05])
+def test_false_alarms_of_rare_independent_spins(share, record_property):
+    # 200 records at 5 %: more than 18 with probability 0.6 %; rare events make tests careful, not bold
+    alarms = count_rare(share, 200)
+    record_property(str(share), str(alarms))
+    assert np.all(alarms <= 18), alarms
+
+
+def count_trials(n_trials, length, last, n_runs):
+    """Of records of trials whose rates go from 20 % to that of the last: called drifting, and by the test of runs."""
+    alarms = np.zeros(2, dtype=int)
+    for number in range(n_runs):
+        rng = np.random.default_rng([number, n_trials, length])
+        share = np.repeat(np.linspace(0.2, last, n_trials), length)
+        rows = np.where(rng.random((n_trials * length, 10)) < share[:, None], 1, -1).astype(np.int8)
+        observables = collective_observables(rows, np.zeros((10, 10)), np.zeros(10))
+        blocks = time_blocks(observables, np.repeat(np.arange(n_trials), length), 1)
+        found = drift_test(rows, observables, blocks, seed=seed(number))
+        alarms += [found.stationary is False, found.tests["run to run"] <= 0.05]
+    return alarms
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize(("n_trials", "length"), [(12, 200), (40, 50), (100, 20)])
+def test_false_alarms_and_power_of_drift_from_trial_to_trial(n_trials, length, record_property):
+    # 200 records at 5 %: more than 18 with probability 0.6 %
+    still, rising = count_trials(n_trials, length, 0.2, 200), count_trials(n_trials, length, 0.3, 40)
+    record_property(f"{n_trials} x {length}", f"{still} of 200, {rising} of 40")
+    assert np.all(still <= 18), still
+    assert rising[0] >= 36, rising
+
+
 EQUILIBRIA = [(10, 0.5, 1000, 1, False), (20, 0.8, 500, 4, True), (20, 1.0, 2000, 1, False)]
 
 
