@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from infer.errors import InputError
-
 __all__ = [
     "binarise",
     "check_confidence",
@@ -72,7 +70,7 @@ def release_pages(spins: NDArray) -> None:
 
 
 def check_map(values: NDArray) -> None:
-    """Raise an InputError if the file of a memory map is shorter than when it was opened.
+    """Raise a ValueError if the file of a memory map is shorter than when it was opened.
 
     The system ends a process that reads where the file is no more (SIGBUS), without a line.
     """
@@ -86,7 +84,7 @@ def check_map(values: NDArray) -> None:
     # numpy maps whole pages, from the one in which the array begins
     needed = mapped.offset - mapped.offset % mmap.ALLOCATIONGRANULARITY + len(pages)
     if found < needed:
-        raise InputError(
+        raise ValueError(
             f"{mapped.filename or 'the file of the samples'} was cut from {needed:,} to {found:,} bytes after it was "
             "opened; read it again once it is written in full"
         )

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 import infer.recordings.read as reading
 from infer import PseudoLikelihood, diagnose, read_recording
 from infer.cli.commands import app
-from infer.errors import InputError
 from infer.samples import Samples
 from infer.sweeps import run as driver
 from infer.sweeps.cell import NUMBERS, Outcome
@@ -185,7 +184,7 @@ def test_a_memory_map_that_was_cut_is_refused(large, use):
         "diagnose": lambda: diagnose(model, recording),
         "a view": lambda: PseudoLikelihood().fit(np.asarray(recording.spins)[100:][:, 1:]),
     }
-    with pytest.raises(InputError, match=r"large\.npy was cut from 300,128 to 5,000 bytes after it was opened"):
+    with pytest.raises(ValueError, match=r"large\.npy was cut from 300,128 to 5,000 bytes after it was opened"):
         calls[use]()
 
 
@@ -199,7 +198,7 @@ def test_a_memory_map_that_is_cut_between_two_chunks_is_refused(large, monkeypat
         return solve(self, samples)
 
     monkeypatch.setattr(PseudoLikelihood, "solve", cut_and_solve)
-    with pytest.raises(InputError, match=r"was cut from 300,128 to 100,000 bytes"):
+    with pytest.raises(ValueError, match=r"was cut from 300,128 to 100,000 bytes"):
         PseudoLikelihood().fit(recording)
 
 
@@ -210,7 +209,7 @@ def test_a_map_of_a_part_of_a_file_is_no_shorter_than_its_pages(tmp_path):
     os.truncate(path, 11_000)  # what the map shows is there
     assert Samples.of(part).spins.sum() == 2000
     os.truncate(path, 10_999)
-    with pytest.raises(InputError, match=r"raw was cut from 11,000 to 10,999 bytes"):
+    with pytest.raises(ValueError, match=r"raw was cut from 11,000 to 10,999 bytes"):
         _ = Samples.of(part).spins
 
 
