@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from infer.errors import InputError
 from infer.model import PairModel, SpinModel
 from infer.types import FloatArray, IntArray
+from infer.wording import brief
 
 __all__ = ["CountModel", "model_of", "pairs_only"]
 
@@ -45,6 +46,8 @@ class CountModel(SpinModel):
     """
 
     potential: FloatArray
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, model: Any, fields: ArrayLike | None = None, potential: ArrayLike | None = None) -> Self:

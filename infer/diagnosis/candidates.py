@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from sklearn.base import clone
 
-from infer.diagnosis.annealing import WANTED_STD, annealed_log_partition
+from infer.diagnosis.annealing import WANTED_SHARE, WANTED_STD, annealed_log_partition
 from infer.diagnosis.refit import Refit, exactly_possible, fit_exactly, smoothed_moments, with_constants
-from infer.estimators.kinetic.regressions import fit_kinetic
+from infer.diagnosis.score_errors import batches_of, mean_with_error
+from infer.estimators.kinetic.regressions import fit_kinetic, metric_rows
 from infer.estimators.kinetic.steps import Steps
 from infer.estimators.likelihood.maximise import maximise
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
@@ -26,6 +28,8 @@ from simulate.user_warnings import collected_warnings, libraries_silenced
 #: Largest gradient at which a kinetic model is scored.
 _KINETIC_TOLERANCE = 1e-4
 _MOST_KINETIC_VALUES = 10_000_000
+#: Operations of the metrics of all spins of a kinetic model above which it is not fitted: it takes minutes.
+_MOST_KINETIC_WORK = 3e11
 #: Spins up to which pair models are fitted by Monte Carlo maximum likelihood.
 MOST_MONTE_CARLO_SPINS = 120
 _STARTS = 20_000
@@ -106,11 +110,24 @@ class Pair:
             estimator=self.estimator,
             prefer_estimator=self.prefer_estimator,
             seed=seed,
+            wanted=lambda model: self._wanted(model, samples, fold),
             n_jobs=self.n_jobs,
         )
         if not refit.accepted:
             return Scored(np.zeros(len(fold.test)), 0.0, f"the pair model was not fitted: {refit.why_not}")
         return _scored(self.name, refit, samples.spins[fold.test])
+
+    def _wanted(self, model: PairModel, samples: Samples, fold: Fold) -> float:
+        """Standard error of the log partition function that is aimed at: for many spins no smaller than it helps."""
+        few = model.n_spins <= MOST_MONTE_CARLO_SPINS
+        return WANTED_STD if few else max(WANTED_STD, WANTED_SHARE * self._error_of_gain(model, samples, fold))
+
+    def _error_of_gain(self, model: PairModel, samples: Samples, fold: Fold) -> float:
+        """Standard error of the gain over independent spins, without that of the partition function."""
+        first = Independent().score(samples, fold, np.random.SeedSequence(0)).values
+        gain = -model.energies(samples.spins[fold.test]) - first
+        weight = np.ones(len(gain)) if fold.test_weight is None else fold.test_weight
+        return mean_with_error(gain, weight, batches_of(samples, fold.test))[1]
 
 
 @dataclass(frozen=True)
@@ -148,7 +165,7 @@ def doubt(name: str, std: float) -> str:
     """Reason why there is no score of a model whose log partition function has a large standard error."""
     model = {"k-pairwise": "population-count"}.get(name, name)
     if not np.isfinite(std):
-        return f"few chains dominate the log partition function of the {model} model"
+        return f"few annealed chains dominate the log partition function of the {model} model"
     return f"the log partition function of the {model} model is known to {std:.2g} nats only"
 
 
@@ -188,6 +205,10 @@ class Kinetic:
         train = np.setdiff1d(fold.train, first, assume_unique=True)
         most = max(1000, _MOST_KINETIC_VALUES // samples.n_spins)
         train = train[:: max(1, -(-len(train) // most))]
+        work = float(min(len(train), metric_rows(samples.n_spins))) * samples.n_spins**3
+        if work > _MOST_KINETIC_WORK:
+            why = f"{samples.n_spins:,} regressions on {samples.n_spins:,} spins each would take too long"
+            return Scored(np.zeros(len(fold.test)), 0.0, why)
         alpha = 1.0 / len(train) if self.alpha is None else self.alpha
         found = fit_kinetic(Steps(spins, train, n_lags=1), ridge=alpha, tol=_KINETIC_TOLERANCE)
         local = spins[fold.test - 1] @ found.couplings.T + found.fields
@@ -207,7 +228,7 @@ def fit_pairs(
     estimator: Any = None,
     prefer_estimator: bool = False,
     seed: np.random.SeedSequence,
-    wanted: float = WANTED_STD,
+    wanted: Callable[[PairModel], float] | None = None,
     n_jobs: int | None = 1,
 ) -> Refit:
     """Fit the pair model to rows by maximum likelihood, and compute its log partition function.
@@ -223,8 +244,8 @@ def fit_pairs(
     prefer_estimator : bool
         Whether the estimator is taken wherever states cannot be enumerated.
     seed : SeedSequence
-    wanted : float
-        Standard error of the log partition function.
+    wanted : callable, optional
+        Standard error of the log partition function that is wanted for the model as fitted; 0.002 by default.
     n_jobs : int or None
         Threads of the log partition function; results do not depend on it.
 
@@ -250,7 +271,8 @@ def fit_pairs(
         fitted = _fit_by_estimator(rows, weight, alpha, estimator)
     if not fitted.accepted:
         return fitted
-    value, std = annealed_log_partition(fitted.model, anneal_seed, wanted, n_jobs)
+    precision = WANTED_STD if wanted is None else wanted(fitted.model)
+    value, std = annealed_log_partition(fitted.model, anneal_seed, precision, n_jobs)
     return dataclasses.replace(fitted, log_partition=value, log_partition_std=std)
 
 

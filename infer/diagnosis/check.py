@@ -69,6 +69,6 @@ def nats(value: float, std: float | None = None) -> str:
 
 
 def spin_name(samples: Any, spin: int) -> str:
-    """Name of a spin, or its number where it has no name."""
-    names = samples.names
-    return f"spin {spin}" if names is None or names[spin] == str(spin) else str(names[spin])
+    """Name of a spin, or its number where it has no name; of units that are called by numbers "spin 24"."""
+    name = str(spin) if samples.names is None else str(samples.names[spin])
+    return f"spin {name}" if name.isdecimal() else name

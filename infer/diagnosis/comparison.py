@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from infer.diagnosis.annealing import WANTED_STD
 from infer.diagnosis.candidates import Candidate, Independent, Kinetic, Pair, PopulationCount, doubt, first_rows
+from infer.diagnosis.score_errors import batches_of, mean_with_error
 from infer.files.json import to_plain_dict
 from infer.samples import Samples
-from infer.statistics.batches import batch_labels
 from infer.statistics.folds import N_FOLDS, contiguous_folds
-from infer.types import FloatArray, IntArray
+from infer.types import FloatArray
 from infer.wording import with_error
 from simulate.checks import Seed, seed_sequence
 
@@ -29,7 +28,7 @@ MANY_OPERATIONS = 1e9
 _FEWEST_TRAINING = 8
 #: Standard error of the log partition function, relative to that of a gain from the choice of rows, up to which there
 #: is a score although it exceeds `WANTED_STD`.
-_SMALL_SHARE = 0.1
+_LARGEST_SHARE = 0.5
 #: Standard errors above which one model counts as better than another.
 SIGMAS = 2.0
 #: The simpler model that each model is compared with.
@@ -53,6 +52,9 @@ class ModelComparison:
         function), all from the same rows.
     withheld : dict of str
         Models without a score, and the reason.
+    partition_std : dict of float
+        Standard error of the score by that of the log partition function, zero where it is exact; part of the errors
+        above.
     n_folds, n_rows : int
         Number of folds evaluated, and of held-out samples that scores are averaged over.
     first_rows_left_out : bool
@@ -64,6 +66,7 @@ class ModelComparison:
     gains: dict[str, tuple[float, float]]
     over_independent: dict[str, tuple[float, float]]
     withheld: dict[str, str]
+    partition_std: dict[str, float]
     n_folds: int
     n_rows: int
     first_rows_left_out: bool
@@ -136,8 +139,9 @@ def compare_models(
     -----
     The pair model predicts spins from the other spins of the same row, the kinetic model from the row before; the
     better score shows which of the two carries more information. The log partition function is exact up to 20 spins,
-    and by annealed importance sampling above; its error is part of the standard errors. Where that exceeds 0.002 nats
-    and a tenth of the error that the choice of rows gives the gain, the model has no score.
+    and by annealed importance sampling above: with a standard error of 0.002 nats, or, for more than 120 spins, of a
+    tenth of that of the gain of the pair model where that is larger. It is part of the standard errors. Where it
+    exceeds both 0.002 nats and half of the error that the choice of rows gives the gain, the model has no score.
 
     Above 20 spins the population-count model is fitted by Monte Carlo, which takes tens of seconds for 30 spins; ask
     for it with ``models=(Independent(), Pair(), PopulationCount(most_spins=30), Kinetic())``, classes of
@@ -214,23 +218,24 @@ def held_out_scores(
     total = float(weighed.sum())
     together = {name: np.concatenate(parts)[order] for name, parts in values.items() if name not in withheld}
     weighed = weighed[order]
-    batches = _batches(samples, place[order])
+    batches = batches_of(samples, place[order])
     for name in [each for each in together if variance[each] > 0.0]:
         # errors of log Z are part of the errors of scores; larger than these they would decide a comparison
         base, common = together.get(BASELINES.get(name, "")), math.sqrt(variance[name]) / total
         if base is None:
             continue
-        if common > max(WANTED_STD, _SMALL_SHARE * mean_with_error(together[name] - base, weighed, batches)[1]):
+        if common > max(WANTED_STD, _LARGEST_SHARE * mean_with_error(together[name] - base, weighed, batches)[1]):
             withheld[name] = doubt(name, common)
     together = {name: each for name, each in together.items() if name not in withheld}
     scores, scores_std = {}, {}
+    partition_std = {name: math.sqrt(variance[name]) / total for name in together}
     for name, each in together.items():
         mean, std = mean_with_error(each, weighed, batches)
-        scores[name], scores_std[name] = mean, math.hypot(std, math.sqrt(variance[name]) / total)
+        scores[name], scores_std[name] = mean, math.hypot(std, partition_std[name])
 
     def gain(name: str, base: str) -> tuple[float, float]:
         mean, std = mean_with_error(together[name] - together[base], weighed, batches)
-        return mean, math.hypot(std, math.sqrt(variance[name] + variance[base]) / total)
+        return mean, math.hypot(std, partition_std[name], partition_std[base])
 
     gains = {
         f"{name} - {base}": gain(name, base)
@@ -239,32 +244,9 @@ def held_out_scores(
     }
     first = "independent"
     over = {name: gain(name, first) for name in together if name != first and first in together}
-    return ModelComparison(scores, scores_std, gains, over, withheld, n_evaluated, round(total), len(skipped) > 0)
-
-
-def _batches(samples: Samples, place: IntArray) -> IntArray | None:
-    """Batch, contiguous in time, of each held-out row; None where rows have no order."""
-    if not samples.ordered:
-        return None
-    labels = batch_labels(samples.n_rows, samples.chains)[place]
-    return np.asarray(np.unique(labels, return_inverse=True)[1])
-
-
-def mean_with_error(values: FloatArray, weight: FloatArray, batches: IntArray | None) -> tuple[float, float]:
-    """Weighted mean and its standard error, from batches where there are any.
-
-    With few batches the error is widened by the ratio of the 97.5 % quantiles of Student's t and the normal
-    distribution, so that two standard errors have the same coverage as with many.
-    """
-    total = float(weight.sum())
-    mean = float(weight @ values / total)
-    if batches is None:
-        # a row with a count stands for that many independent samples
-        return mean, math.sqrt(float(weight @ (values - mean) ** 2) / total / max(total - 1.0, 1.0))
-    sums = np.bincount(batches, weights=weight * (values - mean))
-    n = len(sums)
-    std = float(np.sqrt(np.sum(sums**2) * n / max(n - 1, 1)) / total)
-    return mean, std * float(stats.t.ppf(0.975, max(n - 1, 1)) / stats.norm.ppf(0.975))
+    return ModelComparison(
+        scores, scores_std, gains, over, withheld, partition_std, n_evaluated, round(total), len(skipped) > 0
+    )
 
 
 def _sentence(name: str, gain: float, std: float) -> str:

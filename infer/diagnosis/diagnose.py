@@ -424,7 +424,7 @@ def _time_claim(found: Diagnosis) -> str:
 def _summary(found: Diagnosis) -> str:
     """Claims and table of the checks for a terminal."""
     outcomes = {True: "passes", False: "FAILS", None: "not judged"}
-    lines = [f"{found.n_samples:,} samples of {found.n_spins} spins"]
+    lines = [f"{found.n_samples:,} samples of {found.n_spins:,} spins"]
     lines += [f"  {claim}" for claim in found.claims.values()]
     lines.append(f"  {'check':<24} {'judges':<9} {'p':>8}  {'outcome':<11} largest deviation")
     for check in found.checks:

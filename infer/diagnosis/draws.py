@@ -210,10 +210,11 @@ def chains_r_hat(states: NDArray[np.int8], model: PairModel, n_modes: int = 3) -
         return float("nan")
     # a few hundred draws a chain are enough for R-hat
     seen = states[:, :: max(1, states.shape[1] // 250)]
-    rows = np.ascontiguousarray(seen).reshape(-1, model.n_spins)
     _, vectors = np.linalg.eigh(model.couplings)
-    watched = np.column_stack([model.energies(rows), rows.sum(axis=1), rows @ vectors[:, -n_modes:]])
-    data = xr.Dataset({"watched": (("chain", "draw", "quantity"), watched.reshape(*seen.shape[:2], -1))})
+    watched = np.empty((*seen.shape[:2], 2 + min(n_modes, model.n_spins)))
+    for rows, each in zip(seen, watched, strict=True):  # one chain at a time: all as numbers take a gigabyte
+        each[:] = np.column_stack([model.energies(rows), rows.sum(axis=1), rows @ vectors[:, -n_modes:]])
+    data = xr.Dataset({"watched": (("chain", "draw", "quantity"), watched)})
     values = convergence(data)["watched_r_hat"].values
     return float(np.nanmax(values)) if np.any(~np.isnan(values)) else float("nan")
 

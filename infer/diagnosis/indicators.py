@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,28 +12,62 @@ from infer.types import FloatArray, IntArray, SpinArray
 
 #: Mean up to which +1 counts as the rarer state.
 BALANCED = 0.2
-#: Spins above which counts of pairs are kept as 16 bits, which hold them exactly.
-MANY_SPINS = 200
 _CHUNK_ROWS = 16_384
-_CHUNK_TRIPLES = 1024
+_CHUNK_SETS = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class SomePairs:
+    """Some pairs of spins (n_pairs, 2), and the number of each, ``places`` (n_spins, n_spins); -1 for the others."""
+
+    pairs: IntArray
+    places: IntArray
+
+    @classmethod
+    def of(cls, pairs: IntArray, n_spins: int) -> SomePairs:
+        """These pairs, each once, whichever way round they are given."""
+        pairs = np.unique(np.sort(pairs, axis=1), axis=0)
+        places = np.full((n_spins, n_spins), -1, dtype=np.int64)
+        i, j = pairs.T
+        places[i, j] = places[j, i] = np.arange(len(pairs))
+        return cls(pairs, places)
 
 
 @dataclass(frozen=True, eq=False)
 class IndicatorSums:
     """Weighted sums over each part of ``x_i``, ``x_i x_j`` and ``x_i x_j x_k``; ``x_i`` is 1 in spin i's rarer state.
 
-    ``sizes`` (n_parts,), ``first`` (n_parts, n_spins), ``second`` (n_parts, n_spins, n_spins), ``third`` (n_parts,
-    n_triples).
+    ``sizes`` (n_parts,), ``first`` (n_parts, n_spins), ``second`` (n_parts, n_spins, n_spins), or (n_parts, n_pairs)
+    where only ``some`` pairs are counted, ``third`` (n_parts, n_triples).
     """
 
     sizes: FloatArray
     first: FloatArray
     second: FloatArray
     third: FloatArray
+    some: SomePairs | None = None
 
     def total(self) -> IndicatorSums:
         """The sums over all parts, as one part."""
-        return IndicatorSums(*(array.sum(axis=0, keepdims=True) for array in vars(self).values()))
+        arrays = (self.sizes, self.first, self.second, self.third)
+        sizes, first, second, third = (array.sum(axis=0, keepdims=True) for array in arrays)
+        return IndicatorSums(sizes, first, second, third, self.some)
+
+    def of_pairs(self, i: IntArray, j: IntArray) -> FloatArray:
+        """Sums of ``x_i x_j``, (n_parts, n_pairs)."""
+        return self.second[:, i, j] if self.some is None else self.second[:, self.some.places[i, j]]
+
+
+def pooled(sums: Iterable[IndicatorSums]) -> IndicatorSums:
+    """The sums over all parts of several sets of rows, as one part."""
+    totals = [each.total() for each in sums]
+    return IndicatorSums(
+        np.stack([each.sizes for each in totals]).sum(axis=0),
+        np.stack([each.first for each in totals]).sum(axis=0),
+        np.stack([each.second for each in totals]).sum(axis=0),
+        np.stack([each.third for each in totals]).sum(axis=0),
+        totals[0].some,
+    )
 
 
 def rarer_state(means: FloatArray) -> SpinArray:
@@ -47,54 +81,72 @@ def indicator_sums(
     triples: IntArray,
     parts: Sequence[slice],
     weight: FloatArray | None = None,
+    some: SomePairs | None = None,
 ) -> IndicatorSums:
-    """Sums over parts of rows; exact integers where there are no weights."""
+    """Sums over parts of rows, of all pairs or of some; exact integers where there are no weights.
+
+    All pairs of a thousand spins take 8 MB for each part.
+    """
     n_spins = rows.shape[1]
     sizes, first = np.zeros(len(parts)), np.zeros((len(parts), n_spins))
-    # nearly all of the memory: for a thousand spins, 16 parts and 64 sets 8 GB in double precision
-    longest = max((part.stop - part.start for part in parts), default=0)
-    counted = weight is None and n_spins > MANY_SPINS and longest <= np.iinfo(np.uint16).max
-    second = np.zeros((len(parts), n_spins, n_spins), dtype=np.uint16 if counted else np.float64)
+    second = np.zeros((len(parts), n_spins, n_spins) if some is None else (len(parts), len(some.pairs)))
     third = np.zeros((len(parts), len(triples)))
     for p, part in enumerate(parts):
         for start in range(part.start, part.stop, _CHUNK_ROWS):
             chunk = slice(start, min(start + _CHUNK_ROWS, part.stop))
             inside = rows[chunk] == rare
-            if weight is None:
-                block = inside.astype(np.float32)  # sums below 2^24 are exact
-                sizes[p] += len(block)
-                first[p] += block.sum(axis=0)
-                second[p] += (block.T @ block).astype(second.dtype)
-                third[p] += _coincidences(inside, triples)
+            w = None if weight is None else weight[chunk]
+            if w is None:
+                sizes[p] += len(inside)
+                first[p] += inside.sum(axis=0)
+                bits = _packed(inside)
+                third[p] += _coincidences(bits, triples)
             else:
-                w = weight[chunk]
-                block = inside.astype(np.float64)
                 sizes[p] += w.sum()
-                first[p] += w @ block
-                second[p] += (block * w[:, None]).T @ block
+                first[p] += w @ inside
                 third[p] += _weighted_coincidences(inside, w, triples)
-    return IndicatorSums(sizes, first, second, third)
+            if some is not None:
+                counted = (
+                    _coincidences(bits, some.pairs) if w is None else _weighted_coincidences(inside, w, some.pairs)
+                )
+                second[p] += counted
+            elif w is None:
+                block = inside.astype(np.float32)  # sums below 2^24 are exact
+                second[p] += block.T @ block
+            else:
+                second[p] += (inside * w[:, None]).T @ inside.astype(np.float64)
+    return IndicatorSums(sizes, first, second, third, some)
 
 
-def _coincidences(inside: NDArray[np.bool_], triples: IntArray) -> IntArray:
-    """Rows in which all three of each triple are in their rarer state: packed bits, 64 rows at a time."""
+def _packed(inside: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Each column as bits, 64 rows in a word, (n_spins, n_words)."""
     packed = np.packbits(inside, axis=0).T
     words = np.zeros((packed.shape[0], -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
     words[:, : packed.shape[1]] = packed
-    bits = words.view(np.uint64)
-    total = np.empty(len(triples), dtype=np.int64)
-    for start in range(0, len(triples), _CHUNK_TRIPLES):
-        i, j, k = triples[start : start + _CHUNK_TRIPLES].T
-        total[start : start + _CHUNK_TRIPLES] = np.bitwise_count(bits[i] & bits[j] & bits[k]).sum(axis=1)
+    return words.view(np.uint64)
+
+
+def _coincidences(bits: NDArray[np.uint64], sets: IntArray) -> IntArray:
+    """Rows in which all spins of each set (n_sets, 2 or 3) are in their rarer state."""
+    total = np.empty(len(sets), dtype=np.int64)
+    for start in range(0, len(sets), _CHUNK_SETS):
+        first, *others = sets[start : start + _CHUNK_SETS].T
+        both = bits[first]
+        for each in others:
+            both &= bits[each]
+        total[start : start + _CHUNK_SETS] = np.bitwise_count(both).sum(axis=1)
     return total
 
 
-def _weighted_coincidences(inside: NDArray[np.bool_], weight: FloatArray, triples: IntArray) -> FloatArray:
+def _weighted_coincidences(inside: NDArray[np.bool_], weight: FloatArray, sets: IntArray) -> FloatArray:
     """The same with weights of the rows."""
-    total = np.empty(len(triples))
-    for start in range(0, len(triples), _CHUNK_TRIPLES):
-        i, j, k = triples[start : start + _CHUNK_TRIPLES].T
-        total[start : start + _CHUNK_TRIPLES] = weight @ (inside[:, i] & inside[:, j] & inside[:, k])
+    total = np.empty(len(sets))
+    for start in range(0, len(sets), _CHUNK_SETS):
+        first, *others = sets[start : start + _CHUNK_SETS].T
+        both = inside[:, first]
+        for each in others:
+            both &= inside[:, each]
+        total[start : start + _CHUNK_SETS] = weight @ both
     return total
 
 
@@ -122,7 +174,7 @@ def above_pairs(sums: IndicatorSums, triples: IntArray, least: float) -> tuple[F
     n = float(sums.sizes[0])
     i, j, k = triples.T
     a, b, c = (sums.first[0, s] for s in (i, j, k))
-    ab, ac, bc = sums.second[0, i, j], sums.second[0, i, k], sums.second[0, j, k]
+    ab, ac, bc = (sums.of_pairs(*pair)[0] for pair in ((i, j), (i, k), (j, k)))
     abc = sums.third[0]
     # states by which of the three are in their rarer state: bit 0 for i, bit 1 for j, bit 2 for k
     states = np.array(
@@ -167,7 +219,7 @@ def apply_above_pairs(sums: IndicatorSums, triples: IntArray, coefficients: Floa
         + coefficients[1] * sums.first[:, i]
         + coefficients[2] * sums.first[:, j]
         + coefficients[3] * sums.first[:, k]
-        + coefficients[4] * sums.second[:, i, j]
-        + coefficients[5] * sums.second[:, i, k]
-        + coefficients[6] * sums.second[:, j, k]
+        + coefficients[4] * sums.of_pairs(i, j)
+        + coefficients[5] * sums.of_pairs(i, k)
+        + coefficients[6] * sums.of_pairs(j, k)
     )

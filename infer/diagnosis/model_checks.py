@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -21,6 +22,9 @@ from infer.wording import join, p_text
 N_TRIPLES = 2_000
 #: Root mean square distance of means and correlations, in standard errors, up to which a fit is accepted.
 ACCEPTED_RMS_Z = 1.0
+#: Largest ``z^2 / sqrt(n)`` of the energy of a fit of more couplings than rows, z its distance from the rows in
+#: standard errors: about the error, in standard errors, of taking shares of energies to be linear in the mean energy.
+ACCEPTED_BEND = 5.0
 
 
 class SampledModel(PairModel):
@@ -232,21 +236,47 @@ class EnergyDistribution(ModelCheck):
         return f"energies {where} in {cls._shares(found, group, k)}"
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class MeansAndCorrelations(ModelCheck):
-    """Means and pair correlations, which the model was fitted to."""
+    """Means and pair correlations, which the model was fitted to.
+
+    ``collective`` is the largest distance of the rows from the model's draws, in standard errors, in what all pairs do
+    together: the energy, and the square of the number of +1. ``shrunk`` says that there are fewer rows than couplings
+    and that it is too large for the checks of the model, which rest on a linear regression. Single pairs are then too
+    noisy to show what a penalty has taken from all of them.
+    """
 
     name = "means and correlations"
+    collective: float = 0.0
+    shrunk: bool = False
+
+    @classmethod
+    def run(cls, model: PairModel, samples: Samples, seed: np.random.SeedSequence) -> Self | None:
+        """Check a model against samples."""
+        check = super().run(model, samples, seed)
+        if check is None:
+            return None
+        sampled = model if isinstance(model, SampledModel) else SampledModel(model.couplings, model.fields)
+        distance, n = sampled.compare(samples, seed).residuals.collective, samples.n_samples
+        few = n < model.n_spins * (model.n_spins - 1) / 2
+        shrunk = bool(few and distance**2 > ACCEPTED_BEND * np.sqrt(n))
+        return dataclasses.replace(check, collective=distance, shrunk=shrunk)
 
     @property
     def accepted(self) -> bool:
         """Whether the fit reproduces them well enough to judge the form of the model."""
-        return self.rms_z <= ACCEPTED_RMS_Z or self.p_value > 0.01
+        return (self.rms_z <= ACCEPTED_RMS_Z or self.p_value > 0.01) and not self.shrunk
 
     @property
     def verdict(self) -> str:
         """One sentence."""
         if self.accepted:
             return f"The model has the means and correlations of the rows, to {self.rms_z:.2g} standard errors."
+        if self.shrunk:
+            return (
+                "There are fewer rows than couplings, and the penalty of the fit takes something from all pairs: the "
+                f"energy or the number of +1 of the rows lies {_size(self.collective)} standard errors off the model."
+            )
         return (
             f"The model does not have the means and correlations of the rows: they are off by {_size(self.rms_z)} "
             f"standard errors (root mean square); {self.effect}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,15 @@ from numpy.typing import NDArray
 
 from infer.diagnosis.blocks import smallest_p_value
 from infer.diagnosis.draws import Draws, parts_of
-from infer.diagnosis.indicators import IndicatorSums, above_pairs, apply_above_pairs, indicator_sums, rarer_state
+from infer.diagnosis.indicators import (
+    IndicatorSums,
+    SomePairs,
+    above_pairs,
+    apply_above_pairs,
+    indicator_sums,
+    pooled,
+    rarer_state,
+)
 from infer.model import PairModel
 from infer.types import FloatArray, IntArray, SpinArray
 
@@ -22,6 +31,9 @@ N_PARTS = 16
 N_REPLICATES = 999
 _FEWEST_DIRECT = 199
 _TRAINING_ROWS = 10_000
+#: Coincidences of a pair in the rows of a regression below which rows with this pair are added.
+_FEW_COINCIDENCES = 30
+_LOCAL_ROWS, _CHUNK_ROWS = 40_000, 4096
 _RIDGE = 1e-4
 N_ENERGY_BINS = 12
 MOST_PAIRS = 2_000
@@ -74,27 +86,67 @@ class Statistics:
         sizes = self.sizes
         return sizes["number of +1"], sizes["energy"]
 
-    def labels(self, rows: SpinArray) -> tuple[IntArray, IntArray]:
+    @cached_property
+    def counted_pairs(self) -> SomePairs | None:
+        """Pairs of spins that are counted: those compared and those of the triples; None for all."""
+        if len(self.rare) <= MOST_FULL_SPINS:
+            return None
+        of_triples = (self.triples[:, list(two)] for two in ((0, 1), (0, 2), (1, 2)))
+        return SomePairs.of(np.concatenate([self.pairs, *of_triples]), len(self.rare))
+
+    def labels(self, rows: SpinArray, energies: FloatArray | None = None) -> tuple[IntArray, IntArray]:
         """Bins of the number of +1 and of the energy of each row."""
         up = (rows > 0).sum(axis=1)
-        return self.count_bins[up], np.searchsorted(self.energy_edges, self.model.energies(rows), side="right")
+        energies = self.model.energies(rows) if energies is None else energies
+        return self.count_bins[up], np.searchsorted(self.energy_edges, energies, side="right")
 
-    def binned(self, rows: SpinArray, parts: Sequence[slice], weight: FloatArray | None = None) -> FloatArray:
-        """Sums over parts of the indicators of all bins, (n_parts, n_bins)."""
-        table = []
-        for values, size in zip(self.labels(rows), self.bins, strict=True):
-            if size:
-                table.append(
-                    [
-                        np.bincount(values[part], None if weight is None else weight[part], minlength=size)
-                        for part in parts
-                    ]
-                )
-        return (
-            np.concatenate([np.asarray(t, dtype=np.float64) for t in table], axis=1)
-            if table
-            else np.zeros((len(parts), 0))
+    def sums(
+        self, rows: SpinArray, parts: Sequence[slice], weight: FloatArray | None = None, binned: bool = True
+    ) -> Sums:
+        """Sums over parts of the indicators, the bins, and what the bins are regressed on."""
+        indicators = indicator_sums(rows, self.rare, self.triples, parts, weight, self.counted_pairs)
+        if not binned:
+            return Sums(indicators, np.zeros((len(parts), 0)), np.zeros((len(parts), 2)))
+        energies = self.model.energies(rows)
+        labels = self.labels(rows, energies)
+        table = [
+            np.array([np.bincount(each[part], None if weight is None else weight[part], size) for part in parts])
+            for each, size in zip(labels, self.bins, strict=True)
+            if size
+        ]
+        collective = self.collective(rows, energies)
+        ones = np.ones(len(rows)) if weight is None else weight
+        return Sums(
+            indicators,
+            np.concatenate(table, axis=1).astype(np.float64) if table else np.zeros((len(parts), 0)),
+            np.array([ones[part] @ collective[part] for part in parts]),
         )
+
+    def collective(self, rows: SpinArray, energies: FloatArray) -> FloatArray:
+        """For each row ``(sum_i r_i x_i)^2`` and ``sum_ij J_ij r_i r_j x_i x_j``, (n_rows, 2), from its energy.
+
+        ``x_i`` is 1 in spin i's rarer state ``r_i``, so that ``r_i x_i = (s_i + r_i) / 2``.
+        """
+        rare, couplings = self.rare.astype(np.float64), self.model.couplings
+        total = (rows.sum(axis=1, dtype=np.float64) + rare.sum()) / 2.0
+        pull = couplings @ rare
+        linear = np.empty((len(rows), 2))
+        for part, block in self.model.chunks(rows):
+            linear[part] = block @ np.column_stack([pull, self.model.fields])
+        pair_part = -2.0 * (energies + linear[:, 1])  # sum_ij J_ij s_i s_j
+        return np.column_stack([total**2, (pair_part + 2.0 * linear[:, 0] + rare @ pull) / 4.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Sums over parts of rows: of indicators, of bins (n_parts, n_bins), and of what bins are regressed on.
+
+    ``collective`` (n_parts, 2): square of the number of rarer states, pair part of the energy in indicators.
+    """
+
+    indicators: IndicatorSums
+    binned: FloatArray
+    collective: FloatArray
 
 
 def choose_statistics(model: PairModel, draws: Draws, triples: IntArray) -> Statistics:
@@ -140,6 +192,32 @@ def energy_edges(energies: FloatArray, n_bins: int = N_ENERGY_BINS) -> FloatArra
     return 0.5 * (ordered[places - 1] + ordered[places])
 
 
+def training_rows(draws: Draws, rare: SpinArray, n_rows: int) -> tuple[SpinArray, FloatArray]:
+    """Rows of the draws for a regression on all pairs, with weights that add up to 1.
+
+    Evenly spaced rows, and besides at most as many of those in which a pair coincides that evenly spaced rows would
+    hardly contain. Without these the coefficients of such pairs are 0, and what a penalty has added to all of them
+    together would count as a deviation of the model.
+    """
+    means, second = draws.moments
+    signs = rare.astype(np.float64)
+    share = (1.0 + signs * means + (signs * means)[:, None] + np.outer(signs, signs) * second) / 4.0
+    few = (share * n_rows < _FEW_COINCIDENCES).astype(np.float32)
+    np.fill_diagonal(few, 0.0)
+    total = len(draws.rows)
+    with_few = np.zeros(total, dtype=bool)
+    if few.any():
+        for k, rows in enumerate(draws.sets):
+            inside = (rows == rare).astype(np.float32)
+            with_few[k * len(rows) : (k + 1) * len(rows)] = np.einsum("ri,ri->r", inside @ few, inside) > 0
+    chosen, weights = [], []
+    for each in (np.flatnonzero(~with_few), np.flatnonzero(with_few)):
+        places = np.linspace(0, len(each) - 1, min(len(each), n_rows)).astype(np.int64)
+        chosen.append(each[places])
+        weights.append(np.full(len(places), len(each) / max(len(places), 1) / total))
+    return draws.rows[np.concatenate(chosen)], np.concatenate(weights)
+
+
 class FullRegression:
     """Statistics less their linear regression, in the model, on all spins and pairs of spins."""
 
@@ -148,16 +226,13 @@ class FullRegression:
         n_spins = draws.sets.shape[2]
         self._pairs = np.triu_indices(n_spins, 1)
         n_features = n_spins * (n_spins + 1) // 2
-        rows = draws.rows
-        wanted = min(len(rows), max(_TRAINING_ROWS, 12 * n_features))
-        rows = rows[np.linspace(0, len(rows) - 1, wanted).astype(np.int64)]
-        inside = rows == statistics.rare
-        x = inside.astype(np.float32)
+        rows, weight = training_rows(draws, statistics.rare, max(_TRAINING_ROWS, 12 * n_features))
+        x = (rows == statistics.rare).astype(np.float32)
         i, j = self._pairs
         features = np.concatenate([x, x[:, i] * x[:, j]], axis=1)
-        features -= features.mean(axis=0)
-        gram = features.T @ features / np.float32(len(rows))
-        gram = gram.astype(np.float64)
+        features -= weight @ features
+        weighted = features * weight.astype(np.float32)[:, None]
+        gram = (weighted.T @ features).astype(np.float64)
         gram[np.diag_indices(n_features)] += _RIDGE * np.diag(gram) + 1e-9
         cross = np.zeros((n_features, len(statistics.triples) + sum(statistics.bins)))
         a, b, c = statistics.triples.T
@@ -165,19 +240,19 @@ class FullRegression:
         for start in range(0, n_triples, 256):
             part = slice(start, min(start + 256, n_triples))
             products = x[:, a[part]] * x[:, b[part]] * x[:, c[part]]
-            cross[:, part] = features.T @ products / len(rows)
+            cross[:, part] = weighted.T @ products
         column = n_triples
         for values, n_bins in zip(statistics.labels(rows), statistics.bins, strict=True):
             for k in range(n_bins):
-                cross[:, column] = features.T @ (values == k).astype(np.float32) / len(rows)
+                cross[:, column] = weighted.T @ (values == k).astype(np.float32)
                 column += 1
         self._coefficients = np.linalg.solve(gram, cross)
 
-    def apply(self, sums: IndicatorSums, binned: FloatArray) -> FloatArray:
+    def apply(self, sums: Sums) -> FloatArray:
         """Means of the residuals of the statistics over each part, (n_parts, n_statistics)."""
-        i, j = self._pairs
-        features = np.concatenate([sums.first, sums.second[:, i, j]], axis=1)
-        return np.concatenate([sums.third, binned], axis=1) - features @ self._coefficients
+        found = sums.indicators
+        features = np.concatenate([found.first, found.of_pairs(*self._pairs)], axis=1)
+        return np.concatenate([found.third, sums.binned], axis=1) - features @ self._coefficients
 
 
 class LocalRegression:
@@ -188,43 +263,37 @@ class LocalRegression:
 
     def __init__(self, statistics: Statistics, draws: Draws, sums: IndicatorSums) -> None:
         self.statistics = statistics
-        self._triples, _ = above_pairs(sums.total(), statistics.triples, 0.5)
+        self._triples, _ = above_pairs(sums, statistics.triples, 0.5)
         rows = draws.rows
-        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 40_000)).astype(np.int64)]
-        features = self._features_of_rows(rows)
-        features -= features.mean(axis=0)
-        scale = features.std(axis=0)
-        features /= np.where(scale > 0, scale, 1.0)
-        gram = features.T @ features / len(rows)
-        gram[np.diag_indices(len(gram))] += _RIDGE
-        n_bins = statistics.bins
-        cross = np.zeros((len(gram), sum(n_bins)))
-        column = 0
-        for values, size in zip(statistics.labels(rows), n_bins, strict=True):
-            for k in range(size):
-                cross[:, column] = features.T @ (values == k) / len(rows)
-                column += 1
-        self._bins = np.linalg.solve(gram, cross) / np.where(scale > 0, scale, np.inf)[:, None]
+        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LOCAL_ROWS)).astype(np.int64)]
+        collective = statistics.collective(rows, statistics.model.energies(rows))
+        n_features, n_bins = rows.shape[1] + 2, statistics.bins
+        mean = np.append((rows == statistics.rare).mean(axis=0), collective.mean(axis=0))
+        scale = np.append(np.sqrt(mean[:-2] * (1.0 - mean[:-2])), collective.std(axis=0))
+        inverse = 1.0 / np.where(scale > 0, scale, 1.0)
+        labels = statistics.labels(rows)
+        gram, cross = np.zeros((n_features, n_features)), np.zeros((n_features, sum(n_bins)))
+        for start in range(0, len(rows), _CHUNK_ROWS):
+            part = slice(start, start + _CHUNK_ROWS)
+            features = np.column_stack([rows[part] == statistics.rare, collective[part]])
+            features -= mean
+            features *= inverse
+            gram += features.T @ features
+            inside = [each[part, None] == np.arange(size) for each, size in zip(labels, n_bins, strict=True)]
+            cross += features.T @ np.concatenate(inside, axis=1)
+        gram /= len(rows)
+        gram[np.diag_indices(n_features)] += _RIDGE
+        self._bins = np.linalg.solve(gram, cross / len(rows)) / np.where(scale > 0, scale, np.inf)[:, None]
 
-    def _features_of_rows(self, rows: SpinArray) -> FloatArray:
-        """Indicators, square of the number of rarer states, pair part of the energy in indicators."""
-        x = (rows == self.statistics.rare).astype(np.float64)
-        total = x @ self.statistics.rare.astype(np.float64)
-        return np.column_stack([x, total**2, np.einsum("ri,ri->r", x @ self._signed(), x)])
-
-    def _signed(self) -> FloatArray:
-        """Couplings between indicators, up to a factor."""
-        rare = self.statistics.rare.astype(np.float64)
-        return self.statistics.model.couplings * np.outer(rare, rare)
-
-    def apply(self, sums: IndicatorSums, binned: FloatArray) -> FloatArray:
+    def apply(self, sums: Sums) -> FloatArray:
         """Means of the residuals of the statistics over each part, (n_parts, n_statistics)."""
-        rare = self.statistics.rare.astype(np.float64)
-        square = np.einsum("pij,i,j->p", sums.second, rare, rare)
-        energy = np.einsum("pij,ij->p", sums.second, self._signed())
-        features = np.column_stack([sums.first, square, energy])
+        features = np.column_stack([sums.indicators.first, sums.collective])
         return np.concatenate(
-            [apply_above_pairs(sums, self.statistics.triples, self._triples), binned - features @ self._bins], axis=1
+            [
+                apply_above_pairs(sums.indicators, self.statistics.triples, self._triples),
+                sums.binned - features @ self._bins,
+            ],
+            axis=1,
         )
 
 
@@ -234,7 +303,8 @@ class Residuals:
 
     ``observed`` (k,) and ``replicates`` (n_replicates, k) have mean zero in the model; ``std`` (k,) is the standard
     error of the model's own sets, ``expected`` (k,) what the model predicts after a refit to the samples' means and
-    pairs, ``seen`` (k,) the samples' statistics before the regression.
+    pairs, ``seen`` (k,) the samples' statistics before the regression. ``collective`` is the largest distance, in
+    standard errors, of the samples from the model in what pairs do together: energy, square of the number of +1.
     """
 
     seen: FloatArray
@@ -243,6 +313,7 @@ class Residuals:
     replicates: FloatArray
     std: FloatArray
     ratio: FloatArray
+    collective: float = 0.0
 
 
 def residuals(
@@ -273,30 +344,24 @@ def residuals(
     n_sets, n_rows, n_spins = draws.sets.shape
     direct = n_sets >= _FEWEST_DIRECT
     parts = parts_of(n_rows, 1 if direct else N_PARTS)
-    found = []
-    for each in draws.sets:
-        found.append((indicator_sums(each, statistics.rare, statistics.triples, parts), statistics.binned(each, parts)))
+    found = [statistics.sums(each, parts) for each in draws.sets]
     regression: FullRegression | LocalRegression
     if n_spins <= MOST_FULL_SPINS:
         regression = FullRegression(statistics, draws)
     else:
-        pooled = IndicatorSums(
-            *(np.stack([getattr(s, name).sum(axis=0) for s, _ in found]) for name in vars(found[0][0]))
-        )
-        regression = LocalRegression(statistics, draws, pooled)
+        regression = LocalRegression(statistics, draws, pooled(each.indicators for each in found))
     i, j = statistics.pairs.T
 
-    def every(sums: IndicatorSums, binned: FloatArray) -> FloatArray:
+    def every(sums: Sums) -> FloatArray:
         """Residuals of the statistics, then the means and pairs themselves, (n_parts, k)."""
-        return np.concatenate([regression.apply(sums, binned), sums.first, sums.second[:, i, j]], axis=1)
+        return np.concatenate([regression.apply(sums), sums.indicators.first, sums.indicators.of_pairs(i, j)], axis=1)
 
-    table = np.stack([every(*each) for each in found]) / n_rows  # (n_sets, n_parts, k)
-    whole = [slice(0, len(rows))]
-    own = indicator_sums(rows, statistics.rare, statistics.triples, whole, weight)
-    own_bins = statistics.binned(rows, whole, weight)
-    total = float(own.sizes[0])
-    observed = every(own, own_bins)[0] / total
-    seen = np.concatenate([own.third, own_bins, own.first, own.second[:, i, j]], axis=1)[0] / total
+    table = np.stack([every(each) for each in found]) / n_rows  # (n_sets, n_parts, k)
+    own = statistics.sums(rows, [slice(0, len(rows))], weight)
+    counts = own.indicators
+    total = float(counts.sizes[0])
+    observed = every(own)[0] / total
+    seen = np.concatenate([counts.third, own.binned, counts.first, counts.of_pairs(i, j)], axis=1)[0] / total
     if direct:
         sets = table[:, 0]
         # samples and sets are exchangeable, so the common mean is subtracted from all of them
@@ -316,14 +381,19 @@ def residuals(
         spread = np.sqrt((table.var(axis=0, ddof=1)).sum(axis=0))
     ratio = np.ones(len(observed)) if batches is None else variance_ratios(statistics, rows, batches)
     residual = observed - centre
-    return Residuals(seen, seen - residual, residual / np.sqrt(ratio), replicates, spread, ratio)
+    together = np.stack([each.collective.sum(axis=0) for each in found]) / n_rows
+    gap = np.abs(own.collective[0] / total - together.mean(axis=0))
+    error = np.maximum(together.std(axis=0, ddof=1), 1e-12) * np.sqrt(ratio.max())
+    return Residuals(
+        seen, seen - residual, residual / np.sqrt(ratio), replicates, spread, ratio, float((gap / error).max())
+    )
 
 
 def variance_ratios(statistics: Statistics, rows: SpinArray, batches: NDArray[np.int64]) -> FloatArray:
     """Long-run variance of each residual statistic of the samples over the variance of a row, at least 1; (k,)."""
     edges = np.concatenate([[0], np.flatnonzero(np.diff(batches)) + 1, [len(rows)]])
     parts = [slice(int(a), int(b)) for a, b in pairwise(edges)]
-    sums = indicator_sums(rows, statistics.rare, statistics.triples, parts)
+    sums = statistics.sums(rows, parts, binned=False).indicators
     scale = len(parts) / max(len(parts) - 1, 1) / len(rows)
     ratios = []
     if len(statistics.triples):
@@ -344,7 +414,7 @@ def variance_ratios(statistics: Statistics, rows: SpinArray, batches: NDArray[np
         sums_of = np.add.reduceat(left, edges[:-1], axis=0)
         ratios.append(scale * np.sum(sums_of**2, axis=0) / np.where(variance > 1e-12, variance, np.inf))
     i, j = statistics.pairs.T
-    moments = np.concatenate([sums.first, sums.second[:, i, j]], axis=1)
+    moments = np.concatenate([sums.first, sums.of_pairs(i, j)], axis=1)
     share = moments.sum(axis=0) / len(rows)
     left = moments - np.outer(sums.sizes, share)
     variance = share * (1.0 - share)

@@ -35,7 +35,7 @@ def collect(
     if n_samples < n_spins**2 and np.isfinite(couplings_std[above]).any():
         size, error = np.sqrt(np.mean(couplings[above] ** 2)), np.nanmedian(couplings_std[above])
         found.append(
-            f"{n_samples:,} samples are few for {len(above[0]):,} couplings of {n_spins} spins: the typical standard "
+            f"{n_samples:,} samples are few for {len(above[0]):,} couplings of {n_spins:,} spins: the typical standard "
             f"error is {error:.2g}, the couplings are {size:.2g} (root mean square). Trust what many couplings say "
             "together more than single ones."
         )

@@ -18,7 +18,6 @@ __all__ = [
     "entry",
     "interval_text",
     "measured",
-    "named",
     "number",
     "p_number",
     "readable",
@@ -131,16 +130,6 @@ def p_number(value: Any) -> Number:
     if value is None or isinstance(value, str) or math.isnan(value):
         return Number(None, "not judged")
     return Number(value, "≤ 0.001" if value <= 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}")
-
-
-def named(text: str, names: Sequence[str]) -> str:
-    """Replace numbers of spins in a sentence ("spin 3") by their names, where they have one."""
-
-    def name(match: re.Match[str]) -> str:
-        k = int(match.group(1))
-        return match.group(0) if k >= len(names) or names[k] == str(k) else names[k]
-
-    return re.sub(r"\bspin (\d+)\b(?! spins)", name, text)
 
 
 def typeset(text: str) -> str:

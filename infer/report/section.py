@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from infer.plot.svg import to_svg
-from infer.report.layout import FigureCard, ShownSection, Table, named, typeset
+from infer.report.layout import FigureCard, ShownSection, Table, typeset
 from infer.report.results import Analysis
 
 __all__ = ["Figure", "Numbers", "Section", "always"]
@@ -82,4 +82,4 @@ class Section:
         """The section of an analysis with drawn figures."""
         cards = [figure.card(analysis) for figure in self.figures if figure.needs(analysis)]
         tables = [table for build in self.tables if (table := build(analysis, numbers)) is not None]
-        return ShownSection(self.key, self.title, typeset(named(self.text(analysis), analysis.names)), cards, tables)
+        return ShownSection(self.key, self.title, typeset(self.text(analysis)), cards, tables)

@@ -72,10 +72,17 @@ def step_terms(local, before, after, share, update, losses, margins):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fisher_weights(local, before, update, out):
-    """Fisher information of each row by one node's local field (n_rows,), from the node's spin before the step."""
+    """Fisher information of each row by one node's local field (n_rows,), from the node's spin before the step.
+
+    With ``flip`` and ``keep``, the probabilities that an update changes the spin and that it does not, it is
+    ``4 u flip keep^2 / (1 - u flip)``; both are computed, since ``1 - flip`` is zero for large fields.
+    """
     for row in range(local.shape[0]):
         flip = 1.0 / (1.0 + math.exp(2.0 * before[row] * local[row]))
-        out[row] = 4.0 * update * flip * (1.0 - flip) ** 2 / (1.0 - update * flip)
+        keep = 1.0 / (1.0 + math.exp(-2.0 * before[row] * local[row]))
+        out[row] = 4.0 * flip * keep
+        if update < 1.0:
+            out[row] *= update * keep / (1.0 - update + update * keep)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -178,7 +178,7 @@ class Metric:
     def __init__(self, steps: Steps, update: float, precise: bool = True) -> None:
         self.update = update
         self.dtype = np.float64 if precise else np.float32
-        most = max(METRIC_ROWS[0], METRIC_ROWS[1] * steps.n_columns)
+        most = metric_rows(steps.n_columns)
         work = float(steps.n_steps) * steps.n_columns**2 * steps.n_spins
         self.complete = steps.n_steps <= most or work <= METRIC_WORK
         picked: Any = slice(None)
@@ -212,6 +212,11 @@ class Metric:
                 scaled = design * np.sqrt(weight * self.share[part])[:, None].astype(self.dtype)
                 found[k] += scaled.T @ scaled
         return found
+
+
+def metric_rows(n_columns: int) -> int:
+    """Number of steps from which metrics are computed where all would take too long."""
+    return max(METRIC_ROWS[0], METRIC_ROWS[1] * n_columns)
 
 
 def _leverage(steps: Steps) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from infer.estimators.likelihood.chain_moments import ChainMoments, independent_spins, run_chains
+from infer.estimators.likelihood.chain_moments import ChainMoments, independent_spins, run_chains, run_states
 from infer.estimators.likelihood.chains import PersistentChains
 from infer.estimators.likelihood.count_bias import CountBias
 from infer.estimators.likelihood.monte_carlo import NOISE, Problem
@@ -302,8 +302,9 @@ def runaway(
     activity, shares = [], []
     for start, chain_seed in ((starts, first), (independent_spins(means, n_chains, generator), second)):
         chains = PersistentChains(start, chain_seed)
-        run_chains(terms, vector, chains, means, max(1, n_sweeps // 6), most_states=1)
-        found = run_chains(terms, vector, chains, means, max(1, n_sweeps // 6), most_states=20_000)
-        shares.append(far_share(found.states, means, second_moments, fit_fields))
-        activity.append(float((found.states > 0).mean()))
+        n_draws = max(1, n_sweeps // 6)
+        run_states(terms, vector, chains, n_draws, most_states=1)
+        found = run_states(terms, vector, chains, n_draws, most_states=20_000)
+        shares.append(far_share(found, means, second_moments, fit_fields))
+        activity.append(float((found > 0).mean()))
     return Runaway(shares[0], shares[1], activity[0], activity[1], float((1.0 + means.mean()) / 2.0))

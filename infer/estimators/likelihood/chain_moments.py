@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,34 +116,65 @@ def run_chains(
     """
     model = terms.unpack(vector)
     n_chains, n_spins = chains.spins.shape
-    at_once = max(1, min(n_draws, BLOCK_VALUES // (n_chains * n_spins)))
     keep_every = max(1, n_draws * n_chains // most_states)
     applied = CountBias.none(n_spins) if bias is None else bias
     half_steps = applied.half_steps + (model.half_steps if terms.with_counts else 0.0)
     sums, totals = np.zeros((n_chains, terms.size)), np.zeros(n_chains)
     kept: list[NDArray[np.int8]] = []
     weighted: list[FloatArray] = []
-    done = 0
-    while done < n_draws:
+    for states in _blocks(model, chains, n_draws, every, half_steps, applied.pattern):
+        weights = None if bias is None else np.exp(bias.log_weights(states))
+        block, total = _block_sums(terms, model, states, weights, centre)
+        sums += block
+        totals += total
+        chosen = slice(None, None, min(keep_every, states.shape[1]))
+        kept.append(states[:, chosen].reshape(-1, n_spins))
+        weighted.append(np.ones(len(kept[-1])) if weights is None else weights[:, chosen].ravel())
+    return ChainMoments(sums, totals, np.concatenate(kept), np.concatenate(weighted), n_draws)
+
+
+def run_states(
+    terms: Terms, vector: FloatArray, chains: PersistentChains, n_draws: int, *, every: int = EVERY, most_states: int
+) -> NDArray[np.int8]:
+    """The states that `run_chains` returns, (n_states, n_spins), without the moments of each chain.
+
+    With a thousand spins the moments of 64 chains take two gigabytes.
+    """
+    model = terms.unpack(vector)
+    n_chains, n_spins = chains.spins.shape
+    keep_every = max(1, n_draws * n_chains // most_states)
+    none = CountBias.none(n_spins)
+    half_steps = none.half_steps + (model.half_steps if terms.with_counts else 0.0)
+    return np.concatenate(
+        [
+            states[:, :: min(keep_every, states.shape[1])].reshape(-1, n_spins)
+            for states in _blocks(model, chains, n_draws, every, half_steps, none.pattern)
+        ]
+    )
+
+
+def _blocks(
+    model: Parameters,
+    chains: PersistentChains,
+    n_draws: int,
+    every: int,
+    half_steps: FloatArray,
+    pattern: NDArray[np.int8],
+) -> Iterator[NDArray[np.int8]]:
+    """States (n_chains, n, n_spins) of chains that are advanced, some draws at a time."""
+    n_chains, n_spins = chains.spins.shape
+    at_once = max(1, min(n_draws, BLOCK_VALUES // (n_chains * n_spins)))
+    for done in range(0, n_draws, at_once):
         count = min(at_once, n_draws - done)
-        states = chains.advance(
+        yield chains.advance(
             model.couplings,
             model.fields,
             count * every,
             record=True,
             every=every,
             half_steps=half_steps,
-            pattern=applied.pattern,
+            pattern=pattern,
         )
-        weights = None if bias is None else np.exp(bias.log_weights(states))
-        block, total = _block_sums(terms, model, states, weights, centre)
-        sums += block
-        totals += total
-        chosen = slice(None, None, min(keep_every, count))
-        kept.append(states[:, chosen].reshape(-1, n_spins))
-        weighted.append(np.ones(len(kept[-1])) if weights is None else weights[:, chosen].ravel())
-        done += count
-    return ChainMoments(sums, totals, np.concatenate(kept), np.concatenate(weighted), n_draws)
 
 
 def _block_sums(

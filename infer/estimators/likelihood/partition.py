@@ -31,7 +31,8 @@ MOST_ENUMERATED_SPINS = 24  # 134 MB
 FIRST_TEMPERATURES = 1000
 SCATTER = 0.5  # variance of the logarithms of weights, below which more chains help as much as more steps
 BAD_SCATTER = 2.3  # variance above which the effective number of chains is below a tenth (for normal logarithms)
-MOST_SWEEPS = 30_000_000  # some seconds
+MOST_SWEEPS = 30_000_000  # some seconds for some dozens of spins
+MOST_UPDATES = 120 * MOST_SWEEPS  # of single spins, about a minute for a thousand of them
 CENTRE_CHAINS, CENTRE_SWEEPS = 64, 200
 LEAST_COUNT_SHARE = 1e-4  # of a count that the chains do not visit, in the fit of the potential's quadratic part
 PILOT_CHAINS, FEW_TEMPERATURES = 200, 250  # that the number of steps of annealed states is chosen from
@@ -87,7 +88,7 @@ def log_partition(
         Number of chains of "ais" at the start.
     n_temperatures : int, optional
         Steps from independent spins to the full couplings, of "ais". By default as many steps and chains as the
-        precision needs, within a few seconds.
+        precision needs, within a few seconds (a minute for a thousand spins).
     precision : float
         Target standard error of "ais"; without effect if ``n_temperatures`` is given.
     seed : int, SeedSequence, Generator or None
@@ -141,13 +142,14 @@ def log_partition(
     path, weights = _better_path(model, n_chains, steps, root, effective_n_jobs(n_jobs))
     found = _estimate(weights)
     if n_temperatures is None:
+        most = min(MOST_SWEEPS, MOST_UPDATES // model.n_spins)
         # first more steps, until the variance of the weights is small enough; then more chains
-        while weights.var() > SCATTER and 2 * steps * n_chains <= MOST_SWEEPS:
+        while weights.var() > SCATTER and 2 * steps * n_chains <= most:
             steps *= 2
             weights = path.log_weights(n_chains, steps, root.spawn(1)[0])
             found = _estimate(weights)
         wanted = n_chains * (found.std / precision) ** 2
-        more = int(min(1.1 * wanted, MOST_SWEEPS / steps)) - n_chains
+        more = int(min(1.1 * wanted, most / steps)) - n_chains
         if more > 0:
             weights = np.concatenate([weights, path.log_weights(more, steps, root.spawn(1)[0])])
             found = _estimate(weights)

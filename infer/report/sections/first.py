@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from infer.diagnosis.comparison import SIGMAS
-from infer.report.layout import Number, interval_text, measured, named, number, readable, typeset
+from infer.report.layout import Number, interval_text, measured, number, readable, typeset
 from infer.report.results import Analysis
 from infer.report.section import Numbers
 from infer.report.sections.dreaming import dreaming_sentence
@@ -71,7 +71,7 @@ class Claim:
 def subtitle(analysis: Analysis) -> str:
     """One line on the samples and the fit."""
     data, fit = analysis.data, analysis.fit
-    text = f"{data.n_samples:,} samples of {data.n_spins} spins"
+    text = f"{data.n_samples:,} samples of {data.n_spins:,} spins"
     if data.n_rows != data.n_samples:
         text += f" ({data.n_rows:,} different rows with weights)"
     if data.n_chains is not None and data.n_chains > 1:
@@ -166,7 +166,7 @@ def _by_likelihood(analysis: Analysis) -> bool:
 
 def _data_cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
     data = numbers["data"]
-    rows = f"{analysis.data.n_samples:,} × {analysis.data.n_spins}"
+    rows = f"{analysis.data.n_samples:,} × {analysis.data.n_spins:,}"
     n_runs = data["n_chains"] or 1
     order = "in time order" if data["time_ordered"] else "in no order in time"
     runs = f", {n_runs} runs" if n_runs > 1 else ""
@@ -249,7 +249,7 @@ def _couplings(analysis: Analysis) -> Claim:
     found = analysis.diagnosis
     gain = found.gains.get("pair - independent")
     effect = "" if gain is None else f"{measured(*gain)} nats per row on held-out rows"
-    text = _without_opening(named(found.claims["couplings"], analysis.names))
+    text = _without_opening(found.claims["couplings"])
     return Claim("pays", "Pair couplings pay", found.couplings_needed, effect, typeset(text))
 
 
@@ -277,7 +277,7 @@ def _model(analysis: Analysis) -> Claim:
             effect = f"{about} nats per row to gain by a further term"
         else:
             effect = "nothing missed that these rows can show"
-    text = _without_opening(named(found.claims["model"], analysis.names))
+    text = _without_opening(found.claims["model"])
     return Claim("model", "Pairs are enough", holds, effect, typeset(text))
 
 
@@ -290,7 +290,7 @@ def _time(analysis: Analysis) -> Claim:
             {True: "same backwards", False: "a direction in time", None: "time reversal not judged"}[found.reversible],
         )
     )
-    text = named(found.claims["time"], analysis.names)
+    text = found.claims["time"]
     return Claim("time", "One equilibrium model is enough over time", _time_holds(analysis), effect, typeset(text))
 
 

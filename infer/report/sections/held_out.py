@@ -39,7 +39,7 @@ def held_out_scores(gains: Mapping[str, tuple[float, float]]) -> MatplotlibFigur
         axes.set_yticks(range(len(names)), [name.replace(" ", "\n") for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel("gain on independent (nats per row)")
-        axes.set_ylabel("model (name)")
+        axes.set_ylabel("model")
         axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 
@@ -73,6 +73,8 @@ def _scores(analysis: Analysis, numbers: Numbers) -> Table:
         rows.append((name.replace(" - ", " − "), *with_error(gain, std)))
     text = f"Mean over {held['n_rows']:,} samples that were not fitted to, in {held['n_folds']} "
     text += "fold" if held["n_folds"] == 1 else "folds"
+    if unsure := max(held["partition_std"].values(), default=0.0):
+        text += f". Errors contain that of the partition function, {unsure:.1g} nats at most"
     text += "".join(f". No score of the {name} model: {why}" for name, why in held["withheld"].items())
     head = ("model", "log-likelihood (nats per row)", "standard error")
     return Table("Held-out scores", head, rows, f"{text}.")

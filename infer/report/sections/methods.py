@@ -141,7 +141,7 @@ def _fitting(analysis: Analysis) -> str:
     fields, bias = ("and fields ", " + Σᵢ βhᵢ sᵢ") if fit.fit_fields else ("", "")
     text = (
         f"Couplings {fields}of an Ising model, P(s) ∝ exp(½ Σᵢⱼ βJᵢⱼ sᵢ sⱼ{bias}), were fitted to "
-        f"{data.n_samples:,} samples of {data.n_spins} spins by "
+        f"{data.n_samples:,} samples of {data.n_spins:,} spins by "
     )
     penalty = "" if fit.alpha is None else f" with an l2 penalty on couplings (alpha = {readable(fit.alpha, 3)})"
     if fit.method == "maximum-likelihood":

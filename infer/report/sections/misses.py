@@ -1,5 +1,6 @@
 """Section on the second claim: statistics of the rows that were not fitted, against draws of the pair model."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from infer.diagnosis.check import percent
+from infer.diagnosis.residuals import MOST_PAIRS
 from infer.plot.axes import FEW_POINTS, cloud, identity, legend_above, log_ticks
 from infer.plot.svg import BLUE, VERMILION, drawing, new_axes
-from infer.report.layout import Number, Table, named, number, p_number, readable, typeset
+from infer.report.layout import Number, Table, number, p_number, readable, typeset
 from infer.report.results import Analysis
 from infer.report.section import Figure, Numbers, Section
 
@@ -131,7 +133,7 @@ def energy_distribution(edges: ArrayLike, observed: ArrayLike, predicted: ArrayL
 def _text(analysis: Analysis) -> str:
     text = (
         f"{analysis.diagnosis.claims['model']} Rows drawn from the fitted model are set against the data, also in what "
-        "was not fitted: triples of spins, the number of spins at +1, and the energy."
+        f"was not fitted: {_triples(analysis)}, the number of spins at +1, and the energy."
     )
     escaped = analysis.runaway
     if escaped is None:
@@ -144,6 +146,14 @@ def _text(analysis: Analysis) -> str:
         "+1; "
         f"data {percent(escaped.activity)})."
     )
+
+
+def _triples(analysis: Analysis) -> str:
+    """Triples of spins, and how many of them where not all are compared."""
+    moments = analysis.adequacy.moments
+    total = math.comb(len(moments["means"]["observed"]), 3)
+    compared = len(moments["third moments"]["observed"]) if "third moments" in moments else 0
+    return "triples of spins" + (f" ({compared:,} of {total:,}, chosen at random)" if 0 < compared < total else "")
 
 
 def _moments(name: str, title: str, quantity: str, caption: str) -> Figure:
@@ -182,7 +192,7 @@ def _checks(analysis: Analysis, numbers: Numbers) -> Table:
             outcomes[item.passed],
             p_number(item.p_value),
             item.judges,
-            typeset(named(item.effect, analysis.names)),
+            typeset(item.effect),
         )
         for item in analysis.diagnosis.checks
     ]
@@ -199,7 +209,7 @@ def _table_of_moments(analysis: Analysis, numbers: Numbers) -> Table:
     rows: list[Row] = [
         (
             name,
-            str(len(shown["observed"])),
+            f"{len(shown['observed']):,}",
             *(number(shown[key], 3) for key in ("rms_observed", "rms_difference", "rms_z", "pearson")),
         )
         for name, shown in numbers["adequacy"]["moments"].items()
@@ -211,6 +221,9 @@ def _table_of_moments(analysis: Analysis, numbers: Numbers) -> Table:
         f"were fitted). Largest R-hat of the model’s own {drawn}: "
         f"{readable(analysis.adequacy.r_hat, 4)}."
     )
+    n_pairs = math.comb(len(analysis.adequacy.moments["means"]["observed"]), 2)
+    if n_pairs > MOST_PAIRS:
+        note += f" Of the correlations, {MOST_PAIRS:,} of {n_pairs:,} are divided by their errors."
     return Table("Data against fitted model", head, rows, note)
 
 

@@ -1,5 +1,6 @@
 """Next steps after a report: commands on the file that was read, or calls where there is no file."""
 
+import math
 import re
 import shlex
 from dataclasses import dataclass
@@ -32,10 +33,11 @@ class _Shell:
         more = f" --{option.replace('_', '-')} {value}" if option else ""
         return f"reverie report {self.data}{self.order} --output report.html{more}"
 
-    def fit(self, method: str, output: str, estimator: str = "") -> str:
+    def fit(self, method: str, output: str, estimator: str = "", alpha: float | None = None) -> str:
         """Fit by a method, and keep what was found."""
         missing = " --missing mask" if self.masked and method == "pseudolikelihood" else ""
-        return f"reverie fit {self.data}{missing} --method {method} --output {output}"
+        penalty = "" if alpha is None else f" --alpha {alpha:.4g}"
+        return f"reverie fit {self.data}{missing} --method {method}{penalty} --output {output}"
 
     def landscape(self, estimator: str) -> str:
         """Energy landscape of the fit that was kept."""
@@ -56,10 +58,12 @@ class _Python:
         order = ", ordered=False" if self.unordered else ""
         return f'from infer import analyse, write_report; write_report(analyse(samples{order}{more}), "report.html")'
 
-    def fit(self, method: str, output: str, estimator: str) -> str:
+    def fit(self, method: str, output: str, estimator: str, alpha: float | None = None) -> str:
         """Fit an estimator."""
-        arguments = 'missing="mask"' if self.masked and estimator == "PseudoLikelihood" else ""
-        return f"from infer import {estimator}; model = {estimator}({arguments}).fit(samples)"
+        given = [] if alpha is None else [f"alpha={alpha:.4g}"]
+        if self.masked and estimator == "PseudoLikelihood":
+            given.append('missing="mask"')
+        return f"from infer import {estimator}; model = {estimator}({', '.join(given)}).fit(samples)"
 
     def landscape(self, estimator: str) -> str:
         """Energy landscape of the model that was fitted."""
@@ -110,7 +114,11 @@ def next_steps(analysis: Analysis) -> list[Step]:
         method = "pseudolikelihood" if masked else analysis.fit.method
         estimator = "PseudoLikelihood" if masked else analysis.fit.estimator
         kept = "Keep couplings, fields and errors in a file." if file else "Fit once more, to keep the model."
-        steps.append(Step(kept, write.fit(method, "fit.nc", estimator)))
+        alpha = analysis.fit.alpha if method == analysis.fit.method else None
+        # the penalty of one prior sample is the default of a fit too; one that was chosen or given is not
+        if alpha is not None and math.isclose(alpha, 1.0 / analysis.data.n_samples, rel_tol=1e-3):
+            alpha = None
+        steps.append(Step(kept, write.fit(method, "fit.nc", estimator, alpha)))
         if file or not masked:
             steps.append(Step("Look at the energy landscape.", write.landscape(estimator)))
     if not analysis.has_patterns:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from infer import CountModel, KPairwise, Samples, analyse, diagnose, goodness_of_fit
+from infer import CountModel, KPairwise, PseudoLikelihood, Samples, analyse, diagnose, goodness_of_fit
 from infer.diagnosis.adequacy import cumulants
 from infer.diagnosis.indicators import indicator_sums, rarer_state
 from infer.diagnosis.model_checks import MeansAndCorrelations, ModelCheck, SampledModel, ThirdMoments
 from infer.errors import InputError
 from infer.statistics.moments import choose_triples
+from simulate import Glauber, sample
 from tests import exact
 
 N = 8
@@ -241,6 +242,26 @@ def test_a_check_that_does_not_say_its_effect_is_named():
     samples = Samples.of(exact.draw(COUPLINGS, 100, FIELDS))
     with pytest.raises(NotImplementedError, match=r"Silent does not say how large its deviation is: write _effect\(\)"):
         Silent.run(SampledModel(COUPLINGS, FIELDS), samples, np.random.SeedSequence(0))
+
+
+@pytest.mark.slow
+def test_a_penalty_that_shrinks_all_pairs_is_not_taken_for_more_than_pairs(monkeypatch):
+    # a thousand units with 3000 rows, a penalty of 3 and pairs only were said to miss energy and number of +1; single
+    # pairs cannot show what the penalty took, the energy of all of them does
+    monkeypatch.setattr("infer.diagnosis.draws.ROWS", 8_000)
+    rng = np.random.default_rng(0)
+    couplings = np.triu(np.where(rng.random((60, 60)) < 0.1, rng.normal(0.0, 0.15, (60, 60)), 0.0), 1)
+    dynamics = Glauber(couplings + couplings.T, temperature=1.0, fields=np.full(60, -0.8))
+    drawn = sample(dynamics, draws=400, chains=1, thin=3, burn_in=50, seed=2, check=False)
+    rows = drawn["spins"].values[0]
+    shrunk = goodness_of_fit(PseudoLikelihood(alpha=0.5, errors=False).fit(rows), rows)
+    assert shrunk.fit.rms_z < 1.0
+    assert shrunk.fit.shrunk
+    assert not shrunk.fit.accepted
+    assert "the penalty of the fit takes something from all pairs" in shrunk.verdict
+    weaker = goodness_of_fit(PseudoLikelihood(alpha=0.1, errors=False).fit(rows), rows)
+    assert weaker.fit.accepted
+    assert weaker.fit.collective < shrunk.fit.collective / 1.5
 
 
 @pytest.mark.parametrize("depth", [0.0, 500.0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from infer import MaximumLikelihood, PseudoLikelihood, diagnose
-from infer.diagnosis.check import holm, nats, percent
+from infer.diagnosis.check import holm, nats, percent, spin_name
 from simulate import KineticIsing, sample
 from tests import exact
 
@@ -210,3 +210,10 @@ def test_bad_input_is_named():
     ):
         with pytest.raises(ValueError, match=message):
             diagnose(*arguments, **options)
+
+
+def test_names_that_are_numbers_read_as_names():
+    # "spin 2 and 24 are both +1" and "14, 15 and 30 are all +1" were said of units called 2, 14, 15, 24 and 30
+    samples = SimpleNamespace(names=("2", "24", "cell 7"))
+    assert [spin_name(samples, k) for k in range(3)] == ["spin 2", "spin 24", "cell 7"]
+    assert spin_name(SimpleNamespace(names=None), 1) == "spin 1"

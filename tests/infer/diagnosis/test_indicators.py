@@ -5,8 +5,15 @@ import itertools
 import numpy as np
 import pytest
 
-from infer.diagnosis import indicators
-from infer.diagnosis.indicators import IndicatorSums, above_pairs, apply_above_pairs, indicator_sums, rarer_state
+from infer.diagnosis.indicators import (
+    IndicatorSums,
+    SomePairs,
+    above_pairs,
+    apply_above_pairs,
+    indicator_sums,
+    pooled,
+    rarer_state,
+)
 from infer.statistics.moments import choose_triples
 
 TRIPLES = choose_triples(7, 100, np.random.SeedSequence(0))
@@ -38,23 +45,28 @@ def test_sums_are_those_of_plain_numpy(weighted):
         i, j, k = TRIPLES.T
         np.testing.assert_allclose(found.third[p], share @ (own[:, i] * own[:, j] * own[:, k]))
     if not weighted:
-        assert all(np.array_equal(array, np.rint(array)) for array in vars(found).values())
+        assert all(np.array_equal(array, np.rint(array)) for array in (found.first, found.second, found.third))
 
 
-def test_counts_of_many_spins_take_two_bytes_with_the_same_numbers(monkeypatch):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_some_pairs_are_counted_as_all_are(weighted):
     rows = rows_of()
     rare, parts = rarer_state(rows.mean(axis=0)), [slice(0, 130), slice(130, 1000)]
-    plain = indicator_sums(rows, rare, TRIPLES, parts)
-    monkeypatch.setattr(indicators, "MANY_SPINS", 6)
-    found = indicator_sums(rows, rare, TRIPLES, parts)
-    assert found.second.dtype == np.uint16
-    np.testing.assert_array_equal(found.second, plain.second)
-    np.testing.assert_array_equal(found.total().second, plain.total().second)
-    coefficients, variance = above_pairs(plain.total(), TRIPLES, 0.5)
-    for ours, expected in zip(above_pairs(found.total(), TRIPLES, 0.5), (coefficients, variance), strict=True):
-        np.testing.assert_array_equal(ours, expected)
-    np.testing.assert_array_equal(
-        apply_above_pairs(found, TRIPLES, coefficients), apply_above_pairs(plain, TRIPLES, coefficients)
+    weight = np.random.default_rng(1).random(1000) if weighted else None
+    triples = TRIPLES[::4]
+    i, j, k = triples.T
+    some = SomePairs.of(np.concatenate([np.column_stack(pair) for pair in ((i, j), (k, i), (j, k))]), 7)
+    assert len(some.pairs) < 21
+    every = indicator_sums(rows, rare, triples, parts, weight)
+    found = indicator_sums(rows, rare, triples, parts, weight, some)
+    assert found.second.shape == (2, len(some.pairs))
+    np.testing.assert_allclose(found.of_pairs(j, i), every.second[:, i, j], rtol=1e-12)
+    both = pooled([found, found])
+    np.testing.assert_allclose(both.of_pairs(i, k), 2.0 * every.total().second[:, i, k], rtol=1e-12)
+    ours, expected = above_pairs(found.total(), triples, 0.5), above_pairs(every.total(), triples, 0.5)
+    np.testing.assert_allclose(ours[0], expected[0], rtol=1e-9)
+    np.testing.assert_allclose(
+        apply_above_pairs(found, triples, ours[0]), apply_above_pairs(every, triples, ours[0]), atol=1e-8
     )
 
 

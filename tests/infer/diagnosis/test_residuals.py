@@ -1,9 +1,11 @@
 """Statistics less their regression: bins, exactness of the null distribution, ties, long-run variance."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from infer.diagnosis.draws import MOST_VALUES, draw, number_of_sets
+from infer.diagnosis.draws import MOST_VALUES, Draws, draw, number_of_sets
 from infer.diagnosis.residuals import (
     FullRegression,
     LocalRegression,
@@ -74,22 +76,46 @@ def test_bins_hold_what_they_should():
     assert len(energy_edges(np.full(100, 0.7) + 1e-14 * np.arange(100))) == 0
 
 
+def indicator_counts(draws, i, j):
+    """In how many draws both spins are +1."""
+    up = draws.rows > 0
+    return np.array([np.sum(up[:, a] & up[:, b]) for a, b in zip(i, j, strict=True)])
+
+
 def test_full_regression_is_weighted_least_squares_over_all_states():
     draws = drawn(2000)
     statistics = choose_statistics(MODEL, draws, TRIPLES)
     states, p = exact.all_states(N), exact.boltzmann(MODEL.couplings, MODEL.fields)
     each = [slice(k, k + 1) for k in range(len(states))]
     sums = indicator_sums(states, statistics.rare, TRIPLES, each)
-    found = FullRegression(statistics, draws).apply(sums, statistics.binned(states, each))
+    found = FullRegression(statistics, draws).apply(statistics.sums(states, each))
     i, j = np.triu_indices(N, 1)
     features = np.column_stack([np.ones(len(states)), sums.first, sums.second[:, i, j]])
-    target = np.concatenate([sums.third, statistics.binned(states, each)], axis=1)
+    target = np.concatenate([sums.third, statistics.sums(states, each).binned], axis=1)
     root = np.sqrt(p)[:, None]
     left = target - features @ np.linalg.lstsq(features * root, target * root, rcond=None)[0]
     ours = found - p @ found
     # coefficients come from 10 000 draws
     assert np.sqrt(p @ (ours - left) ** 2).max() < 0.05
     assert np.all(p @ ours**2 < 1.05 * (p @ left**2) + 1e-4)
+
+
+def test_full_regression_knows_pairs_that_rarely_coincide():
+    """A pair that few of the rows of a regression contained had the coefficient 0, and counted as a deviation."""
+    n_spins = 12  # independent at 0.5 %: each pair coincides once in 40 000 rows, three spins hardly ever
+    model = PairModel(np.zeros((n_spins, n_spins)), np.full(n_spins, np.arctanh(-0.99)))
+    draws = drawn(20_000, 1, model)
+    statistics = choose_statistics(model, draws, choose_triples(n_spins, 10, seed()))
+    i, j = np.triu_indices(n_spins, 1)
+    states = np.full((1 + len(i), n_spins), -1, dtype=np.int8)
+    states[np.arange(1, len(states)), i] = states[np.arange(1, len(states)), j] = 1
+    each = [slice(k, k + 1) for k in range(len(states))]
+    left = FullRegression(statistics, draws).apply(statistics.sums(states, each))
+    of_two = len(statistics.triples) + statistics.count_bins[2]
+    # with two spins +1 the number of +1 follows from the pairs: nothing is left but what three spins leave
+    drawn_pairs = np.flatnonzero(indicator_counts(draws, i, j) > 0)
+    assert len(drawn_pairs) > 60
+    assert np.median(np.abs(left[1 + drawn_pairs, of_two] - left[0, of_two])) < 0.05
 
 
 def test_local_regression_takes_out_means_and_pairs_of_its_own():
@@ -100,7 +126,7 @@ def test_local_regression_takes_out_means_and_pairs_of_its_own():
     regression = LocalRegression(statistics, draws, sums)
     states, p = exact.all_states(N), exact.boltzmann(MODEL.couplings, MODEL.fields)
     each = [slice(k, k + 1) for k in range(len(states))]
-    left = regression.apply(indicator_sums(states, statistics.rare, TRIPLES, each), statistics.binned(states, each))
+    left = regression.apply(statistics.sums(states, each))
     left -= p @ left
     x = (states == statistics.rare).astype(float)
     for column, (a, b, c) in enumerate(TRIPLES):
@@ -108,6 +134,42 @@ def test_local_regression_takes_out_means_and_pairs_of_its_own():
             assert abs(p @ (left[:, column] * feature)) < 2e-3
     energy = MODEL.energies(states)
     np.testing.assert_allclose(p @ (left[:, len(TRIPLES) :] * energy[:, None]), 0.0, atol=0.02)
+
+
+def test_what_bins_are_regressed_on_follows_from_energies():
+    rows = drawn(300).sets[0]
+    statistics = choose_statistics(MODEL, drawn(2000), TRIPLES)
+    rare = statistics.rare.astype(float)
+    x = (rows == statistics.rare).astype(float)
+    signed = MODEL.couplings * np.outer(rare, rare)
+    plain = np.column_stack([(x @ rare) ** 2, np.einsum("ri,ij,rj->r", x, signed, x)])
+    np.testing.assert_allclose(statistics.collective(rows, MODEL.energies(rows)), plain, atol=1e-10)
+    weight = np.random.default_rng(0).random(300)
+    found = statistics.sums(rows, [slice(0, 100), slice(100, 300)], weight)
+    np.testing.assert_allclose(found.collective[1], weight[100:] @ plain[100:], rtol=1e-10)
+    bins = [
+        (each[:, None] == np.arange(size)) for each, size in zip(statistics.labels(rows), statistics.bins, strict=True)
+    ]
+    np.testing.assert_allclose(found.binned[0], weight[:100] @ np.concatenate(bins, axis=1)[:100], rtol=1e-12)
+
+
+def test_memory_does_not_grow_with_all_pairs_times_sets(monkeypatch):
+    # a thousand units had a table of all pairs for each part of each set, nine gigabytes; here it would be 200 MB
+    monkeypatch.setattr("infer.diagnosis.residuals.MOST_PAIRS", 50)
+    monkeypatch.setattr("infer.diagnosis.residuals.N_REPLICATES", 99)
+    n_spins, rng = 400, np.random.default_rng(0)
+    model = PairModel(exact.random_couplings(n_spins, 0.1, seed=1), np.full(n_spins, -1.0))
+    sets = np.where(rng.random((10, 100, n_spins)) < 0.1, 1, -1).astype(np.int8)
+    draws = Draws(sets, 1.0, None)
+    statistics = choose_statistics(model, draws, choose_triples(n_spins, 40, seed()))
+    tracemalloc.start()
+    try:
+        found = residuals(statistics, draws, sets[0], None, batch_labels(100), seed())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found.observed) == 40 + sum(statistics.bins) + n_spins + 50
+    assert peak < 25e6
 
 
 @pytest.mark.parametrize("n_rows", [300, 4000])

@@ -119,6 +119,19 @@ class _Judged:
         return self.outcomes[name] if name in self.outcomes else getattr(self.diagnosis, name)
 
 
+def test_a_fit_to_keep_has_the_penalty_of_the_report(recorded):
+    # that of a thousand units was chosen by cross-validation, and the command on the page fitted with another
+    def fits(alpha):
+        fit = dataclasses.replace(recorded.fit, alpha=alpha)
+        parameters = recorded.parameters | {"file": "rows.csv", "reading": ""}
+        found = dataclasses.replace(recorded, fit=fit, parameters=parameters)
+        return [step.command for step in next_steps(found) if "--output fit.nc" in step.command]
+
+    assert " --alpha 0.3 " in fits(0.3)[0]
+    assert "--alpha" not in fits(1.0 / recorded.data.n_samples)[0]
+    assert "--alpha" not in fits(None)[0]
+
+
 def test_next_steps_of_a_file_read_it_as_it_was_read(recorded):
     found = recorded.of_file("my units", " --units 'a, b'")
     for step in next_steps(found):

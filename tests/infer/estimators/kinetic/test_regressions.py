@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from infer.estimators.kinetic import regressions
 from infer.estimators.kinetic.errors import kinetic_errors
+from infer.estimators.kinetic.kinetic_kernels import fisher_weights
 from infer.estimators.kinetic.regressions import Metric, evaluate, fit_kinetic
 from infer.estimators.kinetic.steps import Steps
 
@@ -91,6 +92,21 @@ def test_the_metric_is_the_expected_curvature(update):
         curvature = (loss(local + 1e-4) - 2 * loss(local) + loss(local - 1e-4)) / 1e-8
         expected += (design * (np.exp(-loss(local)) * curvature)[:, None]).T @ design / len(design)
     np.testing.assert_allclose(found, expected, atol=2e-5)  # differences of losses are good to 1e-6
+
+
+@pytest.mark.parametrize("update", [1.0, 0.4])
+def test_information_of_large_fields_is_a_number(update):
+    # 1 - flip was zero from a field of 19 on, and with every spin updated the information 0 / 0
+    fields = np.array([-800.0, -40.0, -19.07, -2.0, 0.0, 2.0, 19.07, 40.0, 800.0])
+    for before in (-1.0, 1.0):
+        found = np.empty(len(fields))
+        fisher_weights(fields, np.full(len(fields), before), update, found)
+        assert np.all(np.isfinite(found))
+        assert np.all(found >= 0.0)
+        with np.errstate(over="ignore"):
+            flip, keep = 1 / (1 + np.exp(2 * before * fields)), 1 / (1 + np.exp(-2 * before * fields))
+        expected = 4 * flip * keep if update == 1.0 else 4 * update * flip * keep**2 / (1 - update * flip)
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("n_lags", "ridge"), [(1, 1e-3), (1, 0.1), (3, 0.01)])

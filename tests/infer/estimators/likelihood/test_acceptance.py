@@ -7,6 +7,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from infer import MaximumLikelihood, PseudoLikelihood
 from infer.estimators.likelihood.acceptance import runaway
+from infer.estimators.likelihood.chain_moments import run_chains, run_states
+from infer.estimators.likelihood.chains import PersistentChains
+from infer.estimators.likelihood.terms import Terms
 from infer.model import PairModel
 from tests import exact
 
@@ -23,8 +26,23 @@ def mostly_silent(n_rows, seed):
     return np.where(rng.random((n_rows, n)).argsort(axis=1).argsort(axis=1) < up[:, None], 1, -1).astype(np.int8)
 
 
+def seed():
+    return np.random.SeedSequence(3)
+
+
 def moments(spins):
     return spins.mean(axis=0), spins.T.astype(float) @ spins / len(spins)
+
+
+def test_states_without_moments_are_those_of_runs_with_moments():
+    couplings, fields = exact.random_couplings(9, 0.4, seed=1), np.full(9, -0.3)
+    terms = Terms(9, fit_fields=True)
+    vector = terms.pack(couplings, fields, np.zeros(10))
+    starts = np.ones((6, 9), dtype=np.int8)
+    with_moments = run_chains(terms, vector, PersistentChains(starts, seed()), np.zeros(9), 40, most_states=50)
+    alone = run_states(terms, vector, PersistentChains(starts, seed()), 40, most_states=50)
+    assert len(alone) >= 50
+    np.testing.assert_array_equal(alone, with_moments.states)
 
 
 def test_couplings_that_see_only_the_neighbourhood_of_the_data_run_away():
