@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from infer.errors import InputError
+
 __all__ = [
     "binarise",
     "check_confidence",
+    "check_map",
     "check_memory",
     "check_spins",
     "constant_spins",
@@ -63,13 +66,40 @@ def release_pages(spins: NDArray) -> None:
     Only for maps that are known to be read-only or shared: the pages of a copy-on-write map (``mmap_mode="c"``) hold
     what the user has written, and releasing them would discard it.
     """
-    base: Any = spins
-    mode = None
+    mapped, pages = _map_of(spins)
+    if mapped is not None and pages is not None and mapped.mode in ("r", "r+", "w+") and hasattr(pages, "madvise"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
+def check_map(values: NDArray) -> None:
+    """Raise an InputError if the file of a memory map is shorter than when it was opened.
+
+    The system ends a process that reads where the file is no more (SIGBUS), without a line.
+    """
+    mapped, pages = _map_of(values)
+    if mapped is None or pages is None:
+        return
+    try:
+        found = pages.size()
+    except (OSError, ValueError):  # a map that does not keep its file
+        return
+    # numpy maps whole pages, from the one in which the array begins
+    needed = mapped.offset - mapped.offset % mmap.ALLOCATIONGRANULARITY + len(pages)
+    if found < needed:
+        raise InputError(
+            f"{mapped.filename or 'the file of the samples'} was cut from {needed:,} to {found:,} bytes after it was "
+            "opened; read it again once it is written in full"
+        )
+
+
+def _map_of(values: NDArray) -> tuple[np.memmap | None, mmap.mmap | None]:
+    """The memory map that an array is a view of, and its pages; None for other arrays."""
+    base: Any = values
+    mapped = None
     while isinstance(base, np.ndarray):
-        mode = getattr(base, "mode", mode) if isinstance(base, np.memmap) else mode
+        mapped = base if isinstance(base, np.memmap) and base.mode is not None else mapped
         base = base.base
-    if mode in ("r", "r+", "w+") and isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
-        base.madvise(mmap.MADV_DONTNEED)
+    return (mapped, base) if mapped is not None and isinstance(base, mmap.mmap) else (None, None)
 
 
 def row_chunks(n_rows: int, n_spins: int) -> list[slice]:
@@ -81,6 +111,7 @@ def row_chunks(n_rows: int, n_spins: int) -> list[slice]:
 def passing_rows(samples: NDArray) -> Iterator[slice]:
     """``row_chunks`` of an array; pages of a memory map are released after use."""
     for count, rows in enumerate(row_chunks(*samples.shape)):
+        check_map(samples)
         yield rows
         if count % 32 == 31:
             release_pages(samples)

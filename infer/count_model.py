@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from infer.errors import InputError
 from infer.model import PairModel, SpinModel
 from infer.types import FloatArray, IntArray
+from infer.wording import brief
 
 __all__ = ["CountModel", "model_of", "pairs_only"]
 
@@ -45,6 +46,8 @@ class CountModel(SpinModel):
     """
 
     potential: FloatArray
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, model: Any, fields: ArrayLike | None = None, potential: ArrayLike | None = None) -> Self:
@@ -132,6 +135,35 @@ class CountModel(SpinModel):
         ndarray of int64, shape (n_rows,)
         """
         return np.asarray((np.asarray(spins) > 0).sum(axis=1, dtype=np.int64))
+
+    def without_quadratic(self, weight: ArrayLike) -> tuple[Self, float]:
+        """The same distribution with a small potential, its quadratic part moved to couplings and fields.
+
+        With ``S = sum_i s_i`` and ``K = (N + S) / 2``, a part ``a + b K + c K^2`` of V is a constant, fields
+        ``b/2 + c N/2`` and uniform couplings ``c/2``.
+
+        Parameters
+        ----------
+        weight : array_like, shape (n_spins + 1,)
+            Weights of the counts in the least-squares fit of the quadratic part, such as their shares.
+
+        Returns
+        -------
+        model : CountModel
+        constant : float
+            Energy of each state in the new model less that in this one.
+        """
+        n = self.n_spins
+        counts = np.arange(n + 1.0)
+        powers = np.stack([np.ones(n + 1), counts, counts**2], axis=1)
+        root = np.sqrt(np.asarray(weight, dtype=np.float64))
+        scale = np.array([1.0, n, n**2])
+        a, b, c = np.linalg.lstsq(powers / scale * root[:, None], self.potential * root, rcond=None)[0] / scale
+        couplings = self.couplings + c / 2.0
+        np.fill_diagonal(couplings, 0.0)
+        fields = self.fields + b / 2.0 + c * n / 2.0
+        constant = a + b * n / 2.0 + c * (n**2 + n) / 4.0
+        return type(self)(couplings, fields, self.potential - powers @ (a, b, c)), float(constant)
 
 
 def model_of(model: Any, fields: ArrayLike | None = None) -> PairModel | CountModel:

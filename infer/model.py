@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from infer.checks import passing_rows
 from infer.types import FloatArray
+from infer.wording import brief
 from simulate.couplings import check_symmetric
 
 __all__ = ["PairModel", "SpinModel", "fitted_estimator", "off_diagonal", "symmetric_matrix"]
@@ -134,6 +135,8 @@ class PairModel(SpinModel):
     >>> model.energies(np.array([[1, 1], [1, -1]]))
     array([-0.5,  0.5])
     """
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, model: Any, fields: ArrayLike | None = None, *, name: str = "couplings") -> Self:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
+
+# the longest text of a field in a short repr
+_LONGEST_FIELD = 60
 
 # characters that XML 1.0 does not allow, not even escaped
 ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -77,3 +83,25 @@ def p_text(value: float) -> str:
 def clean_text(text: str) -> str:
     """Text with characters that XML forbids replaced by the replacement character."""
     return ILLEGAL.sub("�", text)
+
+
+def brief(result: Any) -> str:
+    """The repr of a result: its verdict where it has one, else its fields, of arrays the type and the shape only."""
+    name = type(result).__name__
+    verdict = getattr(result, "verdict", None)
+    if isinstance(verdict, str):
+        return f"{name}({verdict!r})"
+    parts = (f"{field.name}={_brief_field(getattr(result, field.name))}" for field in dataclasses.fields(result))
+    return f"{name}({', '.join(parts)})"
+
+
+def _brief_field(value: Any) -> str:
+    """A field in a few characters."""
+    if getattr(value, "shape", ()):
+        return f"<{value.dtype} {'x'.join(map(str, value.shape))}>" if hasattr(value, "dtype") else "<array>"
+    if isinstance(value, Mapping):
+        return f"<{len(value)} entries>"
+    text = repr(value)
+    if len(text) <= _LONGEST_FIELD:
+        return text
+    return f"<{len(value)} entries>" if isinstance(value, tuple | list) else f"<{type(value).__name__}>"

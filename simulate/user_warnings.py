@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, cast
 
 __all__ = ["UserNotice", "collected_warnings", "filters_restored", "libraries_silenced", "warn"]
@@ -25,17 +26,35 @@ class UserNotice:
     category: type[Warning]
 
 
+#: Packages whose lines no warning points to.
+_NOT_OF_USERS = ("simulate", "infer", "reverie", "contextlib", "functools", "threading", "concurrent")
+
 _collector: ContextVar[list[UserNotice] | None] = ContextVar("_collector", default=None)
 _silenced: ContextVar[bool] = ContextVar("_silenced", default=False)
 
 
 def warn(message: str, category: type[Warning], stacklevel: int = 1) -> None:
-    """Warn, as `warnings.warn` does, or add to the list of the `collected_warnings` that the caller runs in."""
+    """Warn, as `warnings.warn` does, or add to the list of the `collected_warnings` that the caller runs in.
+
+    The warning points to the line of the user that led here: the innermost one outside of these packages, however
+    many calls lie between; where there is none, as in other threads, to `stacklevel`.
+    """
     found = _collector.get()
     if found is None:
-        warnings.warn(message, category, stacklevel=stacklevel + 1)
+        warnings.warn(message, category, stacklevel=_level_of_user() or stacklevel + 1)
     else:
         found.append(UserNotice(message, category))
+
+
+def _level_of_user() -> int | None:
+    """`stacklevel` of the innermost frame outside of these packages, for the caller of this function."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 1
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _NOT_OF_USERS:
+            return level
+        frame, level = frame.f_back, level + 1
+    return None
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from simulate.arviz_loading import load_arviz
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -42,6 +44,23 @@ print(os.environ["NUMBA_CACHE_DIR"])
     assert found.stderr.count("RuntimeWarning") == 1
     assert "set NUMBA_CACHE_DIR" in found.stderr
     assert not Path(found.stdout.strip()).exists()  # removed at the end
+
+
+def test_no_place_for_the_cache_of_a_library(tmp_path, monkeypatch):
+    """arviz 0.23 makes a folder in the cache of the user when it is imported: commands ended with that in one line."""
+    (tmp_path / "taken").touch()
+    package = tmp_path / "arviz"
+    package.mkdir()
+    (package / "__init__.py").write_text("import os\nplace = os.environ['XDG_CACHE_HOME'] + '/arviz'\nos.mkdir(place)")
+    for name in [name for name in sys.modules if name.split(".")[0] == "arviz"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "taken"))
+    found = load_arviz()
+    monkeypatch.delitem(sys.modules, "arviz")
+    assert found.__file__ == str(package / "__init__.py")
+    assert not Path(found.place).exists()  # removed again
+    assert os.environ["XDG_CACHE_HOME"] == str(tmp_path / "taken")
 
 
 @pytest.mark.parametrize("name", ["simulate.py", "simulate/__init__.py"])

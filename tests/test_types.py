@@ -32,9 +32,12 @@ def pyright():
 @pytest.mark.skipif(pyright() is None, reason="pyright is not installed")
 def test_pyright_finds_its_types(tmp_path):
     wrong = tmp_path / "wrong.py"
-    wrong.write_text("from simulate import sample\nfrom typing import assert_type\nassert_type(sample, int)\n")
+    wrong.write_text(
+        "from simulate import sample, smaple\nfrom typing import assert_type\nassert_type(sample, int)\n"
+        "from infer import PseudoLikelyhood\n"
+    )
     environment = os.environ | {"PYTHONPATH": str(SCRIPT.parents[1])}
-    for path, expected in ((SCRIPT, 0), (wrong, 1)):
+    for path, expected in ((SCRIPT, 0), (wrong, 3)):
         run = subprocess.run(
             [pyright(), "--outputjson", "--pythonpath", sys.executable, str(path)],
             cwd=SCRIPT.parents[1],

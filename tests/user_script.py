@@ -1,6 +1,6 @@
 """A user's script with the types that mypy and pyright must find; `assert_type` does nothing at run time."""
 
-from typing import assert_type
+from typing import TYPE_CHECKING, assert_type
 
 import numpy as np
 import xarray as xr
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 import infer
 from infer import Diagnosis, PairModel, PseudoLikelihood, Samples, Similarity, compare, diagnose
 from simulate import PersistentGlauber, contrastive, hebbian, random_patterns, sample
+
+if TYPE_CHECKING:  # a typing error is one: mypy refuses to ignore what is none
+    from infer import PseudoLikelyhood  # type: ignore[attr-defined]  # noqa: F401
+    from simulate import smaple  # type: ignore[attr-defined]  # noqa: F401
 
 patterns = assert_type(random_patterns(2, 12, seed=0), NDArray[np.int8])
 dynamics = PersistentGlauber(hebbian(patterns), temperature=1.5, persistence=0.5)

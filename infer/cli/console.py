@@ -27,6 +27,9 @@ __all__ = [
 #: Seconds after which a signal that came at a bad moment is sent again.
 _AGAIN = 0.02
 
+#: Beginnings of the names of modules in which no exception is raised for a signal.
+_NOT_INSIDE = ("tqdm", "weakref", "_weakrefset", "llvmlite")
+
 #: Exit status where whoever reads standard output has closed it: that of programs that SIGPIPE ends.
 BROKEN_PIPE = 141
 
@@ -66,11 +69,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
     """Raise, but not at a bad moment: then the signal is sent again.
 
     Inside of a progress bar its lock would stay taken, and other threads would wait forever. Where Python takes away an
-    object, in `__del__` and in callbacks of weak references, it prints exceptions and goes on.
+    object, in `__del__` and in callbacks of weak references, it prints exceptions and goes on. So do the callbacks of
+    llvmlite while numba compiles; elsewhere in llvmlite an object would be half made, or given back twice, and its
+    `__del__` would print an error or end the process.
     """
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
-        if module.startswith(("tqdm", "weakref", "_weakrefset")) or frame.f_code.co_name == "__del__":
+        if module.startswith(_NOT_INSIDE) or frame.f_code.co_name == "__del__":
             again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
             again.daemon = True
             again.start()

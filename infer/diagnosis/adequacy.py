@@ -44,9 +44,9 @@ def goodness_of_fit(
     r"""Compare samples with the equilibrium model :math:`P(s) \sim \exp(\sum_{i<j} J_{ij} s_i s_j + \sum_i h_i s_i)`.
 
     Sets of as many rows as there are samples are drawn from the model (from all states up to 20 spins, by heat-bath
-    chains above), and their moments and distributions are compared with those of the samples. Third moments, the
-    distribution of the number of +1 and that of the energy test the form of the model; means and correlations test
-    whether the couplings were fitted well.
+    chains above, or from annealed states where such chains do not agree), and their moments and distributions are
+    compared with those of the samples. Third moments, the distribution of the number of +1 and that of the energy test
+    the form of the model; means and correlations test whether the couplings were fitted well.
 
     Parameters
     ----------
@@ -142,6 +142,7 @@ def adequacy_of(
                 if ordered
                 else "variance of the model's own draws; samples taken as independent"
             ),
+            annealed=found.draws.annealed,
         )
 
 

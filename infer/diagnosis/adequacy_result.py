@@ -48,6 +48,8 @@ class Adequacy:
         Number of sets drawn from the model, and rows of each.
     error_method : str
         Method by which the errors of the observed moments were obtained.
+    annealed : bool
+        Whether draws come from annealed states, since plain chains of the model do not agree.
     """
 
     checks: dict[str, ModelCheck]
@@ -60,6 +62,7 @@ class Adequacy:
     n_sets: int
     n_rows: int
     error_method: str
+    annealed: bool = False
 
     @property
     def fit(self) -> MeansAndCorrelations:
@@ -72,6 +75,14 @@ class Adequacy:
     def mixed(self) -> bool:
         """Whether the model's own chains agree; without this no model passes."""
         return self.r_hat <= MIXED_R_HAT
+
+    @property
+    def refused(self) -> bool:
+        """Whether the fit does not have the moments of the rows, or has a state of its own.
+
+        Draws of chains that do not agree have moments that depend on where they started, and refuse no fit.
+        """
+        return not self.fit.accepted and (self.mixed or bool(_unvisited(self)))
 
     @property
     def model_checks(self) -> dict[str, ModelCheck]:
@@ -124,7 +135,7 @@ class Adequacy:
 
 def verdict(found: Adequacy, false_alarms: float = 0.05) -> str:
     """Sentence or two on the deviations of the pair model, or on why they were not judged."""
-    if not found.fit.accepted:
+    if found.refused:
         return f"What the pair model misses was not judged. {found.fit.verdict}{_unvisited(found)}"
     if not found.mixed:
         return (
@@ -167,7 +178,8 @@ def _unvisited(found: Adequacy) -> str:
 
 def _summary(found: Adequacy) -> str:
     """Table of the numbers of an Adequacy."""
-    drawn = "all states" if found.exact else f"heat-bath chains, R-hat {found.r_hat:.3f}"
+    how = "annealed states" if found.annealed else "heat-bath chains"
+    drawn = "all states" if found.exact else f"{how}, R-hat {found.r_hat:.3f}"
     lines = [
         f"Goodness of fit ({found.n_samples:,} samples; {found.n_sets} sets of {found.n_rows:,} rows drawn from the "
         f"model: {drawn})",

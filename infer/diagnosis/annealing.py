@@ -48,8 +48,3 @@ def annealed_log_partition(
         )
     unsure = bool(caught)
     return found.value, np.inf if unsure else found.std
-
-
-def known_to(std: float) -> str:
-    """Text on the accuracy of a log partition function that is too low for a score."""
-    return f"known to {std:.2g} nats only" if np.isfinite(std) else "not known: few annealed chains dominate it"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from sklearn.base import clone
 
-from infer.diagnosis.annealing import WANTED_SHARE, WANTED_STD, annealed_log_partition, known_to
+from infer.diagnosis.annealing import WANTED_SHARE, WANTED_STD, annealed_log_partition
 from infer.diagnosis.refit import Refit, exactly_possible, fit_exactly, smoothed_moments, with_constants
 from infer.diagnosis.score_errors import batches_of, mean_with_error
 from infer.estimators.kinetic.regressions import fit_kinetic, metric_rows
@@ -115,10 +115,7 @@ class Pair:
         )
         if not refit.accepted:
             return Scored(np.zeros(len(fold.test)), 0.0, f"the pair model was not fitted: {refit.why_not}")
-        if refit.log_partition_std > max(WANTED_STD, self._error_of_gain(refit.model, samples, fold)):
-            why = f"the log partition function of the pair model is {known_to(refit.log_partition_std)}"
-            return Scored(np.zeros(len(fold.test)), 0.0, why)
-        return Scored(refit.log_likelihood(samples.spins[fold.test]), refit.log_partition_std)
+        return _scored(self.name, refit, samples.spins[fold.test])
 
     def _wanted(self, model: PairModel, samples: Samples, fold: Fold) -> float:
         """Standard error of the log partition function that is aimed at: for many spins no smaller than it helps."""
@@ -159,12 +156,24 @@ class PopulationCount:
     def score(self, samples: Samples, fold: Fold, seed: np.random.SeedSequence) -> Scored:
         """Log-likelihood of each row under the population-count model of the others."""
         refit = fit_counts(samples.spins[fold.train], fold.train_weight, alpha=self.alpha, seed=seed)
-        why = refit.why_not
-        if not why and refit.log_partition_std > WANTED_STD:
-            why = f"its log partition function is {known_to(refit.log_partition_std)}"
-        if why:
-            return Scored(np.zeros(len(fold.test)), 0.0, f"it was not fitted: {why}" if refit.why_not else why)
-        return Scored(refit.log_likelihood(samples.spins[fold.test]), refit.log_partition_std)
+        if not refit.accepted:
+            return Scored(np.zeros(len(fold.test)), 0.0, f"it was not fitted: {refit.why_not}")
+        return _scored(self.name, refit, samples.spins[fold.test])
+
+
+def doubt(name: str, std: float) -> str:
+    """Reason why there is no score of a model whose log partition function has a large standard error."""
+    model = {"k-pairwise": "population-count"}.get(name, name)
+    if not np.isfinite(std):
+        return f"few annealed chains dominate the log partition function of the {model} model"
+    return f"the log partition function of the {model} model is known to {std:.2g} nats only"
+
+
+def _scored(name: str, refit: Refit, rows: SpinArray) -> Scored:
+    """Log-likelihoods of rows, unless few chains dominate the log partition function."""
+    if not np.isfinite(refit.log_partition_std):
+        return Scored(np.zeros(len(rows)), 0.0, doubt(name, refit.log_partition_std))
+    return Scored(refit.log_likelihood(rows), refit.log_partition_std)
 
 
 def independent_counts(share: FloatArray) -> FloatArray:

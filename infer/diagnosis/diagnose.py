@@ -125,7 +125,7 @@ class Diagnosis:
     @property
     def accepted(self) -> bool:
         """Whether the fit was accepted, so that claims can rest on it."""
-        return self.converged and self.adequacy.fit.accepted
+        return self.converged and not self.adequacy.refused
 
     @property
     def judged(self) -> bool:
@@ -357,6 +357,8 @@ def _checks(found: Diagnosis) -> tuple[CheckResult, ...]:
     lines = []
     for name, check in found.adequacy.checks.items():
         passed: bool | None = found.adequacy.fit.accepted and found.converged
+        if not (passed or found.adequacy.refused or not found.converged):
+            passed = None
         if judges[name] != "fit":
             passed = name not in failed if found.judged else None
         lines.append(CheckResult(name, judges[name], check.p_value, check.effect, passed))

@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from infer.estimators.likelihood.chains import PersistentChains
 from infer.estimators.likelihood.enumeration import enumerate_states
-from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
+from infer.estimators.likelihood.partition import MOST_EXACT_SPINS, annealed_states
 from infer.model import PairModel
 from infer.statistics.uncertainty import convergence
 from infer.types import FloatArray, SpinArray
@@ -27,6 +28,11 @@ FEWEST_SETS, MOST_SETS = 20, 499
 MOST_VALUES = 250_000_000
 N_CHAINS = 256
 BURN_IN = 200
+#: Annealed states for each row of a set, and the least effective number for each row: the share of a state of the model
+#: has then less than a third of the error of the samples' own.
+ANNEALED, LEAST_ANNEALED = 25, 10
+N_GROUPS = 8  # of annealed states, before and after sweeps, that R-hat compares
+SWEEPS_BETWEEN = 4  # of plain chains from annealed states, between two rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +45,18 @@ class Draws:
         Each set has as many rows as the samples that it is compared with.
     r_hat : float
         Largest R-hat of the chains, half of them started from the samples and half from independent spins, over
-        energy, number of +1 and leading modes; 1 where all states were enumerated.
+        energy, number of +1 and leading modes; of annealed states before and after further sweeps where such chains do
+        not agree; 1 where all states were enumerated.
     exact_moments : tuple of ndarray, or None
         Means and second moments by enumeration.
+    annealed : bool
+        Whether the rows come from annealed states, since chains do not pass between the states of the model.
     """
 
     sets: NDArray[np.int8]
     r_hat: float
     exact_moments: tuple[FloatArray, FloatArray] | None
+    annealed: bool = False
 
     @property
     def mixed(self) -> bool:
@@ -89,6 +99,9 @@ def draw(
 ) -> Draws:
     """Draw sets of independent rows: from all states up to 20 spins, else from chains of heat-bath updates.
 
+    Where these chains do not agree, as in a model with two parties that chains do not pass between, the rows come from
+    annealed states, whose importance weights give each party its share (Neal 2001).
+
     Parameters
     ----------
     model : PairModel
@@ -109,7 +122,10 @@ def draw(
     n_sets = number_of_sets(n_rows, model.n_spins)
     if model.n_spins <= MOST_EXACT_SPINS:
         return _from_states(model, n_sets, n_rows, np.random.default_rng(seed))
-    return _from_chains(model, n_sets, n_rows, starts, means, seed, n_jobs)
+    plain = _from_chains(model, n_sets, n_rows, starts, means, seed, n_jobs)
+    if plain.mixed:
+        return plain
+    return _from_annealing(model, n_sets, n_rows, seed.spawn(1)[0], n_jobs) or plain
 
 
 def _from_states(model: PairModel, n_sets: int, n_rows: int, rng: np.random.Generator) -> Draws:
@@ -160,6 +176,32 @@ def _from_chains(
     for k in range(n_sets):
         parts[k] = states[:, k::n_sets].reshape(-1, model.n_spins)[:n_rows]
     return Draws(parts, r_hat, None)
+
+
+def _from_annealing(
+    model: PairModel, n_sets: int, n_rows: int, seed: np.random.SeedSequence, n_jobs: int | None
+) -> Draws | None:
+    """Draws from chains that start from annealed states; None where there are too few independent ones.
+
+    Rows of a set come from different chains, in another choice for each set.
+    """
+    states = annealed_states(model, ANNEALED * n_rows, seed, fewest=LEAST_ANNEALED * n_rows, n_jobs=n_jobs)
+    if states is None:
+        return None
+    n_chains, n_spins = states.shape
+    chains = PersistentChains(states, seed.spawn(1)[0])
+    rng = np.random.default_rng(seed.spawn(1)[0])
+    at_once = n_chains // n_rows
+    sets = np.empty((n_sets, n_rows, n_spins), dtype=np.int8)
+    for first in range(0, n_sets, at_once):
+        chains.advance(model.couplings, model.fields, SWEEPS_BETWEEN)
+        order = rng.permutation(n_chains)
+        for k in range(first, min(first + at_once, n_sets)):
+            sets[k] = chains.spins[order[(k - first) * n_rows :][:n_rows]]
+    # annealed states whose weights are wrong would move away from them
+    longest = n_chains // N_GROUPS * N_GROUPS
+    groups = np.concatenate([each[:longest].reshape(N_GROUPS, -1, n_spins) for each in (states, chains.spins)])
+    return Draws(sets, chains_r_hat(groups, model), None, annealed=True)
 
 
 def chains_r_hat(states: NDArray[np.int8], model: PairModel, n_modes: int = 3) -> float:

@@ -224,12 +224,15 @@ class EnergyDistribution(ModelCheck):
     @classmethod
     def _effect(cls, found: Comparison, samples: Samples, group: slice, k: int) -> str:
         edges = found.statistics.energy_edges
+        # to a twentieth of the narrowest bin, so that the share of the rows in it can be counted again
+        narrowest = float(np.diff(edges).min()) if len(edges) > 1 else 1.0
+        places = int(np.clip(np.ceil(-np.log10(narrowest / 10.0)), 0, 9))
         if k == 0:
-            where = f"below {edges[0]:.3g}"
+            where = f"below {edges[0]:.{places}f}"
         elif k == len(edges):
-            where = f"above {edges[-1]:.3g}"
+            where = f"above {edges[-1]:.{places}f}"
         else:
-            where = f"between {edges[k - 1]:.3g} and {edges[k]:.3g}"
+            where = f"between {edges[k - 1]:.{places}f} and {edges[k]:.{places}f}"
         return f"energies {where} in {cls._shares(found, group, k)}"
 
 

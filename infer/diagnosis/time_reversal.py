@@ -184,8 +184,8 @@ def time_reversal_test(
     p_values, p_value = smallest_p_value(null)
     statistics = ("pairs of spins", "energy and modes")
     sizes = [max(1, int(np.count_nonzero(np.any(part != 0, axis=0)))) for part in (second, third)]
-    # indicators are half as large as spins
-    first = 4.0 * asymmetry[:, 0]
+    # indicators are half as large as spins, and products are sums over all rows
+    first = 4.0 * asymmetry[:, 0] / len(rows)
     bound, bound_std = entropy_production_bound(rows, blocks)
     return TimeReversal(
         p_value=p_value,
@@ -220,25 +220,32 @@ def _choose_pairs(n_spins: int, seed: np.random.SeedSequence) -> IntArray:
 def _pair_products(
     rows: NDArray[np.int8], blocks: TimeBlocks, pairs: IntArray, lags: tuple[int, ...]
 ) -> tuple[IntArray, FloatArray, FloatArray, int]:
-    """Asymmetries of lagged coincidences of each pair in each block, and both lagged covariances at the first lag.
+    """Asymmetries of lagged products of each pair in each block, and both lagged covariances at the first lag.
 
-    Coincidences of the rarer states are integers, so that equal sums stay exactly equal; most pairs of seldom active
-    spins have none.
+    Products of the rarer states less their means, times the number of rows: integers, so that equal sums stay exactly
+    equal. Pairs without a coincidence, as most of seldom active spins are, count nothing. With the means left in, the
+    first and last rows of a block, which all pairs of a spin share, would add noise to all of them.
     """
     i, j = pairs.T
     rare = rarer_state(rows.mean(axis=0, dtype=np.float64))
-    share = (rows == rare).mean(axis=0, dtype=np.float64)
+    total = (rows == rare).sum(axis=0, dtype=np.int64)
+    share = total / len(rows)
     asymmetry = np.empty((len(blocks.slices), len(lags), len(pairs)), dtype=np.int64)
+    found = np.zeros((len(lags), len(pairs)), dtype=bool)  # whether there is a coincidence in any block
     covariance = np.zeros((rows.shape[1], rows.shape[1]))
     for b, part in enumerate(blocks.slices):
         x = (rows[part] == rare).astype(np.float32)  # sums below 2^24 are exact
         for k, lag in enumerate(lags):
             lagged = (x[lag:].T @ x[:-lag]).astype(np.float64)
-            asymmetry[b, k] = (lagged - lagged.T)[i, j]
+            later, earlier = x[lag:].sum(axis=0, dtype=np.float64), x[:-lag].sum(axis=0, dtype=np.float64)
+            moved = (later - earlier).astype(np.int64)
+            products = len(rows) * (lagged[i, j] - lagged[j, i]).astype(np.int64)
+            asymmetry[b, k] = products - total[j] * moved[i] + total[i] * moved[j]
+            found[k] |= (lagged[i, j] > 0) | (lagged[j, i] > 0)
             if k == 0:
-                later, earlier = x[lag:].sum(axis=0, dtype=np.float64), x[:-lag].sum(axis=0, dtype=np.float64)
                 n = len(x) - lag
                 covariance += lagged - np.outer(later, share) - np.outer(share, earlier) + n * np.outer(share, share)
+    asymmetry *= found
     n_products = int(np.sum(blocks.lengths - lags[0]))
     signed = 4.0 * covariance * np.outer(rare, rare) / n_products
     return asymmetry, signed[i, j], signed[j, i], n_products

@@ -15,6 +15,7 @@ from infer.checks import name_spins
 from infer.estimators.base import SpinEstimator, without_errors
 from infer.estimators.columns import VaryingSpins
 from infer.statistics.uncertainty import batch_labels
+from infer.wording import brief
 from simulate.threads import in_threads
 from simulate.user_warnings import collected_warnings, warn
 
@@ -54,6 +55,8 @@ class TemperatureBias:
     couplings: FloatArray
     n_groups: int
     converged: bool
+
+    __repr__ = brief
 
 
 def temperature_bias(

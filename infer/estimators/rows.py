@@ -13,7 +13,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import DTypeLike, NDArray
 
-from infer.checks import release_pages
+from infer.checks import check_map, release_pages
 from infer.estimators.packed import PackedSpins, Tiles
 from infer.estimators.table_kernels import STRIP
 from infer.statistics.long_batches import LongBatches, long_batches
@@ -88,6 +88,7 @@ class SpinRows:
 
     def chunk(self, rows: slice, dtype: DTypeLike) -> NDArray:
         """Samples of a slice of rows in the given floating type."""
+        check_map(self.spins)
         chunk = self.spins[rows] if self.columns is None else self.spins[rows][:, self.columns]
         return np.ascontiguousarray(chunk, dtype=dtype)
 
@@ -272,6 +273,7 @@ def collapse_rows(
     key = np.empty(n_rows, dtype=np.uint64)
     step = max(1, COLLAPSE_BYTES // (8 * n_spins))
     for start in range(0, n_rows, step):
+        check_map(spins)
         key[start : start + step] = _row_hash(spins[start : start + step])
         release_pages(spins)
     if weight is not None:

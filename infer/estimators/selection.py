@@ -21,6 +21,7 @@ from infer.estimators.probability_flow import margin_chunks, row_share
 from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.estimators.rows import SpinRows
 from infer.model import PairModel
+from infer.wording import brief
 from simulate.threads import one_blas_thread
 from simulate.user_warnings import collected_warnings, warn
 
@@ -65,6 +66,8 @@ class PenaltyPath:
     held_out: FloatArray
     held_out_std: FloatArray
     converged: bool
+
+    __repr__ = brief
 
     @property
     def best_by_extended_bic(self) -> int:
@@ -111,6 +114,8 @@ class Decimation:
     tilted: FloatArray
     best: int
     converged: bool
+
+    __repr__ = brief
 
 
 def fit_on_pairs(

@@ -1,10 +1,14 @@
 """Atomic file writes: a file is either complete or absent."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+#: What a disk says that takes no more; the system names no file then.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextmanager
@@ -29,6 +33,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     ValueError
         If the folder does not exist or may not be written to, or if `path` is a folder or a device.
+    OSError
+        In one line that names the file, if the disk is full or fails.
     RuntimeError
         If the body ended without an exception and without writing the file.
 
@@ -49,6 +55,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         if not temporary.exists():
             raise RuntimeError(f"nothing was written to {temporary}, so there is no {target.name}")
         os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        raise OSError(f"{path} cannot be written: {error.strerror}; nothing was written") from error
     finally:
         # missing after a successful rename
         with suppress(FileNotFoundError):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.errors import InputError
-from infer.wording import shown
+from infer.wording import brief, shown
 
 TIME_NAMES = ("time", "times", "t", "spike_time", "spike_times", "time_s", "timestamp", "timestamps", "seconds")
 UNIT_NAMES = (
@@ -79,6 +79,8 @@ class SpikeTimes:
     default_units: str | None = None
     notes: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, spikes: Mapping[Any, Any], intervals: Any = None) -> SpikeTimes:

@@ -65,7 +65,7 @@ def collect(
             f"{escaped.sentence[0].upper()}{escaped.sentence[1:]}. Do not use its couplings"
             + ("." if likelihood else ": fit by maximum likelihood.")
         )
-    if fit.converged and not diagnosis.adequacy.fit.accepted:
+    if fit.converged and diagnosis.adequacy.refused:
         remedy = "Fit with another penalty." if likelihood else "Fit by maximum likelihood, or with a weaker penalty."
         if diagnosis.adequacy.fit.shrunk:
             remedy = "Record more rows, or choose fewer units."

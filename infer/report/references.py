@@ -49,6 +49,8 @@ def read_events(path: str | os.PathLike[str]) -> list[str]:
     ValueError
         If the file cannot be read as text.
     """
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        raise ValueError(f"{path} is not a regular file")  # reading a pipe into which nobody writes has no end
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from infer.estimators.likelihood.acceptance import Runaway
 from infer.files.json import fields_of, plain, to_plain_dict
 from infer.landscape.result import EnergyLandscape
 from infer.similarity.compare import Similarity
+from infer.wording import brief
 
 __all__ = ["Analysis", "Convergence", "DataSummary", "FitSummary", "Network", "RateByLikelihood"]
 
@@ -289,6 +290,8 @@ class Analysis:
     parameters: dict[str, Any]
     versions: dict[str, str]
     created: str
+
+    __repr__ = brief
 
     @property
     def has_patterns(self) -> bool:

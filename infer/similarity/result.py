@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from infer.files.json import to_plain_dict
-from infer.wording import number, sigmas, with_error
+from infer.wording import brief, number, sigmas, with_error
 
 __all__ = ["Similarity"]
 
@@ -110,6 +110,8 @@ class Similarity:
     couplings: FloatArray
     reference_couplings: FloatArray
     hebbian_couplings: FloatArray
+
+    __repr__ = brief
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf".

@@ -17,7 +17,7 @@ from infer.files.json import to_plain_dict
 from infer.samples import Samples
 from infer.statistics.batches import batch_labels
 from infer.types import FloatArray
-from infer.wording import join, number, p_text, with_error
+from infer.wording import brief, join, number, p_text, with_error
 from simulate.checks import Seed
 from simulate.threads import one_blas_thread
 
@@ -78,6 +78,8 @@ class CouplingDifference:
     n_blocks: tuple[int, int]
     false_alarms: float
     names: tuple[str, ...] | None
+
+    __repr__ = brief
 
     @property
     def couplings_differ(self) -> bool | None:

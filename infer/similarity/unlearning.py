@@ -14,6 +14,7 @@ from infer.files.json import to_plain_dict
 from infer.similarity.metrics import METRICS, similarity_metrics
 from infer.similarity.rate_fit import corrected_percentiles
 from infer.similarity.replicates import check_draws, read_block, replicate_blocks, unpack_couplings
+from infer.wording import brief
 from simulate.checks import Seed, seed_sequence
 from simulate.couplings import hebbian
 from simulate.memory.unlearning import unlearn
@@ -59,6 +60,8 @@ class UnlearningSimilarity:
     confidence: float
     at_best: dict[str, float]
     at_hebbian: dict[str, float]
+
+    __repr__ = brief
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as floats, lists and strings, ready for JSON; NaN becomes None, infinity "inf".

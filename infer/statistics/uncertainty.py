@@ -7,7 +7,6 @@ The numerics of batches live in `infer.statistics.batches` and are exported from
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from infer.statistics.batches import (
     covariance_from_batches,
     student_quantile,
 )
+from simulate.arviz_loading import load_arviz
 from simulate.checks import Seed, seed_sequence
 from simulate.user_warnings import libraries_silenced
 
@@ -121,7 +121,7 @@ def convergence(data: xr.Dataset) -> xr.Dataset:
     ----------
     A. Vehtari, A. Gelman, D. Simpson, B. Carpenter, P.-C. Buerkner (2021), Bayesian Analysis 16, 667, arXiv:1903.08008.
     """
-    arviz = _arviz()
+    arviz = load_arviz()
     names = [str(name) for name, variable in data.data_vars.items() if {"chain", "draw"} <= set(variable.dims)]
     if not names:
         raise ValueError("the Dataset has no variable with dims chain and draw")
@@ -287,10 +287,3 @@ def _split(points: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np.n
     ends = np.cumsum([value.size for value in like.values()])
     pieces = np.split(points, ends[:-1], axis=1)
     return {name: p.reshape(len(points), *v.shape) for (name, v), p in zip(like.items(), pieces, strict=True)}
-
-
-def _arviz() -> ModuleType:
-    """arviz, imported when first needed: the import is slow and, in 0.23, warns of a change of interface."""
-    with libraries_silenced():
-        import arviz
-    return arviz

@@ -246,6 +246,8 @@ def plan_sweep(config: Mapping[str, Any] | str | os.PathLike[str], *, seed: int 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """A TOML file as a dict."""
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        raise ValueError("not a regular file")  # reading a pipe into which nobody writes has no end
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext, suppress
 from hashlib import sha256
+from multiprocessing import current_process
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -21,14 +23,16 @@ from infer.sweeps.cell import Outcome, try_cell
 from infer.sweeps.plan import Cell, plan_sweep
 from infer.sweeps.store import Store
 from infer.sweeps.table import read_sweep
-from simulate.user_warnings import filters_restored
+from simulate.user_warnings import filters_restored, libraries_silenced
 
 __all__ = ["default_store", "sweep"]
 
 BACKENDS = ("loky", "threading", "dask")
 SECONDS_FOR_WORKERS = 60.0
 SECONDS_BETWEEN_LOOKS = 0.02
-RunCells = Callable[[list[Cell]], Iterator[Outcome]]
+SECONDS_BETWEEN_PARENTS = 1.0
+_watching = False  # whether this process is a worker that watches its driver
+RunCells = Callable[[list[Cell]], Generator[Outcome, None, None]]
 
 
 def sweep(
@@ -173,9 +177,14 @@ def _compute(waiting: list[Cell], kept: Store, run_cells: RunCells, total: int, 
         filters_restored(),
         tqdm(total=total, initial=total - len(waiting), disable=not progress, unit="cell", smoothing=0.05) as bar,
     ):
-        for outcome in run_cells(waiting):
-            kept.put(outcome)
-            bar.update()
+        outcomes = run_cells(waiting)
+        try:
+            for outcome in outcomes:
+                kept.put(outcome)
+                bar.update()
+        finally:
+            with libraries_silenced():  # joblib warns of results that were not used, as after an error of the disk
+                outcomes.close()
 
 
 @contextmanager
@@ -188,7 +197,8 @@ def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> 
         client = active.client if type(active).__name__ == "DaskDistributedBackend" else None
         if backend != "dask" and client is None:
             parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
-            yield lambda cells: parallel(delayed(try_cell)(cell) for cell in cells)
+            driver = os.getpid()
+            yield lambda cells: parallel(delayed(_in_worker)(driver, try_cell, cell) for cell in cells)
             return
     try:
         from distributed import Client, get_client
@@ -206,6 +216,27 @@ def _workers(backend: str | None, scheduler: str | None, n_jobs: int | None) -> 
     yield _on_cluster(client)
 
 
+def _in_worker(driver: int, compute: Callable[[Cell], Outcome], cell: Cell) -> Outcome:
+    """Compute a cell, in a process that ends when that of the driver does.
+
+    Workers of joblib would wait for further cells of a driver that was killed, for five minutes.
+    """
+    global _watching
+    if os.getppid() == driver and not _watching:
+        _watching = True
+        threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+    elif not _watching and current_process().name.startswith("LokyProcess"):
+        os._exit(1)  # the driver was killed while this worker started
+    return compute(cell)
+
+
+def _end_with(driver: int) -> None:
+    """End this process soon after its parent, which leaves it to another one."""
+    while os.getppid() == driver:
+        sleep(SECONDS_BETWEEN_PARENTS)
+    os._exit(1)
+
+
 def _on_cluster(client: Any) -> RunCells:
     """Function that computes cells on a Dask cluster, which must have a worker."""
     if not client.ncores():
@@ -215,7 +246,7 @@ def _on_cluster(client: Any) -> RunCells:
         except TimeoutError:
             raise TimeoutError(f"the Dask cluster has no worker after {SECONDS_FOR_WORKERS:g} seconds") from None
 
-    def run_cells(cells: list[Cell]) -> Iterator[Outcome]:
+    def run_cells(cells: list[Cell]) -> Generator[Outcome, None, None]:
         from distributed import KilledWorker
 
         futures = client.map(try_cell, cells, pure=False)

@@ -153,8 +153,12 @@ def _with_origin(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _begin(path: Path, config: dict[str, Any], *, again: bool = False) -> None:
-    """Create an empty store, in one transaction; an existing empty one is replaced."""
+    """Create an empty store, in one transaction; an existing empty one is replaced.
+
+    A file that the disk has no room for is removed.
+    """
     about = {"format": str(FORMAT), "config": json.dumps(_with_origin(config))}
+    is_new = not path.exists()
     connection = _connect(path, create=True)
     try:
         with _errors(path):
@@ -172,6 +176,8 @@ def _begin(path: Path, config: dict[str, Any], *, again: bool = False) -> None:
             connection.execute("COMMIT")
     finally:
         connection.close()
+        if is_new and path.exists() and path.stat().st_size == 0:
+            path.unlink()
 
 
 def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from simulate.arviz_loading import load_arviz
 from simulate.couplings import PatternCouplings
 from simulate.dynamics.dynamics import Dynamics
-from simulate.user_warnings import libraries_silenced, warn
+from simulate.user_warnings import warn
 
 __all__ = ["bounded_convergence", "convergence", "warn_unless_settled"]
 
@@ -57,7 +57,7 @@ def convergence(samples: xr.Dataset, dynamics: Dynamics, *, at_most: int | None 
     for rank, overlap in enumerate(_leading_overlaps(dynamics.couplings, flat), start=1):
         quantities[f"overlap {rank}"] = overlap
     r_hat, size = [], []
-    arviz = _arviz()
+    arviz = load_arviz()
     for values in quantities.values():
         chains = xr.DataArray(values.reshape(states.shape[:2]), dims=("chain", "draw"))
         if chains.shape[0] < 2 or chains.shape[1] < 4 or np.ptp(values) == 0:
@@ -119,10 +119,3 @@ def _leading_overlaps(couplings: Any, states: NDArray[np.float64]) -> list[NDArr
         )
         vectors = eigsh(operator, k=count, which="LA", v0=np.ones(n_spins))[1][:, ::-1]
     return list((states @ vectors / np.sqrt(n_spins)).T)
-
-
-def _arviz() -> ModuleType:
-    """arviz, imported when first needed: it takes seconds to load, and 0.x warns of a change of interface."""
-    with libraries_silenced():
-        import arviz
-    return arviz

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import clone
+from typer.testing import CliRunner
 
 from infer import (
     ContinuousDreamingModel,
@@ -17,10 +18,13 @@ from infer import (
     MinimumProbabilityFlow,
     PseudoLikelihood,
     ScoreMatching,
+    analyse,
     compare,
     data_correlations,
     diagnose,
+    write_report,
 )
+from infer.cli.commands import app
 from tests import exact
 
 N_ROWS, N_SPINS = 400, 5
@@ -106,6 +110,35 @@ def test_scores_comparisons_and_verdicts_leave_maps_as_they_are(mode, tmp_path):
         diagnose(model, array, seed=1)
     np.testing.assert_array_equal(array, spins)
     np.testing.assert_array_equal(patterns, PATTERNS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["r", pytest.param("r+", marks=pytest.mark.validation), "c"])
+def test_reports_leave_maps_as_they_are(mode, tmp_path):
+    spins = some_spins()
+    array = mapped(tmp_path, spins, mode)
+    stored = (tmp_path / "values.npy").read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = analyse(array, PATTERNS, seed=1)
+    np.testing.assert_array_equal(array, spins)
+    write_report(found, tmp_path / "report.html")
+    np.testing.assert_array_equal(array, spins)
+    assert (tmp_path / "values.npy").read_bytes() == stored
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["fit", "report"])
+def test_commands_leave_files_as_they_are(command, tmp_path):
+    np.save(tmp_path / "rows.npy", some_spins())
+    (tmp_path / "rows.npy").chmod(0o400)
+    before = (tmp_path / "rows.npy").read_bytes(), (tmp_path / "rows.npy").stat().st_mtime_ns
+    output = tmp_path / ("o.nc" if command == "fit" else "o.html")
+    result = CliRunner().invoke(app, [command, str(tmp_path / "rows.npy"), "--output", str(output), "--no-progress"])
+    assert result.exit_code == 0, result.output
+    assert ((tmp_path / "rows.npy").read_bytes(), (tmp_path / "rows.npy").stat().st_mtime_ns) == before
+    written = {"o.nc"} if command == "fit" else {"o.html", "o.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.npy", *written}
 
 
 @pytest.mark.parametrize("estimator", SPIN_ESTIMATORS, ids=repr)

@@ -12,6 +12,7 @@ from infer.estimators.likelihood.maximise import N_CHAINS, MomentFit, maximise
 from infer.estimators.likelihood.standard_errors import independent_row_errors
 from infer.model import PairModel
 from infer.types import FloatArray
+from infer.wording import brief
 from simulate.checks import Seed
 from simulate.user_warnings import warn
 
@@ -45,6 +46,8 @@ class MomentModel(PairModel):
     converged: bool
     mismatch: float
     n_iter: int
+
+    __repr__ = brief
 
 
 def fit_from_moments(

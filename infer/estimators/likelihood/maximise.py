@@ -172,7 +172,7 @@ def maximise(
     problem = Problem(terms, penalty, means, second_moments, counts, errors, n_samples, states[:REFERENCE_STATES])
     most = MOST_UPDATES if max_iter is None else max_iter
     vector, known, n_iter, part = problem.start(), None, 0, 1.0
-    checked: float | None = None  # mismatch on fresh chains of the model at the vector
+    checked: Acceptance | None = None  # of the model at the vector
     for _ in range(ROUNDS):
         found = climb(problem, vector, climbing, known, n_chains=n_chains, max_iter=most - n_iter, progress=progress)
         vector, n_iter = found.vector, n_iter + found.n_iter
@@ -191,12 +191,15 @@ def maximise(
             break
         if accepted.ran_away:
             known, part, checked = None, part / 3.0, None  # the model ran away: go back to the one before
-        elif checked is not None and accepted.mismatch > checked + accepted.noise:
+        elif checked is not None and accepted.mismatch > checked.mismatch + accepted.noise:
             # the curvature of few independent states is uncertain, and the step too long: go back, take less of it
             known, part = (found.moments, found.bias), part / 3.0
         else:
             # fresh chains may have found a state that the earlier ones missed: their moments include it
-            vector, known, checked = vector + step, (accepted.moments, bias), accepted.mismatch
+            vector, known, checked = vector + step, (accepted.moments, bias), accepted
+    else:
+        # a last step that was taken back has moments that are not those of the model returned
+        accepted = checked or check(problem, vector, found.moments.variance, checking, found.bias, n_chains=n_chains)
     message = endless_message(infinite, names) if infinite else accepted.reason
     return MomentFit(
         terms.unpack(vector), not message, message, accepted.mismatch, accepted.noise, n_iter, accepted, None, terms,

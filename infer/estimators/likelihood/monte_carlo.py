@@ -213,7 +213,7 @@ def last_step(problem: Problem, vector: FloatArray, moments: ChainMoments) -> St
     curvature = problem.curvature(states, states.shares, caution=LAST_CAUTION)
     slope = problem.terms.centred_gradient(problem.gradient(vector, moments), problem.centre)
     accuracy, products = COUNT_ACCURACY if problem.terms.n_counts else LAST_ACCURACY
-    direction = solve(curvature.apply, curvature.precondition, -slope, accuracy, products)
+    direction = curvature.direction(-slope, accuracy, products)
     energies = states.energies(direction)
     entropy = problem.entropy(vector, moments)
     length = _length(problem, states, np.zeros(len(energies)), energies, slope, direction, entropy)

@@ -19,6 +19,7 @@ from infer.estimators.likelihood.chain_kernels import anneal_chains
 from infer.estimators.likelihood.chain_moments import independent_spins
 from infer.estimators.likelihood.chains import PersistentChains, chain_generators, padded
 from infer.estimators.likelihood.enumeration import enumerate_states
+from infer.model import PairModel
 from simulate.checks import Seed, seed_sequence
 from simulate.threads import check_stop, in_threads
 from simulate.user_warnings import warn
@@ -33,6 +34,8 @@ BAD_SCATTER = 2.3  # variance above which the effective number of chains is belo
 MOST_SWEEPS = 30_000_000  # some seconds for some dozens of spins
 MOST_UPDATES = 120 * MOST_SWEEPS  # of single spins, about a minute for a thousand of them
 CENTRE_CHAINS, CENTRE_SWEEPS = 64, 200
+LEAST_COUNT_SHARE = 1e-4  # of a count that the chains do not visit, in the fit of the potential's quadratic part
+PILOT_CHAINS, FEW_TEMPERATURES = 200, 250  # that the number of steps of annealed states is chosen from
 CENTRE_SHRINKAGE = 0.999  # keeps means of spins that never changed in the chains inside -1 and 1
 
 
@@ -134,6 +137,7 @@ def log_partition(
         if number is not None and number < 2:
             raise ValueError(f"{name} must be at least 2, got {number}")
     root = seed_sequence(seed)
+    model, shift = _small_potential(model, root)
     steps = FIRST_TEMPERATURES if n_temperatures is None else n_temperatures
     path, weights = _better_path(model, n_chains, steps, root, effective_n_jobs(n_jobs))
     found = _estimate(weights)
@@ -156,7 +160,25 @@ def log_partition(
             ConvergenceWarning,
             stacklevel=2,
         )
-    return LogPartition(path.constant + found.value, found.std, found.effective_chains)
+    return LogPartition(shift + path.constant + found.value, found.std, found.effective_chains)
+
+
+def _small_potential(model: CountModel, seed: np.random.SeedSequence) -> tuple[CountModel, float]:
+    """
+    The same distribution with a potential that is small at the model's own counts, and the constant between them.
+
+    A potential and uniform couplings that cancel at full strength, but not on the way there, spoil the annealing.
+    """
+    if not model.potential.any():
+        return model, 0.0
+    start, own = seed.spawn(2)
+    spins = independent_spins(np.zeros(model.n_spins), CENTRE_CHAINS, np.random.default_rng(start))
+    chains = PersistentChains(spins, own)
+    run = (model.couplings, model.fields, CENTRE_SWEEPS)
+    chains.advance(*run, half_steps=model.half_steps)
+    states = chains.advance(*run, record=True, every=4, half_steps=model.half_steps)
+    seen = np.bincount(model.counts(states.reshape(-1, model.n_spins)), minlength=model.n_spins + 1)
+    return model.without_quadratic(seen / seen.sum() + LEAST_COUNT_SHARE)
 
 
 def _better_path(
@@ -218,6 +240,16 @@ class AnnealingPath:
 
     def log_weights(self, n_chains: int, n_temperatures: int, seed: np.random.SeedSequence) -> FloatArray:
         """Logarithms of the importance weights (n_chains,) of chains along the path."""
+        return self.anneal(n_chains, n_temperatures, seed)[1]
+
+    def anneal(
+        self, n_chains: int, n_temperatures: int, seed: np.random.SeedSequence
+    ) -> tuple[NDArray[np.int8], FloatArray]:
+        """
+        Independent states (n_chains, n_spins) at the end of the path, and the logarithms of their importance weights.
+
+        With these weights the states represent the model, also where chains do not pass between its states.
+        """
         generator = np.random.default_rng(seed)
         spins = independent_spins(np.tanh(self.fields), n_chains, generator)
         weights = np.empty(n_chains)
@@ -240,7 +272,54 @@ class AnnealingPath:
                 anneal_chains(state[one], *fixed, spins[one], schedule, weights[one])
 
         in_threads(anneal, pairwise(edges), len(edges) - 1)
-        return weights
+        return spins, weights
+
+
+def annealed_states(
+    model: PairModel | CountModel,
+    n_states: int,
+    seed: np.random.SeedSequence,
+    *,
+    fewest: float = 1.0,
+    n_jobs: int | None = 1,
+) -> NDArray[np.int8] | None:
+    """
+    States of a model from annealing, drawn by their importance weights, where plain chains do not pass between them.
+
+    Parameters
+    ----------
+    model : PairModel or CountModel
+    n_states : int
+        Wanted number of states; fewer where that would take too long.
+    seed : SeedSequence
+    fewest : float
+        Least effective number of independent states, `(sum w)^2 / sum w^2` (Neal 2001).
+    n_jobs : int or None
+        Threads that share the chains; results do not depend on it.
+
+    Returns
+    -------
+    ndarray of int8, shape (n, n_spins), or None
+        In random order; None where fewer than ``fewest`` are independent.
+    """
+    path, weights = _better_path(
+        _small_potential(CountModel.of(model), seed)[0], PILOT_CHAINS, FEW_TEMPERATURES, seed, effective_n_jobs(n_jobs)
+    )
+    steps = FEW_TEMPERATURES
+    while weights.var() > SCATTER and 2 * steps * fewest <= MOST_SWEEPS:
+        steps *= 2
+        weights = path.log_weights(PILOT_CHAINS, steps, seed.spawn(1)[0])
+    n = max(PILOT_CHAINS, min(n_states, MOST_SWEEPS // steps))
+    if n * _estimate(weights).effective_chains / PILOT_CHAINS < fewest / 2.0:
+        return None
+    states, weights = path.anneal(n, steps, seed.spawn(1)[0])
+    if _estimate(weights).effective_chains < fewest:
+        return None
+    shares = np.cumsum(np.exp(weights - weights.max()))
+    generator = np.random.default_rng(seed.spawn(1)[0])
+    points = (np.arange(n) + generator.random()) / n * shares[-1]
+    picked = np.searchsorted(shares, points).clip(max=n - 1)
+    return np.asarray(states[generator.permutation(picked)])
 
 
 def refuse_gaps(spins: NDArray[np.int8], purpose: str) -> None:

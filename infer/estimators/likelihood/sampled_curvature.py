@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from infer.estimators.likelihood.terms import Penalty, Terms
 from infer.types import FloatArray
 
 MOST_PRODUCTS = 60  # conjugate gradient steps for one direction
+MOST_EXPLICIT = 700  # parameters up to which, with counts, the whole matrix is faster than products with it
+STATES_AT_ONCE = 8192
 MIXING = 0.3  # of the unit matrix into the correlations of the spins, for the preconditioner
 
 
@@ -47,6 +51,24 @@ class WeightedStates:
         """Covariance (size,) of the statistics with the energy of a direction, for given shares of the states."""
         energies = self.energies(direction)
         return self.sums(shares * (energies - shares @ energies))
+
+    def covariance_matrix(self, shares: FloatArray) -> FloatArray:
+        """Covariance (size, size) of the centred statistics, for given shares of the states."""
+        terms = self.terms
+        i, j = terms.above
+        total, mean = np.zeros((terms.size, terms.size)), np.zeros(terms.size)
+        for start in range(0, len(shares), STATES_AT_ONCE):
+            part = slice(start, start + STATES_AT_ONCE)
+            x, root = self.deviations[part], np.sqrt(shares[part]).astype(np.float32)
+            columns = [x[:, i] * x[:, j]]
+            if terms.fit_fields:
+                columns.append(x)
+            if self.counts is not None:
+                columns.append(self.counts[part, None] == np.arange(terms.first_count, terms.n_spins + 1))
+            statistics = np.concatenate(columns, axis=1, dtype=np.float32) * root[:, None]
+            total += statistics.T @ statistics
+            mean += root @ statistics
+        return total - np.outer(mean, mean)
 
 
 class SampledCurvature:
@@ -127,6 +149,24 @@ class SampledCurvature:
             + self.shrinkage * self.target(direction)
             + self.penalty.gradient(direction)
         )
+
+    def matrix(self) -> FloatArray:
+        """The curvature (size, size), without a reference."""
+        shrunk = np.stack([self.target(unit) for unit in np.eye(self.terms.size)])
+        own = self._states.covariance_matrix(self._shares)
+        return np.asarray((1.0 - self.shrinkage) * own + self.shrinkage * shrunk + self.penalty.matrix())
+
+    def direction(self, right: FloatArray, accuracy: float, most: int) -> FloatArray:
+        """
+        Newton direction (size,), by conjugate gradients to a relative accuracy.
+
+        With counts, whose potential and uniform couplings have similar effects, these take so many products that few
+        parameters are solved for exactly.
+        """
+        if self.terms.n_counts and self.terms.size <= MOST_EXPLICIT and self._reference is None:
+            with contextlib.suppress(np.linalg.LinAlgError):  # singular to rounding
+                return np.asarray(scipy.linalg.cho_solve(scipy.linalg.cho_factor(self.matrix()), right))
+        return solve(self.apply, self.precondition, right, accuracy, most)
 
     def precondition(self, gradient: FloatArray) -> FloatArray:
         """

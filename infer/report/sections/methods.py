@@ -175,12 +175,14 @@ def _judging(analysis: Analysis) -> str:
         text += ", and, given the row before, for a kinetic Ising model with asymmetric couplings [roudi]"
     if found.information is not None:
         text += "; the share of the multi-information is that of [schneidman]"
+    annealed = ""
+    if found.adequacy.annealed:
+        annealed = " (from annealed states and their importance weights [neal], since plain chains do not agree)"
     return (
         f"{text}. Third moments, number of +1 and energy were compared with {found.adequacy.n_sets} sets of "
-        f"{found.adequacy.n_rows:,} rows drawn from the fitted model, each statistic less its regression on means and "
-        "pairs and its spread scaled by the long-run variance of the samples; p-values with Holm’s correction [holm] "
-        "at "
-        f"level {found.false_alarms:g}."
+        f"{found.adequacy.n_rows:,} rows drawn from the fitted model{annealed}, each statistic less its regression on "
+        "means and pairs and its spread scaled by the long-run variance of the samples; p-values with Holm’s "
+        f"correction [holm] at level {found.false_alarms:g}."
     )
 
 

@@ -215,9 +215,11 @@ def _table_of_moments(analysis: Analysis, numbers: Numbers) -> Table:
         for name, shown in numbers["adequacy"]["moments"].items()
     ]
     head = ("moments", "number", "rms", "rms difference", "rms difference / error", "correlation")
+    drawn = "annealed states" if analysis.adequacy.annealed else "chains"
     note = (
         f"Errors: {analysis.adequacy.error_method}. A ratio near 1 is what noise alone gives (below 1 for moments that "
-        f"were fitted). Largest R-hat of the model’s own chains: {readable(analysis.adequacy.r_hat, 4)}."
+        f"were fitted). Largest R-hat of the model’s own {drawn}: "
+        f"{readable(analysis.adequacy.r_hat, 4)}."
     )
     n_pairs = math.comb(len(analysis.adequacy.moments["means"]["observed"]), 2)
     if n_pairs > MOST_PAIRS:

@@ -1,6 +1,7 @@
 """Goodness of fit: moments against enumeration, known truths, and what it refuses."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -261,3 +262,22 @@ def test_a_penalty_that_shrinks_all_pairs_is_not_taken_for_more_than_pairs(monke
     weaker = goodness_of_fit(PseudoLikelihood(alpha=0.1, errors=False).fit(rows), rows)
     assert weaker.fit.accepted
     assert weaker.fit.collective < shrunk.fit.collective / 1.5
+
+
+@pytest.mark.parametrize("depth", [0.0, 500.0])
+def test_the_stated_energies_hold_the_stated_share_of_rows(depth):
+    # spins that always agree in twos lower all energies by the same amount, so that they need more digits
+    tied = np.kron(np.eye(4), [[0.0, 1.0], [1.0, 0.0]])
+    couplings = COUPLINGS + depth * tied
+    states, weight = exact.all_states(N), exact.boltzmann(0.8 * COUPLINGS + depth * tied, FIELDS)
+    spins = states[np.random.default_rng(0).choice(len(states), 2000, p=weight)].astype(np.int8)
+    stated = goodness_of_fit(couplings, spins, fields=FIELDS).checks["energy"].effect
+    energies = exact.energies(couplings, FIELDS)[exact.state_index(spins)]
+    low, high = -np.inf, np.inf
+    if found := re.match(r"energies between (\S+) and (\S+) in", stated):
+        low, high = map(float, found.groups())
+    elif found := re.match(r"energies (below|above) (\S+) in", stated):
+        low, high = (low, float(found[2])) if found[1] == "below" else (float(found[2]), high)
+    share = 100 * np.mean((energies > low) & (energies < high))
+    # levels of energy may lie closer to an edge than its digits, in a few of the 2,000 rows
+    assert float(re.search(r"in (\S+) % of the rows", stated)[1]) == pytest.approx(share, abs=0.3)

@@ -11,21 +11,14 @@ import pytest
 import xarray as xr
 
 from infer.files.netcdf import _OF_FILE, _bytes_of, reserve_space, write_datasets
+from tests.disks import mounted
 
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = not hasattr(os, "geteuid") or os.geteuid()
-    if not mounted:
-        command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-        mounted = subprocess.run(command, capture_output=True).returncode
-    if mounted:
-        pytest.skip("mounting a small file system takes root and a system that allows it")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "disk", "size=1m") as folder:
+        yield folder
 
 
 @pytest.mark.slow

@@ -148,6 +148,22 @@ def test_forked_children_read_files(netcdf: Path, locked: bool) -> None:
     assert infer.recordings.child_process._worker.process.pid == before
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_forked_before_the_first_file_is_read_reads_files(netcdf: Path) -> None:
+    infer.recordings.child_process._end()
+
+    def read() -> None:
+        assert infer.recordings.child_process._worker is None
+        assert read_recording(netcdf).spins.shape == SPINS.shape
+        infer.recordings.child_process._end()
+
+    assert outcome_of_fork(read) == 0
+    assert infer.recordings.child_process._worker is None
+    np.testing.assert_array_equal(read_recording(netcdf).spins, SPINS)
+
+
 def read_in_pool(path: Path) -> int:
     """Sum of the spins, for a pool of processes."""
     return int(read_recording(path).spins.sum(dtype=int))

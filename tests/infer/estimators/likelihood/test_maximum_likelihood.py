@@ -1,6 +1,7 @@
 """Maximum likelihood: moments matched exactly, or by chains to within what they say."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from infer import MaximumLikelihood, fit_from_moments
+from infer.estimators.likelihood import maximise as maximise_module
+from infer.estimators.likelihood.acceptance import check
 from tests import exact
 
 
@@ -177,6 +180,30 @@ def test_what_chains_cannot_reach_is_admitted():
     with pytest.warns(ConvergenceWarning, match="moments of data and model differ by .* raise max_iter"):
         fitted = MaximumLikelihood("pcd", 0.5, fit_fields=True, max_iter=1, tol=0.002).fit(spins)
     assert not fitted.converged_
+
+
+@pytest.mark.parametrize(("worse", "n_checks"), [({"mismatch": 1.0}, 2), ({"ran_away": True}, 3)])
+def test_a_refused_fit_has_the_moments_of_the_model_returned(monkeypatch, worse, n_checks):
+    # two rounds: the first is refused, the step of the second makes it worse and is taken back
+    points, found = [], []
+    refused = [{"mismatch": 0.3}, worse, {"mismatch": 0.4}]
+
+    def checked(problem, vector, *rest, **options):
+        points.append(vector)
+        found.append(replace(check(problem, vector, *rest, **options, most_draws=300), **refused[len(found)]))
+        return found[-1]
+
+    monkeypatch.setattr(maximise_module, "check", checked)
+    monkeypatch.setattr(maximise_module, "ROUNDS", 2)
+    couplings, fields = model(6, 0.5, 13)
+    spins = exact.draw(couplings, 400, fields, seed=13)
+    means, second = spins.mean(axis=0), spins.T.astype(float) @ spins / 400
+    fit = maximise_module.maximise(means, second, 400, method="pcd", states=spins, n_chains=32)
+    assert len(points) == n_checks
+    (last,) = (k for k, each in enumerate(found) if each is fit.acceptance)
+    np.testing.assert_array_equal(fit.terms.pack(fit.couplings, fit.fields), points[last])
+    assert fit.mismatch == found[last].mismatch != worse.get("mismatch")
+    assert "0.3" in fit.message or "0.4" in fit.message
 
 
 def test_constant_spins_keep_a_field_only():
