@@ -132,6 +132,18 @@ def test_a_fit_to_keep_has_the_penalty_of_the_report(recorded):
     assert "--alpha" not in fits(None)[0]
 
 
+def test_more_rows_are_the_remedy_where_a_penalty_hides_what_is_missed(recorded):
+    fit = dataclasses.replace(recorded.adequacy.fit, collective=289.0, shrunk=True)
+    adequacy = dataclasses.replace(recorded.adequacy, checks=recorded.adequacy.checks | {fit.name: fit})
+    found = dataclasses.replace(
+        recorded, adequacy=adequacy, diagnosis=dataclasses.replace(recorded.diagnosis, adequacy=adequacy)
+    )
+    first = next_steps(found)[0]
+    assert first.text.startswith("Record more rows, or choose fewer units")
+    assert not first.command
+    assert {claim.key: claim.holds for claim in claims(found)}["model"] is None
+
+
 def test_next_steps_of_a_file_read_it_as_it_was_read(recorded):
     found = recorded.of_file("my units", " --units 'a, b'")
     for step in next_steps(found):
