@@ -297,6 +297,11 @@ class Samples:
         means : ndarray of float64, shape (n_spins,)
         second_moments : ndarray of float64, shape (n_spins, n_spins)
             ``<s_i s_j>``, ones on the diagonal.
+
+        Raises
+        ------
+        ValueError
+            If rows come from a file that was cut after it was opened.
         """
         return spin_moments(self.spins, self.weight)
 
