@@ -297,6 +297,11 @@ class Samples:
         means : ndarray of float64, shape (n_spins,)
         second_moments : ndarray of float64, shape (n_spins, n_spins)
             ``<s_i s_j>``, ones on the diagonal.
+
+        Raises
+        ------
+        ValueError
+            As `spins`.
         """
         return spin_moments(self.spins, self.weight)
 
