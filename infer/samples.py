@@ -301,7 +301,7 @@ class Samples:
         Raises
         ------
         ValueError
-            As `spins`.
+            If rows come from a file that was cut after it was opened.
         """
         return spin_moments(self.spins, self.weight)
 

@@ -274,8 +274,8 @@ class MeansAndCorrelations(ModelCheck):
             return f"The model has the means and correlations of the rows, to {self.rms_z:.2g} standard errors."
         if self.shrunk:
             return (
-                "There are fewer rows than couplings, and the penalty of the fit takes something from all pairs: the "
-                f"energy or the number of +1 of the rows lies {_size(self.collective)} standard errors off the model."
+                "There are fewer rows than couplings, and the penalty of the fit takes something from all pairs: what "
+                f"pairs do together in the rows lies {_size(self.collective)} standard errors from the model."
             )
         return (
             f"The model does not have the means and correlations of the rows: they are off by {_size(self.rms_z)} "

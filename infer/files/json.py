@@ -65,7 +65,9 @@ def readable_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in attributes.items():
         value = value.item() if isinstance(value, np.generic) else value
         if not isinstance(value, (bool, int, float)):
-            value = clean_text(str(value.tolist() if isinstance(value, np.ndarray) else value))
+            value = value.tolist() if isinstance(value, np.ndarray) else value
+            words = isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
+            value = clean_text(", ".join(value) if words else str(value))
             value = value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 1] + "…"
         shown[clean_text(str(key))] = value
     return shown

@@ -66,10 +66,10 @@ def collect(
             + ("." if likelihood else ": fit by maximum likelihood.")
         )
     if fit.converged and diagnosis.adequacy.refused:
-        found.append(
-            f"{diagnosis.adequacy.fit.verdict} Claims that rest on the fit are withheld. "
-            + ("Fit with another penalty." if likelihood else "Fit by maximum likelihood, or with a weaker penalty.")
-        )
+        remedy = "Fit with another penalty." if likelihood else "Fit by maximum likelihood, or with a weaker penalty."
+        if diagnosis.adequacy.fit.shrunk:
+            remedy = "Record more rows, or choose fewer units."
+        found.append(f"{diagnosis.adequacy.fit.verdict} Claims that rest on the fit are withheld. {remedy}")
     if diagnosis.reversible is False:
         found.append(
             "The record has a direction in time: couplings of an equilibrium model describe its rows, not the process "

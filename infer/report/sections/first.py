@@ -214,8 +214,9 @@ def _reading(analysis: Analysis) -> Card:
     ):
         if isinstance(about.get(key), int) and about[key] > 0:
             done.append(text.format(about[key]))
-    if about.get("constant_spins") not in (None, "", "[]"):
-        done.append(f"spins that never change: {about['constant_spins']} ({about.get('constant')})")
+    if about.get("constant_spins"):
+        treated = {"drop": "left out", "keep": "kept"}.get(str(about.get("constant")), "found")
+        done.append(f"spins that never change {treated}: {about['constant_spins']}")
     if "threshold" in about:
         done.append(f"real values, +1 above {about['threshold']}")
     title = f"bin width {about['bin_width']:g}" if "bin_width" in about else "with changes" if done else "as they are"

@@ -81,7 +81,11 @@ def next_steps(analysis: Analysis) -> list[Step]:
     steps = []
     if not found.accepted or (analysis.runaway is not None and analysis.runaway.ran_away):
         method = "pseudolikelihood" if analysis.fit.method == "maximum-likelihood" else "maximum-likelihood"
-        if analysis.fit.method == "maximum-likelihood" and analysis.fit.alpha is not None:
+        if found.adequacy.fit.shrunk:
+            steps.append(
+                Step("Record more rows, or choose fewer units: the penalty that so few need hides what is missed.")
+            )
+        elif analysis.fit.method == "maximum-likelihood" and analysis.fit.alpha is not None:
             stronger = float(f"{10 * analysis.fit.alpha:.1g}")
             steps.append(Step("Fit with a stronger penalty.", write.report("alpha", stronger)))
         else:

@@ -12,6 +12,7 @@ import typer
 from infer import analyse, read_recording
 from infer.cli.commands import app
 from infer.cli.selection import OPTIONS, reading_words
+from infer.files.json import readable_attributes
 from infer.report.layout import interval_text, typeset
 from infer.report.sections.couplings import SECTION as COUPLINGS
 from infer.report.sections.couplings import rank_limit
@@ -40,6 +41,16 @@ def test_a_spike_report_says_first_how_spikes_were_binned(recorded, tmp_path):
     assert card.number == "bin width 1"
     assert "5 spikes, 0.62 per cell and unit of time" in card.detail.replace("0.63", "0.62")
     assert "25 % of the bins with spikes hold several" in card.detail  # 1 of 4
+
+
+def test_spins_that_never_change_are_named_in_words(recorded):
+    spins = np.random.default_rng(0).choice([-1, 1], (40, 5))
+    spins[:, [1, 3]] = -1
+    samples = read_recording(spins, constant="drop")
+    found = described(recorded, "rows.npy", **readable_attributes(samples.attributes))
+    (card,) = (each for each in cards(found, found.to_dict()) if each.name == "On reading")
+    assert "spins that never change left out: 1, 3" in card.detail
+    assert "[" not in card.detail
 
 
 def test_claims_are_told_once(simulated, recorded):
@@ -119,6 +130,18 @@ def test_a_fit_to_keep_has_the_penalty_of_the_report(recorded):
     assert " --alpha 0.3 " in fits(0.3)[0]
     assert "--alpha" not in fits(1.0 / recorded.data.n_samples)[0]
     assert "--alpha" not in fits(None)[0]
+
+
+def test_more_rows_are_the_remedy_where_a_penalty_hides_what_is_missed(recorded):
+    fit = dataclasses.replace(recorded.adequacy.fit, collective=289.0, shrunk=True)
+    adequacy = dataclasses.replace(recorded.adequacy, checks=recorded.adequacy.checks | {fit.name: fit})
+    found = dataclasses.replace(
+        recorded, adequacy=adequacy, diagnosis=dataclasses.replace(recorded.diagnosis, adequacy=adequacy)
+    )
+    first = next_steps(found)[0]
+    assert first.text.startswith("Record more rows, or choose fewer units")
+    assert not first.command
+    assert {claim.key: claim.holds for claim in claims(found)}["model"] is None
 
 
 def test_next_steps_of_a_file_read_it_as_it_was_read(recorded):
