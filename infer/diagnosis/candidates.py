@@ -313,7 +313,11 @@ def fit_counts(
         return fit_exactly(means, second, alpha, n_samples, counts=counts)
     fit_seed, anneal_seed = seed.spawn(2)
     every = np.arange(len(means))  # a spin that never changes is counted too, and has a finite field
-    fitted = _fit_by_chains(rows, weight, means, second, every, alpha, n_samples, fit_seed, counts)
+    # from the pair model, since Monte Carlo ends before couplings of few rows have come to their maximum, which acts as
+    # a penalty: models that end at different distances from it would be compared by that
+    pairs = _fit_by_chains(rows, weight, means, second, every, alpha, n_samples, fit_seed)
+    start = pairs.model if pairs.accepted else None
+    fitted = _fit_by_chains(rows, weight, means, second, every, alpha, n_samples, fit_seed, counts, start)
     if not fitted.accepted:
         return fitted
     value, std = annealed_log_partition(fitted.whole, anneal_seed, wanted)
@@ -330,6 +334,7 @@ def _fit_by_chains(
     n_samples: float,
     seed: np.random.SeedSequence,
     counts: FloatArray | None = None,
+    from_model: PairModel | None = None,
 ) -> Refit:
     """Fit by Monte Carlo maximum likelihood from the moments, with chains started from some of the rows."""
     own, start = seed.spawn(2)
@@ -344,6 +349,7 @@ def _fit_by_chains(
         counts=counts,
         smoothness=0.0 if counts is None else alpha,
         states=np.ascontiguousarray(rows[picked][:, varying]),
+        start=from_model,
     )
     near = found.acceptance is not None and not found.acceptance.ran_away and found.mismatch <= _NEAR
     accepted = found.converged or near

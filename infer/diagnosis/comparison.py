@@ -145,8 +145,9 @@ def compare_models(
 
     Above 20 spins the population-count model is fitted by Monte Carlo, which takes tens of seconds for 30 spins; ask
     for it with ``models=(Independent(), Pair(), PopulationCount(most_spins=30), Kinetic())``, classes of
-    ``infer.diagnosis.candidates``. Such fits end up to a fifth of the data's standard errors from their maximum, which
-    acts as a penalty: with fewer than about ten rows for each coupling the gain on the pair model is not to be trusted.
+    ``infer.diagnosis.candidates``. It starts from the pair model: Monte Carlo ends up to a fifth of the data's standard
+    errors from the maximum, which acts as a penalty where rows are few, and fits that end at different distances would
+    be compared by that.
 
     Examples
     --------

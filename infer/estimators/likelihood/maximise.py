@@ -13,6 +13,7 @@ from infer.estimators.likelihood.enumeration import Enumeration, enumerate_state
 from infer.estimators.likelihood.monte_carlo import Problem, climb, last_step, moment_errors
 from infer.estimators.likelihood.partition import MOST_EXACT_SPINS
 from infer.estimators.likelihood.terms import Parameters, Penalty, Terms
+from infer.model import PairModel
 from infer.statistics.dichotomised import dichotomised_gaussian
 from infer.statistics.pair_tables import OpenPairs, open_pairs
 from infer.types import FloatArray
@@ -91,6 +92,7 @@ def maximise(
     method: str = "auto",
     states: NDArray[np.int8] | None = None,
     errors: FloatArray | None = None,
+    start: PairModel | None = None,
     n_chains: int = N_CHAINS,
     max_iter: int | None = None,
     tol: float | None = None,
@@ -126,6 +128,8 @@ def maximise(
         Rows of the data, in random order, to start chains from. By default states with their moments are drawn.
     errors : ndarray (size,), optional
         Standard errors of the moments, in the order of `Terms`; by default those of n_samples independent rows.
+    start : PairModel, optional
+        Model that Monte Carlo starts from, whose chains stay near the data; independent spins by default.
     n_chains : int
     max_iter : int, optional
     tol : float, optional
@@ -171,7 +175,7 @@ def maximise(
         errors = np.full(terms.size, tol / 0.2)
     problem = Problem(terms, penalty, means, second_moments, counts, errors, n_samples, states[:REFERENCE_STATES])
     most = MOST_UPDATES if max_iter is None else max_iter
-    vector, known, n_iter, part = problem.start(), None, 0, 1.0
+    vector, known, n_iter, part = problem.start(start), None, 0, 1.0
     checked: Acceptance | None = None  # of the model at the vector
     for _ in range(ROUNDS):
         found = climb(problem, vector, climbing, known, n_chains=n_chains, max_iter=most - n_iter, progress=progress)

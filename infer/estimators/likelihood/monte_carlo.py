@@ -14,6 +14,7 @@ from infer.estimators.likelihood.chains import PersistentChains
 from infer.estimators.likelihood.count_bias import CountBias, count_log_shares, main_pattern
 from infer.estimators.likelihood.sampled_curvature import SampledCurvature, WeightedStates, solve
 from infer.estimators.likelihood.terms import Penalty, Terms
+from infer.model import PairModel
 from infer.types import FloatArray
 
 NOISE = 0.15  # of the chains at the end, in units of the data's errors
@@ -70,8 +71,10 @@ class Problem:
         """Centre of the pair statistics, (n_spins,)."""
         return self.means if self.terms.fit_fields else np.zeros_like(self.means)
 
-    def start(self) -> FloatArray:
-        """Parameters of independent spins, (size,)."""
+    def start(self, model: PairModel | None = None) -> FloatArray:
+        """Parameters of a pair model, or of independent spins, (size,)."""
+        if model is not None:
+            return self.terms.pack(model.couplings, model.fields, np.zeros(model.n_spins + 1))
         fields = np.arctanh(np.clip(self.means, -1 + 1e-6, 1 - 1e-6))
         n = self.terms.n_spins
         return self.terms.pack(np.zeros((n, n)), fields, np.zeros(n + 1))
@@ -89,11 +92,18 @@ class Problem:
         return moments.mean - self.data + self.penalty.gradient(vector)
 
     def mismatch(self, vector: FloatArray, moments: ChainMoments) -> tuple[float, float]:
-        """Root mean square gradient, and its noise, in units of the data's errors."""
-        gradient = self.gradient(vector, moments)
-        total = float(np.mean((gradient / self.errors) ** 2))
-        noise = float(np.mean(moments.variance / self.errors**2))
-        return float(np.sqrt(total)), float(np.sqrt(noise))
+        """
+        Root mean square gradient, and its noise, in units of the data's errors.
+
+        Those of the counts where they are larger: a few of them would be lost among hundreds of pairs.
+        """
+        squares = (self.gradient(vector, moments) / self.errors) ** 2
+        noise = moments.variance / self.errors**2
+        groups = [slice(None)]
+        if self.terms.n_counts:
+            groups.append(slice(self.terms.size - self.terms.n_counts, None))
+        total, left = max((float(np.mean(squares[each])), float(np.mean(noise[each]))) for each in groups)
+        return float(np.sqrt(total)), float(np.sqrt(left))
 
     def signal(self, vector: FloatArray, moments: ChainMoments) -> float:
         """Share of the mean square gradient that is not noise of the chains."""
