@@ -57,7 +57,7 @@ def test_no_place_for_the_cache_of_a_library(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "taken"))
     found = load_arviz()
-    monkeypatch.delitem(sys.modules, "arviz")
+    sys.modules.pop("arviz")  # not by monkeypatch, which would put it back at the end
     assert found.__file__ == str(package / "__init__.py")
     assert not Path(found.place).exists()  # removed again
     assert os.environ["XDG_CACHE_HOME"] == str(tmp_path / "taken")
@@ -76,3 +76,17 @@ def test_a_file_of_the_same_name_is_named(tmp_path, name):
         assert last.startswith("ImportError: ")
         assert name in last
         assert "is imported in place of the package simulate" in last
+
+
+def test_a_notebook_without_widgets_is_not_told_of_them(tmp_path):
+    """`tqdm.auto` warns of ipywidgets when it is imported in a kernel, which it knows by one or the other of these."""
+    kernel = """
+import sys, types
+sys.modules["ipywidgets"] = None
+kernel = types.SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: kernel)
+sys.modules["ipykernel.zmqshell"] = types.SimpleNamespace()
+"""
+    ours = "simulate.dynamics.sampling, simulate.contrastive.memory, infer.sweeps.run, infer.estimators.selection"
+    assert run(f"{kernel}import {ours}", tmp_path).stderr == ""
+    assert "IProgress not found" in run(f"{kernel}import tqdm.auto", tmp_path).stderr  # it is there to be had

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
 
 from infer.files.atomic import check_writable
 from infer.fits import check_output, write_netcdf
 from infer.similarity.compare import compare
 from simulate.contrastive import IdealContrast, experiments
+from simulate.progress_bars import tqdm
 
 __all__ = [
     "check_results",

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from tqdm.auto import tqdm
 
 from infer.checks import name_spins
 from infer.estimators.base import SpinEstimator, without_errors
 from infer.estimators.columns import VaryingSpins
 from infer.statistics.uncertainty import batch_labels
 from infer.wording import brief
+from simulate.progress_bars import tqdm
 from simulate.threads import in_threads
 from simulate.user_warnings import collected_warnings, warn
 

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold
-from tqdm.auto import tqdm
 
 from infer.estimators.base import SpinEstimator, without_errors
 from infer.estimators.columns import VaryingSpins
@@ -22,6 +21,7 @@ from infer.estimators.pseudolikelihood.estimator import PseudoLikelihood
 from infer.estimators.rows import SpinRows
 from infer.model import PairModel
 from infer.wording import brief
+from simulate.progress_bars import tqdm
 from simulate.threads import one_blas_thread
 from simulate.user_warnings import collected_warnings, warn
 

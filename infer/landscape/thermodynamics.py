@@ -8,12 +8,12 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tqdm.auto import tqdm
 
 from infer.errors import InputError
 from infer.estimators.likelihood.chains import PersistentChains
 from infer.model import PairModel
 from infer.types import FloatArray, SpinArray
+from simulate.progress_bars import tqdm
 
 __all__ = ["TEMPERATURES", "Thermodynamics", "annealed_thermodynamics", "check_temperatures", "exact_thermodynamics"]
 

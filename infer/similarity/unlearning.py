@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from infer.checks import check_confidence
 from infer.files.json import to_plain_dict
@@ -18,6 +17,7 @@ from infer.wording import brief
 from simulate.checks import Seed, seed_sequence
 from simulate.couplings import hebbian
 from simulate.memory.unlearning import unlearn
+from simulate.progress_bars import tqdm
 
 FloatArray = NDArray[np.float64]
 

@@ -16,13 +16,13 @@ from typing import Any
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
-from tqdm.auto import tqdm
 
 from infer.errors import InputError
 from infer.sweeps.cell import Outcome, try_cell
 from infer.sweeps.plan import Cell, plan_sweep
 from infer.sweeps.store import Store
 from infer.sweeps.table import read_sweep
+from simulate.progress_bars import tqdm
 from simulate.user_warnings import filters_restored, libraries_silenced
 
 __all__ = ["default_store", "sweep"]

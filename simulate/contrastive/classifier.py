@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number, first_place
 from simulate.contrastive.checkpoint import check_folder, read_arrays, write_arrays
 from simulate.contrastive.nonlinearity import hard_threshold
 from simulate.contrastive.response import chemotaxis_kernel
 from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtooth
+from simulate.progress_bars import tqdm
 
 __all__ = ["ContrastiveClassifier", "classifier_rule", "layered_energy", "relax_layers"]
 

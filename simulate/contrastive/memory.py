@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from simulate.checks import Seed, check_count, check_number, check_patterns
 from simulate.contrastive.nonlinearity import hard_threshold
@@ -15,6 +14,7 @@ from simulate.contrastive.synapse import ContrastiveRule, IdealContrast, Sawtoot
 from simulate.couplings import check_couplings, hebbian
 from simulate.memory import relaxation_kernels as kernels
 from simulate.memory.thermal import sampled_correlations
+from simulate.progress_bars import tqdm
 from simulate.user_warnings import warn
 
 __all__ = ["free_correlations", "learn_patterns", "memory_rule"]

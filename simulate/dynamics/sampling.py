@@ -15,11 +15,11 @@ import pandas as pd
 import xarray as xr
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from simulate.checks import Seed, check_count, check_number, first_place, seed_sequence
 from simulate.dynamics.convergence import bounded_convergence, convergence, warn_unless_settled
 from simulate.dynamics.dynamics import Dynamics, Schedule, Start
+from simulate.progress_bars import tqdm
 from simulate.threads import Stop, one_blas_thread
 
 __all__ = ["sample", "trajectory"]

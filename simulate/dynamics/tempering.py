@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from simulate.checks import Seed, check_count, check_fields, check_number, seed_sequence
 from simulate.couplings import full_matrix
 from simulate.dynamics import tempering_kernels as kernels
 from simulate.dynamics.sampling import labelled
 from simulate.dynamics.spins import Glauber
+from simulate.progress_bars import tqdm
 from simulate.threads import check_stop
 
 __all__ = ["parallel_tempering"]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from simulate.checks import Seed, check_count, check_number, check_patterns, seed_sequence
 from simulate.dynamics.sampling import sample
 from simulate.dynamics.spin_dynamics import SpinDynamics
+from simulate.progress_bars import tqdm
 
 __all__ = ["boltzmann_learning"]
 

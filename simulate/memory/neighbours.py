@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from simulate.checks import Seed, check_count, check_number, check_patterns
 from simulate.couplings import full_matrix
 from simulate.memory import relaxation_kernels as kernels
 from simulate.memory.relaxations import MAX_SWEEPS, in_parts, warn_unsettled
+from simulate.progress_bars import tqdm
 
 __all__ = ["bounded_learning", "centred_daydream", "high_temperature_unlearn"]
 

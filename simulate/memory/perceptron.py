@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from simulate.checks import check_count, check_number, check_patterns
 from simulate.couplings import full_matrix, hebbian
 from simulate.memory import relaxation_kernels as kernels
+from simulate.progress_bars import tqdm
 from simulate.user_warnings import warn
 
 __all__ = ["perceptron"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tqdm.auto import tqdm
-
+from simulate.progress_bars import tqdm
 from simulate.user_warnings import warn
 
 __all__ = ["MAX_SWEEPS", "in_parts", "warn_unsettled"]

@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from simulate.checks import Seed, check_count, check_number
 from simulate.couplings import check_couplings, full_matrix
 from simulate.memory import relaxation_kernels as kernels
+from simulate.progress_bars import tqdm
 from simulate.threads import one_blas_thread
 
 __all__ = ["mean_field_correlations", "sampled_correlations", "thermal_unlearn"]

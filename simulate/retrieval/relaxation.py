@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from simulate.checks import check_patterns, first_place
 from simulate.couplings import full_matrix
 from simulate.memory import relaxation_kernels as kernels
+from simulate.progress_bars import tqdm
 from simulate.threads import check_stop, in_threads
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from tqdm.auto import tqdm
 
 from infer.estimators.dreaming.errors import Estimate, Grouping
 from infer.estimators.dreaming.likelihood import PatternSamples, PseudoLikelihoodMethod
 from infer.estimators.dreaming.modes import PatternModes
 from simulate.dynamics.block_gibbs import LayerChains
+from simulate.progress_bars import tqdm
 from simulate.user_warnings import warn
 
 FloatArray = NDArray[np.float64]

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from infer.estimators.likelihood.chain_moments import ChainMoments, run_chains
 from infer.estimators.likelihood.chains import PersistentChains
@@ -16,6 +15,7 @@ from infer.estimators.likelihood.sampled_curvature import SampledCurvature, Weig
 from infer.estimators.likelihood.terms import Penalty, Terms
 from infer.model import PairModel
 from infer.types import FloatArray
+from simulate.progress_bars import tqdm
 
 NOISE = 0.15  # of the chains at the end, in units of the data's errors
 CLOSE = 0.5  # root mean square mismatch, in units of the data's errors, below which one Newton step is enough
