@@ -110,9 +110,11 @@ def test_processes_killed_at_random_moments(tmp_path, killed, record_property):
         else:
             assert process.returncode in (0, 1), text
         if process.returncode == 1:
-            assert text.count("\n") == 1, text
-            assert text.startswith("error: a worker was killed, perhaps for want of memory"), text
-            assert f"{len(kept)} of {len(whole)} cells are kept in {path}, run again to resume" in text
+            # the resource tracker of multiprocessing, a process of its own, may tell of semaphores of the killed worker
+            own = [line for line in text.splitlines() if "resource_tracker" not in line]
+            assert len(own) == 1, text
+            assert own[0].startswith("error: a worker was killed, perhaps for want of memory"), text
+            assert f"{len(kept)} of {len(whole)} cells are kept in {path}, run again to resume" in own[0]
         end = time.monotonic() + LONGEST
         while any(worker.is_running() for worker in workers) and time.monotonic() < end:
             time.sleep(0.1)
