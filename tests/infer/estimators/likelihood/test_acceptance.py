@@ -105,7 +105,7 @@ def test_more_rows_than_chains_can_be_held_against_end_the_fit(monkeypatch):
     assert not found.converged
     accepted = found.acceptance
     assert accepted.lost_in_noise
-    # with noise z, in errors of n rows, chains are worth n / z^2 rows; conditional means make that more than their states
+    # a noise of z errors of n rows is that of n / z^2 rows; conditional means make it less than that of the states
     assert accepted.worth == pytest.approx(1e9 / accepted.noise**2, rel=0.3)
     assert 1e5 < accepted.worth < 5e6
     assert "independent rows are too few to match the moments of 1,000,000,000" in found.message
