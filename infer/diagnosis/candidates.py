@@ -35,7 +35,7 @@ MOST_MONTE_CARLO_SPINS = 120
 _STARTS = 20_000
 #: Mismatch of moments, in standard errors of the data, up to which a fit that did not converge is scored, and nats per
 #: row that a mismatch costs up to which it is: its score is that of a model close to the maximum.
-_NEAR, _NEAR_NATS = 1.0, 0.01
+_NEAR, _NEAR_NATS = 1.0, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,7 +360,7 @@ def _fit_by_chains(
         0.0,
         0.0,
         accepted,
-        "" if accepted else found.message,
+        "" if accepted else found.message.partition(";")[0],
         None if counts is None else found.parameters.potential,
     )
     return with_constants(refit, varying, means)
