@@ -55,9 +55,11 @@ def holm(p_values: list[float], false_alarms: float) -> NDArray[np.bool_]:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage with two significant digits, three above 10."""
+    """A share as a percentage with two significant digits, above 10 with one decimal; zeros at the end are kept."""
     value = 100.0 * share
-    return f"{value:.3g} %" if value >= 10 else f"{value:.2g} %"
+    if value == 0 or value >= 99.95:
+        return f"{value:.0f} %"
+    return f"{value:.1f} %" if value >= 9.95 else f"{value:#.2g} %"
 
 
 def nats(value: float, std: float | None = None) -> str:

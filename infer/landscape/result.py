@@ -248,7 +248,7 @@ def _table(found: EnergyLandscape) -> list[str]:
         if found.shares is not None:
             line += f" {_or_dash(found.shares[k], '.4f'):>7}"
         if dwell is not None:
-            line += f" {_or_dash(dwell[k], '.3g'):>7}"
+            line += f" {_or_dash(dwell[k], '.2f'):>7}"
         if found.memories is not None:
             best = int(np.argmax(np.abs(found.memories.overlaps[k])))
             line += f"  {best} ({found.memories.overlaps[k, best]:+.2f})"
