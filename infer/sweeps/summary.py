@@ -49,6 +49,8 @@ def rate_table(table: pd.DataFrame) -> str:
         rows.append([*(coordinate(point[axis]) for axis in axes), measured, *(theory if known else []), settled])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    if known and points["formula_rate"].head(MOST_ROWS).isna().any():
+        lines.append("theory -: not known for this dynamics, or so near the transition to order")
     if len(points) > MOST_ROWS:
         lines.append(f"and {len(points) - MOST_ROWS} more points, which infer.read_sweep reads from the store")
     return "\n".join(lines)

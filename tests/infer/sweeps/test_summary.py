@@ -46,6 +46,9 @@ def test_the_table(table: pd.DataFrame) -> None:
     # an equal load for all and one dynamics: neither is a column
     one = table[(table["dynamics"] == "persistent-threshold") & (table["load"] == 0.1)]
     assert rate_table(one).split()[:2] == ["persistence", "rate"]
+    unknown = table.assign(formula_rate=table["formula_rate"].where(table["load"] == 0.1))
+    assert rate_table(unknown).splitlines()[-1].startswith("theory -: not known")
+    assert "not known" not in rate_table(table)
     many = pd.concat([table.assign(n_spins=50 + k) for k in range(8)])
     assert len(rate_table(many).splitlines()) == MOST_ROWS + 2
 
