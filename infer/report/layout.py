@@ -140,7 +140,8 @@ def typeset(text: str) -> str:
         .replace(" +- ", PLUS_MINUS)
         .replace("p <= ", f"p{SPACE}≤{SPACE}")
         .replace("p = ", f"p{SPACE}={SPACE}")
-        .replace("<=", "≤"),
+        .replace("<=", "≤")
+        .replace("'s ", "’s "),
     )
 
 

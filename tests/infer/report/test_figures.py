@@ -205,6 +205,11 @@ def test_error_bars_lie_within_the_axes():
     assert high > 1.1
 
 
+def test_models_have_the_names_of_the_sentences():
+    (axes,) = held_out.held_out_scores({"pair": (1.0, 0.1), "k-pairwise": (1.1, 0.1)}).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["independent", "pair", "population\ncount"]
+
+
 def test_bounded_rates():
     np.testing.assert_allclose(bounded([0.0, 1.0, -0.5, np.inf]), [0.0, 0.5, -1.0, 1.0])
 
