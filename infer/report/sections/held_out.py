@@ -48,8 +48,9 @@ def held_out_scores(gains: Mapping[str, tuple[float, float]]) -> MatplotlibFigur
 
 def _text(analysis: Analysis) -> str:
     text = analysis.diagnosis.claims["couplings"]
-    gain = analysis.diagnosis.gains.get("kinetic - pair")
-    if gain is not None and gain[0] > SIGMAS * gain[1]:
+    held_out = analysis.diagnosis.held_out
+    gains = [held_out.gains.get("kinetic - pair"), held_out.over_independent.get("kinetic")]
+    if analysis.diagnosis.couplings_needed and all(gain is not None and gain[0] > SIGMAS * gain[1] for gain in gains):
         text += (
             " A kinetic model, which predicts each row from the one before, is better still: successive rows "
             "depend on each other."
