@@ -20,7 +20,7 @@ def held_out_text(pair, kinetic, needed):
     [(0.15, 0.38, True, True), (0.15, 0.1, True, False), (-9.1, -0.4, None, False), (-9.1, 0.4, None, False)],
 )
 def test_a_kinetic_model_is_better_only_where_both_pay(pair, kinetic, needed, said):
-    """Of 243 units the kinetic model was "better still" than a pair model that paid nothing, and paid nothing itself."""
+    """Of 243 units a kinetic model that paid nothing was called better still than a pair model that paid nothing."""
     assert ("better still" in held_out_text(pair, kinetic, needed)) == said
 
 
