@@ -237,8 +237,9 @@ def memory_summary(table: xr.Dataset, flipped: float = 0.1) -> str:
 
 def digits_summary(table: xr.Dataset) -> str:
     """The numbers of `train_digits` as a table for a terminal."""
+    n_epochs = table.sizes["epoch"]
     lines = [
-        f"test error: after {table.sizes['epoch']} epochs; least: of all epochs; threshold 0: control that must not learn",
+        f"test error: after {n_epochs} epochs; least: of all epochs; threshold 0: control that must not learn",
         f"{'rule':<16}{'test error':>12}{'least':>9}",
     ]
     for name in table["rule"].values:

@@ -234,7 +234,8 @@ def _summary(found: Similarity) -> str:
     ]
     for name, value in found.at_best.items():
         lines.append(f"  {name.replace('_', ' '):<20} {value:>12.4f} {found.at_hebbian[name]:>10.4f}")
-    if found.noise_ceiling is not None:
+    # as in the verdict and on pages: a limit below what was found is noise itself
+    if found.noise_ceiling is not None and found.noise_ceiling >= found.at_best["cosine"]:
         lines.append(f"  {'noise ceiling':<20} {found.noise_ceiling:>12.4f}   (cosine that the noise allows)")
     lines.append(f"  {'null model':<20} {'cosine':>12} {'std':>10}")
     for name, null in found.null_models.items():
