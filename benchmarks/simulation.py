@@ -116,6 +116,7 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
         )
 
     hebbian_patterns, dreamed = PatternCouplings(patterns), PatternCouplings(patterns, 0.3)
+    dreamed_matrix = dreamed.toarray()  # real numbers; those of the Hebbian matrix are whole multiples of 1/N
     runs: dict[str, tuple[Callable[[int], object], float]] = {
         "numba loop": (
             lambda seed: plain_loop(matrix, state, fields, temperature, loop_updates, seed),
@@ -126,8 +127,10 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
         "reverie, Hebbian patterns, 1 chain": (ours(hebbian_patterns, 1), updates),
         "reverie, dreamed patterns": (ours(dreamed), updates),
         "reverie, dreamed patterns, 8 chains": (ours(dreamed, 8), updates),
-        "reverie, matrix": (ours(couplings), updates),
-        "reverie, matrix, 8 chains": (ours(couplings, 8), updates),
+        "reverie, Hebbian matrix": (ours(couplings), updates),
+        "reverie, Hebbian matrix, 8 chains": (ours(couplings, 8), updates),
+        "reverie, dreamed matrix": (ours(dreamed_matrix), updates),
+        "reverie, dreamed matrix, 8 chains": (ours(dreamed_matrix, 8), updates),
     }
     still, at_rest, kept = state.copy(), fields.copy(), np.zeros(n_spins)
     persistent: dict[str, tuple[Callable[[int], object], float]] = {
@@ -137,7 +140,8 @@ def spins(n_spins: int, n_patterns: int, beta: float, repeats: int, chains: int 
         ),
         "reverie, Hebbian patterns": (ours(hebbian_patterns, chains, 0.9), updates),
         "reverie, dreamed patterns": (ours(dreamed, chains, 0.9), updates),
-        "reverie, matrix": (ours(couplings, chains, 0.9), updates),
+        "reverie, Hebbian matrix": (ours(couplings, chains, 0.9), updates),
+        "reverie, dreamed matrix": (ours(dreamed_matrix, chains, 0.9), updates),
     }
     upper = {(i, j): -couplings[i, j] for i in range(n_spins) for j in range(i + 1, n_spins) if couplings[i, j]}
     if importlib.util.find_spec("dwave"):

@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "add_scaled", "fill_words", "logistic", "update_eight", "update_four", "update_one"]
+__all__ = ["LANES", "add_rows", "fill_words", "logistic", "update_eight", "update_four", "update_one"]
 
 LANES = 16
 
@@ -100,20 +100,38 @@ def _gathered(builder: Any, values: list[Any]) -> Any:
 
 
 @intrinsic
-def add_scaled(typing_context, target, target_at, factor, source, source_at, count):
-    """target[target_at + k] += factor source[source_at + k] for k < count, float32; count is a multiple of 16."""
+def add_rows(typing_context, target, target_at, source, rows, factors):
+    """target[target_at + k] += factors[r] source[rows[r], k] for all columns k of source, one r after the other.
+
+    rows and factors are tuples, the latter of float32. target and source are float32 with a multiple of 16 columns; or
+    target is int16 and source int8 with a multiple of 32 columns, factors are whole and sums modulo 2^16.
+    """
     _check_rows(target, source)
-    signature = types.void(target, types.int64, types.float32, source, types.int64, types.int64)
+    signature = types.void(target, types.int64, source, rows, factors)
+    short = target.dtype == types.int16
+    to_row, align = (_SHORTS, (2, 1)) if short else (_FLOATS, (4, 4))
+    from_row = ir.VectorType(_BYTE, to_row.count) if short else _FLOATS
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        target, target_at, factor, source, source_at, count = values
-        factors = _repeated(builder, factor, _FLOATS)
-        ends = ir.Constant(_INDEX, 0), count, ir.Constant(_INDEX, LANES)
+        target, target_at, source, rows, factors = values
+        columns = builder.extract_value(context.make_array(signature.args[2])(context, builder, source).shape, 1)
+        begins = [builder.mul(row, columns) for row in cgutils.unpack_tuple(builder, rows)]
+        repeated = []
+        for factor in cgutils.unpack_tuple(builder, factors):
+            whole = builder.fptosi(factor, to_row.element) if short else factor
+            repeated.append(_repeated(builder, whole, to_row))
+        ends = ir.Constant(_INDEX, 0), columns, ir.Constant(_INDEX, to_row.count)
         with cgutils.for_range_slice(builder, *ends, _INDEX) as (k, _):
-            to = _pointer(context, builder, signature.args[0], target, builder.add(target_at, k), _FLOATS)
-            a = _pointer(context, builder, signature.args[3], source, builder.add(source_at, k), _FLOATS)
-            product = builder.fmul(factors, builder.load(a, align=4), flags=_FUSED)
-            builder.store(builder.fadd(builder.load(to, align=4), product, flags=_FUSED), to, align=4)
+            to = _pointer(context, builder, signature.args[0], target, builder.add(target_at, k), to_row)
+            total = builder.load(to, align=align[0])
+            for begin, factor in zip(begins, repeated, strict=True):
+                place = _pointer(context, builder, signature.args[2], source, builder.add(begin, k), from_row)
+                row = builder.load(place, align=align[1])
+                if short:
+                    total = builder.add(total, builder.mul(builder.sext(row, to_row), factor))
+                else:
+                    total = builder.fadd(total, builder.fmul(factor, row, flags=_FUSED), flags=_FUSED)
+            builder.store(total, to, align=align[0])
         return context.get_dummy_value()
 
     return signature, generate

@@ -250,9 +250,8 @@ def report(
 
 command(landscape)
 command(sweep)
-app.add_typer(
-    contrastive, name="contrastive", help="Temporal contrastive learning: couplings learned without explicit memory."
-)
+LEARNING = "Temporal contrastive learning: couplings learned without explicit memory."
+app.add_typer(contrastive, name="contrastive", help=LEARNING, short_help=LEARNING)
 
 
 @functools.partial(command, group=contrastive)

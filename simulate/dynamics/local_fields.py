@@ -13,13 +13,24 @@ from simulate.block_intrinsics import MOST_PATTERNS, wide_vectors
 from simulate.couplings import PatternCouplings
 from simulate.dynamics import spin_kernels as kernels
 
-__all__ = ["DenseFields", "LocalFields", "check_range", "largest_field", "local_fields", "unit_of_energy"]
+__all__ = [
+    "DenseFields",
+    "LocalFields",
+    "check_range",
+    "largest_field",
+    "local_fields",
+    "unit_of_energy",
+    "whole_number_step",
+]
 
 # bytes of a cache line, and of the widest register: rows that are not aligned to it are loaded in two pieces
 _LINE = 64
 # larger fields, in units, would overflow single precision when they are summed and compared with thresholds
 _LARGEST = 1e30
 _LARGEST_SHORT = 32767
+_LARGEST_BYTE = 127
+# of sums of some hundred terms in double precision; the fields of other couplings are rounded to 6e-8
+_ROUNDING = 1e-12
 # blocks of updates end at records; shorter ones take longer than one update after the other
 _FEWEST_IN_BLOCK = 8
 # this many chains, updated in turn, are faster than blocks where vectors are short
@@ -77,16 +88,30 @@ class _Chains:
 
 
 class DenseFields(_Chains):
-    """Fields from a full matrix: a flip takes O(N)."""
+    """Fields from a full matrix: a flip takes O(N).
+
+    Couplings and external fields that are whole multiples of a number, as those of `hebbian` are of 1/N, are kept as
+    whole numbers of 8 bits where they and all fields are small enough, with exact arithmetic.
+    """
 
     def __init__(self, couplings: NDArray[np.float64], external: NDArray[np.float64], unit: float = 1.0) -> None:
         with np.errstate(over="ignore"):  # overflow is refused in the next line
             self._couplings, self._external = couplings / unit, external / unit
         check_range(largest_field(self._couplings, self._external), unit)
-        self._incoming = _padded(self._couplings.T)
+        step = whole_number_step(self._couplings, self._external)
+        self._scale = 1.0 if step is None else 1.0 / step
+        if step is None:
+            self._incoming: NDArray[Any] = _padded(self._couplings.T)
+        else:
+            self._couplings, self._external = np.rint(self._couplings / step), np.rint(self._external / step)
+            self._incoming = _padded(self._couplings.T, np.int8)
 
     def refresh(self) -> None:
-        self._fields = _padded(self._of_each_chain(self._couplings, self._external))
+        fields = self._of_each_chain(self._couplings, self._external)
+        if self._incoming.dtype == np.int8:
+            self._fields: NDArray[Any] = _padded(fields, np.int16, self._incoming.shape[1])
+        else:
+            self._fields = _padded(fields)
 
     def advance(
         self,
@@ -98,7 +123,16 @@ class DenseFields(_Chains):
         record: NDArray[np.int8],
     ) -> None:
         kernels.advance_dense(
-            sites, thresholds, metropolis, self._incoming, self._spins, self._fields, done, every, record
+            sites,
+            thresholds,
+            np.float32(self._scale),
+            metropolis,
+            self._incoming,
+            self._spins,
+            self._fields,
+            done,
+            every,
+            record,
         )
 
 
@@ -222,6 +256,28 @@ def whole_numbers_hold(couplings: PatternCouplings) -> bool:
     return bool(np.sqrt(n_spins * squares.max()) + n_patterns <= _LARGEST_SHORT)
 
 
+def whole_number_step(couplings: NDArray[np.float64], external: NDArray[np.float64]) -> float | None:
+    """Number of which couplings are whole multiples within int8 and fields in every state such within int16, or None.
+
+    Tried are the smallest coupling other than 0, and its half and third.
+    """
+    smallest = min(float(np.abs(row).min(initial=np.inf, where=row != 0)) for row in couplings)
+    if not math.isfinite(smallest):
+        return None
+    for step in (smallest, smallest / 2, smallest / 3):
+        if largest_field(couplings, external) > (_LARGEST_SHORT + 0.5) * step:
+            return None
+        if _are_multiples(external, step) and all(_are_multiples(row, step) for row in couplings):
+            return step if np.abs(couplings).max() < (_LARGEST_BYTE + 0.5) * step else None
+    return None
+
+
+def _are_multiples(values: NDArray[np.float64], step: float) -> bool:
+    """Whether values are whole multiples of a number but for rounding in double precision."""
+    ratio = values / step
+    return bool(np.all(np.abs(ratio - np.rint(ratio)) <= _ROUNDING * np.abs(ratio)))
+
+
 def pattern_words(patterns: NDArray[np.int8]) -> NDArray[np.uint64]:
     """Word of each spin (n_spins,) with a bit for each of at most 64 patterns, set where the pattern is +1.
 
@@ -251,12 +307,12 @@ def check_range(largest: float, unit: float) -> None:
         )
 
 
-def _padded(values: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
-    """The values (n_rows, n) padded with zeros to whole vectors; rows are aligned to cache lines."""
+def _padded(values: NDArray[Any], dtype: Any = np.float32, columns: int | None = None) -> NDArray[Any]:
+    """The values (n_rows, n) padded with zeros to `columns` or whole vectors; rows are aligned to cache lines."""
     n_rows, n = values.shape
     size = np.dtype(dtype).itemsize
     in_a_line = _LINE // size
-    columns = -(-n // in_a_line) * in_a_line
+    columns = columns or -(-n // in_a_line) * in_a_line
     spare = np.zeros(n_rows * columns + in_a_line, dtype=dtype)
     first = -spare.ctypes.data % _LINE // size
     padded = spare[first : first + n_rows * columns].reshape(n_rows, columns)

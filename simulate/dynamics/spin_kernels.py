@@ -5,16 +5,19 @@ another waits for a sum. The arithmetic of a chain does not depend on their numb
 grouping of chains.
 """
 
+import numpy as np
 from numba import float32, int8, int64, njit
 
 from simulate.block_intrinsics import BLOCK, visit_four, visit_one, visit_two
-from simulate.vector_intrinsics import add_scaled, update_eight, update_four, update_one
+from simulate.vector_intrinsics import add_rows, update_eight, update_four, update_one
 
 # interleaved chains, each with its spins and fields in the first-level cache
 _TURNS = 8
 _BLOCK_TURNS = 4
 # up to this many columns of a matrix, adding zeros where a spin stays takes less time than a mispredicted branch
 _ADD_ALWAYS = 128
+# four updates at once are faster where at least this share of spins turned among the last updates
+_OFTEN, _TRIAL = 0.2, 64
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -95,30 +98,140 @@ def advance_blocks(sites, thresholds, scale, words, n_patterns, spins, overlaps,
             first = end
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def advance_dense(sites, thresholds, metropolis, incoming, spins, fields, done, every, record):
-    """As `advance_patterns`, with fields kept for all spins: s_i = sign(fields_i + threshold).
+@njit(cache=True, nogil=True, error_model="numpy")
+def _new_spin(old, field, threshold, scale, metropolis):
+    """Spin sign(field + scale threshold), as in `advance_patterns`."""
+    field += scale * threshold * (-old if metropolis else float32(1.0))
+    return float32(1.0) if field >= float32(0.0) else float32(-1.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _turn(spins, chain, site, field, threshold, scale, metropolis):
+    """Update a spin and return its change: -2, 0 or 2."""
+    old = float32(spins[chain, site])
+    new = _new_spin(old, field, threshold, scale, metropolis)
+    spins[chain, site] = int8(new)
+    return new - old
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
+def _visit_four(
+    sites, thresholds, k, chain, scale, metropolis, incoming, spins, fields, every_row, turn, rows, changes
+):
+    """Updates k to k + 3 of a chain, whose fields are left to the caller; no step depends on whether a spin turns.
+
+    Sites and changes of the spins that turn go into row `turn` of rows and changes, or with `every_row` of all.
+    """
+    a, b = int64(sites[chain, k]), int64(sites[chain, k + 1])
+    c, d = int64(sites[chain, k + 2]), int64(sites[chain, k + 3])
+    # all loads first: none waits for a spin
+    ab, ac, bc = float32(incoming[a, b]), float32(incoming[a, c]), float32(incoming[b, c])
+    ad, bd, cd = float32(incoming[a, d]), float32(incoming[b, d]), float32(incoming[c, d])
+    of_a, of_b = float32(fields[chain, a]), float32(fields[chain, b])
+    of_c, of_d = float32(fields[chain, c]), float32(fields[chain, d])
+    by_a = _turn(spins, chain, a, of_a, thresholds[chain, k], scale, metropolis)
+    of_b += by_a * ab
+    by_b = _turn(spins, chain, b, of_b, thresholds[chain, k + 1], scale, metropolis)
+    of_c += by_a * ac
+    of_c += by_b * bc
+    by_c = _turn(spins, chain, c, of_c, thresholds[chain, k + 2], scale, metropolis)
+    of_d += by_a * ad
+    of_d += by_b * bd
+    of_d += by_c * cd
+    by_d = _turn(spins, chain, d, of_d, thresholds[chain, k + 3], scale, metropolis)
+    count = 0
+    for site, change in ((a, by_a), (b, by_b), (c, by_c), (d, by_d)):
+        rows[turn, count], changes[turn, count] = site, change
+        count += int64(every_row or change != float32(0.0))
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _advance_by_fours(
+    sites, thresholds, first, end, group, turns, scale, metropolis, incoming, spins, fields, rows, changes, counts
+):
+    """Updates first to end, by fours, of chains that follow `group`, as in `advance_dense`; how many spins turned."""
+    columns, turned = incoming.shape[1], 0
+    every_row = columns <= _ADD_ALWAYS
+    for k in range(first, end, 4):
+        for turn in range(turns):
+            chain = group + turn
+            counts[turn] = _visit_four(
+                sites,
+                thresholds,
+                k,
+                chain,
+                scale,
+                metropolis,
+                incoming,
+                spins,
+                fields,
+                every_row,
+                turn,
+                rows,
+                changes,
+            )
+        for turn in range(turns):
+            count, to = counts[turn], (group + turn) * columns
+            turned += count
+            a, b, c, d = rows[turn, 0], rows[turn, 1], rows[turn, 2], rows[turn, 3]
+            by_a, by_b, by_c, by_d = changes[turn, 0], changes[turn, 1], changes[turn, 2], changes[turn, 3]
+            if count == 1:
+                add_rows(fields, to, incoming, (a,), (by_a,))
+            elif count == 2:
+                add_rows(fields, to, incoming, (a, b), (by_a, by_b))
+            elif count == 3:
+                add_rows(fields, to, incoming, (a, b, c), (by_a, by_b, by_c))
+            elif count == 4:
+                add_rows(fields, to, incoming, (a, b, c, d), (by_a, by_b, by_c, by_d))
+    return turned
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _advance_by_ones(sites, thresholds, first, end, group, turns, scale, metropolis, incoming, spins, fields):
+    """As `_advance_by_fours`, one update of each chain after the other."""
+    columns, turned = incoming.shape[1], 0
+    every_row = columns <= _ADD_ALWAYS
+    for k in range(first, end):
+        for chain in range(group, group + turns):
+            site = int64(sites[chain, k])
+            old = float32(spins[chain, site])
+            new = _new_spin(old, float32(fields[chain, site]), thresholds[chain, k], scale, metropolis)
+            if every_row or new != old:
+                turned += 1
+                spins[chain, site] = int8(new)
+                add_rows(fields, chain * columns, incoming, (site,), (new - old,))
+    return turned
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def advance_dense(sites, thresholds, scale, metropolis, incoming, spins, fields, done, every, record):
+    """As `advance_patterns`, with fields kept for all spins: s_i = sign(fields_i + scale threshold).
 
     fields (n_rows, columns) include the external ones and follow each flip of spin i by incoming[i], the couplings J_ji
-    with which i acts on all j; the number of columns is a multiple of sixteen.
+    with which i acts on all j. Both are float32 with a multiple of sixteen columns; or fields are int16 and couplings
+    int8, with a multiple of 64. Where spins turn often, four updates of a chain share one way through its fields, which
+    begins once all chains have made theirs; the sums are the same.
     """
     n_chains, n_updates = sites.shape
-    columns = incoming.shape[1]
+    rows, changes = np.empty((_TURNS, 4), np.int64), np.empty((_TURNS, 4), np.float32)
+    counts = np.empty(_TURNS, np.int64)
     for group in range(0, n_chains, _TURNS):
-        first = 0
+        first, often = 0, True
+        turns = min(_TURNS, n_chains - group)
+        chains = group, turns, scale, metropolis, incoming, spins, fields
         while first < n_updates:
-            end = _block_end(first, n_updates, done, every)
-            for k in range(first, end):
-                for chain in range(group, min(group + _TURNS, n_chains)):
-                    site = int64(sites[chain, k])
-                    old = float32(spins[chain, site])
-                    field = fields[chain, site] + thresholds[chain, k] * (-old if metropolis else float32(1.0))
-                    new = float32(1.0) if field >= float32(0.0) else float32(-1.0)
-                    if columns <= _ADD_ALWAYS or new != old:
-                        spins[chain, site] = int8(new)
-                        add_scaled(fields, chain * columns, new - old, incoming, site * columns, columns)
-            _record_states(spins, group, group + _TURNS, record, done + end, every)
-            first = end
+            record_end = _block_end(first, n_updates, done, every)
+            while first < record_end:
+                end, turned = min(first + _TRIAL, record_end), 0
+                alone = first
+                if often:
+                    alone += (end - first) // 4 * 4
+                    turned += _advance_by_fours(sites, thresholds, first, alone, *chains, rows, changes, counts)
+                turned += _advance_by_ones(sites, thresholds, alone, end, *chains)
+                often = turned >= _OFTEN * turns * (end - first)
+                first = end
+            _record_states(spins, group, group + _TURNS, record, done + record_end, every)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

@@ -84,6 +84,28 @@ def test_full_disk(folder, name):
         assert name == "sweep" or (disk / output).read_text() == "older"
 
 
+@pytest.mark.slow
+def test_checkpoints_of_a_training_on_a_full_disk(folder):
+    """The last whole checkpoint is kept, from which the training goes on as if nothing had been."""
+    digits = ("contrastive", "digits", "--epochs", 2, "--n-hidden", 3)
+    with mounted(folder / "disk", "size=1m") as disk:
+        checkpoints = disk / "kept"
+        checkpoints.mkdir()
+        fill(disk, left=3 * 4096)  # a checkpoint takes two pages of 4096 bytes, beside the one that it replaces
+        before = sorted(disk.rglob("*"))
+        line = CliRunner().invoke(app, [*map(str, digits), "--checkpoints", str(checkpoints), "--no-progress"])
+        assert line.exit_code == 1, line.output
+        assert "No space left on device" in line.stderr
+        assert len(line.stderr.splitlines()) == 1
+        new = set(disk.rglob("*")) - set(before)
+        assert [path.suffix for path in new] == [".npz"]
+        (disk / "filling").unlink()
+        again = CliRunner().invoke(app, [*map(str, digits), "--checkpoints", str(checkpoints), "--no-progress"])
+        assert again.exit_code == 0, again.output
+    fresh = CliRunner().invoke(app, [*map(str, digits), "--no-progress"])
+    assert again.stdout == fresh.stdout
+
+
 def test_a_disk_that_fills_during_a_sweep_loses_no_cell(folder, monkeypatch):
     def quick(cell):
         return Outcome(cell.key, dict.fromkeys(NUMBERS, 1.0))

@@ -5,7 +5,7 @@ from scipy import sparse, stats
 from simulate import PatternCouplings, PersistentGlauber, dreaming, hebbian, random_patterns, sample
 from simulate.dynamics import spin_dynamics as sequential
 from simulate.dynamics import threshold_kernels as kernels
-from simulate.dynamics.local_fields import local_fields
+from simulate.dynamics.local_fields import local_fields, whole_number_step
 from tests import exact
 
 
@@ -213,7 +213,9 @@ def test_small_and_large_matrices_follow_the_plain_twin(n_spins):
 @pytest.mark.parametrize(("kind", "kept"), [("dense", "_fields"), ("patterns", "_overlaps"), ("sparse", "_fields")])
 def test_rounding_stays_small_until_fields_are_computed_afresh(kind, kept):
     patterns, rng = random_patterns(20, 200, seed=5), np.random.default_rng(6)
-    couplings = {"dense": hebbian(patterns), "patterns": PatternCouplings(patterns, 0.3)}.get(kind)
+    couplings = {"dense": PatternCouplings(patterns, 0.3).toarray(), "patterns": PatternCouplings(patterns, 0.3)}.get(
+        kind
+    )
     couplings = sparse.csr_array(hebbian(patterns)) if couplings is None else couplings
     n_updates, n_chains = 200 * sequential._SWEEPS_BETWEEN_REFRESHES, 3
     sites = rng.integers(0, 200, size=(n_chains, n_updates)).astype(np.int32)
@@ -226,6 +228,70 @@ def test_rounding_stays_small_until_fields_are_computed_afresh(kind, kept):
     # root mean square 7e-6 of the fields of 1000 spins; sums as large as an overlap are rounded in proportion
     fresh = getattr(fields, kept)[:n_chains]
     assert 0 < np.abs(drifted - fresh).max() < 3e-5 * max(1.0, np.abs(fresh).max())
+
+
+@pytest.mark.parametrize("metropolis", [False, True])
+@pytest.mark.parametrize("n_patterns", [3, 8])  # odd and even multiples of 1/N
+@pytest.mark.parametrize("n_spins", [8, 100, 256])  # eight recur within four updates
+@pytest.mark.parametrize("with_fields", [False, True])
+def test_matrices_of_whole_numbers_are_exact(n_spins, n_patterns, with_fields, metropolis):
+    rng, patterns = np.random.default_rng(n_spins), random_patterns(n_patterns, n_spins, seed=n_patterns)
+    external = rng.integers(-3, 4, size=n_spins) * 2.0 * with_fields
+    spins = rng.choice([-1, 1], size=(11, n_spins)).astype(np.int8)
+    sites = rng.integers(0, n_spins, size=(11, 410)).astype(np.int32)
+    thresholds = rng.logistic(scale=n_patterns, size=(11, 410))
+    if n_spins != 100:
+        thresholds = np.round(thresholds)  # ties: division by a power of two leaves them tied
+    every = 41  # ten visits of four spins and one of one
+    record = np.empty((11, 10, n_spins), dtype=np.int8)
+    chains = local_fields(hebbian(patterns), external / n_spins, 0.25)
+    assert chains._incoming.dtype == np.int8
+    chains.start(spins)
+    chains.advance(sites, (4 * thresholds / n_spins).astype(np.float32), metropolis, 0, every, record)
+    whole = np.rint(n_spins * hebbian(patterns))
+    expected = plain_advance(whole, external, spins, sites, thresholds, metropolis)
+    np.testing.assert_array_equal(record, expected[:, every - 1 :: every])
+    final = expected[:, -1] @ whole + external
+    np.testing.assert_array_equal(chains._fields[:, :n_spins] * (2 - n_patterns % 2), final)
+
+
+def test_which_matrices_are_kept_as_whole_numbers():
+    signs = np.triu(np.random.default_rng(0).choice([-1.0, 1.0], size=(40, 40)), 1)
+    signs += signs.T
+    none = np.zeros(40)
+    ladder = np.zeros((40, 40))  # smallest 2, others multiples of 1
+    ladder[0, 1], ladder[1, 2] = 2.0, 3.0
+    ladder += ladder.T
+    for couplings, external, step in [
+        (signs, none, 1.0),
+        (signs / np.sqrt(40), none, 1 / np.sqrt(40)),
+        (0.1 * signs + 0.2 * signs + 0.3 * (signs > 0) * (signs.T > 0), none, 0.3),  # sums are rounded
+        (signs, np.full(40, 0.5), 0.5),
+        (signs, np.full(40, 0.3), None),
+        (signs, np.ones(40), 1.0),
+        (signs, np.full(40, 40000.0), None),  # beyond 16 bits
+        (ladder, none, 1.0),
+        (64 * ladder, none, 64.0),
+        (ladder + 128 * (ladder == 3), none, None),  # beyond 8 bits
+        (exact.random_couplings(40, 1.0, seed=0), none, None),
+        (np.zeros((40, 40)), none, None),
+        (hebbian(random_patterns(7, 40, seed=0)), none, 1 / 40),
+        (hebbian(random_patterns(8, 40, seed=0)), none, 2 / 40),
+        (PatternCouplings(random_patterns(8, 40, seed=0), 0.3).toarray(), none, None),
+    ]:
+        found = whole_number_step(couplings, external)
+        assert (found is None) == (step is None)
+        assert step is None or found == pytest.approx(step, rel=1e-12)
+
+
+def test_patterns_and_their_matrix_give_the_same_states():
+    """Both are exact and draw the same sites and thresholds."""
+    patterns = random_patterns(10, 200, seed=0)
+    chains = [
+        sample(PersistentGlauber(couplings, 0.7, 0.5), draws=5, chains=9, burn_in=10, thin=3, seed=1, check=False)
+        for couplings in (PatternCouplings(patterns), hebbian(patterns))
+    ]
+    np.testing.assert_array_equal(chains[0]["spins"], chains[1]["spins"])
 
 
 def chi_square_p_value(spins, probability):

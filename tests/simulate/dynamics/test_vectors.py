@@ -7,7 +7,7 @@ from numba.core.errors import TypingError
 
 from simulate.vector_intrinsics import (
     LANES,
-    add_scaled,
+    add_rows,
     fill_words,
     logistic,
     update_eight,
@@ -18,8 +18,8 @@ from tests.simulate.dynamics.test_spins import plain_bits, plain_threshold
 
 
 @njit
-def add_row(target, row, factor, source, other):
-    add_scaled(target, row * target.shape[1], factor, source, other * source.shape[1], source.shape[1])
+def add_three(target, row, source, rows, factors):
+    add_rows(target, row * target.shape[1], source, (rows[0], rows[1], rows[2]), (factors[0], factors[1], factors[2]))
 
 
 @njit
@@ -40,15 +40,17 @@ def updates(sites, thresholds, left, right, overlaps, spins, own, scale, metropo
                 update_one(sites, thresholds, k, chain, left, right, overlaps, spins, own, scale, metropolis)
 
 
-@pytest.mark.parametrize("columns", [16, 64, 240])
-def test_sums_over_rows(columns):
+@pytest.mark.parametrize(("dtype", "columns"), [(np.float32, 16), (np.float32, 240), (np.int16, 64), (np.int16, 320)])
+def test_sums_over_rows(dtype, columns):
     rng = np.random.default_rng(columns)
     # whole numbers, of which single precision makes no error
-    left, right = (rng.integers(-50, 50, size=(3, columns)).astype(np.float32) for _ in range(2))
-    expected = left.copy()
-    expected[2] += np.float32(-2.0) * right[0]
-    add_row(left, 2, np.float32(-2.0), right, 0)
-    np.testing.assert_array_equal(left, expected)
+    target = rng.integers(-50, 50, size=(4, columns)).astype(dtype)
+    source = rng.integers(-127, 128, size=(5, columns)).astype(np.int8 if dtype == np.int16 else np.float32)
+    rows, factors = np.array([4, 0, 4]), np.array([-2.0, 2.0, -2.0], dtype=np.float32)
+    expected = target.copy()
+    expected[2] += (factors @ source[rows].astype(float)).astype(dtype)
+    add_three(target, 2, source, rows, factors)
+    np.testing.assert_array_equal(target, expected)
 
 
 def plain_updates(sites, thresholds, left, right, overlaps, spins, own, scale, metropolis):
@@ -141,4 +143,4 @@ def test_words_are_sixteen_generators_side_by_side_and_the_state_moves_on():
 def test_arrays_with_gaps_are_refused():
     values = np.ones((3, 32), dtype=np.float32)
     with pytest.raises(TypingError, match="contiguous"):
-        add_row(values[:, ::2], 0, np.float32(1.0), values, 0)
+        add_three(values[:, ::2], 0, values, (0, 1, 2), (np.float32(1.0), np.float32(1.0), np.float32(1.0)))
