@@ -57,8 +57,9 @@ def fit_recording(
         As returned by `read_recording`.
     method : str
         "pseudolikelihood" (`PseudoLikelihood`), "interaction-screening" (`InteractionScreening`), "probability-flow"
-        (`MinimumProbabilityFlow`), "maximum-likelihood" (`MaximumLikelihood`), or "naive", "tap", "bethe",
-        "sessak-monasson", "independent-pair" (`MeanField` of that method).
+        (`MinimumProbabilityFlow`), "maximum-likelihood" (`MaximumLikelihood`), "population-count" (`KPairwise`),
+        "kinetic" (`KineticCouplings`, parallel updates: row i of the couplings acts on spin i), or "naive", "tap",
+        "bethe", "sessak-monasson", "independent-pair" (`MeanField` of that method).
     alpha : float, optional
         Strength of the l2 penalty. Default: 1 / number of samples, for the pseudo-likelihood a standard normal prior on
         every coupling, which keeps couplings finite where some spins determine others completely. For interaction
@@ -87,7 +88,8 @@ def fit_recording(
         all dimensionless, the spins labelled with their names (for correlations masked values are drawn from the fit);
         with the pseudo-likelihood also standard errors "couplings_std", and "replicates" (n_replicates, n_pairs) of the
         couplings above the diagonal, row by row. The attributes hold the parameters, "converged" (0 or 1), "score"
-        (mean log pseudo-likelihood per sample, nats), "rows", "samples" and the record of the reading.
+        (mean log pseudo-likelihood per sample, for "kinetic" the log-likelihood given the row before, nats), "rows",
+        "samples" and the record of the reading.
 
     Raises
     ------

@@ -126,7 +126,7 @@ def fit(
     *,
     reading: dict[str, Any],
 ) -> None:
-    """Fit couplings and fields of an equilibrium model to a recording."""
+    """Fit couplings and fields of an equilibrium model, or of a kinetic one, to a recording."""
     from infer.progress import shown_steps, step
 
     with shown_steps(wants_steps(progress)):
@@ -154,7 +154,8 @@ def fit(
         f"{output}: couplings of {recording.n_spins} spins from {about['samples']} samples in {about['rows']} rows"
     )
     typer.echo(f"converged: {'yes' if about['converged'] else 'no'}")
-    typer.echo(f"score: {about['score']:.6g} nats per sample (mean log pseudo-likelihood)")
+    kind = "log-likelihood given the row before" if method.value == "kinetic" else "log pseudo-likelihood"
+    typer.echo(f"score: {about['score']:.6g} nats per sample (mean {kind})")
 
 
 @command

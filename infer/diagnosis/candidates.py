@@ -33,9 +33,9 @@ _MOST_KINETIC_WORK = 3e11
 #: Spins up to which pair models are fitted by Monte Carlo maximum likelihood.
 MOST_MONTE_CARLO_SPINS = 120
 _STARTS = 20_000
-#: Mismatch of moments, in standard errors of the data, up to which a fit that did not converge is scored: its score is
-#: that of a model close to the maximum.
-_NEAR = 1.0
+#: Mismatch of moments, in standard errors of the data, up to which a fit that did not converge is scored, and nats per
+#: row that a mismatch costs up to which it is: its score is that of a model close to the maximum.
+_NEAR, _NEAR_NATS = 1.0, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,14 +354,16 @@ def _fit_by_chains(
         states=np.ascontiguousarray(rows[picked][:, varying]),
         start=from_model,
     )
-    near = found.acceptance is not None and not found.acceptance.ran_away and found.mismatch <= _NEAR
-    accepted = found.converged or near
+    # a mismatch of z errors of each moment lowers the likelihood of a row by z^2 / 2n for each of them
+    cost = found.mismatch**2 * found.terms.size / (2.0 * n_samples)
+    near = found.mismatch <= _NEAR or cost <= _NEAR_NATS
+    accepted = found.converged or (near and found.acceptance is not None and not found.acceptance.ran_away)
     refit = Refit(
         PairModel(found.couplings, found.fields),
         0.0,
         0.0,
         accepted,
-        "" if accepted else found.message,
+        "" if accepted else found.message.partition(";")[0],
         None if counts is None else found.parameters.potential,
     )
     return with_constants(refit, varying, means)

@@ -84,6 +84,8 @@ class Diagnosis:
         Reason why time reversal and drift were not judged; empty where they were.
     converged : bool
         Whether the fit of the model converged (its ``converged_``); True for couplings that were given.
+    why_not : str
+        Reason why it did not, where the estimator states one (its ``message_``).
     false_alarms : float
         Rate of false alarms of all checks of the model together, and of time reversal and of drift each.
     n_samples, n_spins : int
@@ -99,6 +101,7 @@ class Diagnosis:
     drift: Drift | None
     without_time: str
     converged: bool
+    why_not: str
     false_alarms: float
     n_samples: int
     n_spins: int
@@ -294,6 +297,7 @@ def diagnose(
         drift=drift,
         without_time=without_time,
         converged=bool(getattr(model, "converged_", True)),
+        why_not=str(getattr(model, "message_", "")).partition(";")[0],
         false_alarms=false_alarms,
         n_samples=round(samples.n_samples),
         n_spins=pairs.n_spins,
@@ -407,7 +411,8 @@ def _couplings_claim(found: Diagnosis) -> str:
 def _model_claim(found: Diagnosis) -> str:
     """Sentences on the deviations of the pair model."""
     if not found.converged:
-        return "What the pair model misses was not judged: its fit did not converge."
+        why = f": {found.why_not}" if found.why_not else ""
+        return f"What the pair model misses was not judged: its fit did not converge{why}."
     return adequacy_result.verdict(found.adequacy, found.false_alarms)
 
 

@@ -31,6 +31,11 @@ BURN_IN = 200
 #: Annealed states for each row of a set, and the least effective number for each row: the share of a state of the model
 #: has then less than a third of the error of the samples' own.
 ANNEALED, LEAST_ANNEALED = 25, 10
+#: Autocorrelation time of chains, as a share of the number of sets, above which they are drawn from more rarely: by
+#: about this share the variance between sets is below that of independent rows.
+ALIKE = 0.2
+#: Most updates of spins for that; chains so slow that they need more are too slow for a fit to be accepted.
+MOST_UPDATES = 1_000_000_000
 N_GROUPS = 8  # of annealed states, before and after sweeps, that R-hat compares
 SWEEPS_BETWEEN = 4  # of plain chains from annealed states, between two rows
 
@@ -150,7 +155,12 @@ def _from_chains(
     seed: np.random.SeedSequence,
     n_jobs: int | None,
 ) -> Draws:
-    """Draws from chains; rows of a set lie ``n_sets`` sweeps apart in a chain, so that they are nearly independent."""
+    """Draws from chains, in sets of which each takes one row of a chain in turn.
+
+    Rows of a set lie ``n_sets`` sweeps apart, so that they are nearly independent. In slow chains sets are alike where
+    they follow each other after one sweep, and differ less than sets of independent rows: these chains are drawn from
+    at longer intervals.
+    """
     start_seed, chain_seed = seed.spawn(2)
     rng = np.random.default_rng(start_seed)
     n_chains = int(np.clip(n_rows // 2, 8, N_CHAINS))
@@ -159,23 +169,48 @@ def _from_chains(
     initial[:half] = starts[rng.integers(0, len(starts), size=half)]
     a_set = -(-n_rows // n_chains)
     dynamics = PersistentGlauber(couplings=model.couplings, temperature=1.0, persistence=0.0, fields=model.fields)
-    drawn = sample(
-        dynamics,
-        draws=a_set * n_sets,
-        chains=n_chains,
-        burn_in=BURN_IN,
-        thin=1,
-        seed=chain_seed,
-        n_jobs=n_jobs,
-        initial=initial,
-        check=False,  # R-hat is part of the answer
-    )
-    states = drawn["spins"].transpose("chain", "draw", "spin").values
+
+    def states_of_chains(thin: int) -> NDArray[np.int8]:
+        drawn = sample(
+            dynamics,
+            draws=a_set * n_sets,
+            chains=n_chains,
+            burn_in=BURN_IN,
+            thin=thin,
+            seed=chain_seed,
+            n_jobs=n_jobs,
+            initial=initial,
+            check=False,  # R-hat is part of the answer
+        )
+        return np.asarray(drawn["spins"].transpose("chain", "draw", "spin").values)
+
+    states = states_of_chains(1)
     r_hat = chains_r_hat(states, model)
+    time = correlation_time(states)
+    if r_hat <= MIXED_R_HAT and time - 1.0 > ALIKE * (n_sets - 1):
+        most = MOST_UPDATES // (n_rows * n_sets * model.n_spins)
+        thin = min(int(np.ceil(time)), most)
+        if thin > 1:
+            del states
+            states = states_of_chains(thin)
+            r_hat = chains_r_hat(states, model)
     parts = np.empty((n_sets, n_rows, model.n_spins), dtype=np.int8)
     for k in range(n_sets):
         parts[k] = states[:, k::n_sets].reshape(-1, model.n_spins)[:n_rows]
     return Draws(parts, r_hat, None)
+
+
+def correlation_time(states: NDArray[np.int8]) -> float:
+    """Integrated autocorrelation time, in draws, of chains (n_chains, n_draws, n_spins): the mean over the spins.
+
+    From the variance of the means of the chains; 1 for independent draws.
+    """
+    own = states.mean(axis=1)
+    variance = 1.0 - own.mean(axis=0) ** 2
+    vary = variance > 1e-9
+    if not vary.any():
+        return 1.0
+    return float(np.mean(states.shape[1] * own[:, vary].var(axis=0, ddof=1) / variance[vary]))
 
 
 def _from_annealing(

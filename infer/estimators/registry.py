@@ -73,6 +73,7 @@ METHODS = (
     Method("pseudolikelihood", f"{_FAMILIES}.pseudolikelihood.estimator", "PseudoLikelihood"),
     Method("maximum-likelihood", f"{_FAMILIES}.likelihood.estimator", "MaximumLikelihood"),
     Method("population-count", f"{_FAMILIES}.likelihood.population_count", "KPairwise", only_pairs=False),
+    Method("kinetic", f"{_FAMILIES}.kinetic.estimator", "KineticCouplings", only_pairs=False),
     Method("interaction-screening", f"{_FAMILIES}.screening.estimator", "InteractionScreening"),
     Method("probability-flow", f"{_FAMILIES}.probability_flow", "MinimumProbabilityFlow"),
     *(

@@ -88,6 +88,10 @@ class FitSummary(_Result):
     tol : float or None
     n_iter : int
     converged : bool
+    message : str
+        Reason why it did not converge, and remedy, where the estimator states them.
+    mismatch, mismatch_noise : float or None
+        Of maximum likelihood: those of the moments, and the noise of the chains, in standard errors of the data's.
     score, score_per_spin, score_per_spin_free : float
         Log pseudo-likelihood in nats per sample, per spin, and that of free spins.
     """
@@ -102,6 +106,9 @@ class FitSummary(_Result):
     tol: float | None
     n_iter: int
     converged: bool
+    message: str
+    mismatch: float | None
+    mismatch_noise: float | None
     score: float
     score_per_spin: float
     score_per_spin_free: float

@@ -139,12 +139,13 @@ def fit_couplings(
         "missing": "error" if samples.complete else "mask",
         "fit_fields": fit_fields,
     }
-    estimator = find_method(name).build({"alpha": alpha}, optional)
-    if getattr(estimator, "with_counts", False):
+    kind = find_method(name)
+    if not kind.only_pairs:
         raise InputError(
             f"method {name}: a report judges a pair model; `reverie fit --method {name}` fits this one, and the report "
             "of a pair model compares both on held-out rows"
         )
+    estimator = kind.build({"alpha": alpha}, optional)
     model = estimator.fit(samples)
     return Fitted(model, name, chosen, getattr(model, "alpha_", alpha), tried)
 
@@ -165,6 +166,9 @@ def summary_of_fit(fitted: Fitted, samples: Samples, fit_fields: bool) -> FitSum
         tol=None if tol is None else float(tol),
         n_iter=int(getattr(model, "n_iter_", 0)),
         converged=bool(getattr(model, "converged_", True)),
+        message=str(getattr(model, "message_", "")),
+        mismatch=getattr(model, "mismatch_", None),
+        mismatch_noise=getattr(model, "mismatch_noise_", None),
         score=score,
         score_per_spin=score / n_spins,
         score_per_spin_free=-math.log(2.0),

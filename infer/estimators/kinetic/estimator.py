@@ -88,6 +88,8 @@ class KineticCouplings(SpinEstimator):
     undetermined_ : ndarray of bool, shaped as couplings
         Pairs of which one of the four combinations of past and next value never occurs, so that the best coupling
         without penalty is infinite, and the penalty determines its value.
+    alpha_ : float
+        Strength of the penalty.
     n_steps_ : int
         Number of steps.
     converged_ : bool
@@ -375,7 +377,7 @@ class KineticCouplings(SpinEstimator):
 
     def _strengths(self, n_samples: float) -> tuple[float, float]:
         """Strengths of the quadratic and of the absolute part of the penalty."""
-        alpha = self.prior(self.alpha, n_samples)
+        self.alpha_ = alpha = self.prior(self.alpha, n_samples)
         return alpha * (self.penalty == "l2"), alpha * (self.penalty == "l1")
 
     def _warn_without_optimum(self, infinite: NDArray[np.bool_], samples: VaryingSpins) -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 from infer.estimators.likelihood.chain_moments import ChainMoments, independent_spins, run_chains, run_states
 from infer.estimators.likelihood.chains import PersistentChains
 from infer.estimators.likelihood.count_bias import CountBias
-from infer.estimators.likelihood.monte_carlo import NOISE, Problem
+from infer.estimators.likelihood.monte_carlo import NOISE, Problem, moment_errors
 from infer.estimators.likelihood.terms import Terms
 from infer.model import PairModel
 from infer.statistics.dichotomised import dichotomised_gaussian
@@ -22,6 +22,8 @@ BIASED_BURN_IN = 1000
 FIRST_DRAWS = 300
 WORST = 0.2  # root mean square mismatch that is accepted, in units of the data's errors
 FALSE_ALARMS = 1e-3  # of either test
+LOUDEST = 1.5 * NOISE  # noise of the chains that is accepted
+HOPELESS = 3.0 * NOISE  # noise above which further steps, measured by chains as long, cannot end in an accepted fit
 N_FLIPS = 400
 STATES = 100_000
 FAR = 5.0  # standard deviations from the data's mean; at most 1 / (1 + 5^2) of the rows lie farther
@@ -48,6 +50,10 @@ class Acceptance:
         Whether chains of the model, of either kind, spend a tenth of their time far outside the data.
     moments : ChainMoments
         Moments of all fresh chains together.
+    n_samples : float
+        Number of rows that the moments of the data come from.
+    worth : float
+        Number of independent rows whose moments have the noise of the chains.
     """
 
     mismatch: float
@@ -57,11 +63,19 @@ class Acceptance:
     start_gap: float
     ran_away: bool
     moments: ChainMoments
+    n_samples: float
+    worth: float
 
     @property
     def accepted(self) -> bool:
         """Whether the fit is the maximum of the likelihood, within the errors of the data."""
         return not self.reason
+
+    @property
+    def lost_in_noise(self) -> bool:
+        """Whether the chains are too short to tell this fit from the maximum, and nothing else speaks against it."""
+        apart = self.start_gap > WORST and self.p_starts < FALSE_ALARMS
+        return self.noise > HOPELESS and self.p_data >= FALSE_ALARMS and not apart and not self.ran_away
 
     @property
     def reason(self) -> str:
@@ -77,10 +91,11 @@ class Acceptance:
                 f"{self.start_gap:.2g} of the data's standard errors (root mean square): the model mixes slowly "
                 "between several states; raise n_chains, or alpha"
             )
-        if self.noise > 1.5 * NOISE:
+        if self.noise > LOUDEST:
             return (
-                f"the chains of the model leave a noise of {self.noise:.2g} of the data's standard errors (wanted: "
-                f"{NOISE:g}): they mix slowly, or there are very many rows; raise n_chains, or tol"
+                f"chains of the model worth {float(f'{self.worth:.2g}'):,.0f} independent rows are too few to match "
+                f"the moments of {self.n_samples:,.0f} (noise {self.noise:.2g} of the data's standard errors, wanted: "
+                f"{NOISE:g}); fit fewer rows or spins, or give MaximumLikelihood more n_chains or a larger tol"
             )
         if self.mismatch > WORST or (self.p_data < FALSE_ALARMS and self.mismatch > WORST / 2.0):
             return (
@@ -164,6 +179,7 @@ def check(
     p_data = _p_value(float(np.mean(np.square(gradient))), null * (1.0 + own / max(level**2, 1e-300)))
     gap = (found[0].mean - found[1].mean) / problem.errors
     p_starts = _p_value(float(np.mean(gap**2)), 4.0 * null)
+    independent = moment_errors(terms, problem.means, problem.second_moments, problem.counts, problem.n_samples)
     return Acceptance(
         mismatch=float(np.sqrt(max(float(np.mean(gradient**2)) - level**2, 0.0))),
         noise=level,
@@ -172,6 +188,8 @@ def check(
         start_gap=float(np.sqrt(max(float(np.mean(gap**2)) - 4.0 * level**2, 0.0))),
         ran_away=far > FAR_SHARE,
         moments=both,
+        n_samples=problem.n_samples,
+        worth=problem.n_samples / max(float(np.mean(both.variance / independent**2)), 1e-300),
     )
 
 

@@ -40,6 +40,7 @@ class LikelihoodEstimator(SpinEstimator):
     tol_: float
     mismatch_: float
     mismatch_noise_: float
+    message_: str
 
     def solve(self, samples: VaryingSpins) -> Fit:
         """
@@ -66,7 +67,7 @@ class LikelihoodEstimator(SpinEstimator):
                 "vary: pass method='pcd'"
             )
         self.alpha_ = self.prior(self.alpha, samples.n_samples)
-        self.mismatch_, self.mismatch_noise_ = 0.0, 0.0
+        self.mismatch_, self.mismatch_noise_, self.message_ = 0.0, 0.0, ""
         self.tol_ = float((1e-8 if exactly else 0.2) if self.tol is None else self.tol)
         terms = Terms(n, samples.fit_fields, self.with_counts)
         if not terms.size:
@@ -105,6 +106,7 @@ class LikelihoodEstimator(SpinEstimator):
         )
         unit = 1.0 if exactly or self.tol is None else 5.0 * self.tol
         self.mismatch_, self.mismatch_noise_ = unit * found.mismatch, unit * found.noise
+        self.message_ = found.message
         if not found.converged:
             warn(found.message, ConvergenceWarning, stacklevel=7)
         attributes = self._attributes(found, samples)
@@ -202,6 +204,8 @@ class MaximumLikelihood(LikelihoodEstimator):
     converged_ : bool
         Whether there is a finite maximum and the fit is it: for "pcd", the mismatch is small and consistent with the
         noise of the chains, and chains from the data and from independent spins agree.
+    message_ : str
+        Reason why the fit did not converge, and remedy, after a semicolon; empty where it did.
     n_iter_ : int
         Newton steps, or measurements with chains.
     n_features_in_ : int

@@ -190,7 +190,7 @@ def maximise(
             taken = part if whole else part * problem.signal(vector, found.moments)
             step, bias = taken * last.change, last.bias(bias, taken)
         accepted = check(problem, vector + step, found.moments.variance, checking, bias, n_chains=n_chains)
-        if accepted.accepted or not found.arrived or n_iter >= most:
+        if accepted.accepted or accepted.lost_in_noise or not found.arrived or n_iter >= most:
             vector = vector + step
             break
         if accepted.ran_away:

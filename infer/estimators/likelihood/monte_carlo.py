@@ -327,7 +327,8 @@ def climb(
             bar.set_postfix(mismatch=f"{true:.2g}", noise=f"{left:.2g}", refresh=False)
             exhausted = found.n_draws >= most_draws
             longest += exhausted
-            if true <= CLOSE and (left <= 1.1 * noise or exhausted):
+            # steps from measurements as loud as this one end no closer to the maximum
+            if (true <= CLOSE and left <= 1.1 * noise) or (true <= max(CLOSE, left) and exhausted):
                 arrived = True
                 break
             if longest > MOST_LONGEST:

@@ -66,7 +66,7 @@ class KPairwise(LikelihoodEstimator):
         Standard errors of the fields.
     count_potential_std_ : ndarray (n_spins + 1,)
         Standard errors of V; 0 where V is 0 by choice.
-    mismatch_, mismatch_noise_, tol_, converged_, n_iter_
+    mismatch_, mismatch_noise_, message_, tol_, converged_, n_iter_
         As in `MaximumLikelihood`.
 
     References

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from infer.estimators.likelihood.acceptance import LOUDEST
 from infer.estimators.likelihood.maximise import MomentFit
 from infer.estimators.likelihood.sampled_curvature import SampledCurvature, WeightedStates, pair_variances, solve
 from infer.estimators.likelihood.terms import Terms
@@ -115,7 +116,8 @@ def parameter_errors(
 
     :math:`\chi` is the covariance of the statistics in the model, V / n that of the data's moments. For pairs with
     fewer than ten observed or expected rows in a cell of their table, where the variance from the data is unreliable,
-    the larger of this and :math:`(\chi + A)^{-1} / n` is used.
+    the larger of this and :math:`(\chi + A)^{-1} / n` is used. Where the chains of the fit were too short for so many
+    rows, the variance of their moments is added to V / n.
 
     Parameters
     ----------
@@ -132,6 +134,10 @@ def parameter_errors(
     """
     terms = fit.terms
     centre = means if terms.fit_fields else np.zeros_like(means)
+    if fit.acceptance is not None and fit.acceptance.noise > LOUDEST:
+        # the last steps of the fit were measured by chains as long as those that checked it
+        own = fit.acceptance.moments.deviations
+        roots = np.concatenate([roots, own * np.sqrt(len(own) / (len(own) - 1.0))])
     right = np.stack([terms.centred_gradient(root, centre) for root in roots])
     if fit.enumeration is None and terms.size > MOST_DENSE:
         change, inverse = _by_conjugate_gradients(fit, centre, second_moments, right)

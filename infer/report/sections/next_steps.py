@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infer.diagnosis.candidates import MOST_MONTE_CARLO_SPINS
+from infer.estimators.likelihood.acceptance import LOUDEST
 from infer.estimators.registry import METHODS
 from infer.report.results import Analysis
 
@@ -87,6 +88,8 @@ def next_steps(analysis: Analysis) -> list[Step]:
             steps.append(
                 Step("Record more rows, or choose fewer units: the penalty that so few need hides what is missed.")
             )
+        elif analysis.fit.mismatch_noise is not None and analysis.fit.mismatch_noise > LOUDEST:
+            steps.append(Step("Fit fewer rows, or fewer spins: chains as long as these cannot match so many rows."))
         elif analysis.fit.method == "maximum-likelihood" and analysis.fit.alpha is not None:
             stronger = float(f"{10 * analysis.fit.alpha:.1g}")
             steps.append(Step("Fit with a stronger penalty.", write.report("alpha", stronger)))

@@ -17,6 +17,7 @@ import xarray as xr
 from threadpoolctl import threadpool_info, threadpool_limits
 from typer.testing import CliRunner
 
+from infer import KineticCouplings
 from infer.cli.commands import app
 from infer.cli.simulate import DYNAMICS
 from infer.fits import ARRAYS, write_similarity
@@ -307,6 +308,26 @@ def test_fit_by_other_objectives(tmp_path: Path, samples: Path, method: str, nam
             assert found.attrs["alpha"] == pytest.approx(getattr(expected, "alpha_", alpha))
             assert "replicates" not in found
     assert "has no shrinkage; it has alpha: leave shrinkage out" in refuse(*base, "--shrinkage", 0.1)
+
+
+def test_fit_of_a_kinetic_model(tmp_path: Path) -> None:
+    """Rows in time order: each spin follows the one before it in the row before."""
+    rng = np.random.default_rng(3)
+    rows = np.ones((400, 3), dtype=np.int8)
+    for t in range(1, 400):
+        rows[t] = np.where(rng.random(3) < 1.0 / (1.0 + np.exp(-2.0 * np.roll(rows[t - 1], 1))), 1, -1)
+    np.save(tmp_path / "rows.npy", rows)
+    result = succeed("fit", tmp_path / "rows.npy", "--method", "kinetic", "--output", tmp_path / "fit.nc")
+    assert "mean log-likelihood given the row before" in result.output
+    expected = KineticCouplings().fit(rows)
+    with xr.open_dataset(tmp_path / "fit.nc", engine="h5netcdf") as kept:
+        np.testing.assert_allclose(kept["couplings"], expected.couplings_, rtol=1e-6)
+        np.testing.assert_allclose(kept["couplings_std"], expected.couplings_std_, rtol=1e-6)
+        assert kept.attrs["alpha"] == pytest.approx(1 / 399)
+        # 1 and 0, with errors of 0.06
+        assert float(kept["couplings"][1, 0]) > 0.7 > 0.3 > abs(float(kept["couplings"][0, 1]))
+    refused = run("report", tmp_path / "rows.npy", "--method", "kinetic", "--output", tmp_path / "page.html")
+    assert refused.exit_code == 2
 
 
 @pytest.mark.parametrize("shrinkage", ["0.25", "ledoit-wolf"])

@@ -86,3 +86,23 @@ def test_annealed_states_are_few_or_enough():
     seed = np.random.SeedSequence(1)
     assert annealed_states(model, 300, seed, fewest=100.0).shape == (300, N)
     assert annealed_states(model, 300, seed, fewest=1000.0) is None
+
+
+@pytest.mark.slow
+def test_sets_of_slow_chains_differ_as_sets_of_independent_rows(monkeypatch):
+    """Six strongly coupled pairs, whose spins turn together once in some thirty sweeps."""
+    monkeypatch.setattr(draws, "MOST_EXACT_SPINS", 1)
+    couplings = exact.random_couplings(N, 0.1, seed=6)
+    for i in range(0, N, 2):
+        couplings[i, i + 1] = couplings[i + 1, i] = 1.6
+    model = PairModel(couplings, np.zeros(N))
+    start = exact.draw(couplings, 500), np.zeros(N), np.random.SeedSequence(7)
+    n_rows = 4_000
+    found = draws.draw(model, n_rows, *start)
+    assert found.mixed
+    own = found.sets.mean(axis=1, dtype=np.float64)
+    # variances of the means of six independent pairs over 100 sets: three times sqrt(2 / 600) is exceeded by 0.3 %
+    assert n_rows * np.mean(own.var(axis=0, ddof=1)) == pytest.approx(1.0, abs=0.17)
+    monkeypatch.setattr(draws, "ALIKE", np.inf)  # one sweep apart
+    alike = draws.draw(model, n_rows, *start).sets.mean(axis=1, dtype=np.float64)
+    assert n_rows * np.mean(alike.var(axis=0, ddof=1)) < 0.83

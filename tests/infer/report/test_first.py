@@ -184,3 +184,14 @@ def test_apostrophes_are_typographic():
 
 def test_percentages_do_not_break():
     assert typeset("37.1% of 5 % (p = 0.2)") == "37.1\u00a0% of 5\u00a0% (p\u00a0=\u00a00.2)"
+
+
+def test_fits_that_are_lost_in_noise_say_so(recorded):
+    why = "chains worth 100 independent rows are too few to match the moments of 40"
+    unjudged = dataclasses.replace(recorded.diagnosis, converged=False, why_not=why)
+    noisy = dataclasses.replace(recorded.fit, converged=False, mismatch_noise=1.6)
+    found = dataclasses.replace(recorded, diagnosis=unjudged, fit=noisy)
+    assert claims(found)[1].text == f"Its fit did not converge: {why}."
+    first = next_steps(found)[0]
+    assert "fewer rows, or fewer spins" in first.text
+    assert not any("alpha" in step.command for step in next_steps(found))

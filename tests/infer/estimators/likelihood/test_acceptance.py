@@ -1,12 +1,15 @@
 """Models that run away from the data, and fits without a finite optimum."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.special import gammaln
 from sklearn.exceptions import ConvergenceWarning
 
 from infer import MaximumLikelihood, PseudoLikelihood
-from infer.estimators.likelihood.acceptance import runaway
+from infer.estimators.likelihood import maximise as maximise_module
+from infer.estimators.likelihood.acceptance import check, runaway
 from infer.estimators.likelihood.chain_moments import run_chains, run_states
 from infer.estimators.likelihood.chains import PersistentChains
 from infer.estimators.likelihood.terms import Terms
@@ -84,3 +87,29 @@ def test_combinations_that_never_vary_have_no_finite_optimum(method):
         fitted = MaximumLikelihood(method, 0.0, errors=False).fit(spins)
     assert not fitted.converged_
     assert np.isfinite(fitted.couplings_).all()
+
+
+def test_more_rows_than_chains_can_be_held_against_end_the_fit(monkeypatch):
+    """A thousand million rows of four spins: chains of 240,000 states cannot match their moments."""
+    couplings, fields = exact.random_couplings(4, 0.5, seed=2), np.array([0.3, -0.2, 0.0, 0.1])
+    n_checks = []
+
+    def counted(*args, **options):
+        n_checks.append(check(*args, **options))
+        return n_checks[-1]
+
+    monkeypatch.setattr(maximise_module, "check", counted)
+    run = {"method": "pcd", "seed": 3, "n_chains": 12}
+    found = maximise_module.maximise(*exact.moments(couplings, fields), 1e9, **run)
+    assert len(n_checks) == 1  # further steps would be measured no better
+    assert not found.converged
+    accepted = found.acceptance
+    assert accepted.lost_in_noise
+    # a noise of z errors of n rows is that of n / z^2 rows; conditional means make it less than that of the states
+    assert accepted.worth == pytest.approx(1e9 / accepted.noise**2, rel=0.3)
+    assert 1e5 < accepted.worth < 5e6
+    assert "independent rows are too few to match the moments of 1,000,000,000" in found.message
+    assert np.abs(found.couplings - couplings).max() < 0.02  # ten errors of the chains
+    # where something else speaks against the fit, further steps may mend it
+    for change in ({"p_data": 1e-6}, {"p_starts": 1e-6, "start_gap": 3.0}, {"ran_away": True}, {"noise": 0.3}):
+        assert not dataclasses.replace(accepted, **change).lost_in_noise
