@@ -6,11 +6,14 @@ import dataclasses
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # the longest text of a field in a short repr
 _LONGEST_FIELD = 60
+
+#: Digits of exponents.
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 # characters that XML 1.0 does not allow, not even escaped
 ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -54,8 +57,25 @@ def with_error(value: float, std: float | None) -> str:
     """A number and its standard error, both to two digits of the error; alone where there is no finite error."""
     if std is None or not math.isfinite(std) or not math.isfinite(value) or not 1e-6 <= std < 1e5:
         return number(value)
-    digits = decimals(std)
-    return f"{value:.{digits}f} +- {std:.{digits}f}"
+    return f"{to_error(value, std)} +- {to_error(std, std)}"
+
+
+def to_error(value: float, std: float | None) -> str:
+    """A number alone, to two digits of its standard error where there is a finite one."""
+    if std is None or not math.isfinite(std) or not math.isfinite(value) or not 1e-6 <= std < 1e5:
+        return number(value)
+    return f"{value:.{decimals(std)}f}"
+
+
+def between(interval: Sequence[float], std: float | None) -> str:
+    """Both ends of an interval, to two digits of the standard error."""
+    low, high = interval
+    return f"{to_error(low, std)} to {to_error(high, std)}"
+
+
+def method_words(method: str) -> str:
+    """A method of fitting in words."""
+    return "pseudo-likelihood" if method == "pseudolikelihood" else method.replace("-", " ")
 
 
 def decimals(std: float) -> int:

@@ -39,7 +39,7 @@ from infer.cli.selection import reading_words, say_notes, with_reading
 from infer.cli.simulate import simulate
 from infer.cli.sweep import sweep
 from infer.options import Missing
-from infer.wording import with_error
+from infer.wording import between, with_error
 
 DEFAULT_METHOD = Method("pseudolikelihood")
 
@@ -56,7 +56,8 @@ contrastive = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 def command(function: Callable[..., None], group: typer.Typer = app) -> Callable[..., None]:
     """Register a command that ends with status 0, or 1 and one line on standard error when its input is bad."""
-    return group.command()(one_line_errors(function))
+    # the first sentence in the list of commands too, which would be cut at 45 letters
+    return group.command(short_help=(function.__doc__ or "").split("\n\n")[0])(one_line_errors(function))
 
 
 def _show_version(wanted: bool) -> None:
@@ -250,9 +251,8 @@ def report(
 
 command(landscape)
 command(sweep)
-app.add_typer(
-    contrastive, name="contrastive", help="Temporal contrastive learning: couplings learned without explicit memory."
-)
+LEARNING = "Temporal contrastive learning: couplings learned without explicit memory."
+app.add_typer(contrastive, name="contrastive", help=LEARNING, short_help=LEARNING)
 
 
 @functools.partial(command, group=contrastive)
@@ -338,9 +338,9 @@ def _show_headline(analysis: Any) -> None:
         complain(text, "warning")
     if analysis.has_patterns:
         found = analysis.headline()
-        low, high = found["rate_interval"]
         level = f"{100 * found['confidence']:g} % interval"
-        rate = f"{with_error(found['rate'], found['rate_std'])} ({level} {low:.4g} to {high:.4g})"
+        interval = between(found["rate_interval"], found["rate_std"])
+        rate = f"{with_error(found['rate'], found['rate_std'])} ({level} {interval})"
         typer.echo(f"dreaming rate: {rate if found['rate_determined'] else 'not determined'}")
         if found["control_rate"] is not None:
             typer.echo(f"equilibrium control: {with_error(found['control_rate'], found['control_rate_std'])}")

@@ -237,7 +237,11 @@ def memory_summary(table: xr.Dataset, flipped: float = 0.1) -> str:
 
 def digits_summary(table: xr.Dataset) -> str:
     """The numbers of `train_digits` as a table for a terminal."""
-    lines = [f"{'rule':<16}{'test error':>12}{'least':>9}   after {table.sizes['epoch']} epochs"]
+    n_epochs = table.sizes["epoch"]
+    lines = [
+        f"test error: after {n_epochs} epochs; least: of all epochs; threshold 0: control that must not learn",
+        f"{'rule':<16}{'test error':>12}{'least':>9}",
+    ]
     for name in table["rule"].values:
         errors = 100 * table["test_error"].sel(rule=name).values
         lines.append(f"{name:<16}{errors[-1]:>10.2f} %{errors.min():>7.2f} %")

@@ -12,7 +12,7 @@ from simulate.user_warnings import collected_warnings
 
 #: Largest standard error, in nats, that the partition function may add to a log-likelihood per row.
 WANTED_STD = 0.002
-#: The same for many spins, as a share of the standard error that rows leave: it adds half a per cent to that.
+#: The same as a share of the standard error that rows leave, where that is larger: it adds half a per cent to that.
 WANTED_SHARE = 0.1
 
 

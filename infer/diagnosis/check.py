@@ -55,9 +55,13 @@ def holm(p_values: list[float], false_alarms: float) -> NDArray[np.bool_]:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage with two significant digits, three above 10."""
+    """A share as a percentage with two significant digits, of it or of what is missing to 1; at least one decimal."""
     value = 100.0 * share
-    return f"{value:.3g} %" if value >= 10 else f"{value:.2g} %"
+    if value == 0.0 or 100.0 - value < 1e-6:
+        return f"{value:.0f} %"
+    if value < 9.95:
+        return f"{value:#.2g} %"
+    return f"{value:.{max(1, decimals(100.0 - value))}f} %"
 
 
 def nats(value: float, std: float | None = None) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.diagnosis.blocks import FEWEST_BLOCKS, TimeBlocks, block_kernel, smallest_p_value
-from infer.diagnosis.check import spin_name
+from infer.diagnosis.check import percent, spin_name
 from infer.files.json import to_plain_dict
 from infer.types import FloatArray, IntArray
 from infer.wording import join, p_text
@@ -108,9 +108,9 @@ class Drift:
         if not self.largest:
             return ""
         most = self.largest[0]
-        first, last = (100 * (1 + most[key]) / 2 for key in ("first", "last"))
+        first, last = (percent((1 + most[key]) / 2) for key in ("first", "last"))
         name = spin_name(self, int(most["spin"]))
-        return f"{name} is +1 in {first:.3g} % of the rows of the first quarter and {last:.3g} % of the last"
+        return f"{name} is +1 in {first} of the rows of the first quarter and {last} of the last"
 
     @property
     def verdict(self) -> str:

@@ -248,7 +248,7 @@ def _table(found: EnergyLandscape) -> list[str]:
         if found.shares is not None:
             line += f" {_or_dash(found.shares[k], '.4f'):>7}"
         if dwell is not None:
-            line += f" {_or_dash(dwell[k], '.3g'):>7}"
+            line += f" {_or_dash(dwell[k], '.2f'):>7}"
         if found.memories is not None:
             best = int(np.argmax(np.abs(found.memories.overlaps[k])))
             line += f"  {best} ({found.memories.overlaps[k, best]:+.2f})"
@@ -289,7 +289,7 @@ def _of_minima(found: EnergyLandscape) -> str:
     """Number of minima, and the method by which they were found."""
     lowest = number(float(found.energies[0]))
     if found.exact:
-        how = f"All {2**found.n_spins} states were enumerated."
+        how = f"All {2**found.n_spins:,} states were enumerated."
     else:
         how = (
             "There are too many states to enumerate: minima are those that descent from rows and from samples of the "
@@ -346,15 +346,16 @@ def _of_accuracy(scores: Accuracy) -> str:
 
 def _of_heat_capacity(along: Thermodynamics) -> str:
     """Temperature of the largest heat capacity."""
-    temperature, peak = along.peak
-    now = number(float(along.heat_capacity[along.at(1.0)]))
+    temperature, largest = along.peak
+    values = (largest, along.heat_capacity[along.at(1.0)])
+    peak, now = (f"{value:#.3g}" if value < 99.5 else f"{value:.0f}" for value in values)
     low, high = along.temperatures[[0, -1]]
     if temperature in (low, high):
         return (
             f"The heat capacity is {now} and has no peak between {low:.3g} and {high:.3g} times the fitted temperature."
         )
     return (
-        f"The heat capacity is largest at {temperature:.3g} times the fitted temperature ({number(peak)}; {now} at the "
+        f"The heat capacity is largest at {temperature:.3g} times the fitted temperature ({peak}; {now} at the "
         "fitted one)."
     )
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from numpy.typing import ArrayLike, NDArray
 
 from infer.plot.svg import COLOURS, GREY, INK
-from infer.wording import clean_text
+from infer.wording import SUPERSCRIPTS, clean_text
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,8 @@ def plain_label(value: float, _position: float | None = None) -> str:
     if 1e-3 <= abs(value) < 1e5:
         return f"{value:.6g}".replace("-", "−")
     mantissa, exponent = f"{value:.0e}".split("e")
-    return f"{mantissa}e{int(exponent)}".replace("-", "−")
+    power = f"10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    return power if mantissa == "1" else f"{mantissa}×{power}".replace("-", "−")
 
 
 def cloud(
@@ -83,6 +84,13 @@ def _typical_error(axes: Axes, x: Array, y: Array, error_x: float, error_y: floa
         capsize=2,
         label="typical error",
     )
+
+
+def bar_ends(values: Array, error: Array | None) -> Array:
+    """Values and the ends of their error bars, as far as `cloud` draws them, for the limits of axes."""
+    if error is None or len(values) > FEW_POINTS:
+        return values
+    return np.concatenate([values - error, values + error])
 
 
 def identity(axes: Axes, *values: Array, label: str = "equal") -> None:

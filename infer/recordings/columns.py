@@ -64,7 +64,8 @@ def spin_columns(
                 times = _times(source, table, place) if times is None else times
                 notes.append(said + "was read as times and left out")
             else:
-                notes.append(said + ("holds row numbers and was left out" if role == "index" else "was left out"))
+                rows = "row names" if place in table.labels else "row numbers"
+                notes.append(said + (f"holds {rows} and was left out" if role == "index" else "was left out"))
         elif real and chosen is None and _grows(np.asarray(values[:, place])):
             remedy = LEAVE_OUT.format(*[repr(table.names[place]) if table.names else place] * 2)
             raise InputError(
@@ -118,7 +119,7 @@ def _places(source: str, table: Table, choice: Any) -> list[int]:
 
 def _named(table: Table, place: int) -> str:
     """The name of a column for a message, empty where there is none."""
-    return f" {shown(table.names[place])}" if table.names else ""
+    return f" {shown(table.names[place])}" if table.names and table.names[place].strip() else ""
 
 
 def _role(table: Table, place: int) -> str:

@@ -66,7 +66,8 @@ def collect(
             + ("." if likelihood else ": fit by maximum likelihood.")
         )
     if fit.converged and diagnosis.adequacy.refused:
-        remedy = "Fit with another penalty." if likelihood else "Fit by maximum likelihood, or with a weaker penalty."
+        weaker = ", or with a weaker penalty" if fit.alpha is not None and fit.alpha > 1.5 / n_samples else ""
+        remedy = "Fit with another penalty." if likelihood else f"Fit by maximum likelihood{weaker}."
         if diagnosis.adequacy.fit.shrunk:
             remedy = "Record more rows, or choose fewer units."
         found.append(f"{diagnosis.adequacy.fit.verdict} Claims that rest on the fit are withheld. {remedy}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from infer.wording import decimals
+from infer.wording import SUPERSCRIPTS, decimals
 
 __all__ = [
     "FigureCard",
@@ -30,7 +30,6 @@ __all__ = [
 #: A no-break space.
 SPACE = "\u00a0"
 PLUS_MINUS = f"{SPACE}±{SPACE}"
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,8 @@ def typeset(text: str) -> str:
         .replace(" +- ", PLUS_MINUS)
         .replace("p <= ", f"p{SPACE}≤{SPACE}")
         .replace("p = ", f"p{SPACE}={SPACE}")
-        .replace("<=", "≤"),
+        .replace("<=", "≤")
+        .replace("'s ", "’s "),
     )
 
 

@@ -124,7 +124,7 @@ def render_page(analysis: Analysis, numbers: dict[str, Any], json_name: str | No
         claims=claims(analysis),
         remarks=remarks(analysis),
         steps=next_steps(analysis),
-        warnings=analysis.warnings,
+        warnings=[typeset(text) for text in analysis.warnings],
         sections=shown_sections(analysis, numbers),
         methods=paragraphs,
         references=references,

@@ -358,7 +358,7 @@ class Analysis:
         return numbers
 
     def strongest_couplings(self, n: int = 20) -> list[dict[str, Any]]:
-        """The couplings of largest size.
+        """The couplings of largest size; those below their standard error, or without one, come after all others.
 
         Parameters
         ----------
@@ -371,7 +371,10 @@ class Analysis:
             ``i``, ``j``, ``coupling`` (beta J), ``std`` (standard error) and ``z``, their ratio; strongest first.
         """
         rows, columns = np.triu_indices(len(self.couplings), 1)
-        order = np.argsort(-np.abs(self.couplings[rows, columns]), kind="stable")[:n]
+        size = np.abs(self.couplings[rows, columns])
+        # few rows leave couplings that are large by chance: -1 +- 14
+        by_chance = ~(size >= self.couplings_std[rows, columns])
+        order = np.lexsort((-size, by_chance))[:n]
         found = []
         for i, j in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
             coupling, std = float(self.couplings[i, j]), float(self.couplings_std[i, j])

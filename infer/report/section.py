@@ -1,7 +1,7 @@
 """Sections of a report and their figures."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -82,4 +82,5 @@ class Section:
         """The section of an analysis with drawn figures."""
         cards = [figure.card(analysis) for figure in self.figures if figure.needs(analysis)]
         tables = [table for build in self.tables if (table := build(analysis, numbers)) is not None]
+        tables = [replace(table, note=typeset(table.note)) for table in tables]
         return ShownSection(self.key, self.title, typeset(self.text(analysis)), cards, tables)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from infer.files.json import to_plain_dict
-from infer.wording import brief, number, sigmas, with_error
+from infer.wording import between, brief, sigmas, to_error, with_error
 
 __all__ = ["Similarity"]
 
@@ -180,7 +180,8 @@ def _verdict(found: Similarity) -> str:
             "samples."
         )
     low, high = found.best_rate_interval
-    interval = f"{100 * found.confidence:g} % interval {number(low)} to {number(high)}"
+    interval = f"{100 * found.confidence:g} % interval {between(found.best_rate_interval, found.best_rate_std)}"
+    rate = to_error(found.best_rate, found.best_rate_std)
     scores = f"cosine {best:.4f} against {hebbian:.4f}"
     # couplings and correlations of the same samples share their noise, so that this limit does not hold
     if found.noise_ceiling is not None and found.noise_ceiling >= best:
@@ -188,7 +189,7 @@ def _verdict(found: Similarity) -> str:
     apart = found.hebbian_sigma > stats.norm.ppf((1 + found.confidence) / 2) and not low <= 0.0 <= high
     if not apart:
         text = (
-            f"The couplings cannot be told from Hebbian ones: best rate {number(found.best_rate)}, {interval}, "
+            f"The couplings cannot be told from Hebbian ones: best rate {rate}, {interval}, "
             f"{sigmas(found.hebbian_sigma)} from Hebbian ({scores})."
         )
     elif found.optimum == "infinite rate":
@@ -199,7 +200,7 @@ def _verdict(found: Similarity) -> str:
         )
     else:
         kind = "dreamed couplings" if found.best_rate > 0 else "couplings of negative rate, the opposite of unlearned,"
-        where = "at the lower bound" if found.optimum == "lower bound" else f"rate {number(found.best_rate)}"
+        where = "at the lower bound" if found.optimum == "lower bound" else f"rate {rate}"
         text = (
             f"The couplings are closer to {kind} ({where}, {interval}) than to Hebbian by "
             f"{sigmas(found.hebbian_sigma)} ({scores})."
@@ -214,11 +215,11 @@ def _verdict(found: Similarity) -> str:
 
 def _summary(found: Similarity) -> str:
     """Table of the numbers of a Similarity."""
-    low, high = found.best_rate_interval
     size = f"{found.n_spins} spins" + (f", {found.n_patterns} patterns" if found.n_patterns else "")
     fit = [
         f"  best rate            {with_error(found.best_rate, found.best_rate_std)}"
-        f"   ({100 * found.confidence:g} % interval {number(low)} to {number(high)}; {found.optimum})",
+        f"   ({100 * found.confidence:g} % interval {between(found.best_rate_interval, found.best_rate_std)}; "
+        f"{found.optimum})",
         f"  inverse temperature  {with_error(found.inverse_temperature, found.inverse_temperature_std)}",
         f"  slope                {with_error(found.slope, found.slope_std)}"
         "   (inverse temperature x (1 + rate): coefficient of the Hebbian matrix)",
@@ -233,7 +234,8 @@ def _summary(found: Similarity) -> str:
     ]
     for name, value in found.at_best.items():
         lines.append(f"  {name.replace('_', ' '):<20} {value:>12.4f} {found.at_hebbian[name]:>10.4f}")
-    if found.noise_ceiling is not None:
+    # as in the verdict and on pages: a limit below what was found is noise itself
+    if found.noise_ceiling is not None and found.noise_ceiling >= found.at_best["cosine"]:
         lines.append(f"  {'noise ceiling':<20} {found.noise_ceiling:>12.4f}   (cosine that the noise allows)")
     lines.append(f"  {'null model':<20} {'cosine':>12} {'std':>10}")
     for name, null in found.null_models.items():

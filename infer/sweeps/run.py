@@ -30,6 +30,7 @@ __all__ = ["default_store", "sweep"]
 BACKENDS = ("loky", "threading", "dask")
 SECONDS_FOR_WORKERS = 60.0
 SECONDS_BETWEEN_LOOKS = 0.02
+CLUSTER_LOST = "the Dask cluster was lost; results so far are kept, run again to resume"
 SECONDS_BETWEEN_PARENTS = 1.0
 _watching = False  # whether this process is a worker that watches its driver
 RunCells = Callable[[list[Cell]], Generator[Outcome, None, None]]
@@ -252,7 +253,10 @@ def _on_cluster(client: Any) -> RunCells:
         futures = client.map(try_cell, cells, pure=False)
         try:
             for future, result in _completed(futures, client):
-                if future.status == "error":
+                # a result that has come counts, even if the worker that keeps its copy was lost since
+                if isinstance(result, Outcome):
+                    yield result
+                elif future.status == "error":
                     error = future.exception()
                     if isinstance(error, KilledWorker):
                         raise BrokenProcessPool from error
@@ -261,9 +265,8 @@ def _on_cluster(client: Any) -> RunCells:
                         f"a worker of the cluster fails ({type(error).__name__}: {error}); it needs this version of "
                         "reverie; results so far are kept, run again to resume"
                     ) from error
-                if future.status != "finished":
-                    raise ConnectionError("the Dask cluster was lost; results so far are kept, run again to resume")
-                yield result
+                else:
+                    raise ConnectionError(CLUSTER_LOST)
         finally:
             client.cancel(futures)
 
@@ -271,7 +274,7 @@ def _on_cluster(client: Any) -> RunCells:
 
 
 def _completed(futures: list[Any], client: Any) -> Iterator[tuple[Any, Any]]:
-    """Futures and their results as they are ready; a TimeoutError where the cluster has no worker for too long.
+    """Futures and their results as they are ready; an OSError where the cluster is lost, or has no worker for too long.
 
     Dask itself waits for new workers without end.
     """
@@ -289,6 +292,9 @@ def _completed(futures: list[Any], client: Any) -> Iterator[tuple[Any, Any]]:
         with suppress(OSError):  # of a lost scheduler: futures are lost with it
             if client.ncores():
                 served = monotonic()
+        # where the connection is lost while a result is fetched, Dask never says that it is ready
+        if not ready.has_ready() and any(future.status == "cancelled" for future in futures):
+            raise ConnectionError(CLUSTER_LOST)
         asked = monotonic()
         if asked - served > SECONDS_FOR_WORKERS:
             raise TimeoutError(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from infer.sweeps.plan import REDUCED
 from infer.sweeps.table import COORDINATES, average_repeats
-from infer.wording import with_error
+from infer.wording import to_error, with_error
 
 __all__ = ["coordinate", "rate_table", "varying_axes"]
 
@@ -44,11 +44,13 @@ def rate_table(table: pd.DataFrame) -> str:
     rows = [[*axes, "rate", *(["theory"] if known else []), "settled"]]
     for _, point in points.head(MOST_ROWS).iterrows():
         measured = with_error(point["rate"], point["rate_std"]) if math.isfinite(point["rate"]) else "-"
-        theory = [f"{point['formula_rate']:.3f}" if math.isfinite(point["formula_rate"]) else "-"] if known else []
+        theory = [to_error(point["formula_rate"], point["rate_std"]) if math.isfinite(point["formula_rate"]) else "-"]
         settled = f"{point['n_settled']}/{point['n_repeats']}"
-        rows.append([*(coordinate(point[axis]) for axis in axes), measured, *theory, settled])
+        rows.append([*(coordinate(point[axis]) for axis in axes), measured, *(theory if known else []), settled])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    if known and points["formula_rate"].head(MOST_ROWS).isna().any():
+        lines.append("theory -: not known for this dynamics, or so near the transition to order")
     if len(points) > MOST_ROWS:
         lines.append(f"and {len(points) - MOST_ROWS} more points, which infer.read_sweep reads from the store")
     return "\n".join(lines)

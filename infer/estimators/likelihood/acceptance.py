@@ -263,10 +263,12 @@ class Runaway:
             (self.share_from_independent, "independent spins", self.activity_from_independent),
             (self.share_from_data, "the data", self.activity_from_data),
         )
+        where = f"{100 * worst[2]:.1f} % of the spins at +1, against {100 * self.activity:.1f} % in the data"
+        if abs(worst[2] - self.activity) < 0.1 * self.activity:
+            where = "about as many spins at +1 as in the data, but others"
         return (
             f"the fitted model has a state that the data never visit: chains of the model that start from {worst[1]} "
-            f"spend {100 * worst[0]:.0f} % of their time there ({100 * worst[2]:.1f} % of the spins at +1, against "
-            f"{100 * self.activity:.1f} % in the data)"
+            f"spend {100 * worst[0]:.0f} % of their time there ({where})"
         )
 
 

@@ -324,7 +324,8 @@ class ErrorBars(SpinEstimator):
 
         Batches of consecutive samples of all chains are drawn with replacement, and each replicate is the fit plus the
         first-order change that this reweighting makes. Where rows are independent with counts, batches are weighted by
-        Gaussian numbers instead (wild bootstrap).
+        Gaussian numbers instead (wild bootstrap). Couplings that the rows do not determine, such as those of spins that
+        are never +1 together, are set by the penalty, and stay as they were fitted.
 
         Parameters
         ----------
@@ -342,4 +343,7 @@ class ErrorBars(SpinEstimator):
         multipliers = influence.draw_multipliers(n_replicates, check_random_state(random_state))
         n_batches = len(influence.couplings)
         change = multipliers @ influence.couplings.reshape(n_batches, -1).astype(np.float64)
+        unknown = np.isnan(change[:1])
+        if not unknown.all():  # a single batch of rows has no replicates
+            np.copyto(change, 0.0, where=unknown)
         return self.couplings_ + change.reshape(n_replicates, *self.couplings_.shape)

@@ -15,6 +15,7 @@ from infer.report.layout import Number, Table, number, readable, with_error
 from infer.report.network import cluster_order
 from infer.report.results import Analysis
 from infer.report.section import Figure, Numbers, Section
+from infer.wording import method_words
 
 MOST_SPINS = 100
 Row = tuple[str | Number, ...]
@@ -190,7 +191,7 @@ def drawn_order(analysis: Analysis) -> Any:
 
 def _map_caption(analysis: Analysis) -> str:
     limit = readable(colour_limit(analysis.couplings), 2)
-    text = f"Fitted by {analysis.fit.method.replace('-', ' ')}. Colours end at ±{limit}, which holds 99.5 % of them."
+    text = f"Fitted by {method_words(analysis.fit.method)}. Colours end at ±{limit}, which holds 99.5 % of them."
     if analysis.data.kind == "recording":
         text += " Spins are ordered so that coupled groups stand together (average linkage of |β J|)."
     block = -(-analysis.data.n_spins // MAX_PIXELS)
@@ -258,7 +259,8 @@ def _strongest(analysis: Analysis, numbers: Numbers) -> Table:
         for pair in numbers["strongest_couplings"]
     ]
     head = ("spin i", "spin j", "β J", "standard error", "β J / error")
-    return Table(f"The {len(rows)} strongest couplings", head, rows, "Press a heading to sort.")
+    note = "Couplings below their standard error come last. Press a heading to sort."
+    return Table(f"The {len(rows)} strongest couplings", head, rows, note)
 
 
 def _network(analysis: Analysis, numbers: Numbers) -> Table:

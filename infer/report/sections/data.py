@@ -34,9 +34,11 @@ def _data(analysis: Analysis, numbers: Numbers) -> Table:
 def _attributes(analysis: Analysis, numbers: Numbers) -> Table | None:
     found = numbers["data"]["attributes"]
     rows: list[Row] = [
-        (key.replace("_", " "), "none" if value == "[]" else entry(value)) for key, value in found.items()
+        (key.replace("_", " "), "none" if value in ("", "[]") else entry(value)) for key, value in found.items()
     ]
-    return Table("Recorded with the data", ("attribute", "value"), rows) if rows else None
+    sampled = any(key.startswith("effective_size") for key in found)
+    note = "Effective sizes are those of evenly spaced draws, at most 1,000 of each chain, unless one was asked for."
+    return Table("Recorded with the data", ("attribute", "value"), rows, note if sampled else "") if rows else None
 
 
 def _fit(analysis: Analysis, numbers: Numbers) -> Table:
@@ -60,8 +62,8 @@ def _fit(analysis: Analysis, numbers: Numbers) -> Table:
 def _settings(analysis: Analysis, numbers: Numbers) -> Table:
     parameters = dict(numbers["parameters"])
     seconds = parameters.pop("seconds")
-    rows: list[Row] = [(key.replace("_", " "), entry(value)) for key, value in parameters.items()]
-    rows += [(f"time for {key} (seconds)", number(value, 3)) for key, value in seconds.items()]
+    rows: list[Row] = [(key.replace("_", " "), entry(value)) for key, value in parameters.items() if value != ""]
+    rows += [(f"time for {key} (seconds)", Number(value, f"{value:,.1f}")) for key, value in seconds.items()]
     return Table("Parameters and times", ("parameter", "value"), rows)
 
 

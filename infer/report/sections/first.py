@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from infer.diagnosis.check import percent
 from infer.diagnosis.comparison import SIGMAS
 from infer.report.layout import Number, interval_text, measured, number, readable, typeset
 from infer.report.results import Analysis
 from infer.report.section import Numbers
 from infer.report.sections.dreaming import dreaming_sentence
 from infer.report.sections.own_correlations import NO_PATTERNS
-from infer.wording import join
+from infer.wording import join, method_words
 
 __all__ = ["Card", "Claim", "cards", "claims", "first_line", "remarks", "subtitle"]
 
@@ -77,7 +78,7 @@ def subtitle(analysis: Analysis) -> str:
     if data.n_chains is not None and data.n_chains > 1:
         text += f" in {data.n_chains} runs"
     stored = f"{data.n_patterns} stored patterns" if data.n_patterns else "no patterns given"
-    return f"{text}; {stored}; couplings by {fit.method.replace('-', ' ')} ({fit.chosen})."
+    return f"{text}; {stored}; couplings by {method_words(fit.method)} ({fit.chosen})."
 
 
 def first_line(analysis: Analysis) -> str:
@@ -182,6 +183,8 @@ def _data_cards(analysis: Analysis, numbers: Numbers) -> list[Card]:
 
 
 def _percent(share: float) -> str:
+    if 0 < share < 0.0995:
+        return percent(share)
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.3g} %"
 
 

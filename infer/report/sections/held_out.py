@@ -15,6 +15,8 @@ from infer.report.section import Figure, Numbers, Section
 
 Row = tuple[str | Number, ...]
 MOST_PAIRS = 20
+#: Models by the names that sentences use, where they differ from those of the numbers.
+NAMES = {"k-pairwise": "population count"}
 
 
 def held_out_scores(gains: Mapping[str, tuple[float, float]]) -> MatplotlibFigure:
@@ -36,7 +38,7 @@ def held_out_scores(gains: Mapping[str, tuple[float, float]]) -> MatplotlibFigur
         axes.plot([0.0], [0], MARKERS[0], color=GREY, markersize=7)
         for k, (value, std) in enumerate(gains.values(), start=1):
             axes.errorbar([value], [k], xerr=[std], fmt=MARKERS[k], color=COLOURS[k - 1], markersize=7, capsize=4)
-        axes.set_yticks(range(len(names)), [name.replace(" ", "\n") for name in names])
+        axes.set_yticks(range(len(names)), [NAMES.get(name, name).replace(" ", "\n") for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel("gain on independent (nats per row)")
         axes.set_ylabel("model")
@@ -46,8 +48,9 @@ def held_out_scores(gains: Mapping[str, tuple[float, float]]) -> MatplotlibFigur
 
 def _text(analysis: Analysis) -> str:
     text = analysis.diagnosis.claims["couplings"]
-    gain = analysis.diagnosis.gains.get("kinetic - pair")
-    if gain is not None and gain[0] > SIGMAS * gain[1]:
+    held_out = analysis.diagnosis.held_out
+    gains = [held_out.gains.get("kinetic - pair"), held_out.over_independent.get("kinetic")]
+    if analysis.diagnosis.couplings_needed and all(gain is not None and gain[0] > SIGMAS * gain[1] for gain in gains):
         text += (
             " A kinetic model, which predicts each row from the one before, is better still: successive rows "
             "depend on each other."
@@ -68,14 +71,16 @@ def _caption(analysis: Analysis) -> str:
 def _scores(analysis: Analysis, numbers: Numbers) -> Table:
     """Scores of held-out rows and their differences."""
     held = numbers["diagnosis"]["held_out"]
-    rows: list[Row] = [(name, *with_error(value, held["scores_std"][name])) for name, value in held["scores"].items()]
+    rows: list[Row] = [
+        (NAMES.get(name, name), *with_error(value, held["scores_std"][name])) for name, value in held["scores"].items()
+    ]
     for name, (gain, std) in held["gains"].items():
-        rows.append((name.replace(" - ", " − "), *with_error(gain, std)))
+        rows.append((" − ".join(NAMES.get(each, each) for each in name.split(" - ")), *with_error(gain, std)))
     text = f"Mean over {held['n_rows']:,} samples that were not fitted to, in {held['n_folds']} "
     text += "fold" if held["n_folds"] == 1 else "folds"
     if unsure := max(held["partition_std"].values(), default=0.0):
         text += f". Errors contain that of the partition function, {unsure:.1g} nats at most"
-    text += "".join(f". No score of the {name} model: {why}" for name, why in held["withheld"].items())
+    text += "".join(f". No score of the {NAMES.get(name, name)} model: {why}" for name, why in held["withheld"].items())
     head = ("model", "log-likelihood (nats per row)", "standard error")
     return Table("Held-out scores", head, rows, f"{text}.")
 

@@ -10,10 +10,10 @@ MOST_ROWS = 30
 ACCURACY = {
     "entropy_independent": "entropy of independent spins, S₁ (bits)",
     "entropy_model": "entropy of the pair model, S₂ (bits)",
-    "entropy_samples": "entropy of the rows, S_N (bits)",
+    "entropy_samples": "entropy of the rows, Sₙ (bits)",
     "divergence_independent": "divergence of the rows from independent spins, D₁ (bits)",
     "divergence_model": "divergence of the rows from the pair model, D₂ (bits)",
-    "r": "r = (S₁ − S₂) / (S₁ − S_N)",
+    "r": "r = (S₁ − S₂) / (S₁ − Sₙ)",
     "r_divergence": "r_D = (D₁ − D₂) / D₁",
     "seen_once": "share of the rows whose state was seen once",
 }
@@ -58,7 +58,7 @@ def _minima(analysis: Analysis, numbers: Numbers) -> Table:
             )
         )
     head = ("minimum", "energy E / T", "depth", "states in its basin", "share of the rows", "share in the model")
-    note = "Depth: the lowest saddle to another minimum, less the own energy."
+    note = "Depth: energy of the lowest saddle to another minimum, above that of the minimum."
     if n < len(found["energies"]):
         note += f" The {n} lowest of {len(found['energies'])}; all are among the numbers."
     return Table("Minima", head, rows, note)
@@ -76,7 +76,7 @@ def _accuracy(analysis: Analysis, numbers: Numbers) -> Table | None:
     shown = 2 if all(row[-1] == "–" for row in rows) else 3  # no errors where all states were enumerated
     head = ("quantity", "value", "standard error")[:shown]
     rows = [row[:shown] for row in rows]
-    return Table("Accuracy of the pair model", head, rows, "Plain, not corrected for bias.")
+    return Table("Accuracy of the pair model", head, rows, "A bit is 0.693 nats. Plain, not corrected for bias.")
 
 
 SECTION = Section(

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from infer.diagnosis.check import percent
 from infer.diagnosis.residuals import MOST_PAIRS
-from infer.plot.axes import FEW_POINTS, cloud, identity, legend_above, log_ticks
+from infer.plot.axes import FEW_POINTS, bar_ends, cloud, identity, legend_above, log_ticks
 from infer.plot.svg import BLUE, VERMILION, drawing, new_axes
 from infer.report.layout import Number, Table, number, p_number, readable, typeset
 from infer.report.results import Analysis
@@ -46,7 +46,8 @@ def agreement(
     with drawing():
         figure, axes = new_axes(height=3.6)
         cloud(axes, x, y, BLUE, error_x, error_y)
-        identity(axes, x, y)
+        ends = bar_ends(x, error_x), bar_ends(y, error_y)
+        identity(axes, *ends)
         axes.set_xlabel(f"model: {quantity} (dimensionless)")
         axes.set_ylabel(f"data: {quantity} (dimensionless)")
         legend_above(axes)

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from infer.diagnosis.candidates import MOST_MONTE_CARLO_SPINS
 from infer.estimators.likelihood.acceptance import LOUDEST
 from infer.estimators.registry import METHODS
 from infer.report.results import Analysis
@@ -80,7 +81,8 @@ def next_steps(analysis: Analysis) -> list[Step]:
     data = shlex.quote(file) + reading
     write: Any = _Shell(data, " --no-time-order" if unordered else "", masked) if file else _Python(unordered, masked)
     steps = []
-    if not found.accepted or (analysis.runaway is not None and analysis.runaway.ran_away):
+    ran_away = analysis.runaway is not None and analysis.runaway.ran_away
+    if not found.accepted or ran_away:
         method = "pseudolikelihood" if analysis.fit.method == "maximum-likelihood" else "maximum-likelihood"
         if found.adequacy.fit.shrunk:
             steps.append(
@@ -92,7 +94,11 @@ def next_steps(analysis: Analysis) -> list[Step]:
             stronger = float(f"{10 * analysis.fit.alpha:.1g}")
             steps.append(Step("Fit with a stronger penalty.", write.report("alpha", stronger)))
         else:
-            steps.append(Step("Fit by another method.", write.report("method", method)))
+            slow = method == "maximum-likelihood" and analysis.data.n_spins > MOST_MONTE_CARLO_SPINS
+            text = (
+                "Fit by maximum likelihood, which takes long for so many spins." if slow else "Fit by another method."
+            )
+            steps.append(Step(text, write.report("method", method)))
     if found.couplings_needed is False:
         steps.append(Step("Record more rows: small effects may become significant."))
         if "bin_width" in about and file:
@@ -128,7 +134,7 @@ def next_steps(analysis: Analysis) -> list[Step]:
         steps.append(Step(kept, write.fit(method, "fit.nc", estimator, alpha)))
         if file or not masked:
             steps.append(Step("Look at the energy landscape.", write.landscape(estimator)))
-    if not analysis.has_patterns:
+    if not analysis.has_patterns and not ran_away:
         option = "--patterns" if file else "patterns"
         text = f"Compare the couplings with patterns estimated from the rows; known ones are given by {option}."
         steps.append(Step(text, write.report("n_patterns", 3)))

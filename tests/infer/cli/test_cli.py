@@ -82,6 +82,13 @@ def test_help(command: str) -> None:
         assert option in text
 
 
+def test_the_list_of_commands_has_whole_sentences() -> None:
+    text = succeed("--help").stdout.partition("Commands")[2]
+    assert text
+    assert "..." not in text
+    assert "fit, compare, report." in " ".join(text.split())
+
+
 def test_help_and_version_without_heavy_imports() -> None:
     assert all(command in succeed("--help").stdout for command in COMMANDS)
     assert succeed("--version").stdout.startswith("reverie ")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from infer import compare
 from infer.cli.commands import app
 from infer.contrastive import figures as contrastive_figures
-from infer.contrastive.tasks import compare_networks, train_memory
+from infer.contrastive.tasks import compare_networks, digits_summary, train_memory
 from simulate import dreaming, hebbian, pseudo_inverse, random_patterns
 from simulate.contrastive import ContrastiveRule, Sawtooth, chemotaxis_kernel, experiments, hard_threshold
 
@@ -114,6 +114,17 @@ def test_bad_input_is_one_line(arguments: tuple[Any, ...], status: int, message:
     if status == 1:
         assert result.stderr.startswith("error: ")
         assert result.stderr.count("\n") == 1
+
+
+def test_the_table_of_digits_explains_its_columns() -> None:
+    table = xr.Dataset(
+        {"test_error": (("rule", "epoch"), [[0.3, 0.1, 0.2], [0.9, 0.9, 0.9]])},
+        {"rule": ["temporal", "threshold 0"], "epoch": [1, 2, 3]},
+    )
+    first, head, temporal, _ = digits_summary(table).splitlines()
+    assert first.startswith("test error: after 3 epochs; least: of all epochs; threshold 0: control")
+    assert head.split() == ["rule", "test", "error", "least"]
+    assert temporal.split() == ["temporal", "20.00", "%", "10.00", "%"]
 
 
 @pytest.mark.slow

@@ -196,7 +196,8 @@ def test_numbers_have_as_many_digits_as_they_deserve():
     assert nats(0.06337, 0.0021) == "0.0634 +- 0.0021"
     assert nats(3.4774, 0.39) == "3.48 +- 0.39"
     assert nats(0.00123) == "0.0012"
-    assert percent(0.2196) == "22 %"
+    texts = {0.0: "0 %", 0.0499: "5.0 %", 0.2196: "22.0 %", 0.0999: "10.0 %", 0.99991: "99.9910 %", 1.0: "100 %"}
+    assert {share: percent(share) for share in texts} == texts
     assert percent(0.00434) == "0.43 %"
 
 

@@ -25,6 +25,20 @@ def complaint(*args: Any, **kwargs: Any) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        ([f"S01E{k:02}" for k in range(len(SPINS))], "column 0 holds row names and was left out"),
+        (range(len(SPINS)), "column 0 holds row numbers and was left out"),
+    ],
+)
+def test_rows_are_named_or_numbered(tmp_path: Path, index: Any, said: str) -> None:
+    pd.DataFrame(SPINS, columns=NAMES, index=index).to_csv(tmp_path / "s.csv")
+    recording = read_recording(tmp_path / "s.csv")
+    assert list(recording.attributes["notes"]) == [said]
+    np.testing.assert_array_equal(recording.spins, SPINS)
+
+
 def test_units_in_rows_are_asked_about(tmp_path: Path) -> None:
     """600 units x 40 times, not 600 spins from 40 samples."""
     values = np.random.default_rng(1).normal(size=(40, 600))

@@ -185,6 +185,18 @@ def test_json_is_strict_and_holds_the_matrices(analysis):
     assert read["adequacy"]["moments"]["third moments"]["rms_z"] == analysis.adequacy.moments["third moments"]["rms_z"]
 
 
+def test_couplings_that_are_large_by_chance_come_last(simulated):
+    first = simulated.strongest_couplings(2)
+    errors = simulated.couplings_std.copy()
+    for pair, std in zip(first, (14.0, math.nan), strict=True):
+        errors[pair["i"], pair["j"]] = errors[pair["j"], pair["i"]] = std
+    uncertain = dataclasses.replace(simulated, couplings_std=errors)
+    n_pairs = len(errors) * (len(errors) - 1) // 2
+    ranked = uncertain.strongest_couplings(n_pairs)
+    assert not [pair for pair in uncertain.strongest_couplings() if pair["std"] > 1.0 or math.isnan(pair["std"])]
+    assert {(pair["i"], pair["j"]) for pair in first} <= {(pair["i"], pair["j"]) for pair in ranked}
+
+
 def test_strongest_couplings(simulated):
     strongest = simulated.strongest_couplings(5)
     sizes = [abs(pair["coupling"]) for pair in strongest]

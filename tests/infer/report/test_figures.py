@@ -197,12 +197,25 @@ def test_large_matrices_are_shown_as_means_of_blocks():
     assert shrink(matrix[:256, :256])[1] == 1
 
 
+def test_error_bars_lie_within_the_axes():
+    observed, error = np.array([-0.5, 0.0, 0.5]), np.array([0.1, 0.2, 0.3])
+    figure = misses.agreement(observed, observed, error, 2 * error, "mean")
+    low, high = figure.axes[0].get_ylim()
+    assert low < -0.7
+    assert high > 1.1
+
+
+def test_models_have_the_names_of_the_sentences():
+    (axes,) = held_out.held_out_scores({"pair": (1.0, 0.1), "k-pairwise": (1.1, 0.1)}).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["independent", "pair", "population\ncount"]
+
+
 def test_bounded_rates():
     np.testing.assert_allclose(bounded([0.0, 1.0, -0.5, np.inf]), [0.0, 0.5, -1.0, 1.0])
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (-0.25, "−0.25"), (1000, "1000"), (2e-5, "2e−5"), (1e6, "1e6"), (0.1 + 0.2, "0.3")]
+    ("value", "text"), [(0, "0"), (-0.25, "−0.25"), (1000, "1000"), (2e-5, "2×10⁻⁵"), (1e6, "10⁶"), (0.1 + 0.2, "0.3")]
 )
 def test_tick_labels(value, text):
     assert plain_label(value) == text

@@ -178,6 +178,10 @@ def test_intervals_have_the_digits_of_the_error():
     assert interval_text((0.13782, 0.15141)) == "0.138 to 0.151"
 
 
+def test_apostrophes_are_typographic():
+    assert typeset("the model's own draws, missing='drop'") == "the model’s own draws, missing='drop'"
+
+
 def test_percentages_do_not_break():
     assert typeset("37.1% of 5 % (p = 0.2)") == "37.1\u00a0% of 5\u00a0% (p\u00a0=\u00a00.2)"
 

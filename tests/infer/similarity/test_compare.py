@@ -1,5 +1,6 @@
 """`compare` on couplings whose place in the dreaming family is known."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -286,6 +287,8 @@ def test_results_are_ready_for_json_and_xarray():
     np.testing.assert_array_equal(dataset["cosine"], found.profile["cosine"])
     assert dataset.attrs["verdict"] == found.verdict
     assert found.verdict in found.summary()
+    for ceiling, shown in ((0.5, False), (1.0, True), (None, False)):  # a limit below what was found is noise itself
+        assert ("noise ceiling" in dataclasses.replace(found, noise_ceiling=ceiling).summary()) == shown
 
 
 def test_the_dataset_survives_a_file(tmp_path):

@@ -40,12 +40,15 @@ def test_the_table(table: pd.DataFrame) -> None:
     lines = [line.split() for line in rate_table(table).splitlines()]
     assert lines[0] == ["dynamics", "load", "persistence", "rate", "theory", "settled"]
     assert len(lines) == 1 + 2 * (3 + 1)
-    assert lines[1] == ["persistent-threshold", "0.1", "0", "0.0000", "+-", "0.0071", "0.000", "2/2"]
-    assert lines[2] == ["persistent-threshold", "0.1", "0.5", "-", "0.500", "1/2"]
+    assert lines[1] == ["persistent-threshold", "0.1", "0", "0.0000", "+-", "0.0071", "0.0000", "2/2"]
+    assert lines[2] == ["persistent-threshold", "0.1", "0.5", "-", "0.5000", "1/2"]
     assert lines[-1][:3] == ["glauber", "0.2", "-"]
     # an equal load for all and one dynamics: neither is a column
     one = table[(table["dynamics"] == "persistent-threshold") & (table["load"] == 0.1)]
     assert rate_table(one).split()[:2] == ["persistence", "rate"]
+    unknown = table.assign(formula_rate=table["formula_rate"].where(table["load"] == 0.1))
+    assert rate_table(unknown).splitlines()[-1].startswith("theory -: not known")
+    assert "not known" not in rate_table(table)
     many = pd.concat([table.assign(n_spins=50 + k) for k in range(8)])
     assert len(rate_table(many).splitlines()) == MOST_ROWS + 2
 

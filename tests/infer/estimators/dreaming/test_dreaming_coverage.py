@@ -66,7 +66,8 @@ def test_coverage_and_false_alarms_at_a_hundred_spins(rate):
     data = [draws.isel(chain=[2 * k, 2 * k + 1]) for k in range(REPEATS)]
     covered, p_values, scores = figures((DreamingModel(patterns).fit(X), X, rate, beta) for X in data)
     text = [
-        f"`pytest -m validation tests/infer/estimators/dreaming/test_dreaming_coverage.py`, {date.today()}, seeds 10 x rate.",
+        f"`pytest -m validation tests/infer/estimators/dreaming/test_dreaming_coverage.py`, {date.today()}, "
+        "seeds 10 x rate.",
         "",
         "Equilibrium samples of `dreaming(patterns, rate)`, N = 100, P = 20, T = 2, 2 chains of 1500 draws every 2",
         "sweeps, 1000 repeats, fitted by pseudo-likelihood: share of the 95 % intervals that hold the true value, and",

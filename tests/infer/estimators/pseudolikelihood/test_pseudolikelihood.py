@@ -333,6 +333,20 @@ def test_counts_count_as_repeats_in_standard_errors():
     assert 0.85 < ratio.mean() < 1.15
 
 
+def test_couplings_that_rows_do_not_determine_have_replicates():
+    # a report on 243 units ended with "entry [0, 0, 99] is nan": some units never fired in the same bin
+    spins = np.where(np.random.default_rng(0).random((4000, 6)) < 0.3, 1, -1)
+    spins[(spins[:, :2] > 0).all(axis=1), 1] = -1
+    fit = PseudoLikelihood(alpha=1e-9).fit(spins)
+    assert np.isnan(fit.couplings_std_[0, 1])
+    replicates = fit.bootstrap_couplings(100, random_state=0)
+    assert (replicates[:, 0, 1] == fit.couplings_[0, 1]).all()
+    known = ~np.isnan(fit.couplings_std_) & ~np.eye(6, dtype=bool)
+    assert known.sum() == 28
+    # errors of the estimator are widened for rare pairs, which these are not; 100 replicates give spreads to 7 %
+    np.testing.assert_allclose(replicates.std(axis=0)[known], fit.couplings_std_[known], rtol=0.4)
+
+
 def test_bootstrap_spreads_as_the_standard_errors_say():
     _, _, spins = some_spins(6, 3000)
     fitted = PseudoLikelihood(alpha=0.0, fit_fields=False).fit(spins)
