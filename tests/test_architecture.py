@@ -175,6 +175,7 @@ def test_rooms_know_few_others(room, most):
     assert len(pairs) <= most, (len(pairs), sorted(pairs))
 
 
+@pytest.mark.slow
 def test_one_module_looks_at_what_samples_are():
     """`Samples.of` knows Datasets, frames and recordings; `recordings.objects` what is read like files."""
     looking = defaultdict(list)

@@ -47,6 +47,7 @@ def docstrings(path: Path) -> list[str]:
     return [text for node in nodes if (text := ast.get_docstring(node))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["simulate", "infer", "reverie"])
 def test_formulas_of_docstrings_are_no_tags(package: str) -> None:
     paths = [path for path in MODULES if path.relative_to(ROOT).parts[0] == package]

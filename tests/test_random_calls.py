@@ -343,6 +343,7 @@ def test_masks_of_dask_blocks_and_complex_couplings():
         Glauber(np.sign(COUPLINGS).astype(int).astype("U2"), 1.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, **QUIET)
 @given(calls)
 def test_random_fits(call):

@@ -24,6 +24,7 @@ def run(code, folder, **environment):
     )
 
 
+@pytest.mark.slow
 def test_no_place_for_compiled_code(tmp_path):
     """Files stand where folders would be made: no permission is asked, which the superuser would have."""
     package = tmp_path / "simulate"
@@ -78,6 +79,7 @@ def test_a_file_of_the_same_name_is_named(tmp_path, name):
         assert "is imported in place of the package simulate" in last
 
 
+@pytest.mark.slow
 def test_a_notebook_without_widgets_is_not_told_of_them(tmp_path):
     """`tqdm.auto` warns of ipywidgets when it is imported in a kernel, which it knows by one or the other of these."""
     kernel = """

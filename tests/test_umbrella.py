@@ -39,12 +39,14 @@ def test_a_name_that_is_not_there_is_refused() -> None:
         reverie.nothing  # noqa: B018
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["reverie", "infer"])
 def test_the_packages_run_as_the_command(package: str) -> None:
     assert output(sys.executable, "-m", package, "--version") == f"reverie {version('reverie')}\n"
     assert output(sys.executable, "-m", package, "--help") == output(REVERIE, "--help")
 
 
+@pytest.mark.slow
 def test_bad_input_ends_as_from_the_command(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "reverie", "fit", str(tmp_path / "none.csv"), "--output", str(tmp_path / "fit.nc")],

@@ -142,6 +142,7 @@ def test_every_public_function_with_a_seed_is_called():
     assert public - RECORDED == set(CALLS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_a_seed_is_a_number_a_sequence_or_a_generator(name):
     """The sequence of a number gives what the number gives, and is not used up; equal generators give equal results."""

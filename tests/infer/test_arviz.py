@@ -52,6 +52,7 @@ def grouped(**groups):
     return xr.DataTree.from_dict(groups) if NEW else arviz.InferenceData(**groups)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of arviz and matplotlib
 @pytest.mark.parametrize("name", NAMES)
 def test_summaries_and_figures(containers, name):

@@ -23,6 +23,7 @@ def run(wanted: bool = True, seconds: float = 0.15) -> None:
             time.sleep(seconds)
 
 
+@pytest.mark.slow
 def test_a_line_with_dots_for_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "QUIET", 0.02)
     monkeypatch.setattr("sys.stderr", io.StringIO())
@@ -38,6 +39,7 @@ def test_short_commands_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert progress.sys.stderr.getvalue() == ""
 
 
+@pytest.mark.slow
 def test_short_steps_are_named_once_a_command_is_not_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "QUIET", 0.1)
     monkeypatch.setattr("sys.stderr", io.StringIO())
@@ -51,6 +53,7 @@ def test_short_steps_are_named_once_a_command_is_not_short(monkeypatch: pytest.M
     assert re.fullmatch(r"short 0\.0 s\nlong \.+\nwarning: x\nlong [\d.]+ s\n", progress.sys.stderr.getvalue())
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_running_step_and_shares_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "QUIET", 0.0)
     monkeypatch.setattr(progress, "REFRESH", 0.01)

@@ -222,6 +222,7 @@ def test_parameters_of_other_dynamics_are_refused(tmp_path: Path, options: tuple
     assert words in refuse("simulate", "--output", tmp_path / "s.nc", "--dynamics", *options)
 
 
+@pytest.mark.slow
 def test_the_shell_completes_commands_and_options() -> None:
     for words, expected in (("reverie sim", "simulate"), ("reverie simulate --dyn", "--dynamics")):
         environment = {"_REVERIE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
@@ -285,6 +286,7 @@ def test_fit_by_mean_field(tmp_path: Path, samples: Path, method: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "name"),
     [
@@ -310,6 +312,7 @@ def test_fit_by_other_objectives(tmp_path: Path, samples: Path, method: str, nam
     assert "has no shrinkage; it has alpha: leave shrinkage out" in refuse(*base, "--shrinkage", 0.1)
 
 
+@pytest.mark.slow
 def test_fit_of_a_kinetic_model(tmp_path: Path) -> None:
     """Rows in time order: each spin follows the one before it in the row before."""
     rng = np.random.default_rng(3)

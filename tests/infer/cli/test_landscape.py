@@ -22,6 +22,7 @@ def fitted(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_numbers_and_figure(fitted):
     result = succeed(
         "landscape",
@@ -42,6 +43,7 @@ def test_numbers_and_figure(fitted):
     assert (fitted / "out.svg").read_text().count("<svg") == 1
 
 
+@pytest.mark.slow
 def test_json_and_figure_by_the_ending(fitted):
     succeed("landscape", fitted / "fit.nc", "--output", fitted / "out.json")
     found = json.loads((fitted / "out.json").read_text())
@@ -65,6 +67,7 @@ def test_a_fit_that_did_not_converge_is_pointed_out(fitted):
     assert "warning: " in succeed("landscape", fitted / "bad.nc").stderr
 
 
+@pytest.mark.slow
 def test_a_potential_of_the_population_count_is_part_of_the_model(fitted):
     with xr.open_dataset(fitted / "fit.nc") as fit:
         potential = np.array([0.0, 0, 0, 9.0, 0, 0, 0])

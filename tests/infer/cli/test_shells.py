@@ -60,6 +60,7 @@ def test_names_that_the_locale_cannot_write(rows):
         assert fit.attrs["source"].endswith("-é \N{REPLACEMENT CHARACTER}\n.npy")
 
 
+@pytest.mark.slow
 def test_a_report_links_to_a_file_of_any_name(report_of_rows):
     analysis = report_of_rows
     page = render_page(analysis, analysis.to_dict(), os.fsdecode(b"\xff\xc3\xa9.json"))

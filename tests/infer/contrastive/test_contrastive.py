@@ -65,6 +65,7 @@ def test_memory_writes_the_numbers_and_the_figure_that_it_speaks_of(tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["memory.nc", "memory.svg"]
 
 
+@pytest.mark.slow
 def test_memory_trains_by_the_rule_and_from_the_free_state_asked_for(tmp_path: Path, trained: xr.Dataset) -> None:
     for k, options in enumerate([("--rule", "ideal"), ("--free-state", "graded")]):
         assert run("memory", *SMALL, *options, "--output", tmp_path / f"{k}.nc").exit_code == 0

@@ -96,6 +96,7 @@ def test_three_body_terms_fail_on_third_moments_only():
     assert third.nats == pytest.approx(0.2 * np.tanh(0.2) - np.log(np.cosh(0.2)), rel=0.3)
 
 
+@pytest.mark.slow
 def test_wrong_couplings_and_wrong_fields_are_no_accepted_fit():
     spins = exact.draw(COUPLINGS, 20_000, FIELDS, seed=1)
     for found in (goodness_of_fit(0.8 * COUPLINGS, spins, fields=FIELDS), goodness_of_fit(COUPLINGS, spins)):
@@ -138,6 +139,7 @@ def test_checks_share_the_draws_of_a_model():
     assert first.name == "means and correlations"
 
 
+@pytest.mark.slow
 def test_same_seed_same_result_whatever_the_number_of_jobs():
     spins = exact.draw(COUPLINGS, 500, FIELDS, seed=1)
     one, two = (goodness_of_fit(COUPLINGS, spins, seed=4, n_jobs=n) for n in (1, 2))
@@ -145,6 +147,7 @@ def test_same_seed_same_result_whatever_the_number_of_jobs():
     assert goodness_of_fit(COUPLINGS, spins, seed=5).to_dict() != one.to_dict()
 
 
+@pytest.mark.slow
 def test_estimators_datasets_and_counts_are_understood():
     spins = exact.draw(COUPLINGS, 600, FIELDS, seed=1)
     fitted = SimpleNamespace(fit=None, couplings_=COUPLINGS, fields_=FIELDS)

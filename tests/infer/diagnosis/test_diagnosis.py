@@ -48,6 +48,7 @@ def test_coin_flips_need_no_couplings_and_the_pair_model_misses_nothing():
     assert "misses nothing" in found.claims["model"]
 
 
+@pytest.mark.slow
 def test_pair_samples_need_couplings_and_a_three_body_term_is_missed():
     rows = planted(0.0, 8000, 0)
     found = diagnose(fit(rows), rows)
@@ -84,6 +85,7 @@ def test_two_spins_are_judged_without_third_moments():
     assert found.missed == ()
 
 
+@pytest.mark.slow
 def test_asymmetric_couplings_fail_on_time_reversal():
     J = np.random.default_rng(1).normal(0, 0.8 / 3, (N, N))
     np.fill_diagonal(J, 0)
@@ -102,6 +104,7 @@ def test_asymmetric_couplings_fail_on_time_reversal():
     assert "no time order" in unordered.verdict
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_not_accepted_withholds_what_rests_on_it():
     rows = planted(0.0, 2000, 1)
     strong = diagnose(PseudoLikelihood(alpha=1.0).fit(rows), rows)
@@ -116,6 +119,7 @@ def test_a_fit_that_was_not_accepted_withholds_what_rests_on_it():
     assert "did not converge" in found.claims["model"]
 
 
+@pytest.mark.slow
 def test_a_model_that_ran_away_is_said_to_have_a_state_of_its_own():
     rows = np.where(np.random.default_rng(3).random((2000, 10)) < 0.03, 1, -1).astype(np.int8)
     runaway = np.full((10, 10), 0.3) - 0.3 * np.eye(10)  # all spins up are as likely as all down
@@ -128,6 +132,7 @@ def test_a_model_that_ran_away_is_said_to_have_a_state_of_its_own():
     assert "state" not in found.claims["model"]
 
 
+@pytest.mark.slow
 def test_a_single_run_is_not_called_runs():
     rows = coins(600, 5)
     assert "No drift is seen (p" in diagnose(np.zeros((5, 5)), rows).claims["time"]
@@ -155,6 +160,7 @@ def test_maximum_likelihood_is_judged_as_pseudo_likelihood_is():
     assert found.missed == ()
 
 
+@pytest.mark.slow
 def test_same_seed_same_result_whatever_the_number_of_jobs():
     rows = planted(0.0, 400, 3)
     model = fit(rows)

@@ -57,6 +57,7 @@ def test_rows_of_a_set_are_independent(model):
     assert overlaps.mean(axis=1).var() == pytest.approx(overlaps.var() / 60, rel=0.25)
 
 
+@pytest.mark.slow
 def test_a_right_model_of_two_parties_is_not_refused(model):
     # the plain chains have moments 2 to 3 standard errors off, from which the model was refused
     found = goodness_of_fit(model, exact.draw(model.couplings, 60, model.fields, seed=1))

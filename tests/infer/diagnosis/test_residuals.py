@@ -53,6 +53,7 @@ def test_draws_have_the_moments_of_enumeration(monkeypatch):
     np.testing.assert_allclose(spread, 1.0, atol=0.25)  # 400 sets: a spread is known to 3.5 %
 
 
+@pytest.mark.slow
 def test_chains_that_do_not_mix_give_way_to_annealed_states(monkeypatch):
     monkeypatch.setattr("infer.diagnosis.draws.MOST_EXACT_SPINS", 2)
     couplings = np.full((N, N), 1.5)
@@ -175,6 +176,7 @@ def test_memory_does_not_grow_with_all_pairs_times_sets(monkeypatch):
     assert peak < 25e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_rows", [300, 4000])
 def test_p_values_of_the_model_itself_are_uniform(n_rows):
     # sets drawn anew, no refit: p <= 0.1 in 10 % of 120 cases; 4 to 24 with probability 0.997

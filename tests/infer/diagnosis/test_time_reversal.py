@@ -181,6 +181,7 @@ def test_entropy_production_of_equilibrium_is_zero_or_less():
     assert np.isnan(entropy_production_bound(rows[:120], short)).all()
 
 
+@pytest.mark.slow
 def test_equilibrium_is_reversible_and_stationary_and_asymmetric_couplings_are_seen():
     alarms, drifts, seen = [], [], []
     for number in range(12):
@@ -243,6 +244,7 @@ def test_spins_that_never_change_do_no_harm():
         assert found.p_value == 1.0
 
 
+@pytest.mark.slow
 def test_trials_whose_rates_rise_drift_from_run_to_run():
     # 5 to 95 % over 100 trials, whatever their length; nothing changes inside of a trial
     rng = np.random.default_rng(0)

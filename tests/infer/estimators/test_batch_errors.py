@@ -67,6 +67,7 @@ def scores_and_covered(model, n_fits, n_rows, n_spins, stay=0.0, seed=0):
     return np.array(scores), np.array(covered)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ESTIMATORS, ids=name_of)
 def test_deviations_have_variance_one_in_standard_errors(model):
     scores, _ = scores_and_covered(model, 40, 1500, 5)
@@ -75,6 +76,7 @@ def test_deviations_have_variance_one_in_standard_errors(model):
     assert np.mean(scores**2) == pytest.approx(1.06, abs=0.3)
 
 
+@pytest.mark.slow
 def test_errors_know_of_rows_that_repeat_those_before():
     stay = 0.6  # an integrated time of 4: errors that took rows as independent would have squares of 4
     for model in (InteractionScreening(alpha=0.0), MinimumProbabilityFlow(), MeanField("tap")):

@@ -14,6 +14,7 @@ N_SPINS = 12
 UPPER = np.triu_indices(N_SPINS, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_samples", "repeats", "penalty"), [(400, 1, "l2"), (350, 4, "l2"), (350, 1, "firth")])
 def test_estimated_bias_is_the_bias(n_samples, repeats, penalty):
     """Means over data sets. The actual slope has the larger error, 0.05 / sqrt(40) of its mean.

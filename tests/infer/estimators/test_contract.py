@@ -64,6 +64,7 @@ def expected_failures(estimator):
 
 
 # their few rows have constant columns, and quartic terms of uniformly distributed values are what they are
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(BATTERY, expected_failed_checks=expected_failures)
 def test_scikit_learn_checks(estimator, check, monkeypatch):
@@ -134,6 +135,7 @@ def some_spins(n_rows=600, n_spins=6, seed=0):
     return exact.draw(exact.random_couplings(n_spins, 0.7, rng), n_rows, rng.normal(0, 0.1, n_spins), seed=rng)
 
 
+@pytest.mark.slow
 @every_spin_estimator
 def test_weights_count_rows_and_equal_rows_are_collapsed(estimator):
     spins = some_spins()

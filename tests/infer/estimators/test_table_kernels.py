@@ -29,6 +29,7 @@ def look_up(terms, word, sums, place):
     return tables
 
 
+@pytest.mark.slow
 @PRECISIONS
 def test_tables_hold_all_signed_sums_and_a_word_picks_among_them(precision):
     lanes = TILE_BYTES // np.dtype(precision.whole).itemsize

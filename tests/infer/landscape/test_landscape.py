@@ -179,6 +179,7 @@ def test_a_model_with_more_than_pairs():
         energy_landscape(Counts())
 
 
+@pytest.mark.slow
 def test_beyond_twenty_spins():
     # two copies of a model of 11 spins: minima, energies, entropy and heat capacity are known
     rng = np.random.default_rng(4)
@@ -226,6 +227,7 @@ def test_shares_of_valleys_that_chains_do_not_leave():
     assert abs(alike[0] - truth[0]) > 0.1
 
 
+@pytest.mark.slow
 def test_walls_too_high_for_annealing_leave_shares_open():
     couplings = np.full((22, 22), 50.0)
     found = energy_landscape(couplings, np.ones((4, 22)), temperatures=[1.0], seed=0)

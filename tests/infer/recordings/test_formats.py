@@ -66,6 +66,7 @@ def signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     infer.recordings.child_process._end()
 
 
+@pytest.mark.slow
 def test_a_format_is_one_file_and_one_line(tmp_path: Path, signs: None, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "s.signs"
     path.write_text("SIGNS\n" + "\n".join("".join("+" if value > 0 else "-" for value in row) for row in SPINS))
@@ -124,6 +125,7 @@ def outcome_of_fork(function, seconds: float = 60.0) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("locked", [False, True])

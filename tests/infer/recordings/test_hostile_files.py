@@ -175,6 +175,7 @@ def run_damaged(folder: Path, good: dict[str, bytes], name: str, seeds: range) -
     return refused, len(seeds) - refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_damaged_files(tmp_path: Path, good: dict[str, bytes], name: str) -> None:
     refused, _ = run_damaged(tmp_path, good, name, range(DAMAGED_PER_FORMAT))
@@ -252,6 +253,7 @@ def test_npy_headers(tmp_path: Path, case: str) -> None:
     assert check(tmp_path, "spikes.npy", HEADERS[case])
 
 
+@pytest.mark.slow
 def test_no_trap_springs(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
@@ -383,6 +385,7 @@ HDF5: dict[str, Callable[[h5py.File], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", HDF5)
 def test_hdf5(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, case: str) -> None:
     content = hdf5(tmp_path_factory.mktemp("made") / "s.h5", HDF5[case])
@@ -429,6 +432,7 @@ def fitted(good: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> 
     return (folder / "f.nc").read_bytes()
 
 
+@pytest.mark.slow
 def test_damaged_fits(tmp_path: Path, fitted: bytes) -> None:
     for seed in range(30):
         (tmp_path / "f.nc").write_bytes(damaged(fitted, np.random.default_rng([100, seed])))
@@ -525,6 +529,7 @@ def test_hanging_and_crashing_libraries(tmp_path: Path, monkeypatch: pytest.Monk
     assert attempt("fine") == ""
 
 
+@pytest.mark.slow
 def test_what_the_child_process_returns_or_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker: None
 ) -> None:

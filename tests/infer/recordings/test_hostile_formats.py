@@ -93,6 +93,7 @@ def run_damaged(tmp_path: Path, name: str, seeds: range) -> tuple[int, int]:
     return refused, len(seeds) - refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_files(tmp_path: Path, name: str) -> None:
     run_damaged(tmp_path, name, range(DAMAGED_PER_FORMAT))

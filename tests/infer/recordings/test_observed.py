@@ -282,6 +282,7 @@ def random_train(rng: np.random.Generator) -> tuple[Fraction, int, Fraction, np.
     return width, n_bins, start, np.unique([float(start + Fraction(int(tick), 1000)) for tick in ticks])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["pynapple", "elephant"])
 def test_bins_equal_those_of_other_libraries(library: str) -> None:
     """1000 trains whose ends, widths and many times are decimal numbers."""

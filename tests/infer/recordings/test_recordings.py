@@ -558,6 +558,7 @@ def good_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {**whole_files(), "nc": path.read_bytes()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["npy", "npz", "packed.npz", "csv", "tsv", "nc"])
 @pytest.mark.parametrize("read", [read_recording, read_couplings])
 @settings(max_examples=60, deadline=5000, derandomize=True, suppress_health_check=list(HealthCheck))

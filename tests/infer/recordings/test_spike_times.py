@@ -58,6 +58,7 @@ def plain_bins(times: list[str], width: str) -> list[int]:
 decimals = st.decimals(-400, 400, places=4, allow_nan=False).map(str)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(times=st.lists(decimals, min_size=3, max_size=12), width=st.sampled_from(["0.1", "0.3", "0.025", "7", "1e-3"]))
 def test_bins_are_exact_on_decimal_numbers(times: list[str], width: str) -> None:

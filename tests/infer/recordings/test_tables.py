@@ -121,6 +121,7 @@ def test_trials_in_a_column_are_runs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_recording(tmp_path / "s.csv").chains, recording.chains)
 
 
+@pytest.mark.slow
 def test_votes_and_missing_ones(tmp_path: Path) -> None:
     words = np.where(SPINS > 0, "y", "n").astype(object)
     words[3, 1] = "?"

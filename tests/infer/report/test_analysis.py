@@ -71,6 +71,7 @@ def test_fields_are_fitted_for_recordings_and_not_for_simulations_without_fields
     assert not analyse(with_fields, fit_fields=False).fit.fit_fields
 
 
+@pytest.mark.slow
 def test_counts_weigh_as_repeated_rows(recorded, recording):
     repeated = np.repeat(recording.spins, recording.counts, axis=0)
     whole = analyse(repeated)
@@ -117,6 +118,7 @@ def test_results_are_dataclasses_with_to_dict(simulated):
         assert getattr(simulated, name).to_dict() == numbers[name]
 
 
+@pytest.mark.slow
 def test_same_numbers_for_any_number_of_threads(simulated, dataset, patterns):
     other = analyse(dataset, patterns, source="simulated", seed=5, n_jobs=2)
     first, second = simulated.to_dict(), other.to_dict()
@@ -131,6 +133,7 @@ def test_source_is_the_name_of_the_file_without_its_folders(recorded, simulated)
     assert simulated.source == "simulated"
 
 
+@pytest.mark.slow
 def test_warnings_are_kept_not_issued(patterns):
     spins = draw(hebbian_of(patterns), 40, temperature=1.0, seed=3)
     spins[:, 5] = 1
@@ -141,6 +144,7 @@ def test_warnings_are_kept_not_issued(patterns):
     assert any("40 samples are few for 66 couplings" in text for text in found.warnings)
 
 
+@pytest.mark.slow
 def test_chains_that_disagree_are_reported(dataset, patterns):
     spins = dataset["spins"].copy()
     spins[0, :, :6] = np.where(np.random.default_rng(0).random((600, 6)) < 0.9, 1, spins[0, :, :6])
@@ -245,6 +249,7 @@ def test_the_page_says_when_samples_lie_outside_of_the_dreaming_family(simulated
     assert family_sentence(simulated) == ""
 
 
+@pytest.mark.slow
 def test_driven_samples_are_told_from_the_dreaming_family_and_equilibrium_samples_are_not():
     stored = patterns_of(8, 40, seed=0)
     found = [

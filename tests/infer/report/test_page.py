@@ -285,6 +285,7 @@ def test_only_cited_references_are_listed(simulated, recorded):
         assert not re.search(r"\[[a-z]+[\],]", " ".join(paragraphs).replace("offdiag[", ""))
 
 
+@pytest.mark.slow
 def test_two_spins_have_a_report(tmp_path):
     couplings = np.array([[0.0, 0.5], [0.5, 0.0]])
     found = analyse(draw(couplings, 300, np.zeros(2), seed=1))

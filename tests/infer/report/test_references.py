@@ -53,6 +53,7 @@ def test_references_are_those_of_the_parts(referred):
     assert all(found.reference == "patterns" for found in referred.references.values())
 
 
+@pytest.mark.slow
 def test_event_patterns_are_compared(dataset, patterns):
     spins = dataset["spins"].values.reshape(-1, 12)[:600]
     events = ["up" if row[0] > 0 else "" for row in spins]
@@ -139,12 +140,14 @@ def test_penalty_is_chosen_where_samples_are_fewer_than_couplings(patterns):
     assert np.isfinite(packed["scores"]).all()
 
 
+@pytest.mark.slow
 def test_samples_too_few_for_errors_are_refused_in_one_line(dataset):
     with pytest.raises(ValueError, match=r"samples: 15 are too few for a report; error bars .* at least 16"):
         analyse(dataset["spins"].values[0, :15])
     assert analyse(dataset["spins"].values[0, :16]).data.n_samples == 16
 
 
+@pytest.mark.slow
 def test_rows_in_no_order_are_not_judged_in_time(dataset):
     found = analyse(dataset["spins"].values[0], ordered=False)
     assert found.diagnosis.time_reversal is None

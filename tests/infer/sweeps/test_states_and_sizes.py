@@ -90,6 +90,7 @@ def test_r_hat_within_states_finds_the_chain_that_left():
     assert judged(np.broadcast_to(starts[:1, None], (2, 200, 30)), apart=False)["r_hat_overlap"] == np.inf
 
 
+@pytest.mark.slow
 def test_methods_fit_the_same_samples_and_theory_follows_them(tmp_path: Path):
     config = {
         "n_spins": 30,
@@ -121,6 +122,7 @@ def test_methods_fit_the_same_samples_and_theory_follows_them(tmp_path: Path):
     assert dict(sweep_map(table.reset_index()).sizes) == {"method": 3}
 
 
+@pytest.mark.slow
 def test_soft_spins_are_fitted_as_they_are(tmp_path: Path):
     config = {
         "n_spins": 30,

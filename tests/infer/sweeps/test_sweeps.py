@@ -129,6 +129,7 @@ def test_workers_and_order_change_nothing(tmp_path: Path, config: Path, whole: p
     assert_same(sweep(config, tmp_path / "s.sqlite", n_jobs=2, backend=backend), whole)
 
 
+@pytest.mark.slow
 def test_joblib_context_is_heeded_and_the_process_left_as_it_was(tmp_path: Path):
     with threadpool_limits(limits=2, user_api="blas"):
         filters = list(warnings.filters)
@@ -470,6 +471,7 @@ def test_bad_arguments_are_told(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_cluster_that_cannot_be_reached_leaves_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(driver, "SECONDS_FOR_WORKERS", 0.1)
     dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
@@ -487,6 +489,7 @@ def test_a_cluster_that_cannot_be_reached_leaves_no_store(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_all_workers_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Dask itself waits for new ones without end."""
     distributed = pytest.importorskip("distributed")
@@ -547,6 +550,7 @@ def test_bad_usage(config: Path, arguments: tuple[Any, ...]):
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_bad_input_and_failed_cells_end_with_status_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "bad.toml"
     result = invoke(path)

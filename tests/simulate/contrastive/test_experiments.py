@@ -36,6 +36,7 @@ def test_driving_turns_learning_of_the_free_state_into_unlearning():
     assert (np.diff(table["dissipation"]) > 0).all()
 
 
+@pytest.mark.slow
 def test_memory_task_sets_contrastive_training_beside_the_other_couplings():
     table = experiments.memory_task(60, 12, 400, flipped=(0.0, 0.1), seed=1)
     again = experiments.memory_task(60, 12, 400, flipped=(0.0, 0.1), seed=1)
@@ -50,6 +51,7 @@ def test_memory_task_sets_contrastive_training_beside_the_other_couplings():
     assert float(ideal["mean_overlap"].sel(network="contrastive", flipped=0.1)) > 0.98
 
 
+@pytest.mark.slow
 def test_digits_task_has_a_curve_for_each_rule_and_goes_on_from_its_checkpoints(tmp_path):
     first = experiments.digits_task(1, n_hidden=30, checkpoint_folder=tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["ideal-contrast.npz", "temporal.npz", "threshold-0.npz"]

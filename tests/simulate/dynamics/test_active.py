@@ -214,6 +214,7 @@ def test_time_step_error_is_of_second_order():
         assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)
 
 
+@pytest.mark.slow
 def test_soft_spins_without_noise_memory_have_boltzmann_statistics():
     # uncoupled: P(x) ~ exp(-b (x^2 - 1)^2 / 4 (T + T_a)), moments by quadrature
     dynamics = ActiveOrnsteinUhlenbeck(np.zeros((50, 50)), 0.0, 0.3, temperature=0.2, potential=SoftSpin(1.0))
@@ -227,6 +228,7 @@ def test_soft_spins_without_noise_memory_have_boltzmann_statistics():
         assert abs(chains.mean() - expected) < 5 * error + 0.002 * expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("temperature", "field"), [(20.0, 0.0), (0.5, 30.0)])
 def test_steps_suit_the_noise_and_the_fields(temperature, field):
     # far out of the wells, where the force is much stiffer than in them

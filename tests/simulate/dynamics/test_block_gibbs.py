@@ -101,6 +101,7 @@ def test_other_couplings_too(kind):
     assert chi_square_p_value(states.reshape(-1, 8), exact.boltzmann(matrix)) > 1e-3
 
 
+@pytest.mark.slow
 def test_it_agrees_with_single_spin_updates_in_a_system_too_large_to_enumerate():
     patterns = random_patterns(10, 100, seed=9)
     couplings = PatternCouplings(patterns, 0.5)

@@ -34,6 +34,7 @@ def plain_visits(sites, thresholds, patterns, spins, scale):
     return spins, spins @ patterns.T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 11, BLOCK])
 @pytest.mark.parametrize(("n_patterns", "n_spins"), [(1, 5), (10, 40), (33, 40), (64, 70), (50, 3)])
 def test_visits_of_one_two_and_four_chains(n_patterns, n_spins, count):

@@ -77,6 +77,7 @@ def test_the_chains_go_on():
     assert second.attrs["burn_in"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DYNAMICS)
 def test_going_on_is_reproducible_does_not_repeat_and_survives_a_file(name, tmp_path):
     dynamics = DYNAMICS[name]

@@ -135,6 +135,7 @@ def persistent_stationary(couplings, temperature, persistence, fields):
     return np.bincount([state for state, *_ in joint], weights=law, minlength=len(states))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("persistence", [0.5, 0.9])
 def test_persistent_thresholds_have_their_exact_stationary_law(persistence):
     couplings = np.array([[0.0, 0.9, -0.4], [0.9, 0.0, 0.6], [-0.4, 0.6, 0.0]])

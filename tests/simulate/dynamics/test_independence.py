@@ -136,6 +136,7 @@ def test_a_chain_does_not_change_with_the_number_of_others_or_of_jobs(name, kind
     np.testing.assert_array_equal(many, threads)
 
 
+@pytest.mark.slow
 def test_chains_of_the_likelihood_are_uncorrelated_at_equal_times():
     """Products of three spins under competing couplings, 64 chains of 20 000 sweeps.
 

@@ -41,6 +41,7 @@ def test_a_potential_that_a_user_writes_moves_units_as_the_compiled_one(coupling
     np.testing.assert_allclose(runs[0], runs[1], atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("potential", [Written(1.0, 0.5), Written(0.5, 2.0, 0.3)])
 def test_one_unit_has_its_boltzmann_law(potential):
     dynamics = ActiveOrnsteinUhlenbeck(np.zeros((40, 40)), 0.0, 0.3, 0.2, potential, time_step=0.01)

@@ -64,6 +64,7 @@ def test_same_seed_same_samples_for_any_number_of_jobs(name, chains):
     assert not np.array_equal(one[DYNAMICS[name].variable], other[DYNAMICS[name].variable])
 
 
+@pytest.mark.slow
 def test_products_stay_on_one_thread_until_all_are_done_and_limits_are_put_back():
     def threads():
         return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]

@@ -21,6 +21,7 @@ def check_against_quadrature(dynamics, states, weights, temperature):
         assert abs(chains.mean() - expected) < 5 * chains.std(ddof=1) / 32**0.5 + 0.01 * spread
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quartic", [0.0, 2.0])
 def test_two_spins_have_their_boltzmann_law_on_the_circle(quartic):
     dynamics = SphericalHopfield(PatternCouplings([[1, 1], [1, 1], [1, -1]]), quartic, temperature=1.2)

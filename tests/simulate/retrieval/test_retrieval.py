@@ -155,6 +155,7 @@ def test_any_kind_of_couplings_and_any_number_of_jobs_give_the_same():
     assert curve(1).identical(curve(2))
 
 
+@pytest.mark.slow
 def test_unlearning_widens_basins_until_it_is_overdone():
     # load 0.2, N = 100, dreams of strength 0.01, mean overlap after relaxation from 10 % flipped spins:
     # 0.775 +- 0.014 for 40 Hebbian networks, 0.9996 +- 0.0003 after 700 dreams, 0.174 +- 0.005 after 3000

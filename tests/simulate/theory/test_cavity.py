@@ -89,6 +89,7 @@ def test_fitted_rate_and_slope_in_a_coloured_field():
     assert theory.fitted_rate_and_slope(ColoredFieldGlauber(COUPLINGS, 2.0, 1.0, 0.0)) == (0, 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("couplings", "temperature"),
     [
@@ -148,6 +149,7 @@ def test_where_nothing_is_known_it_says_so(dynamics, message):
             answer(dynamics(COUPLINGS))
 
 
+@pytest.mark.slow
 def test_near_the_transition_it_is_told_what_is_left_out_and_nothing_is_predicted():
     near = PersistentGlauber(COUPLINGS, 1.6, 0.9)
     assert -0.2 < theory.dynamical_mean_field(near).imbalance < -0.1

@@ -101,6 +101,7 @@ def simulate_linear(drift, diffusion, interval, n_steps, seed):
     return states
 
 
+@pytest.mark.slow
 def test_estimate_from_trajectories_agrees_with_closed_forms():
     expected = theory.linear_entropy_production(DRIFT, DIFFUSION)
     states = simulate_linear(DRIFT, np.diag(DIFFUSION), 0.01, 200_000, seed=0)
@@ -114,6 +115,7 @@ def test_estimate_from_trajectories_agrees_with_closed_forms():
     assert abs(found) < 4 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parity", ["even", "odd"])
 def test_estimate_for_active_units_agrees_with_closed_forms(parity):
     dynamics = ActiveOrnsteinUhlenbeck(np.zeros((1, 1)), 0.7, 0.5, temperature=0.3, potential=Harmonic(1.5))

@@ -183,6 +183,7 @@ def test_every_method_finds_a_member_of_the_family(method):
     assert nearest_member(x, shares, 1 / precision, method) == pytest.approx((0.7, 0.8), rel=1e-7)
 
 
+@pytest.mark.slow
 def test_spins_in_the_limit_are_those_of_large_systems():
     patterns = PatternCouplings(random_patterns(80, 400, seed=0))
     limit = theory.limit_of_persistent_spins(0.2, 2.0, 0.9)

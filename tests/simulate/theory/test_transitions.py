@@ -14,6 +14,7 @@ def test_without_activity_it_is_that_of_equilibrium():
     assert (np.diff(lowered) < 0).all()
 
 
+@pytest.mark.slow
 def test_transition_in_coloured_fields():
     assert theory.transition_temperature(0.2, 0.0, 5.0, 5e-4) == pytest.approx(1 + np.sqrt(0.2), rel=5e-3)
     # fresh at every visit, a weak field adds to the temperature as its variance does, and T_c falls by half of it

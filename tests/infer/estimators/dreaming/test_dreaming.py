@@ -224,6 +224,7 @@ def test_intervals_cover_the_truth(stay, fit_fields):
     assert np.mean(squares) == pytest.approx(2.0, abs=0.78)
 
 
+@pytest.mark.slow
 def test_error_bars_grow_with_the_autocorrelation_time_and_naive_ones_would_fail():
     patterns = patterns_of(4, 8, seed=6)
     couplings, rng = 0.6 * dreaming(patterns, 0.4), np.random.default_rng(8)

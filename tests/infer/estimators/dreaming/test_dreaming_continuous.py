@@ -147,6 +147,7 @@ def test_objectives_against_plain_sums_over_rows():
     np.testing.assert_allclose(gaussian.fields(theta[:3]), precision @ np.average(X, axis=0, weights=weight))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_intervals_and_tests_of_autocorrelated_rows(method):
     # an autoregressive walk of autocorrelation 0.6^t in the exact covariance: 40 repeats
@@ -171,6 +172,7 @@ def test_intervals_and_tests_of_autocorrelated_rows(method):
     assert max(far.wald_p_value, far.score_p_value, far.likelihood_ratio_p_value) < 0.05
 
 
+@pytest.mark.slow
 def test_soft_spins_need_the_quartic_term():
     patterns = random_patterns(4, 20, seed=7)
     dynamics = ActiveOrnsteinUhlenbeck(

@@ -20,6 +20,7 @@ BATTERY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # their rows have no patterns
 @pytest.mark.filterwarnings("ignore:only . of 2 patterns:UserWarning")
 @pytest.mark.filterwarnings("ignore:the samples show no sign of the patterns:UserWarning")
@@ -50,6 +51,7 @@ def test_patterns_are_read_off_an_exact_subspace():
     np.testing.assert_allclose(found.quality, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_patterns", "temperature", "rate"), [(5, 2.0, 0.5), (20, 1.7, 1.0), (3, 0.7, 0.3)]
 )  # above the transition, at a high load, and far below the transition

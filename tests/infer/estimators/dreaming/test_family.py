@@ -29,6 +29,7 @@ def test_scores_vanish_on_the_exact_distribution_of_a_member():
     assert outside.gain > found.gain
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_many_as_stated():
     couplings = dreaming(PATTERNS, 0.2)
     p_values = []
@@ -40,6 +41,7 @@ def test_false_alarms_are_as_many_as_stated():
     assert sum(p < 0.5 for p in p_values) <= 23
 
 
+@pytest.mark.slow
 def test_driven_spins_are_outside_of_the_family():
     patterns = random_patterns(20, 100, seed=0)
     samples = sample(PersistentGlauber(hebbian(patterns), 1.2, 0.7), 3000, chains=4, thin=4, seed=0, check=False)

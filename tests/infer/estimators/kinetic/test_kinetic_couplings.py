@@ -95,6 +95,7 @@ def coverage(update, n_runs, n_spins=6):
     return np.concatenate(inside)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", ["parallel", "sequential"])
 def test_coverage_in_short(update):
     """8 runs of 42 intervals: the share scatters by 1.2 %, so that three of those are false alarms of 0.3 %."""

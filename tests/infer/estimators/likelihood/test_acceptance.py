@@ -76,6 +76,7 @@ def test_a_good_fit_has_not_run_away(fit_fields):
     assert not runaway(PairModel.of(fitted), *moments(spins), states=spins, fit_fields=fit_fields).ran_away
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["exact", "pcd"])
 def test_combinations_that_never_vary_have_no_finite_optimum(method):
     """Three spins of which one or two are up, all six states alike: no pair has an empty cell, but s_1 + s_2 + s_3
@@ -89,6 +90,7 @@ def test_combinations_that_never_vary_have_no_finite_optimum(method):
     assert np.isfinite(fitted.couplings_).all()
 
 
+@pytest.mark.slow
 def test_more_rows_than_chains_can_be_held_against_end_the_fit(monkeypatch):
     """A thousand million rows of four spins: chains of 240,000 states cannot match their moments."""
     couplings, fields = exact.random_couplings(4, 0.5, seed=2), np.array([0.3, -0.2, 0.0, 0.1])

@@ -131,6 +131,7 @@ def test_moments_at_the_edge_of_what_spins_can_have():
 # --- chains ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit_fields", [False, True])
 def test_chains_find_what_enumeration_finds(fit_fields):
     couplings, fields = model(10, 1.5, 10, fit_fields)

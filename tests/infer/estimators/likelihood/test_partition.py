@@ -143,6 +143,7 @@ def test_bad_input_is_named(arguments, options, message):
         log_partition(*arguments, **options)
 
 
+@pytest.mark.slow
 def test_threads_share_the_chains_and_leave_the_numbers_alone():
     couplings, fields = exact.random_couplings(23, 0.6, 3), np.linspace(-0.5, 0.5, 23)
     one, two, many = (log_partition(couplings, fields, method="ais", n_chains=7, n_jobs=jobs) for jobs in (1, 2, 16))

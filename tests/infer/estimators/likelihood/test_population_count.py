@@ -34,6 +34,7 @@ def test_energies_and_partition_function_written_out():
     )
 
 
+@pytest.mark.slow
 def test_annealing_agrees_with_enumeration():
     model = planted(12, 1)
     truth = log_partition(model).value
@@ -56,6 +57,7 @@ def test_the_fit_has_the_moments_and_counts_of_the_samples():
     assert np.isfinite(fitted.count_potential_).all()
 
 
+@pytest.mark.slow
 def test_chains_find_what_enumeration_finds():
     model = planted(12, 3)
     spins = draw(model, 6000, 3)

@@ -37,6 +37,7 @@ def test_errors_of_independent_rows_are_those_of_finite_differences():
     np.testing.assert_allclose(packed(found.couplings_std, found.fields_std), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_errors_are_the_scatter_of_sixty_fits():
     """The mean of 15 squared scores of 60 fits: 900 of them, with a relative scatter of about sqrt(2 / 900) = 0.047.
 
@@ -155,6 +156,7 @@ def chain_of_spins():
     return couplings, fields, rows
 
 
+@pytest.mark.slow
 def test_two_hundred_chains_fit_22_spins():
     couplings, fields, rows = chain_of_spins()
     fitted = MaximumLikelihood("pcd", n_chains=200, fit_fields=True).fit(rows(3000, 0))
@@ -168,6 +170,7 @@ def test_two_hundred_chains_fit_22_spins():
     assert np.mean(z**2) == pytest.approx(1.0, abs=0.45)
 
 
+@pytest.mark.slow
 def test_errors_contain_the_noise_of_chains_that_were_too_short():
     """Weights of all states of a known model, as of a thousand million rows: only the chains are to blame for errors.
 

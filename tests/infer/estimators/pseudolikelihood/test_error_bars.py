@@ -232,6 +232,7 @@ def blas_threads():
     return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
+@pytest.mark.slow
 def test_threads_that_refit_leave_the_limit_of_blas_alone(monkeypatch):
     model = PseudoLikelihood(n_jobs=2, alpha=0.0, fit_fields=False).fit(correlated())
     seen, fit = [], PseudoLikelihood.fit

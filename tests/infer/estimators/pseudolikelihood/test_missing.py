@@ -72,6 +72,7 @@ def model():
 
 
 # 1, 3 and 31 degrees of freedom, false alarms 0.1 % each
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("observed", "bound"), [([1, -1, 0, 1, 1], 10.8), ([1, 0, -1, 0, 1], 16.3), ([0, 0, 0, 0, 0], 61.1)]
 )
@@ -103,6 +104,7 @@ def test_score_of_a_row_is_that_of_its_draws(model):
 # --- the estimates
 
 
+@pytest.mark.slow
 def test_estimates_are_those_of_the_truth_and_filling_is_not():
     couplings, fields, spins, gappy = some_samples()
     model = PseudoLikelihood(fit_fields=True, missing="mask", alpha=0.0).fit(gappy)
@@ -125,6 +127,7 @@ def test_estimates_are_those_of_the_truth_and_filling_is_not():
     assert std.mean() == pytest.approx(whole.couplings_std_[above].mean() / 0.8, rel=0.1)
 
 
+@pytest.mark.slow
 def test_values_missing_where_others_say_so():
     """Missing at random, not completely: a spin is missing more often when its neighbour, always observed, is up."""
     couplings, fields, spins, _ = some_samples(6, 40_000, scale=0.7, seed=3)
@@ -164,6 +167,7 @@ def test_nothing_missing_changes_nothing():
     np.testing.assert_array_equal(masked.complete(spins), spins)
 
 
+@pytest.mark.slow
 def test_same_samples_same_result_and_samples_stay_as_they_are():
     _, _, _, gappy = some_samples(5, 1000)
     before = gappy.copy()
@@ -179,6 +183,7 @@ def test_same_samples_same_result_and_samples_stay_as_they_are():
     np.testing.assert_array_equal(found.couplings_, first.couplings_)
 
 
+@pytest.mark.slow
 def test_counts():
     couplings, _, _, gappy = some_samples(5, 20_000)
     rows, counts = np.unique(gappy, axis=0, return_counts=True)
@@ -191,6 +196,7 @@ def test_counts():
     np.testing.assert_allclose(model.couplings_std_[above], ordered.couplings_std_[above], rtol=0.3)
 
 
+@pytest.mark.slow
 def test_score_is_that_of_complete_samples():
     _, _, spins, gappy = some_samples(8, 20_000, share=0.3)
     model = PseudoLikelihood(fit_fields=True, missing="mask", alpha=0.0).fit(gappy)
@@ -229,6 +235,7 @@ def test_complaints():
         PseudoLikelihood(missing="mask", alpha=0.0, fit_fields=False).fit(gappy)
 
 
+@pytest.mark.slow
 def test_spins_that_are_never_observed_together():
     _, _, spins, _ = some_samples(n_samples=4000)
     gappy = spins.copy()

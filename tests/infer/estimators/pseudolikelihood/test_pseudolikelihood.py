@@ -297,6 +297,7 @@ def sticky_samples(J, h, n_samples, stay, rng):
     return fresh[np.maximum.accumulate(np.where(new, np.arange(n_samples), 0))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stay", [0.0, 0.8])
 def test_standard_errors_cover_the_truth(stay):
     """25 data sets x 21 numbers; 95 % intervals must cover 90 to 99 %, and must not when correlations are ignored.
@@ -376,6 +377,7 @@ def names_separable(warning):
     return "best couplings are infinite" in str(warning.message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"penalty": "l1", "alpha": 0.01}, {"symmetrisation": "joint"}])
 @pytest.mark.parametrize("seed", range(8))
 def test_random_problems_with_other_penalties_converge_or_say_so(seed, options):

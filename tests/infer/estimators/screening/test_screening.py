@@ -216,6 +216,7 @@ def test_goes_with_the_tools_of_scikit_learn():
         InteractionScreening("magic", fit_fields=False).fit(spins)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["rise", "logrise"])
 def test_infinite_couplings_are_found_where_a_linear_program_finds_them(objective):
     # no finite optimum: some couplings and field have no negative margin and a positive one
