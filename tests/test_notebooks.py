@@ -28,7 +28,7 @@ def test_outputs_are_committed_small_and_without_errors(path: Path) -> None:
     assert any("mode: " in output.get("text", "") for output in outputs)
 
 
-@pytest.mark.slow
+@pytest.mark.validation  # CI runs them with the documentation: they take a tenth of the time of all other tests
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_in_quick_mode(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REVERIE_NOTEBOOK_MODE", "quick")
