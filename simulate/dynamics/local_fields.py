@@ -265,7 +265,8 @@ def whole_number_step(couplings: NDArray[np.float64], external: NDArray[np.float
     if not math.isfinite(smallest):
         return None
     for step in (smallest, smallest / 2, smallest / 3):
-        if largest_field(couplings, external) > (_LARGEST_SHORT + 0.5) * step:
+        # thresholds are compared in steps, of which they may not be too many for single precision either
+        if largest_field(couplings, external) > (_LARGEST_SHORT + 0.5) * step or step * _LARGEST < 1.0:
             return None
         if _are_multiples(external, step) and all(_are_multiples(row, step) for row in couplings):
             return step if np.abs(couplings).max() < (_LARGEST_BYTE + 0.5) * step else None

@@ -270,6 +270,7 @@ def test_which_matrices_are_kept_as_whole_numbers():
         (signs, np.full(40, 0.3), None),
         (signs, np.ones(40), 1.0),
         (signs, np.full(40, 40000.0), None),  # beyond 16 bits
+        (1e-40 * signs, none, None),  # beyond the range of single precision beside thresholds of about 1
         (ladder, none, 1.0),
         (64 * ladder, none, 64.0),
         (ladder + 128 * (ladder == 3), none, None),  # beyond 8 bits
